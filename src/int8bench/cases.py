@@ -1,0 +1,111 @@
+"""What is measured: one case is a model on an engine in a precision, layout, batch and thread count. Pure."""
+
+import re
+from dataclasses import dataclass
+from itertools import product
+
+from int8bench.errors import RequestError
+
+FLOAT32 = "float32"
+INT8 = "int8"
+CHANNELS_LAST = "channels_last"
+NCHW = "nchw"
+
+_ID = re.compile(
+    r"(?P<model>.+)/(?P<engine>[^/]+)/(?P<precision>float32|int8)/(?P<layout>channels_last|nchw)"
+    r"/b(?P<batch>[1-9]\d*)/t(?P<threads>[1-9]\d*)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """How a model is run: the engine, the precision of its arithmetic and the layout of its input."""
+
+    engine: str
+    precision: str
+    layout: str
+
+    @property
+    def label(self) -> str:
+        """The name a person reads: ``fbgemm int8`` or ``torch float32 nchw``."""
+        layout = f" {self.layout}" if self.precision == FLOAT32 else ""
+        return f"{self.engine} {self.precision}{layout}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Group:
+    """Cases that race together: the same batch on the same number of threads."""
+
+    batch: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One cell of the grid."""
+
+    model: str
+    variant: Variant
+    group: Group
+
+    @property
+    def id(self) -> str:
+        """The stable name ``model/engine/precision/layout/bN/tN``; the inverse of `parse_id`."""
+        v, g = self.variant, self.group
+        return f"{self.model}/{v.engine}/{v.precision}/{v.layout}/b{g.batch}/t{g.threads}"
+
+
+def parse_id(text: str) -> Case:
+    """The case that an id names.
+
+    Raises:
+        RequestError: the text is not an id.
+    """
+    found = _ID.fullmatch(text)
+    if found is None:
+        raise RequestError(
+            f"case id {text!r}: expected model/engine/precision/layout/bN/tN, "
+            "for example simplecnn/fbgemm/int8/channels_last/b32/t1"
+        )
+    variant = Variant(engine=found["engine"], precision=found["precision"], layout=found["layout"])
+    return Case(
+        model=found["model"],
+        variant=variant,
+        group=Group(batch=int(found["batch"]), threads=int(found["threads"])),
+    )
+
+
+def float32_references(engine: str = "torch") -> tuple[Variant, Variant]:
+    """The two float32 variants that every int8 variant is held against: channels-last, then plain NCHW."""
+    return (
+        Variant(engine=engine, precision=FLOAT32, layout=CHANNELS_LAST),
+        Variant(engine=engine, precision=FLOAT32, layout=NCHW),
+    )
+
+
+def int8_variant(engine: str) -> Variant:
+    """The int8 variant of an engine; its input is channels-last, the layout that int8 kernels like."""
+    return Variant(engine=engine, precision=INT8, layout=CHANNELS_LAST)
+
+
+def grid(
+    *, model: str, engines: tuple[str, ...], batches: tuple[int, ...], threads: tuple[int, ...]
+) -> tuple[Case, ...]:
+    """Every case of a run, group by group: the float32 references first, then one int8 case an engine.
+
+    Raises:
+        RequestError: a batch or a thread count below 1, or nothing to measure.
+    """
+    _check_positive("batch", batches)
+    _check_positive("threads", threads)
+    variants = (*float32_references(), *(int8_variant(engine) for engine in dict.fromkeys(engines)))
+    groups = [Group(batch=b, threads=t) for t, b in product(dict.fromkeys(threads), dict.fromkeys(batches))]
+    return tuple(Case(model=model, variant=v, group=g) for g in groups for v in variants)
+
+
+def _check_positive(name: str, values: tuple[int, ...]) -> None:
+    if not values:
+        raise RequestError(f"--{name}: nothing given, expected whole numbers from 1 up; try --{name} 1")
+    for value in values:
+        if value < 1:
+            raise RequestError(f"--{name} {value}: expected a whole number from 1 up; try --{name} 1")

@@ -1,0 +1,47 @@
+"""The errors that int8bench raises, and the exit code that each one stands for. Imports nothing.
+
+Int8BenchError
+├── RequestError          what was asked for is wrong; the message says what to type instead   (exit 2)
+│   ├── RecordError         a stored file is unreadable, corrupt, or of a newer schema
+│   ├── DataError           a data set is missing, broken or too small
+│   └── ModelError          a model cannot be found, imported, loaded or fed
+├── EngineError           an engine cannot prepare, build or answer; becomes a failed row
+├── LabError              a measuring process died, hung or answered nonsense; becomes a failed row
+└── NothingMeasuredError  every cell failed or was skipped                                     (exit 3)
+"""
+
+
+class Int8BenchError(Exception):
+    """The base of every error that int8bench raises on purpose."""
+
+    exit_code = 2
+
+
+class RequestError(Int8BenchError):
+    """The request is wrong; the message says what was given, what was expected and what to type."""
+
+
+class RecordError(RequestError):
+    """A stored file cannot be read; the message names the file and the path inside it."""
+
+
+class DataError(RequestError):
+    """A data set is missing, broken or too small; the message says where to put or what to mend."""
+
+
+class ModelError(RequestError):
+    """A model cannot be found, imported, loaded or fed."""
+
+
+class EngineError(Int8BenchError):
+    """An engine cannot prepare, build or answer; one cell's failure, not the run's."""
+
+
+class LabError(Int8BenchError):
+    """A measuring process died, hung or answered nonsense; one cell's failure, not the run's."""
+
+
+class NothingMeasuredError(Int8BenchError):
+    """Every cell failed or was skipped, so there is no answer to give."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""Measurement: races contenders; knows nothing about quantization or torch."""

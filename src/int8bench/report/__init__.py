@@ -1,0 +1,1 @@
+"""Turns a record into text or a page. Draws, never measures."""

@@ -1,0 +1,1 @@
+"""Inference on measurements. Pure numbers: no clock, no files, no torch."""
