@@ -1,0 +1,195 @@
+"""Fresh interpreters that have paid the imports once and fork a clean process for each task."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO
+
+from int8bench.errors import LabError
+from int8bench.lab.channel import Channel, pair
+from int8bench.lab.environment import ProcessSettings
+from int8bench.lab.messages import Done, Failure, Setup, Task
+
+SETUP_TIMEOUT_S = 600.0  # imports, and what an engine converts; slow disks and large models included
+LAST_WORDS = 300  # characters of a dead process's standard error that are worth telling
+
+
+@dataclass(slots=True)
+class Fork:
+    """A task at work in a forked process: talk to it over `line`, then take its `result`."""
+
+    pid: int
+    line: Channel
+    _launch: "Launch"
+
+    def result(self, timeout_s: float) -> object:
+        """What the task returned.
+
+        Raises:
+            LabError: it raised, died, or took longer than `timeout_s` seconds.
+        """
+        try:
+            message = self.receive(timeout_s)
+        finally:
+            self._end()
+        if isinstance(message, Failure):
+            raise LabError(message.sentence)
+        assert isinstance(message, Done)
+        return message.value
+
+    def receive(self, timeout_s: float) -> object:
+        """The next message of the task.
+
+        Raises:
+            LabError: it died, or said nothing for `timeout_s` seconds.
+        """
+        try:
+            return self.line.receive(timeout_s)
+        except TimeoutError:
+            self._end()
+            raise LabError(f"gave no answer in {timeout_s:.0f} s and was stopped") from None
+        except EOFError:
+            raise LabError(f"the measuring process {_how_it_ended(self._end())}{self._launch.last_words()}") from None
+
+    def _end(self) -> int:
+        """Ends the process if it has not ended; its exit code, negative for a signal."""
+        self.line.close()
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        return self._launch.exit_code(self.pid)
+
+
+@dataclass(slots=True)
+class Launch:
+    """One fresh interpreter; its address layout is one draw of luck, shared by all its forks."""
+
+    index: int
+    _process: "subprocess.Popen[bytes]"
+    _control: Channel
+    _errors: IO[bytes]
+    _codes: dict[int, int] = field(default_factory=dict)
+
+    def fork(self, function: str, payload: object, *, cores: tuple[int, ...] | None = None) -> Fork:
+        """Starts a task in a forked process.
+
+        Args:
+            function: ``module:function``, called there as ``function(state, payload, channel)``.
+            payload: handed to the function.
+            cores: the processors that the process is held to; all where None.
+
+        Raises:
+            LabError: the launch is gone.
+        """
+        ours, theirs = pair()
+        try:
+            self._control.send(Task(function=function, payload=payload, cores=cores))
+            socket.send_fds(self._control.socket, [b"f"], [theirs.socket.fileno()])
+            pid = self._control.receive(SETUP_TIMEOUT_S)
+        except (EOFError, OSError) as error:
+            raise LabError(f"launch {self.index} is gone{self.last_words()}") from error
+        finally:
+            theirs.close()
+        assert isinstance(pid, int)
+        return Fork(pid, ours, self)
+
+    def exit_code(self, pid: int) -> int:
+        """How a fork of this launch ended; waits for its end."""
+        if pid not in self._codes:
+            try:
+                self._control.send(pid)
+                code = self._control.receive(SETUP_TIMEOUT_S)
+            except (EOFError, LabError):
+                code = -signal.SIGKILL
+            assert isinstance(code, int)
+            self._codes[pid] = code
+        return self._codes[pid]
+
+    def ready(self) -> None:
+        """Waits until the launch has done its setup.
+
+        Raises:
+            LabError: the setup raised, or the interpreter died.
+        """
+        try:
+            message = self._control.receive(SETUP_TIMEOUT_S)
+        except (EOFError, TimeoutError) as error:
+            raise LabError(f"a measuring process did not start{self.last_words()}") from error
+        if isinstance(message, Failure):
+            raise LabError(message.sentence)
+
+    def last_words(self) -> str:
+        """The end of what the launch and its forks wrote to standard error, ready to follow a sentence."""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f": {lines[-1][:LAST_WORDS]}" if lines else ""
+
+    def close(self) -> None:
+        """Ends the interpreter and all its forks."""
+        self._control.close()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._errors.close()
+
+
+@contextmanager
+def launched(
+    indexes: Sequence[int], setup: Setup, *, settings: ProcessSettings, together: int = 2
+) -> Iterator[tuple[Launch, ...]]:
+    """Fresh interpreters that are ready to fork; all of them end with the block.
+
+    Args:
+        indexes: one launch each.
+        setup: what each does once.
+        settings: the variables that each is started with.
+        together: how many pay their imports at the same time.
+
+    Raises:
+        LabError: one of them did not start, or its setup raised.
+    """
+    launches: list[Launch] = []
+    try:
+        for start in range(0, len(indexes), together):
+            batch = [_start(index, setup, settings) for index in indexes[start : start + together]]
+            launches += batch
+            for launch in batch:
+                launch.ready()
+        yield tuple(launches)
+    finally:
+        for launch in launches:
+            launch.close()
+
+
+def _start(index: int, setup: Setup, settings: ProcessSettings) -> Launch:
+    ours, theirs = pair()
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the launch
+    descriptor = theirs.socket.fileno()
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "int8bench.lab.server", str(descriptor)],
+        env=settings.applied_to(os.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=errors,
+        stderr=errors,
+        pass_fds=(descriptor,),
+        start_new_session=True,
+    )
+    theirs.close()
+    launch = Launch(index, process, ours, errors)
+    try:
+        ours.send(setup)
+    except LabError:
+        launch.close()
+        raise
+    return launch
+
+
+def _how_it_ended(code: int) -> str:
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"

@@ -1,0 +1,225 @@
+"""Races contenders: interleaved, randomised, paired samples with an injected clock. The one module that reads a clock.
+
+A sample is the mean time of `calls` calls; a round is one sample of each contender, in random order; the rounds of
+a fork are aligned, so the ratio of two contenders is taken round by round.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+
+from int8bench.lab import noise
+
+Clock = Callable[[], float]
+Call = Callable[[], object]
+
+SAMPLE_S = 0.004  # long against the clock and the loop (0.1 us a call), short against a scheduler's time slice
+FEWEST_ROUNDS = 8  # a median of fewer says little; measured even when the time is up
+LONGEST = 8.0  # a fork may take this many times its asked duration before it stops short of FEWEST_ROUNDS
+MOST_SINGLES = 400  # singly timed calls a contender and fork: enough for a p99 over the forks of a run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """The two clocks of a race, in seconds: wall time, and processor time of all threads of this process."""
+
+    wall: Clock = time.perf_counter
+    cpu: Clock = time.process_time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """A name and the one call that is timed; `calls` fixes the calls of a sample instead of calibrating them."""
+
+    name: str
+    call: Call
+    calls: int | None = None
+    counted_as: int | None = None
+    """How many calls a sample is divided by, where that is not `calls`: a contender slowed by a known amount."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """How long the phases of one fork last, in seconds."""
+
+    warmup_s: float
+    race_s: float
+    single_s: float
+    sample_s: float = SAMPLE_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """What one contender did in one fork; `times_s` has one entry a round, aligned with the other contenders."""
+
+    name: str
+    calls: int
+    times_s: tuple[float, ...]
+    single_s: tuple[float, ...]
+    cpu_s: float
+    wall_s: float
+    involuntary_switches: int
+    disturbed_rounds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Race:
+    """One fork's race: a track a contender, which rounds are kept, and what disturbed the fork."""
+
+    tracks: tuple[Track, ...]
+    kept: tuple[bool, ...]
+    disturbance: noise.Reading
+    wall_s: float
+
+    def track(self, name: str) -> Track:
+        """The track of the contender of that name."""
+        return next(track for track in self.tracks if track.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    time_s: float
+    cpu_s: float
+    wall_s: float
+    reading: noise.Reading
+
+
+def race(
+    contenders: Sequence[Contender],
+    durations: Durations,
+    *,
+    rng: np.random.Generator,
+    clocks: Clocks = Clocks(),
+    read: noise.Reader = noise.read,
+) -> Race:
+    """Races the contenders in this process: warm-up, rounds, then singly timed calls.
+
+    Args:
+        contenders: what is raced; each is called many times.
+        durations: how long each phase lasts.
+        rng: draws the order of each round.
+        clocks: wall and processor time.
+        read: the disturbance counters.
+    """
+    with _no_collector():
+        calls = [_settle(each, durations, clocks) for each in contenders]
+        started, before = clocks.wall(), read()
+        rounds = list(_rounds(contenders, calls, durations, rng, clocks, read))
+        ended, after = clocks.wall(), read()
+        singles = _singles(contenders, durations.single_s, rng, clocks)
+    kept = noise.kept_rounds([any(sample.reading.disturbed for sample in each) for each in rounds])
+    tracks = tuple(
+        _track(each, calls[i], [samples[i] for samples in rounds], singles[i]) for i, each in enumerate(contenders)
+    )
+    return Race(tracks=tracks, kept=kept, disturbance=after.since(before), wall_s=ended - started)
+
+
+def time_calls(call: Call, calls: int, clock: Clock) -> float:
+    """Seconds that `calls` calls of `call` take together; the timed body is the call and nothing else."""
+    rounds = repeat(None, calls)
+    start = clock()
+    for _ in rounds:
+        call()
+    return clock() - start
+
+
+def sustained(call: Call, *, until: float, clock: Clock = time.monotonic) -> tuple[int, float, float]:
+    """Calls made one after another until the clock shows `until`: how many, when the first began and the last ended.
+
+    `clock` must be one that all processes of the machine share, so that concurrent streams can be lined up.
+    """
+    count, start = 0, clock()
+    now = start
+    while now < until:
+        call()
+        count += 1
+        now = clock()
+    return count, start, now
+
+
+def time_once(call: Call, clock: Clock = time.perf_counter) -> float:
+    """Seconds that one call takes."""
+    return time_calls(call, 1, clock)
+
+
+def shared_now() -> float:
+    """Now, on the clock that all processes of this machine share."""
+    return time.monotonic()
+
+
+def _settle(contender: Contender, durations: Durations, clocks: Clocks) -> int:
+    """Warms a contender up; the calls that make its sample last as long as asked."""
+    fastest = time_calls(contender.call, 1, clocks.wall)
+    end = clocks.wall() + durations.warmup_s
+    while clocks.wall() < end:
+        fastest = min(fastest, time_calls(contender.call, 1, clocks.wall))
+    return contender.calls or max(1, round(durations.sample_s / max(fastest, 1e-9)))
+
+
+def _rounds(
+    contenders: Sequence[Contender],
+    calls: Sequence[int],
+    durations: Durations,
+    rng: np.random.Generator,
+    clocks: Clocks,
+    read: noise.Reader,
+) -> Iterator[list[_Sample]]:
+    start, done = clocks.wall(), 0
+    while True:
+        passed = clocks.wall() - start
+        if passed >= LONGEST * durations.race_s or (passed >= durations.race_s and done >= FEWEST_ROUNDS):
+            return
+        samples: dict[int, _Sample] = {}
+        for i in rng.permutation(len(contenders)).tolist():
+            samples[i] = _sample(contenders[i], calls[i], clocks, read)
+        done += 1
+        yield [samples[i] for i in range(len(contenders))]
+
+
+def _sample(contender: Contender, calls: int, clocks: Clocks, read: noise.Reader) -> _Sample:
+    before, cpu = read(), clocks.cpu()
+    wall_s = time_calls(contender.call, calls, clocks.wall)
+    cpu_s = clocks.cpu() - cpu
+    return _Sample(wall_s / (contender.counted_as or calls), cpu_s, wall_s, read().since(before))
+
+
+def _singles(
+    contenders: Sequence[Contender], duration_s: float, rng: np.random.Generator, clocks: Clocks
+) -> list[list[float]]:
+    singles: list[list[float]] = [[] for _ in contenders]
+    end = clocks.wall() + duration_s
+    while clocks.wall() < end and len(singles[0]) < MOST_SINGLES:
+        for i in rng.permutation(len(contenders)).tolist():
+            singles[i].append(time_calls(contenders[i].call, 1, clocks.wall))
+    return singles
+
+
+def _track(contender: Contender, calls: int, samples: Sequence[_Sample], singles: Sequence[float]) -> Track:
+    return Track(
+        name=contender.name,
+        calls=calls,
+        times_s=tuple(sample.time_s for sample in samples),
+        single_s=tuple(singles),
+        cpu_s=sum(sample.cpu_s for sample in samples),
+        wall_s=sum(sample.wall_s for sample in samples),
+        involuntary_switches=sum(sample.reading.involuntary_switches for sample in samples),
+        disturbed_rounds=sum(sample.reading.disturbed for sample in samples),
+    )
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Python's garbage collector held back, as a collection would fall on whichever contender is running."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

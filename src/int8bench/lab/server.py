@@ -1,0 +1,114 @@
+"""The program of a launch: pays the imports once, then forks a clean process for every task it is asked for.
+
+Started as ``python -m int8bench.lab.server FD``. It has no thread and starts none, so that its forks are whole.
+"""
+
+import ctypes
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from int8bench.errors import Int8BenchError
+from int8bench.lab.channel import Channel
+from int8bench.lab.messages import Done, Failure, Setup, Task
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def function_named(name: str) -> Callable[..., Any]:
+    """The function that ``module:function`` names."""
+    module, _, attribute = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def main() -> None:
+    """Serves forks until the coordinator closes the line or dies."""
+    _die_with_parent()
+    control = Channel(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        setup = control.receive()
+    except EOFError:
+        return
+    assert isinstance(setup, Setup)
+    outcome = _outcome(lambda: function_named(setup.function)(setup.payload))
+    control.send(outcome if isinstance(outcome, Failure) else Done(value=os.getpid()))
+    if isinstance(outcome, Done):
+        gc.collect()
+        gc.freeze()  # forks share these pages; a collection in a fork would copy them
+        _serve(control, outcome.value)
+
+
+def _serve(control: Channel, state: object) -> None:
+    while True:
+        try:
+            request = control.receive()
+        except EOFError:
+            return
+        if isinstance(request, Task):
+            control.send(_fork(control, state, request))
+        else:
+            control.send(_status_of(request))
+
+
+def _fork(control: Channel, state: object, task: Task) -> int:
+    """Forks a process for the task; its pid. The line to it came along with the request, as a descriptor."""
+    _, descriptors, _, _ = socket.recv_fds(control.socket, 1, 1)
+    line = Channel(socket.socket(fileno=descriptors[0]))
+    pid = os.fork()
+    if pid == 0:
+        control.close()
+        _run(line, state, task)
+    line.close()
+    return pid
+
+
+def _run(line: Channel, state: object, task: Task) -> None:
+    """A fork's whole life."""
+    _die_with_parent()
+    if task.cores is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, task.cores)
+    outcome = _outcome(lambda: function_named(task.function)(state, task.payload, line))
+    try:
+        line.send(outcome)
+    finally:
+        os._exit(0)
+
+
+def _outcome(step: Callable[[], object]) -> Done | Failure:
+    try:
+        return Done(value=step())
+    except Exception as error:  # noqa: BLE001  every fault becomes a failed row with its reason, never a result
+        return Failure(sentence=_sentence(error), trace=traceback.format_exc())
+
+
+def _sentence(error: Exception) -> str:
+    first = str(error).strip().splitlines()[:1]
+    if isinstance(error, Int8BenchError):
+        return str(error)
+    return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
+
+
+def _status_of(pid: object) -> int:
+    assert isinstance(pid, int)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _die_with_parent() -> None:
+    """Asks the kernel to end this process with its parent; Linux only, elsewhere the end of the line does it."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
