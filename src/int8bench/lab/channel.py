@@ -10,7 +10,7 @@ from int8bench.errors import LabError
 _LENGTH = struct.Struct("<Q")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Channel:
     """One end of a two-way line for Python objects between two processes of ours.
 

@@ -20,13 +20,14 @@ SETUP_TIMEOUT_S = 600.0  # imports, and what an engine converts; slow disks and 
 LAST_WORDS = 300  # characters of a dead process's standard error that are worth telling
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Fork:
     """A task at work in a forked process: talk to it over `line`, then take its `result`."""
 
     pid: int
     line: Channel
     _launch: "Launch"
+    _code: int | None = None
 
     def result(self, timeout_s: float) -> object:
         """What the task returned.
@@ -37,7 +38,7 @@ class Fork:
         try:
             message = self.receive(timeout_s)
         finally:
-            self._end()
+            self.end()
         if isinstance(message, Failure):
             raise LabError(message.sentence)
         assert isinstance(message, Done)
@@ -52,20 +53,22 @@ class Fork:
         try:
             return self.line.receive(timeout_s)
         except TimeoutError:
-            self._end()
+            self.end()
             raise LabError(f"gave no answer in {timeout_s:.0f} s and was stopped") from None
         except EOFError:
-            raise LabError(f"the measuring process {_how_it_ended(self._end())}{self._launch.last_words()}") from None
+            raise LabError(f"the measuring process {_how_it_ended(self.end())}{self._launch.last_words()}") from None
 
-    def _end(self) -> int:
-        """Ends the process if it has not ended; its exit code, negative for a signal."""
-        self.line.close()
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        return self._launch.exit_code(self.pid)
+    def end(self) -> int:
+        """Ends the process if it has not ended; its exit code, negative for a signal. Safe to call again."""
+        if self._code is None:
+            self.line.close()
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)  # not reaped yet, so the number is still this process's
+            self._code = self._launch.exit_code(self)
+        return self._code
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Launch:
     """One fresh interpreter; its address layout is one draw of luck, shared by all its forks."""
 
@@ -73,7 +76,7 @@ class Launch:
     _process: "subprocess.Popen[bytes]"
     _control: Channel
     _errors: IO[bytes]
-    _codes: dict[int, int] = field(default_factory=dict)
+    _forks: "list[Fork]" = field(default_factory=list)
 
     def fork(self, function: str, payload: object, *, cores: tuple[int, ...] | None = None) -> Fork:
         """Starts a task in a forked process.
@@ -96,19 +99,19 @@ class Launch:
         finally:
             theirs.close()
         assert isinstance(pid, int)
-        return Fork(pid, ours, self)
+        self._forks.append(Fork(pid, ours, self))
+        return self._forks[-1]
 
-    def exit_code(self, pid: int) -> int:
-        """How a fork of this launch ended; waits for its end."""
-        if pid not in self._codes:
-            try:
-                self._control.send(pid)
-                code = self._control.receive(SETUP_TIMEOUT_S)
-            except (EOFError, LabError):
-                code = -signal.SIGKILL
-            assert isinstance(code, int)
-            self._codes[pid] = code
-        return self._codes[pid]
+    def exit_code(self, fork: Fork) -> int:
+        """How a fork of this launch ended; waits for its end and forgets it."""
+        self._forks.remove(fork)
+        try:
+            self._control.send(fork.pid)
+            code = self._control.receive(SETUP_TIMEOUT_S)
+        except (EOFError, LabError):
+            return -signal.SIGKILL
+        assert isinstance(code, int)
+        return code
 
     def ready(self) -> None:
         """Waits until the launch has done its setup.
@@ -131,6 +134,8 @@ class Launch:
 
     def close(self) -> None:
         """Ends the interpreter and all its forks."""
+        for fork in self._forks:
+            fork.line.close()
         self._control.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

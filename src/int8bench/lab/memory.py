@@ -1,9 +1,9 @@
 """What a step costs in resident memory: the peak of this process during it, over what the process held before."""
 
+import ctypes
 import resource
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
@@ -11,31 +11,24 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # proc_pid_clear_refs(5): reset the peak resident set size to the current one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Footprint:
-    """Resident memory before a step and its peak during the step, in bytes."""
-
-    before_bytes: int
-    peak_bytes: int
-
-    @property
-    def delta_bytes(self) -> int:
-        """What the step added at its peak."""
-        return self.peak_bytes - self.before_bytes
+def resident_bytes() -> int:
+    """The resident memory of this process now; its peak so far where the kernel does not tell."""
+    return _status_bytes("VmRSS") if _STATUS.exists() else _peak_bytes()
 
 
-def footprint_of(step: Callable[[], object]) -> Footprint:
-    """The resident memory that `step` adds at its peak; the step is run once."""
-    before = _start()
+def peak_bytes_during(step: Callable[[], object]) -> int:
+    """The peak of this process's resident memory while `step` runs, once."""
+    if _CLEAR_REFS.exists():
+        _CLEAR_REFS.write_text(_RESET_PEAK, encoding="ascii")
     step()
-    return Footprint(before_bytes=before, peak_bytes=max(before, _peak_bytes()))
+    return _peak_bytes()
 
 
-def _start() -> int:
-    if not _STATUS.exists():
-        return _peak_bytes()
-    _CLEAR_REFS.write_text(_RESET_PEAK, encoding="ascii")
-    return _status_bytes("VmRSS")
+def release_free() -> None:
+    """Hands freed heap back to the kernel, so that a step's peak holds no leftovers of an earlier one; glibc only."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _peak_bytes() -> int:

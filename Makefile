@@ -1,0 +1,45 @@
+# One command each: `make bench` answers, `make test` checks. Both install what they need into .venv, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Where to take torch and torchvision from; unset, the default index is used. README: the small torch.
+TORCH_INDEX_URL ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help install bench test lint types cover build clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## make .venv with the pinned set
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX_URL),$(PIP) install --quiet --index-url $(TORCH_INDEX_URL) torch torchvision -c constraints.txt)
+	$(PIP) install --quiet --constraint constraints.txt hatchling editables
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	touch $@
+
+bench: $(STAMP) ## train, race float32 against int8 on this CPU, print the answer
+	$(BIN)/int8bench run -o reports/run.json
+
+test: $(STAMP) ## lint, types and tests
+	$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(STAMP) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+build: $(STAMP) ## a wheel in dist/
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean: ## remove .venv and what was built
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .coverage

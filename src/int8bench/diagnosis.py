@@ -1,0 +1,133 @@
+"""Joins the hardware, the rules, the engines and the measured probes into one answer about this machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from int8bench import findings, hardware
+from int8bench.engines.registry import engine_named, engine_names
+from int8bench.errors import LabError
+from int8bench.findings import Finding, Recommendation, SaturationProbe, Severity
+from int8bench.hardware import Hardware
+from int8bench.lab.environment import ProcessSettings
+from int8bench.lab.launches import Launch, launched
+from int8bench.lab.messages import Setup
+
+PROBE_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineState:
+    """Whether an engine can run, and if not, why and how to get it."""
+
+    name: str
+    available: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What `doctor` answers."""
+
+    hardware: Hardware
+    fingerprint: str
+    engines: tuple[EngineState, ...]
+    recommended: Recommendation
+    findings: tuple[Finding, ...]
+    probes: tuple[SaturationProbe, ...]
+
+    @property
+    def has_error(self) -> bool:
+        """Whether a finding says that something asked for does not fit."""
+        return any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    def to_dict(self) -> dict[str, object]:
+        """The document of ``doctor --json``."""
+        return {
+            "hardware": self.hardware.to_dict(),
+            "fingerprint": self.fingerprint,
+            "engines": [
+                {"name": each.name, "available": each.available, "reason": each.reason} for each in self.engines
+            ],
+            "recommended": {"engine": self.recommended.engine, "basis": self.recommended.basis},
+            "findings": [finding.to_dict() for finding in self.findings],
+            "probes": [
+                {"engine": each.engine, "sqnr_db": each.sqnr_db, "saturates": each.saturates} for each in self.probes
+            ],
+        }
+
+
+def diagnose(description: Path | None, *, engine: str | None, threads: tuple[int, ...]) -> Diagnosis:
+    """The answer for this machine, measured, or for the machine that a file describes, by rule.
+
+    Raises:
+        RecordError: the file describes no machine.
+        RequestError: the engine is unknown.
+    """
+    if engine is not None:
+        engine_named(engine)
+    if description is not None:
+        return _answer(hardware.load(description), {}, engine=engine, threads=threads)
+    here, probes = measured_here()
+    return _answer(here, probes, engine=engine, threads=threads)
+
+
+def measured_here() -> tuple[Hardware, Mapping[str, SaturationProbe]]:
+    """This machine with torch's view of it, and the saturation probe of each int8 engine that can run."""
+    here = hardware.detect()
+    setup = Setup(function="int8bench.worker:import_torch", payload=None)
+    with launched((0,), setup, settings=ProcessSettings()) as (launch,):
+        view = launch.fork("int8bench.worker:torch_view", None).result(PROBE_TIMEOUT_S)
+        assert isinstance(view, hardware.TorchView)
+        here = replace(here, torch=view)
+        return here, probed(launch, tuple(state.name for state in engine_states(here) if state.available))
+
+
+def probed(launch: Launch, engines: tuple[str, ...]) -> dict[str, SaturationProbe]:
+    """The measured saturation probe of each engine, without those whose probe failed."""
+    probes: dict[str, SaturationProbe] = {}
+    for engine in engines:
+        try:
+            probe = launch.fork("int8bench.worker:probe", engine).result(PROBE_TIMEOUT_S)
+        except LabError:
+            continue  # the engine's own cells fail with the reason; a missing probe is no finding
+        assert probe is None or isinstance(probe, SaturationProbe)
+        if probe is not None:
+            probes[engine] = probe
+    return probes
+
+
+def engine_states(machine: Hardware) -> tuple[EngineState, ...]:
+    """Every known engine, and whether it can run on the machine."""
+    states = []
+    for name in engine_names():
+        availability = engine_named(name).availability(machine)
+        states.append(EngineState(name=name, available=availability.available, reason=availability.reason))
+    return tuple(states)
+
+
+def recommend(machine: Hardware, probes: Mapping[str, SaturationProbe]) -> Recommendation:
+    """The engine to choose: by rule, unless the probe measured here speaks against the rule's choice."""
+    by_rule = findings.recommend(machine)
+    probe = probes.get(by_rule.engine or "")
+    if probe is None or not probe.saturates:
+        return by_rule
+    exact = [name for name, each in probes.items() if not each.saturates and name != "qnnpack"]
+    return Recommendation(
+        engine=exact[0] if exact else None,
+        basis=f"measured here: {by_rule.engine}, the rule's choice, saturates on this CPU "
+        f"({probe.sqnr_db:.1f} dB against exact integers)",
+    )
+
+
+def _answer(
+    machine: Hardware, probes: Mapping[str, SaturationProbe], *, engine: str | None, threads: tuple[int, ...]
+) -> Diagnosis:
+    return Diagnosis(
+        hardware=machine,
+        fingerprint=hardware.fingerprint(machine),
+        engines=engine_states(machine),
+        recommended=recommend(machine, probes),
+        findings=findings.inspect(machine, engine=engine, threads=threads, probes=probes),
+        probes=tuple(probes.values()),
+    )

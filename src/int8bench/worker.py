@@ -1,0 +1,267 @@
+"""What the measuring processes do for a study: prepare engines once, then check, race, and measure alone in forks.
+
+Runs inside the processes that `lab.launches` starts; reached by name, never called by the coordinator.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from int8bench import fidelity
+from int8bench.cases import FLOAT32, Group, Variant, float32_references
+from int8bench.engines.base import Predictor
+from int8bench.engines.registry import engine_named
+from int8bench.errors import EngineError, Int8BenchError
+from int8bench.findings import SaturationProbe
+from int8bench.lab import memory, sampling
+from int8bench.lab.channel import Channel
+from int8bench.lab.sampling import Contender, Durations, Race
+
+Images = npt.NDArray[np.float32]
+
+HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before contenders are built
+CHECK_BATCH = 64  # pictures a forward when outputs are checked
+SETTLING_CALLS = 3  # calls over which the peak of memory is read; the first packs, the next ones reuse
+REFERENCE, CANDIDATE = "reference", "candidate"  # the two sides of a trial
+GO_TIMEOUT_S = 60.0  # how long a stream waits for the others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """All that a launch needs to prepare its engines; the model travels by name and weights."""
+
+    model: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    state: bytes
+    variants: tuple[Variant, ...]
+    calibration: Images
+    """(image, channel, height, width)"""
+    validation: Images
+    """(image, channel, height, width)"""
+    labels: npt.NDArray[np.int64]
+    """(image,)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A launch's state: what each engine prepared, or the sentence why it could not."""
+
+    order: Order
+    ready: Mapping[Variant, object]
+    refused: Mapping[Variant, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaceOrder:
+    """One fork's race: which variants, on which group, for how long."""
+
+    variants: tuple[Variant, ...]
+    group: Group
+    durations: Durations
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialOrder:
+    """One fork's race of a variant with itself; `calls` are those of a sample of the reference and the candidate.
+
+    With `calls` of 50 and 51 the candidate is slowed by 2 %: both samples count as 50 calls.
+    """
+
+    variant: Variant
+    group: Group
+    durations: Durations
+    seed: int
+    calls: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoloOrder:
+    """One contender alone in a fork: cold call, memory, then a share of sustained load."""
+
+    variant: Variant
+    group: Group
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """What a contender cost alone: seconds to build and for the first call, and its resident bytes at their peak."""
+
+    build_s: float
+    cold_s: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One stream's share of sustained load, on the clock that all processes share."""
+
+    calls: int
+    started_s: float
+    ended_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What a variant answered, before anything is timed."""
+
+    fidelity: fidelity.Fidelity
+    objection: str | None
+    weights_bytes: int
+    serialized_bytes: int
+    evidence: Mapping[str, Any]
+
+
+def prepare(order: Order) -> Prepared:
+    """Pays the imports and prepares every engine, single-threaded, so that forks start whole."""
+    import torch
+
+    from int8bench.models import load_model
+
+    torch.set_num_threads(1)
+    loaded = load_model(order.model, num_classes=order.num_classes, input_shape=order.input_shape)
+    loaded.module.load_state_dict(torch.load(io.BytesIO(order.state), weights_only=True))
+    ready: dict[Variant, object] = {}
+    refused: dict[Variant, str] = {}
+    for variant in order.variants:
+        try:
+            engine = engine_named(variant.engine)
+            ready[variant] = engine.prepare(variant, loaded.module, order.calibration, order.validation[:1])
+        except Int8BenchError as error:
+            refused[variant] = str(error)
+    return Prepared(order=order, ready=ready, refused=refused)
+
+
+def check(state: Prepared, variant: Variant, _line: Channel) -> Checked:
+    """Answers the validation pictures with a variant and holds the answers against float32."""
+    reference = _build(state, float32_references()[0], threads=1)
+    candidate = _build(state, variant, threads=1)
+    order = state.order
+    expected = _answers(reference, order.validation)
+    found = fidelity.compare(expected, _answers(candidate, order.validation), order.labels)
+    return Checked(
+        fidelity=found,
+        objection=None if variant.precision == FLOAT32 else fidelity.objection(found),
+        weights_bytes=candidate.weights_bytes,
+        serialized_bytes=candidate.serialized_bytes,
+        evidence=dict(candidate.evidence),
+    )
+
+
+def probe(_state: Prepared, engine: str, _line: Channel) -> SaturationProbe:
+    """How an engine's arithmetic compares with exact integers on this processor."""
+    from int8bench.engines.saturation import probe as measured
+
+    return measured(engine)
+
+
+def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
+    """Builds the contenders in random order on a shifted heap, and races them."""
+    rng = np.random.default_rng(order.seed)
+    batch = pictures(state.order.validation, order.group.batch)
+    shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
+    built = {
+        variant: _build(state, variant, order.group.threads)
+        for variant in (order.variants[i] for i in rng.permutation(len(order.variants)).tolist())
+    }
+    _same_answers(built, batch)
+    contenders = [Contender(name=each.label, call=built[each].bind(batch)) for each in order.variants]
+    result = sampling.race(contenders, order.durations, rng=rng)
+    del shift
+    return result
+
+
+def trial(state: Prepared, order: TrialOrder, _line: Channel) -> Race:
+    """Races a variant with itself: two predictors, each built on its own, in random order on a shifted heap."""
+    rng = np.random.default_rng(order.seed)
+    batch = pictures(state.order.validation, order.group.batch)
+    shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
+    names = [REFERENCE, CANDIDATE]
+    calls = dict(zip(names, order.calls or (None, None), strict=True))
+    built = {
+        names[i]: _build(state, order.variant, order.group.threads).bind(batch) for i in rng.permutation(2).tolist()
+    }
+    counted_as = order.calls[0] if order.calls else None
+    contenders = [
+        Contender(name=name, call=built[name], calls=calls[name], counted_as=counted_as) for name in names
+    ]
+    result = sampling.race(contenders, order.durations, rng=rng)
+    del shift
+    return result
+
+
+def alone(state: Prepared, order: SoloOrder, line: Channel) -> Stream:
+    """Measures a contender alone, tells `Alone`, waits for a time to stop at, and calls until then."""
+    batch = pictures(state.order.validation, order.group.batch)
+    shift = bytearray(int(np.random.default_rng(order.seed).integers(1, HEAP_SHIFT_BYTES)))
+    before = memory.resident_bytes()
+    built: list[Predictor] = []
+    build_s = sampling.time_once(lambda: built.append(_build(state, order.variant, order.group.threads)))
+    call = built[0].bind(batch)
+    memory.release_free()
+    cold: list[float] = []
+    peak = memory.peak_bytes_during(lambda: _first_calls(call, cold))
+    line.send(Alone(build_s=build_s, cold_s=cold[0], peak_bytes=peak - before))
+    until = line.receive(GO_TIMEOUT_S)
+    assert isinstance(until, float)
+    calls, started, ended = sampling.sustained(call, until=until)
+    del shift
+    return Stream(calls=calls, started_s=started, ended_s=ended)
+
+
+def idle(_state: Prepared, _payload: None, _line: Channel) -> int:
+    """The bytes that a fork which does nothing adds at its peak, measured as a contender's are."""
+    before = memory.resident_bytes()
+    memory.release_free()
+    return memory.peak_bytes_during(lambda: None) - before
+
+
+def pictures(images: Images, batch: int) -> Images:
+    """A batch of the given size, repeating pictures where there are too few; (image, channel, height, width)."""
+    return np.ascontiguousarray(images[np.arange(batch) % len(images)])
+
+
+def _first_calls(call: sampling.Call, cold: list[float]) -> None:
+    cold.append(sampling.time_once(call))
+    for _ in range(SETTLING_CALLS):
+        call()
+
+
+def _build(state: Prepared, variant: Variant, threads: int) -> Predictor:
+    if variant in state.refused:
+        raise EngineError(state.refused[variant])
+    return engine_named(variant.engine).build(state.ready[variant], threads)
+
+
+def _answers(predictor: Predictor, images: Images) -> npt.NDArray[np.float32]:
+    return np.concatenate([predictor(images[i : i + CHECK_BATCH]) for i in range(0, len(images), CHECK_BATCH)])
+
+
+def _same_answers(built: Mapping[Variant, Predictor], batch: Images) -> None:
+    """Refuses to time a contender whose answers, in this very process, are not the model's."""
+    references: Sequence[Variant] = [variant for variant in built if variant.precision == FLOAT32]
+    expected = built[references[0]](batch)
+    for variant, predictor in built.items():
+        objection = fidelity.objection(fidelity.compare(expected, predictor(batch)))
+        if objection is not None:
+            raise EngineError(f"{variant.label}: {objection}")
+
+
+def import_torch(_payload: None) -> None:
+    """Pays for torch, so that forks have it; starts no parallel region."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def torch_view(_state: None, _payload: None, _line: Channel) -> object:
+    """What torch says of this machine."""
+    from int8bench.hardware import detect_torch
+
+    return detect_torch()

@@ -1,0 +1,86 @@
+"""The house rules that a machine can hold: which module may import, open, read a clock or print."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "int8bench"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("torch", "torchvision", "scipy", "sklearn", "plotly")
+
+# What the modules under a path may not import, each with its reason in DESIGN: imports point down.
+FORBIDDEN = {
+    "stats": ("torch", "torchvision", "int8bench.lab", "int8bench.engines", "int8bench.records", "int8bench.hardware"),
+    "lab": ("torch", "torchvision", "int8bench.engines", "int8bench.models", "int8bench.records", "int8bench.stats"),
+    "engines": ("int8bench.lab", "int8bench.stats", "int8bench.report", "int8bench.study", "int8bench.records"),
+    "report": ("torch", "torchvision", "int8bench.lab", "int8bench.engines", "int8bench.study", "int8bench.worker"),
+    "errors.py": ("int8bench",),
+    "cases.py": ("int8bench.lab", "int8bench.engines", "int8bench.stats", "numpy", "torch"),
+    "findings.py": ("torch", "numpy", "scipy", "int8bench.engines", "int8bench.lab"),
+    "fidelity.py": ("torch", "int8bench.lab", "int8bench.engines"),
+    "records.py": ("torch", "int8bench.lab", "int8bench.engines", "int8bench.study", "int8bench.report"),
+}
+PRINTING = {"cli.py"}
+CLOCKS = {"lab/sampling.py"}
+
+
+def _relative(module: Path) -> str:
+    return module.relative_to(PACKAGE).as_posix()
+
+
+def _imports(module: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{_relative(module)}: imports are absolute"
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def _calls(module: Path) -> set[str]:
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+def _within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def test_there_is_something_to_check() -> None:
+    """The rules are held against the real package."""
+    assert PACKAGE / "cli.py" in MODULES
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_relative)
+def test_imports_point_down(module: Path) -> None:
+    """No module imports what lies above it or what its room must not know."""
+    for place, forbidden in FORBIDDEN.items():
+        if _relative(module) == place or _relative(module).startswith(f"{place}/"):
+            wrong = {name for name in _imports(module) for each in forbidden if _within(name, each)}
+            assert not wrong, f"{_relative(module)} imports {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_relative)
+def test_only_the_command_line_prints(module: Path) -> None:
+    """print and sys.exit stand in cli.py alone."""
+    if _relative(module) not in PRINTING:
+        assert not _calls(module) & {"print", "sys.exit", "exit"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_relative)
+def test_durations_are_read_in_sampling_alone(module: Path) -> None:
+    """The clocks that time anything are read in lab/sampling.py, where they are injected."""
+    if _relative(module) not in CLOCKS:
+        assert not _calls(module) & {"time.perf_counter", "time.perf_counter_ns", "time.process_time", "time.time"}
+
+
+def test_help_needs_nothing_heavy() -> None:
+    """int8bench --help imports no torch, scipy, scikit-learn or plotting."""
+    program = "import sys, int8bench.cli; print(*[name for name in sys.argv[1:] if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program, *HEAVY], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -1,0 +1,145 @@
+"""Fresh interpreters that fork clean processes: what they answer, and every way in which they end."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from int8bench.errors import LabError
+from int8bench.lab.environment import ProcessSettings
+from int8bench.lab.launches import Launch, launched
+from int8bench.lab.messages import Setup
+
+HELPERS = Path(__file__).parent / "helpers"
+
+
+@pytest.fixture(autouse=True)
+def _helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(HELPERS))
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    with launched((4,), Setup(function="lab_tasks:remember", payload=[3]), settings=ProcessSettings()) as (one,):
+        yield one
+
+
+def test_a_fork_answers_from_the_state_of_its_launch(launch: Launch) -> None:
+    """A task gets the state that the setup left, and its own payload."""
+    assert launch.index == 4
+    assert launch.fork("lab_tasks:add", [4]).result(10) == [3, 4]
+
+
+def test_a_fork_leaves_its_launch_as_it_was(launch: Launch) -> None:
+    """What a task does to the state is gone with its process."""
+    assert launch.fork("lab_tasks:spoil", 5).result(10) == [3, 5]
+    assert launch.fork("lab_tasks:spoil", 6).result(10) == [3, 6]
+
+
+def test_a_task_can_be_talked_to(launch: Launch) -> None:
+    """Messages go both ways before the result."""
+    fork = launch.fork("lab_tasks:talk", None)
+    assert fork.receive(10) == [3]
+    fork.line.send("go")
+    assert fork.result(10) == "go"
+
+
+def test_two_forks_work_side_by_side(launch: Launch) -> None:
+    """Forks of one launch have lines of their own."""
+    first, second = (launch.fork("lab_tasks:talk", None) for _ in range(2))
+    for fork, word in ((second, "b"), (first, "a")):
+        fork.receive(10)
+        fork.line.send(word)
+    assert first.result(10) == "a"
+    assert second.result(10) == "b"
+
+
+@pytest.mark.parametrize(
+    ("task", "sentence"),
+    [
+        ("raise_error", "ValueError: a layer is missing"),
+        ("abort", "ended by SIGABRT: terminate called: bad kernel"),
+        ("leave", "ended with exit code 7"),
+        ("hang", "gave no answer in 1 s and was stopped"),
+        ("no_such_task", "has no attribute 'no_such_task'"),
+    ],
+)
+def test_a_task_that_goes_wrong_is_one_sentence(launch: Launch, task: str, sentence: str) -> None:
+    """An exception, a crash, an exit and a hang each say what happened, and the launch goes on."""
+    with pytest.raises(LabError, match=sentence):
+        launch.fork(f"lab_tasks:{task}", None).result(1 if task == "hang" else 10)
+    assert launch.fork("lab_tasks:add", [1]).result(10) == [3, 1]
+
+
+def test_a_setup_that_raises_is_one_sentence() -> None:
+    """A launch that cannot be set up says why."""
+    setup = Setup(function="lab_tasks:refuse", payload="int3")
+    with pytest.raises(LabError, match="ValueError: no such thing as int3"), launched(
+        (0,), setup, settings=ProcessSettings()
+    ):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot hold a process to cores")
+def test_a_fork_is_held_to_its_cores(launch: Launch) -> None:
+    """Affinity is set in the fork, not in the launch."""
+    core = min(os.sched_getaffinity(0))
+    assert launch.fork("lab_tasks:cores", None, cores=(core,)).result(10) == [core]
+    assert launch.fork("lab_tasks:cores", None).result(10) == sorted(os.sched_getaffinity(0))
+
+
+def test_settings_are_there_when_the_process_starts(launch: Launch) -> None:
+    """The allocator and OpenMP read their variables at start, so that is when they are set."""
+    assert launch.fork("lab_tasks:environment", "OMP_WAIT_POLICY").result(10) == "passive"
+
+
+def test_all_processes_end_with_the_block() -> None:
+    """Nothing is left behind, not even a fork at work."""
+    setup = Setup(function="lab_tasks:remember", payload=None)
+    with launched((0, 1, 2), setup, settings=ProcessSettings()) as launches:
+        pids = [launch.fork("lab_tasks:pid", None).result(10) for launch in launches]
+        hanging = launches[0].fork("lab_tasks:hang", None)
+        assert psutil.pid_exists(hanging.pid)
+    _wait_until_gone([hanging.pid, *pids])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_a_killed_coordinator_leaves_no_process() -> None:
+    """kill -9 of the coordinator ends its launches and their forks."""
+    program = textwrap.dedent("""
+        import sys, time
+        from int8bench.lab.environment import ProcessSettings
+        from int8bench.lab.launches import launched
+        from int8bench.lab.messages import Setup
+        with launched((0,), Setup(function="lab_tasks:remember", payload=1), settings=ProcessSettings()) as (one,):
+            fork = one.fork("lab_tasks:hang", None)
+            print(fork.pid, flush=True)
+            time.sleep(600)
+    """)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as coordinator:
+        assert coordinator.stdout is not None
+        fork = int(coordinator.stdout.readline())
+        launch = psutil.Process(fork).ppid()
+        coordinator.send_signal(signal.SIGKILL)
+    _wait_until_gone([fork, launch])
+
+
+def _wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 10
+    while any(_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"still there: {[pid for pid in pids if _alive(pid)]}"
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,41 @@
+"""Resident memory, seen by the kernel."""
+
+import sys
+
+import pytest
+
+from int8bench.lab import memory
+
+MIB = 1 << 20
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak can be reset on Linux only")
+
+
+@linux
+def test_the_peak_of_a_step_holds_what_the_step_touched() -> None:
+    """A step that fills 64 MiB and lets it go has a peak that much higher."""
+    before = memory.resident_bytes()
+    peak = memory.peak_bytes_during(lambda: bytearray(b"x") * (64 * MIB))
+    assert 60 * MIB < peak - before < 80 * MIB
+
+
+@linux
+def test_the_peak_of_an_earlier_step_is_forgotten() -> None:
+    """After a large step a small one has a small peak."""
+    memory.peak_bytes_during(lambda: bytearray(b"x") * (64 * MIB))
+    before = memory.resident_bytes()
+    assert memory.peak_bytes_during(lambda: None) - before < 8 * MIB
+
+
+def test_the_step_is_run_once() -> None:
+    """A step is run exactly once."""
+    runs = []
+    memory.peak_bytes_during(lambda: runs.append(1))
+    assert runs == [1]
+
+
+def test_handing_memory_back_is_safe_anywhere() -> None:
+    """Releasing leaves the process with no more than it had, give or take a page."""
+    before = memory.resident_bytes()
+    memory.release_free()
+    assert memory.resident_bytes() <= before + MIB

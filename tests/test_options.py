@@ -1,0 +1,48 @@
+"""What a person types."""
+
+import pytest
+
+from int8bench import options
+from int8bench.errors import RequestError
+
+
+def test_names_are_split_and_kept_once() -> None:
+    """Spaces and repeats do not matter, the order does."""
+    assert options.names("--engines", "x86, fbgemm,x86,") == ("x86", "fbgemm")
+
+
+def test_counts_are_whole_numbers() -> None:
+    """A list of batch sizes."""
+    assert options.counts("--batch", "1,8,32,8") == (1, 8, 32)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "one", "1,0", "", ","])
+def test_counts_below_one_are_refused_with_what_to_type(text: str) -> None:
+    """Zero, minus one and words get a sentence that names the option and a way out."""
+    with pytest.raises(RequestError, match=r"--batch .*expected.*try --batch"):
+        options.counts("--batch", text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("1%", 0.01), ("0.5 %", 0.005), ("0.02", 0.02)])
+def test_a_percentage_is_a_fraction(text: str, value: float) -> None:
+    """With or without the sign."""
+    assert options.fraction("--precision", text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["0%", "100%", "-1%", "5", "much"])
+def test_a_senseless_percentage_is_refused(text: str) -> None:
+    """Nothing, everything and words."""
+    with pytest.raises(RequestError, match="--precision"):
+        options.fraction("--precision", text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("90s", 90), ("90", 90), ("1.5m", 90), ("2 min", 120), ("1h", 3600)])
+def test_a_duration_is_seconds(text: str, value: float) -> None:
+    """Seconds, minutes and hours."""
+    assert options.seconds("--budget", text) == pytest.approx(value)
+
+
+def test_a_senseless_duration_is_refused() -> None:
+    """Words are no duration."""
+    with pytest.raises(RequestError, match="--budget soon: expected a duration"):
+        options.seconds("--budget", "soon")

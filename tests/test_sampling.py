@@ -1,0 +1,166 @@
+"""Racing with a fake clock: what is called, in which order, how often, and what the samples say."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from int8bench.lab import noise
+from int8bench.lab.sampling import Clocks, Contender, Durations, race, sustained, time_calls, time_once
+
+QUIET = noise.Reading(
+    involuntary_switches=0, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0
+)
+
+
+class FakeMachine:
+    """A machine whose clock moves only when a contender works."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.log: list[str] = []
+
+    def clock(self) -> float:
+        self.now_s += 1e-9
+        return self.now_s
+
+    def worker(self, name: str, cost_s: float) -> Callable[[], object]:
+        def call() -> None:
+            self.log.append(name)
+            self.now_s += cost_s
+
+        return call
+
+    def clocks(self) -> Clocks:
+        return Clocks(wall=self.clock, cpu=lambda: self.now_s)
+
+
+def _race(machine: FakeMachine, *contenders: Contender, seed: int = 0, read: noise.Reader = lambda: QUIET, **durations):
+    asked = {"warmup_s": 0.0, "race_s": 0.1, "single_s": 0.0, **durations}
+    return race(contenders, Durations(**asked), rng=np.random.default_rng(seed), clocks=machine.clocks(), read=read)
+
+
+def test_the_timed_body_is_exactly_the_calls_asked_for() -> None:
+    """Timing seven calls makes seven calls, and the clock is read once before and once after."""
+    machine = FakeMachine()
+    readings = []
+
+    def clock() -> float:
+        readings.append(len(machine.log))
+        return machine.clock()
+
+    assert time_calls(machine.worker("a", 0.5), 7, clock) == pytest.approx(3.5)
+    assert machine.log == ["a"] * 7
+    assert readings == [0, 7]
+
+
+def test_one_call_is_timed_as_one_call() -> None:
+    """Timing once calls once."""
+    machine = FakeMachine()
+    assert time_once(machine.worker("a", 0.25), machine.clock) == pytest.approx(0.25)
+    assert machine.log == ["a"]
+
+
+def test_a_sample_holds_the_calls_that_fill_its_time() -> None:
+    """A contender of 1 ms is called four times a sample of 4 ms, and the sample is the mean of one call."""
+    machine = FakeMachine()
+    result = _race(machine, Contender(name="a", call=machine.worker("a", 0.001)))
+    track = result.track("a")
+    assert track.calls == 4
+    assert track.times_s == pytest.approx([0.001] * len(track.times_s), rel=1e-3)
+    assert machine.log == ["a"] * (1 + 4 * len(track.times_s))  # one call settles it, the rest are samples
+
+
+def test_each_round_samples_every_contender_once_in_random_order() -> None:
+    """Rounds are complete, back to back, and both orders occur."""
+    machine = FakeMachine()
+    a, b = (Contender(name=name, call=machine.worker(name, 0.004)) for name in "ab")
+    result = _race(machine, a, b, race_s=1.0)
+    calls = machine.log[2:]
+    rounds = [tuple(calls[i : i + 2]) for i in range(0, len(calls), 2)]
+    assert len(rounds) == len(result.kept) == len(result.track("a").times_s)
+    assert set(rounds) == {("a", "b"), ("b", "a")}
+
+
+def test_the_order_follows_the_generator() -> None:
+    """The same seed gives the same order, another seed another."""
+    logs = []
+    for seed in (1, 1, 2):
+        machine = FakeMachine()
+        a, b = (Contender(name=name, call=machine.worker(name, 0.004)) for name in "ab")
+        _race(machine, a, b, seed=seed)
+        logs.append(machine.log)
+    assert logs[0] == logs[1] != logs[2]
+
+
+def test_times_stay_with_their_contender_whatever_the_order() -> None:
+    """Two contenders of different speed keep their own times through all random orders."""
+    machine = FakeMachine()
+    fast = Contender(name="fast", call=machine.worker("fast", 0.001))
+    slow = Contender(name="slow", call=machine.worker("slow", 0.003))
+    result = _race(machine, slow, fast)
+    assert np.median(result.track("fast").times_s) == pytest.approx(0.001, rel=1e-3)
+    assert np.median(result.track("slow").times_s) == pytest.approx(0.003, rel=1e-3)
+
+
+def test_a_known_slow_down_is_counted_as_fewer_calls() -> None:
+    """51 calls counted as 50 read 2 % slower than 50 calls."""
+    machine = FakeMachine()
+    call = machine.worker("a", 0.0001)
+    plain = Contender(name="plain", call=call, calls=50)
+    slowed = Contender(name="slowed", call=call, calls=51, counted_as=50)
+    result = _race(machine, plain, slowed)
+    ratio = np.median(result.track("slowed").times_s) / np.median(result.track("plain").times_s)
+    assert ratio == pytest.approx(1.02, rel=1e-4)
+
+
+def test_rounds_are_made_even_when_the_time_is_up() -> None:
+    """A contender slower than the whole fork still gets the fewest rounds, up to the hard stop."""
+    machine = FakeMachine()
+    result = _race(machine, Contender(name="a", call=machine.worker("a", 0.05)), race_s=0.1)
+    assert len(result.kept) == 8
+
+
+def test_a_very_slow_contender_is_stopped() -> None:
+    """No fork takes more than eight times the time it was given, by more than a round."""
+    machine = FakeMachine()
+    result = _race(machine, Contender(name="a", call=machine.worker("a", 1.0)), race_s=0.5)
+    assert len(result.kept) == 4
+
+
+def test_single_calls_are_timed_one_by_one() -> None:
+    """The singles of a contender are single calls, as many for each contender."""
+    machine = FakeMachine()
+    a, b = (Contender(name=name, call=machine.worker(name, 0.002)) for name in "ab")
+    result = _race(machine, a, b, race_s=0.0, single_s=0.1)
+    assert len(result.track("a").single_s) == len(result.track("b").single_s) == 25
+    assert result.track("a").single_s[0] == pytest.approx(0.002, rel=1e-3)
+
+
+def test_disturbed_rounds_are_dropped_by_their_counters_alone() -> None:
+    """A round with an involuntary switch is not kept, whatever its time; the others are."""
+    machine = FakeMachine()
+    reads = iter(range(10_000))
+    switches = 0
+
+    def read() -> noise.Reading:
+        nonlocal switches
+        if next(reads) == 2:  # noqa: PLR2004  before the race, before the first sample, after it
+            switches += 1
+        return noise.Reading(
+            involuntary_switches=switches, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0
+        )
+
+    result = _race(machine, Contender(name="a", call=machine.worker("a", 0.004)), read=read)
+    assert result.kept[0] is False
+    assert all(result.kept[1:])
+    assert result.track("a").disturbed_rounds == 1
+    assert result.disturbance.involuntary_switches == 1
+
+
+def test_sustained_calls_until_the_time_shown() -> None:
+    """Sustained load stops with the first call that ends after the time given."""
+    machine = FakeMachine()
+    calls, started, ended = sustained(machine.worker("a", 0.1), until=1.0, clock=machine.clock)
+    assert calls == len(machine.log) == 10
+    assert ended - started == pytest.approx(1.0, abs=0.1)
