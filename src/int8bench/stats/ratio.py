@@ -1,0 +1,168 @@
+"""The ratio of two contenders with an interval that knows launches and forks. Pure.
+
+Model: log-ratio of fork j in launch i = truth + launch effect i + fork effect ij. Forks of one launch share the
+launch's effect, so the unit of inference is the launch: the interval is Student's on launch means, whose spread
+contains both effects (Kalibera and Jones 2013, section 8, with the levels launch and fork).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.special import stdtrit
+
+FEWEST_LAUNCHES = 2  # a spread needs two
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchTable:
+    """Fork estimates by launch, as log-ratios (launch, fork), and the number of pairs behind them all.
+
+    Raises:
+        ValueError: no launch, a launch without forks, or a value that is not finite.
+    """
+
+    log_ratios: tuple[tuple[float, ...], ...]
+    pairs: int
+
+    def __post_init__(self) -> None:
+        """Checks that every launch has forks and every fork a number."""
+        if not self.log_ratios or not all(self.log_ratios):
+            raise ValueError("LaunchTable: every launch needs one fork or more")
+        if not all(math.isfinite(value) for forks in self.log_ratios for value in forks):
+            raise ValueError("LaunchTable: every log-ratio must be finite")
+
+    @property
+    def launches(self) -> int:
+        """How many launches."""
+        return len(self.log_ratios)
+
+    @property
+    def forks(self) -> int:
+        """How many forks in all launches."""
+        return sum(len(forks) for forks in self.log_ratios)
+
+    @property
+    def launch_means(self) -> tuple[float, ...]:
+        """The mean log-ratio of each launch."""
+        return tuple(math.fsum(forks) / len(forks) for forks in self.log_ratios)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A ratio with its interval, and what it rests on; above 1 the candidate is faster."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    launches: int
+    forks: int
+    pairs: int
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval as a fraction of the ratio."""
+        return (self.high - self.low) / 2 / self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Standard deviations of the log-ratio: of launch effects, and of forks within a launch."""
+
+    launch_sd: float
+    fork_sd: float
+
+
+def centre_and_error(table: LaunchTable) -> tuple[float, float]:
+    """Mean of the launch means and its standard error, both in log units.
+
+    Raises:
+        ValueError: fewer than two launches.
+    """
+    means = table.launch_means
+    if len(means) < FEWEST_LAUNCHES:
+        raise ValueError(f"an interval needs {FEWEST_LAUNCHES} launches or more, got {len(means)}")
+    return _mean(means), math.sqrt(_variance(means) / len(means))
+
+
+def estimate(table: LaunchTable, *, confidence: float, nominal_error: float | None = None) -> Estimate:
+    """The ratio and its interval.
+
+    Args:
+        table: log-ratios (launch, fork).
+        confidence: what the interval is declared to have, for the record.
+        nominal_error: two-sided error of the Student quantile; ``1 - confidence`` where a look is not one of several.
+
+    Raises:
+        ValueError: fewer than two launches.
+    """
+    centre, error = centre_and_error(table)
+    nominal = 1 - confidence if nominal_error is None else nominal_error
+    half = float(stdtrit(table.launches - 1, 1 - nominal / 2)) * error
+    return Estimate(
+        value=math.exp(centre),
+        low=math.exp(centre - half),
+        high=math.exp(centre + half),
+        confidence=confidence,
+        launches=table.launches,
+        forks=table.forks,
+        pairs=table.pairs,
+    )
+
+
+def smallest_of(
+    tables: Mapping[str, LaunchTable], *, confidence: float, nominal_error: float | None = None
+) -> tuple[str, Estimate]:
+    """The smallest of several ratios of one candidate, and the name of the reference that gives it.
+
+    With ratios r_i over references i, the estimand is min r_i: the speed-up over the best reference. No reference is
+    chosen by the data: the interval is [min low_i at error/2, min high_i at error/(2 m)] for m references. It holds
+    under any dependence: where i attains the minimum, min low > r_i implies low_i > r_i (error/2); and min high < r_i
+    implies high_j < r_i <= r_j for some j (at most m times error/(2 m)).
+
+    Raises:
+        ValueError: no reference, or fewer than two launches.
+    """
+    if not tables:
+        raise ValueError("smallest_of: no reference given")
+    nominal = 1 - confidence if nominal_error is None else nominal_error
+    plain = {name: estimate(table, confidence=confidence, nominal_error=nominal) for name, table in tables.items()}
+    wide = [
+        estimate(table, confidence=confidence, nominal_error=nominal / len(tables)).high for table in tables.values()
+    ]
+    name = min(plain, key=lambda each: plain[each].value)
+    best = plain[name]
+    return name, Estimate(
+        value=best.value,
+        low=min(each.low for each in plain.values()),
+        high=min(wide),
+        confidence=confidence,
+        launches=best.launches,
+        forks=best.forks,
+        pairs=best.pairs,
+    )
+
+
+def spread(table: LaunchTable) -> Spread:
+    """Launch and fork standard deviations by the method of moments (one-way analysis of variance, unbalanced allowed).
+
+    Raises:
+        ValueError: fewer than two launches.
+    """
+    centre_and_error(table)
+    sizes = [len(forks) for forks in table.log_ratios]
+    within_freedom = sum(sizes) - len(sizes)
+    within = sum(_variance(forks) * (len(forks) - 1) for forks in table.log_ratios if len(forks) > 1)
+    fork_variance = within / within_freedom if within_freedom else 0.0
+    launch_variance = _variance(table.launch_means) - fork_variance * _mean([1 / size for size in sizes])
+    return Spread(launch_sd=math.sqrt(max(0.0, launch_variance)), fork_sd=math.sqrt(fork_variance))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _variance(values: Sequence[float]) -> float:
+    centre = _mean(values)
+    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)

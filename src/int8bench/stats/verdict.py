@@ -1,0 +1,119 @@
+"""From an estimate to a word: faster, slower, same, or unclear with what it would take. Pure."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scipy.special import nctdtrinc, stdtrit
+
+from int8bench.stats.ratio import Estimate, LaunchTable, centre_and_error, estimate, smallest_of
+
+FEWEST_LAUNCHES = 3  # with two, one degree of freedom: the quantile at 0.001 is 637 standard errors
+MOST_EXTRA_LAUNCHES = 10_000
+POWER = 0.95
+
+
+class Verdict(StrEnum):
+    """What a comparison says."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    SAME = "same"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A verdict; where it is unclear, why, and how many more launches would settle it.
+
+    `smallest_visible_effect` is the difference, as a fraction, that would have been called with 95 % probability.
+    """
+
+    verdict: Verdict
+    reason: str | None
+    smallest_visible_effect: float | None
+    more_launches: int | None
+
+
+def judge(table: LaunchTable, *, nominal_error: float, margin: float) -> Judgement:
+    """The verdict on a candidate against one reference.
+
+    Args:
+        table: log-ratios (launch, fork), positive where the candidate is faster.
+        nominal_error: two-sided error of this look.
+        margin: differences up to this fraction either way are "same".
+    """
+    if table.launches < FEWEST_LAUNCHES:
+        return _too_few(table.launches)
+    found = estimate(table, confidence=1 - nominal_error, nominal_error=nominal_error)
+    return _judged(found, table, nominal_error, margin)
+
+
+def judge_against_best(tables: Mapping[str, LaunchTable], *, nominal_error: float, margin: float) -> Judgement:
+    """The verdict on a candidate against the best of several references; see `ratio.smallest_of`."""
+    fewest = min(table.launches for table in tables.values())
+    if fewest < FEWEST_LAUNCHES:
+        return _too_few(fewest)
+    name, found = smallest_of(tables, confidence=1 - nominal_error, nominal_error=nominal_error)
+    return _judged(found, tables[name], nominal_error, margin)
+
+
+def smallest_visible_effect(table: LaunchTable, nominal_error: float) -> float:
+    """The difference, as a fraction, that a race with this spread calls with probability `POWER`.
+
+    The effect in standard errors is the noncentrality at which noncentral t exceeds the critical t with that power.
+    """
+    _, error = centre_and_error(table)
+    freedom = table.launches - 1
+    critical = float(stdtrit(freedom, 1 - nominal_error / 2))
+    return math.expm1(float(nctdtrinc(freedom, 1 - POWER, critical)) * error)
+
+
+def _judged(found: Estimate, table: LaunchTable, nominal_error: float, margin: float) -> Judgement:
+    verdict = _word(found, margin)
+    visible = smallest_visible_effect(table, nominal_error)
+    unclear = verdict is Verdict.UNCLEAR
+    return Judgement(
+        verdict=verdict,
+        reason=(
+            f"the interval {found.low:.3f} to {found.high:.3f} at error {nominal_error:.2g} holds 1 and is wider than "
+            f"the margin of {margin:.0%}"
+        )
+        if unclear
+        else None,
+        smallest_visible_effect=visible,
+        more_launches=_more_launches(found, table, nominal_error, margin) if unclear else None,
+    )
+
+
+def _word(found: Estimate, margin: float) -> Verdict:
+    if 1 / (1 + margin) <= found.low and found.high <= 1 + margin:
+        return Verdict.SAME  # also where the interval excludes 1: a difference within the margin does not matter
+    if found.low > 1:
+        return Verdict.FASTER
+    if found.high < 1:
+        return Verdict.SLOWER
+    return Verdict.UNCLEAR
+
+
+def _more_launches(found: Estimate, table: LaunchTable, nominal_error: float, margin: float) -> int | None:
+    """How many launches more, at this spread, leave an interval that excludes 1 or lies inside the margin."""
+    centre, error = centre_and_error(table)
+    spread = error * math.sqrt(table.launches)
+    distance = max(abs(centre), math.log1p(margin) - abs(centre))
+    launches = table.launches + 1
+    while launches < table.launches + MOST_EXTRA_LAUNCHES:
+        if float(stdtrit(launches - 1, 1 - nominal_error / 2)) * spread / math.sqrt(launches) < distance:
+            return launches - table.launches
+        launches += max(1, launches // 20)
+    return None
+
+
+def _too_few(launches: int) -> Judgement:
+    return Judgement(
+        verdict=Verdict.UNCLEAR,
+        reason=f"{launches} launches, {FEWEST_LAUNCHES} or more are needed to tell",
+        smallest_visible_effect=None,
+        more_launches=FEWEST_LAUNCHES - launches,
+    )
