@@ -1,0 +1,81 @@
+"""Int8 answers held against float32's: SQNR, agreement of the top class, top-1 of both. Needs no torch."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from int8bench.errors import EngineError
+
+Logits = npt.NDArray[np.float32]
+
+# Saturating int8 still reaches 21 dB (METHOD), a wrong scale or a shuffled layer stays below 3 dB; 8 dB is one part
+# in 2.5 of the amplitude: nothing that deserves to be timed.
+LOWEST_SQNR_DB = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fidelity:
+    """How near a candidate's answers are to the float32 model's.
+
+    `sqnr_db` is None where the answers are the same to the bit; the two top-1 shares are None without labels.
+    """
+
+    sqnr_db: float | None
+    agreement: float
+    top1: float | None
+    top1_float32: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """What a record keeps."""
+        return {
+            "sqnr_db": self.sqnr_db,
+            "agreement": self.agreement,
+            "top1": self.top1,
+            "top1_float32": self.top1_float32,
+        }
+
+
+def compare(reference: Logits, candidate: Logits, labels: npt.NDArray[np.int64] | None = None) -> Fidelity:
+    """How near `candidate` is to `reference`.
+
+    SQNR = 10 log10(sum reference^2 / sum (reference - candidate)^2), over all logits.
+
+    Args:
+        reference: float32 logits (image, class).
+        candidate: logits (image, class) of the contender for the same images.
+        labels: true classes (image,), where known.
+
+    Raises:
+        EngineError: the shapes differ, there is nothing to compare, or the candidate is not finite.
+    """
+    if reference.shape != candidate.shape or reference.size == 0:
+        raise EngineError(f"answers of shape {candidate.shape}, expected {reference.shape} as float32 gives")
+    if not np.isfinite(candidate).all():
+        raise EngineError("answers are not finite numbers")
+    expected, answered = reference.argmax(axis=1), candidate.argmax(axis=1)
+    return Fidelity(
+        sqnr_db=_sqnr_db(reference.astype(np.float64), candidate.astype(np.float64)),
+        agreement=float((expected == answered).mean()),
+        top1=None if labels is None else float((answered == labels).mean()),
+        top1_float32=None if labels is None else float((expected == labels).mean()),
+    )
+
+
+def objection(found: Fidelity) -> str | None:
+    """Why answers are too wrong to be timed; None where they are not."""
+    if found.sqnr_db is None or found.sqnr_db >= LOWEST_SQNR_DB:
+        return None
+    return (
+        f"its answers are wrong: {found.sqnr_db:.1f} dB SQNR against float32, {LOWEST_SQNR_DB:.0f} dB or more expected "
+        f"({found.agreement:.0%} of the top classes agree)"
+    )
+
+
+def _sqnr_db(reference: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64]) -> float | None:
+    noise = float(((reference - candidate) ** 2).sum())
+    signal = float((reference**2).sum())
+    if noise == 0.0:
+        return None
+    return 10 * math.log10(max(signal, np.finfo(np.float64).tiny) / noise)

@@ -1,0 +1,189 @@
+"""The models that are measured: SimpleCNN, torchvision's quantizable ones, and yours by name."""
+
+import difflib
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from int8bench.errors import ModelError
+
+Shape = tuple[int, int, int]
+
+SIMPLECNN_SHAPE: Shape = (3, 32, 32)
+IMAGENET_SHAPE: Shape = (3, 224, 224)
+SEED = 0  # random weights are the same in every process
+
+
+class SimpleCNN(nn.Module):
+    """Two convolutions and a linear layer, without observers: the float32 original.
+
+    Takes (image, 3, 32, 32), gives logits (image, class).
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        """A network for `num_classes` classes, with torch's initial weights."""
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(3, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
+        self.fc = nn.Linear(64 * 8 * 8, num_classes)
+        self.register_forward_pre_hook(_check_shape)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (image, class) of pictures (image, 3, 32, 32).
+
+        Raises:
+            ModelError: pictures of another shape.
+        """
+        return self.fc(torch.flatten(self.conv(x), 1))  # type: ignore[no-any-return]
+
+
+def _check_shape(_module: nn.Module, inputs: tuple[object, ...]) -> None:
+    # A hook and not a test inside forward: a tracer follows forward with values that have no shape yet.
+    pictures = inputs[0]
+    if isinstance(pictures, torch.Tensor) and tuple(pictures.shape[1:]) != SIMPLECNN_SHAPE:
+        raise ModelError(f"SimpleCNN: pictures of shape {tuple(pictures.shape)}, expected (images, 3, 32, 32)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A float32 model in evaluation mode, and the shape (channels, height, width) of one picture."""
+
+    name: str
+    module: nn.Module
+    input_shape: Shape
+    num_classes: int
+
+
+Factory = Callable[[int], nn.Module]
+
+
+def _resnet18(num_classes: int) -> nn.Module:
+    from torchvision.models.quantization import resnet18
+
+    return resnet18(weights=None, quantize=False, num_classes=num_classes)  # type: ignore[no-any-return]
+
+
+def _mobilenet_v2(num_classes: int) -> nn.Module:
+    from torchvision.models.quantization import mobilenet_v2
+
+    return mobilenet_v2(weights=None, quantize=False, num_classes=num_classes)  # type: ignore[no-any-return]
+
+
+KNOWN: dict[str, tuple[Factory, Shape]] = {
+    "simplecnn": (SimpleCNN, SIMPLECNN_SHAPE),
+    "resnet18": (_resnet18, IMAGENET_SHAPE),
+    "mobilenet_v2": (_mobilenet_v2, IMAGENET_SHAPE),
+}
+
+
+def load_model(name: str, *, num_classes: int, input_shape: Shape | None = None) -> LoadedModel:
+    """The model of that name in evaluation mode, with the same random weights in every process.
+
+    Args:
+        name: a known name, or ``package.module:factory`` of yours.
+        num_classes: classes; given to your factory where it takes ``num_classes``.
+        input_shape: (channels, height, width) of one picture; needed for a model of yours.
+
+    Raises:
+        ModelError: no such model, or it cannot be made or fed.
+    """
+    factory, shape = _factory(name, input_shape)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        module = factory(num_classes)
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"--model {name}: returned a {type(module).__name__}, expected a torch.nn.Module")
+    module.eval()
+    return LoadedModel(name=name, module=module, input_shape=shape, num_classes=_classes(name, module, shape))
+
+
+def input_shape_of(name: str, given: Shape | None) -> Shape:
+    """The (channels, height, width) that a model is fed with.
+
+    Raises:
+        ModelError: no such model, or one of yours without a shape, or another shape than SimpleCNN takes.
+    """
+    return _factory(name, given)[1]
+
+
+def parse_input_shape(text: str) -> Shape:
+    """``3x32x32`` or ``3,32,32`` as (channels, height, width).
+
+    Raises:
+        ModelError: anything else.
+    """
+    parts = text.lower().replace(",", "x").split("x")
+    if len(parts) != len(SIMPLECNN_SHAPE) or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ModelError(f"--input-shape {text}: expected channels x height x width; try --input-shape 3x32x32")
+    channels, height, width = (int(part) for part in parts)
+    return channels, height, width
+
+
+def model_slug(name: str) -> str:
+    """A name that can stand in a case id."""
+    return name.replace("/", ".")
+
+
+def _factory(name: str, given: Shape | None) -> tuple[Factory, Shape]:
+    if name in KNOWN:
+        factory, shape = KNOWN[name]
+        if name == "simplecnn" and given not in {None, shape}:
+            raise ModelError(f"--input-shape {given}: SimpleCNN takes 3x32x32; leave --input-shape out")
+        return factory, given or shape
+    if ":" not in name:
+        close = difflib.get_close_matches(name, KNOWN, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ModelError(f"--model {name}: unknown; {hint}choose {', '.join(KNOWN)} or your own package.module:factory")
+    if given is None:
+        raise ModelError(f"--model {name}: the shape of a picture is needed; add --input-shape 3x32x32 or what it takes")
+    return lambda num_classes: _yours(name, num_classes), given
+
+
+def _yours(name: str, num_classes: int) -> nn.Module:
+    module_name, _, attribute = name.partition(":")
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, SyntaxError) as error:
+        raise ModelError(f"--model {name}: {module_name} does not import: {error}") from error
+    except AttributeError as error:
+        raise ModelError(f"--model {name}: {module_name} has no {attribute!r}") from error
+    if not callable(factory):
+        raise ModelError(f"--model {name}: {attribute} is a {type(factory).__name__}, expected a function or class")
+    try:
+        arguments = {"num_classes": num_classes} if "num_classes" in inspect.signature(factory).parameters else {}
+        return factory(**arguments)  # type: ignore[no-any-return]
+    except Exception as error:
+        raise ModelError(f"--model {name}: raised {type(error).__name__}: {error}") from error
+
+
+def _classes(name: str, module: nn.Module, shape: Shape) -> int:
+    """How many classes a model answers with, found by asking it once."""
+    try:
+        with torch.inference_mode():
+            answer = module(torch.zeros(2, *shape))
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"--model {name}: cannot answer pictures of shape {shape}: {error}") from error
+    if not isinstance(answer, torch.Tensor) or answer.ndim != 2:  # noqa: PLR2004  (image, class)
+        raise ModelError(f"--model {name}: expected logits of shape (images, classes), got {_described(answer)}")
+    return int(answer.shape[1])
+
+
+def _described(answer: object) -> str:
+    return f"shape {tuple(answer.shape)}" if isinstance(answer, torch.Tensor) else f"a {type(answer).__name__}"
