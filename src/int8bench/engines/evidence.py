@@ -1,0 +1,191 @@
+"""oneDNN's own words about one forward: which primitives ran, in which implementation, on which types.
+
+The parser is pure. `collect` runs the forward in a forked process whose standard output is kept in a nameless file,
+so that nothing is seen of it, and answers plainly where oneDNN has nothing to say (fbgemm, qnnpack).
+"""
+
+import ctypes
+import os
+import re
+import signal
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, NoReturn
+
+LISTENING_S = 60  # a forward that takes longer is killed; the evidence says so
+# What oneDNN 3.5 and newer announce in their header; used where the header was spent before we listened.
+_USUAL_PREFIX = "onednn_verbose,v1,primitive"
+_USUAL_COLUMNS = (
+    "operation",
+    "engine",
+    "primitive",
+    "implementation",
+    "prop_kind",
+    "memory_descriptors",
+    "attributes",
+    "auxiliary",
+    "problem_desc",
+    "exec_time",
+)
+
+_TEMPLATE = re.compile(r"(?P<prefix>onednn_verbose\S*?),info,(?:prim_)?template:(?P<columns>\S+)")
+_VERSION = re.compile(r"onednn_verbose\S*?,info,(?:cpu,)?oneDNN v(?P<version>\S+)")
+_ISA = re.compile(r"onednn_verbose\S*?,info,cpu,isa:(?P<isa>.+)")
+_TYPE = r"\b{argument}[_:](?P<type>[a-z0-9]+)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One primitive that oneDNN executed."""
+
+    primitive: str
+    implementation: str
+    src: str | None
+    weights: str | None
+    time_ms: float
+
+    @property
+    def isa(self) -> str | None:
+        """The instruction set in the implementation's name, as in ``brg_conv_fwd:avx512_core_vnni``."""
+        _, separator, isa = self.implementation.rpartition(":")
+        return isa if separator else None
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether it multiplied int8 by int8 in a kernel that is no reference implementation."""
+        return self.src in {"u8", "s8"} and self.weights == "s8" and not self.implementation.startswith("ref")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What oneDNN said."""
+
+    version: str | None
+    isa: str | None
+    calls: tuple[Call, ...]
+
+    @property
+    def int8_calls(self) -> int:
+        """How many primitives are proven to be int8."""
+        return sum(call.is_int8 for call in self.calls)
+
+    def to_dict(self) -> dict[str, object]:
+        """A JSON value: equal calls are counted together, with their share of oneDNN's time."""
+        return {
+            "used": bool(self.calls),
+            "version": self.version,
+            "isa": self.isa,
+            "int8_calls": self.int8_calls,
+            "primitives": _summed(self.calls),
+        }
+
+
+def parse(text: str) -> Words:
+    """What a verbose log says, its columns read by its own ``template:`` line."""
+    prefix, columns = _template(text)
+    lines = [line[len(prefix) + 1 :].split(",") for line in text.splitlines() if line.startswith(f"{prefix},")]
+    rows = [dict(zip(columns, fields, strict=True)) for fields in lines if len(fields) == len(columns)]
+    return Words(
+        version=_found(_VERSION, text, "version"),
+        isa=_found(_ISA, text, "isa"),
+        calls=tuple(_call(row) for row in rows if row["operation"] == "exec"),
+    )
+
+
+def collect(forward: Callable[[], object]) -> dict[str, object]:
+    """What oneDNN says about one warm call of `forward`, as a JSON value.
+
+    ``used`` is True or False, or None with an ``error`` where the listening process came to grief.
+    """
+    with tempfile.TemporaryFile() as log:
+        pid = _fork()
+        if pid == 0:
+            _listen(forward, log)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code != 0:
+            return {"used": None, "error": _ending(code)}
+        log.seek(0)
+        return parse(log.read().decode(errors="replace")).to_dict()
+
+
+def _template(text: str) -> tuple[str, tuple[str, ...]]:
+    for found in _TEMPLATE.finditer(text):
+        columns = tuple(found["columns"].split(","))
+        if "primitive" in columns:  # a second template describes graph partitions
+            return found["prefix"], columns
+    return _USUAL_PREFIX, _USUAL_COLUMNS
+
+
+def _call(row: Mapping[str, str]) -> Call:
+    return Call(
+        primitive=row["primitive"],
+        implementation=row["implementation"],
+        src=_type_of("src", row["memory_descriptors"]),
+        weights=_type_of("wei", row["memory_descriptors"]),
+        time_ms=float(row["exec_time"]),
+    )
+
+
+def _type_of(argument: str, descriptors: str) -> str | None:
+    """The data type of an argument: ``src:u8::blocked`` today, ``src_u8::blocked`` before oneDNN 3.5."""
+    return _found(re.compile(_TYPE.format(argument=argument)), descriptors, "type")
+
+
+def _found(pattern: re.Pattern[str], text: str, group: str) -> str | None:
+    found = pattern.search(text)
+    return found[group] if found else None
+
+
+def _summed(calls: tuple[Call, ...]) -> list[dict[str, object]]:
+    total_ms = sum(call.time_ms for call in calls)
+    alike: dict[tuple[str, str, str | None, str | None], list[Call]] = {}
+    for call in calls:
+        alike.setdefault((call.primitive, call.implementation, call.src, call.weights), []).append(call)
+    return [
+        {
+            "primitive": group[0].primitive,
+            "implementation": group[0].implementation,
+            "isa": group[0].isa,
+            "src": group[0].src,
+            "weights": group[0].weights,
+            "int8": group[0].is_int8,
+            "calls": len(group),
+            "time_share": round(sum(call.time_ms for call in group) / total_ms, 4) if total_ms else None,
+        }
+        for group in alike.values()
+    ]
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork beside threads; the child runs on one thread and needs no lock of another.
+        warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+        return os.fork()
+
+
+def _listen(forward: Callable[[], object], log: IO[bytes]) -> NoReturn:
+    """The forked process's whole life; it must not return into the caller's frames, whatever happens."""
+    code = 1
+    try:
+        import torch
+
+        signal.alarm(LISTENING_S)
+        os.dup2(log.fileno(), 1)  # oneDNN prints with C's stdout
+        torch.set_num_threads(1)  # the threads of a parallel region do not survive a fork
+        forward()  # the first one also packs: reorders that no later forward repeats
+        with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):  # type: ignore[no-untyped-call]
+            forward()
+        ctypes.CDLL(None).fflush(None)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _ending(code: int) -> str:
+    if code == -signal.SIGALRM:
+        return f"the forward took more than {LISTENING_S} s"
+    if code < 0:
+        return f"the forward ended with {signal.Signals(-code).name}"
+    return "the forward failed"

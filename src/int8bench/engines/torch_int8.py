@@ -1,0 +1,263 @@
+"""The engines fbgemm, x86, onednn and qnnpack: static post-training quantization by FX graph tracing.
+
+The only file that uses torch.ao.quantization, which announces its removal on every use.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from int8bench.cases import CHANNELS_LAST, INT8, Variant, int8_variant
+from int8bench.engines.base import Availability, Images, Prepared
+from int8bench.engines.torch_predictor import TorchPredictor, layout_format
+from int8bench.errors import EngineError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import fx, nn
+
+    from int8bench.hardware import Hardware
+
+CALIBRATION_BATCH = 32  # pictures a forward; other engines get the same pictures, and ranges depend on the batch
+
+_X86, _ARM = "x86_64", "arm64"
+# Where PyTorch's released builds have each engine; fbgemm and x86 need AVX2 besides.
+_ARCHITECTURES = {"fbgemm": (_X86,), "x86": (_X86,), "onednn": (_X86, _ARM), "qnnpack": (_X86, _ARM)}
+_NEEDS_AVX2 = frozenset({"fbgemm", "x86"})
+_SUCCESSOR = {_X86: "x86 or fbgemm", _ARM: "qnnpack"}
+
+_KNOWN_WARNINGS = (
+    "torch.ao.quantization is deprecated",
+    "Please use quant_min and quant_max",  # said of every observer of torch's own default configuration
+    "torch.quantize_per_tensor, torch.quantize_per_channel and other quantized tensor creation",
+    "Default qconfig of oneDNN backend with reduce_range of false",  # the saturation probe measures it
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Observed:
+    """A traced and calibrated model, ready to be converted."""
+
+    module: fx.GraphModule
+    variant: Variant
+    example: Images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizedEngine:
+    """One of torch's quantized engines, by its name."""
+
+    name: str
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Int8 with a channels-last input."""
+        return (int8_variant(self.name),)
+
+    def availability(self, hardware: Hardware) -> Availability:
+        """What torch says of its build where that is known, else what its released builds have."""
+        reason = _missing_from_build(self.name, hardware) if hardware.torch else _misfit(self.name, hardware)
+        return Availability(available=reason is None, reason=reason)
+
+    def prepare(self, variant: Variant, model: nn.Module, calibration: Images, example: Images) -> Prepared:
+        """The model traced, observed with the engine's default configuration, and calibrated.
+
+        Raises:
+            EngineError: the engine is not in this build, or the model cannot be traced or fed.
+        """
+        assert variant.precision == INT8
+        self._select()
+        with _known_warnings_ignored():
+            observed = _trace(self.name, model, _images(example[:1]))
+            _calibrate(self.name, observed, calibration)
+        return _Observed(module=observed, variant=variant, example=example)
+
+    def build(self, prepared: Prepared, threads: int) -> TorchPredictor:
+        """The observed model converted, its weights packed in the calling process.
+
+        Raises:
+            EngineError: the engine is not in this build, or has no kernel for a layer.
+        """
+        import torch
+
+        assert isinstance(prepared, _Observed)
+        torch.set_num_threads(threads)
+        self._select()
+        with _known_warnings_ignored():
+            module = _convert(self.name, copy.deepcopy(prepared.module))
+        return TorchPredictor(
+            module,
+            name=prepared.variant.label,
+            layout=CHANNELS_LAST,
+            select=_selector(self.name),
+            describe=lambda forward: _evidence(self.name, module, forward),
+            example=prepared.example,
+        )
+
+    def _select(self) -> None:
+        """Makes this the engine for which configurations are taken and weights are packed.
+
+        Raises:
+            EngineError: this build of torch does not have it on this CPU.
+        """
+        import torch
+
+        built_in = torch.backends.quantized.supported_engines
+        if self.name not in built_in:
+            raise EngineError(_not_built_in(self.name, tuple(built_in)))
+        torch.backends.quantized.engine = self.name
+
+
+def _missing_from_build(name: str, hardware: Hardware) -> str | None:
+    assert hardware.torch is not None
+    built_in = tuple(hardware.torch.supported_engines)
+    if name in built_in:
+        return None
+    return _misfit(name, hardware) or _not_built_in(name, built_in)
+
+
+def _not_built_in(name: str, built_in: tuple[str, ...]) -> str:
+    others = [each for each in built_in if each != "none"]
+    choices = f"choose --engines {others[-1]}" if others else "install a build with quantized engines"
+    return (
+        f"{name}: this build of torch does not have it on this CPU "
+        f"(it has {', '.join(others) or 'none'}); {choices}, or install the torch wheel for this platform"
+    )
+
+
+def _misfit(name: str, hardware: Hardware) -> str | None:
+    architectures = _ARCHITECTURES[name]
+    if hardware.arch not in architectures:
+        instead = _SUCCESSOR.get(hardware.arch)
+        advice = f"choose --engines {instead}" if instead else "stay with float32, or build torch with another engine"
+        return f"{name} is for {' and '.join(architectures)} only, this CPU is {hardware.arch}; {advice}"
+    if name in _NEEDS_AVX2 and hardware.flags and "avx2" not in hardware.flags:
+        return f"{name} needs AVX2, which this CPU does not report; choose --engines onednn, or another machine"
+    return None
+
+
+@contextmanager
+def _known_warnings_ignored() -> Iterator[None]:
+    with warnings.catch_warnings():
+        for start in _KNOWN_WARNINGS:
+            warnings.filterwarnings("ignore", message=start)
+        yield
+
+
+def _images(batch: Images) -> torch.Tensor:
+    import torch
+
+    return torch.tensor(batch, dtype=torch.float32).contiguous(memory_format=layout_format(CHANNELS_LAST))
+
+
+def _trace(name: str, model: nn.Module, example: torch.Tensor) -> fx.GraphModule:
+    from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.quantize_fx import prepare_fx
+
+    original = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+    try:
+        observed: fx.GraphModule = prepare_fx(original, get_default_qconfig_mapping(name), (example,))
+    # The user's forward runs on symbols here, and may object to them in any of these ways.
+    except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as error:
+        raise EngineError(
+            f"{name}: {type(model).__name__} cannot be traced by torch.fx: {_first_line(error)}; "
+            "keep control flow that depends on the data out of forward"
+        ) from error
+    return observed
+
+
+def _calibrate(name: str, observed: fx.GraphModule, calibration: Images) -> None:
+    import torch
+
+    try:
+        with torch.inference_mode():
+            for first in range(0, len(calibration), CALIBRATION_BATCH):
+                observed(_images(calibration[first : first + CALIBRATION_BATCH]))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise EngineError(
+            f"{name}: the model cannot answer calibration pictures of shape {calibration.shape[1:]}: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def _convert(name: str, observed: fx.GraphModule) -> fx.GraphModule:
+    from torch.ao.quantization.quantize_fx import convert_fx
+
+    try:
+        converted: fx.GraphModule = convert_fx(observed)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        raise EngineError(f"{name}: the model cannot be converted to int8: {_first_line(error)}") from error
+    return converted
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _selector(name: str) -> Callable[[], object]:
+    """What makes an engine the process's current one, without the 0.5 us of the public property."""
+    import torch
+
+    identity = torch.backends.quantized._get_qengine_id(name)  # noqa: SLF001  the ids have no public name
+    return partial(torch._C._set_qengine, identity)  # noqa: SLF001  what the property calls, run in each timed call
+
+
+def _evidence(name: str, module: fx.GraphModule, forward: Callable[[], object]) -> Mapping[str, object]:
+    import torch
+
+    from int8bench.engines import evidence
+
+    packed = [child for child in module.modules() if is_packed(child)]
+    return {
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "engine": name,
+        "packed_types": sorted({_kind(child) for child in packed}),
+        "quantized_modules": len(packed),
+        "float_modules": list(left_in_float(module)),
+        "onednn": evidence.collect(forward),
+    }
+
+
+def is_packed(module: nn.Module) -> bool:
+    """Whether a module is a quantized layer, which keeps its weights packed for the engine."""
+    return hasattr(module, "_packed_params") and "quantized" in type(module).__module__ and hasattr(module, "scale")
+
+
+def _kind(module: nn.Module) -> str:
+    """``nn.intrinsic.quantized.ConvReLU2d`` for torch.ao.nn.intrinsic.quantized.modules.conv_relu.ConvReLU2d."""
+    package = type(module).__module__.removeprefix("torch.ao.").partition(".modules")[0]
+    return f"{package}.{type(module).__name__}"
+
+
+def left_in_float(module: fx.GraphModule) -> tuple[str, ...]:
+    """The operations of a converted graph that work on float tensors: what lies between dequantize and quantize."""
+    is_float: dict[fx.Node, bool] = {}
+    left = []
+    for node in module.graph.nodes:
+        is_float[node] = _yields_float(node, is_float)
+        works = node.op in {"call_module", "call_function", "call_method"} and not _crosses(node)
+        if works and is_float[node]:
+            left.append(str(node.target) if node.op == "call_module" else node.name)
+    return tuple(left)
+
+
+def _yields_float(node: fx.Node, is_float: Mapping[fx.Node, bool]) -> bool:
+    if _crosses(node):
+        return node.target == "dequantize"
+    if node.op == "placeholder":
+        return True
+    inputs: list[Any] = [each for each in node.all_input_nodes if each.op != "get_attr"]
+    return bool(inputs) and all(is_float[each] for each in inputs)
+
+
+def _crosses(node: fx.Node) -> bool:
+    """Whether a node goes from float to int8 or back."""
+    import torch
+
+    return node.target in {torch.quantize_per_tensor, "dequantize"}
