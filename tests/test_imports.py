@@ -67,7 +67,7 @@ def test_imports_point_down(module: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=_relative)
 def test_only_the_command_line_prints(module: Path) -> None:
-    """print and sys.exit stand in cli.py alone."""
+    """Print and sys.exit stand in cli.py alone."""
     if _relative(module) not in PRINTING:
         assert not _calls(module) & {"print", "sys.exit", "exit"}
 

@@ -27,6 +27,7 @@ def _helpers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def launch() -> Iterator[Launch]:
+    """A launch whose state is [3]."""
     with launched((4,), Setup(function="lab_tasks:remember", payload=[3]), settings=ProcessSettings()) as (one,):
         yield one
 
@@ -46,7 +47,7 @@ def test_a_fork_leaves_its_launch_as_it_was(launch: Launch) -> None:
 def test_a_task_can_be_talked_to(launch: Launch) -> None:
     """Messages go both ways before the result."""
     fork = launch.fork("lab_tasks:talk", None)
-    assert fork.receive(10) == [3]
+    assert fork.told(10) == [3]
     fork.line.send("go")
     assert fork.result(10) == "go"
 
@@ -55,7 +56,7 @@ def test_two_forks_work_side_by_side(launch: Launch) -> None:
     """Forks of one launch have lines of their own."""
     first, second = (launch.fork("lab_tasks:talk", None) for _ in range(2))
     for fork, word in ((second, "b"), (first, "a")):
-        fork.receive(10)
+        fork.told(10)
         fork.line.send(word)
     assert first.result(10) == "a"
     assert second.result(10) == "b"
@@ -81,8 +82,9 @@ def test_a_task_that_goes_wrong_is_one_sentence(launch: Launch, task: str, sente
 def test_a_setup_that_raises_is_one_sentence() -> None:
     """A launch that cannot be set up says why."""
     setup = Setup(function="lab_tasks:refuse", payload="int3")
-    with pytest.raises(LabError, match="ValueError: no such thing as int3"), launched(
-        (0,), setup, settings=ProcessSettings()
+    with (
+        pytest.raises(LabError, match="ValueError: no such thing as int3"),
+        launched((0,), setup, settings=ProcessSettings()),
     ):
         pass
 
@@ -112,7 +114,7 @@ def test_all_processes_end_with_the_block() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_a_killed_coordinator_leaves_no_process() -> None:
-    """kill -9 of the coordinator ends its launches and their forks."""
+    """Kill -9 of the coordinator ends its launches and their forks."""
     program = textwrap.dedent("""
         import sys, time
         from int8bench.lab.environment import ProcessSettings

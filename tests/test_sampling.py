@@ -17,14 +17,18 @@ class FakeMachine:
     """A machine whose clock moves only when a contender works."""
 
     def __init__(self) -> None:
+        """At time zero, with nothing called yet."""
         self.now_s = 0.0
         self.log: list[str] = []
 
     def clock(self) -> float:
+        """Seconds; each reading takes a nanosecond."""
         self.now_s += 1e-9
         return self.now_s
 
     def worker(self, name: str, cost_s: float) -> Callable[[], object]:
+        """A call that takes `cost_s` seconds of this clock and is logged."""
+
         def call() -> None:
             self.log.append(name)
             self.now_s += cost_s
@@ -32,6 +36,7 @@ class FakeMachine:
         return call
 
     def clocks(self) -> Clocks:
+        """Both clocks of a race."""
         return Clocks(wall=self.clock, cpu=lambda: self.now_s)
 
 
@@ -145,7 +150,7 @@ def test_disturbed_rounds_are_dropped_by_their_counters_alone() -> None:
 
     def read() -> noise.Reading:
         nonlocal switches
-        if next(reads) == 2:  # noqa: PLR2004  before the race, before the first sample, after it
+        if next(reads) == 2:
             switches += 1
         return noise.Reading(
             involuntary_switches=switches, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0

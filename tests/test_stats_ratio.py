@@ -14,9 +14,9 @@ from int8bench.stats.ratio import LaunchTable, estimate, smallest_of, spread
 T_975_3 = 3.182446  # Student's 97.5 % quantile at 3 degrees of freedom, from printed tables
 TABLE = LaunchTable(log_ratios=((0.10, 0.12), (0.08, 0.10), (0.13, 0.11), (0.09, 0.07)), pairs=400)
 
-tables = st.lists(
-    st.lists(st.floats(-1, 1), min_size=1, max_size=4).map(tuple), min_size=2, max_size=8
-).map(lambda forks: LaunchTable(log_ratios=tuple(forks), pairs=1))
+tables = st.lists(st.lists(st.floats(-1, 1), min_size=1, max_size=4).map(tuple), min_size=2, max_size=8).map(
+    lambda forks: LaunchTable(log_ratios=tuple(forks), pairs=1)
+)
 
 
 def test_the_estimate_is_a_students_interval_on_launch_means() -> None:

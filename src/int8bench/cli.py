@@ -1,4 +1,4 @@
-"""The command line: parse, call, print, exit code. The one module that prints and exits; reads as a table of contents."""
+"""The command line: parse, call, print, exit code. The one module that prints; reads as a table of contents."""
 
 import json
 import sys
@@ -13,8 +13,8 @@ from int8bench import __version__, options
 from int8bench.errors import Int8BenchError
 
 if TYPE_CHECKING:
+    from int8bench.progress import Progress
     from int8bench.records import Run
-    from int8bench.study import Progress
 
 EXIT_FINE = 0
 EXIT_BAD_NEWS = 1
@@ -74,7 +74,7 @@ def doctor(
     counts = options.counts("--threads", threads) if threads else ()
     with _status("looking at this machine"):
         found = diagnosis.diagnose(hardware, engine=engine, threads=counts)
-    print(json.dumps(found.to_dict(), indent=2) if as_json else sheet.render(found, **_screen()), end="\n")
+    print(json.dumps(found.to_dict(), indent=2) if as_json else sheet.render(found.to_dict(), **_screen()))
     raise typer.Exit(EXIT_BAD_NEWS if found.has_error else EXIT_FINE)
 
 
@@ -97,6 +97,7 @@ def run(
     precision: Annotated[str, typer.Option("--precision", help="Half-width of an interval to stop at.")] = "1%",
     budget: Annotated[str | None, typer.Option("--budget", help="Measuring time, such as 90s or 10m.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="An answer in 40 seconds, with wider intervals.")] = False,
+    timeout: Annotated[str, typer.Option("--timeout", help="How long a measuring process may be silent.")] = "120s",
     seed: Seed = 0,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The record; an unfinished one of the same settings is gone on with.")
@@ -119,6 +120,7 @@ def run(
         budget_s=options.seconds("--budget", budget) if budget else None,
         quick=quick,
         seed=seed,
+        timeout_s=options.seconds("--timeout", timeout),
     )
     with _bar() as advance:
         record = study.run(request, output, advance)
@@ -162,10 +164,10 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Fit the float32 model, report its validation accuracy and save a checkpoint."""
-    from int8bench import study
+    from int8bench import subject
 
     with _bar() as advance:
-        trained = study.train(
+        trained = subject.train(
             model=model,
             data=data,
             data_dir=data_dir,
@@ -178,9 +180,32 @@ def train(
     print(
         json.dumps(trained.to_dict(), indent=2)
         if as_json
-        else f"{model} on {data}: validation accuracy {trained.accuracy:.2%} after {trained.epochs} epochs "
-        f"({trained.seconds:.0f} s); checkpoint in {output}"
+        else f"{model} on {data}: validation accuracy {trained.accuracy:.2%} after {trained.epochs} epochs; "
+        f"checkpoint in {output}"
     )
+
+
+@app.command()
+def trials(
+    *,
+    engine: Annotated[str, typer.Option("--engine", help="The int8 engine that is raced with itself.")] = "fbgemm",
+    batch: Annotated[str, typer.Option("--batch", help="Batch sizes with commas between.")] = "1,32",
+    threads: Annotated[str, typer.Option("--threads", help="Thread counts with commas between.")] = "1,2",
+    races: Annotated[int, typer.Option("--races", min=1, help="Races in each cell.")] = 40,
+    slowed: Annotated[bool, typer.Option("--slowed", help="Slow one side by 2 %: 51 calls against 50.")] = False,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Every outcome; an unfinished trial there is gone on with.")
+    ] = Path("int8bench-trials.json"),
+) -> None:
+    """Try our own verdicts on this machine: the same code against itself, or against a known slow-down."""
+    from int8bench import subject
+    from int8bench import trials as lab_trials
+
+    groups = lab_trials.groups_of(options.counts("--batch", batch), options.counts("--threads", threads))
+    with _bar() as advance:
+        order = subject.default_subject(advance)
+        rows = lab_trials.run_trials(order, engine, groups, races=races, slowed=slowed, output=output, advance=advance)
+    print(json.dumps(lab_trials.tallies(rows), indent=2))
 
 
 def main() -> None:

@@ -117,7 +117,7 @@ def _folder(path: str, shape: Shape) -> tuple[Images, Labels, int]:
     except FileNotFoundError as error:
         raise DataError(f"--data imagefolder:{path}: {str(error).splitlines()[0]}") from error
     if len(found.classes) < 2:  # noqa: PLR2004  one class is nothing to tell apart
-        raise DataError(f"--data imagefolder:{path}: one class ({found.classes[0]}), expected a folder each for two or more")
+        raise DataError(f"--data imagefolder:{path}: one class ({found.classes[0]}), expected two folders or more")
     pictures = np.stack([_picture(file, shape) for file, _ in found.samples])
     return pictures, np.asarray(found.targets, dtype=np.int64), len(found.classes)
 

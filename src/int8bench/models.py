@@ -3,10 +3,10 @@
 import difflib
 import importlib
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -147,13 +147,13 @@ def _factory(name: str, given: Shape | None) -> tuple[Factory, Shape]:
         hint = f"did you mean {close[0]}? " if close else ""
         raise ModelError(f"--model {name}: unknown; {hint}choose {', '.join(KNOWN)} or your own package.module:factory")
     if given is None:
-        raise ModelError(f"--model {name}: the shape of a picture is needed; add --input-shape 3x32x32 or what it takes")
+        raise ModelError(f"--model {name}: how large is a picture? add --input-shape 3x32x32 or what it takes")
     return lambda num_classes: _yours(name, num_classes), given
 
 
 def _yours(name: str, num_classes: int) -> nn.Module:
     module_name, _, attribute = name.partition(":")
-    here = os.getcwd()
+    here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:

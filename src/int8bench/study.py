@@ -11,22 +11,20 @@ from pathlib import Path
 import numpy as np
 
 from int8bench import diagnosis, findings, hardware, records, summary, worker
-from int8bench.cases import FLOAT32, INT8, Case, Group, Variant, grid, parse_id
+from int8bench.cases import INT8, Case, Group, Variant, grid
 from int8bench.engines.registry import engine_named
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
 from int8bench.hardware import Hardware
 from int8bench.lab import sampling
 from int8bench.lab.environment import ProcessSettings, cores_for
-from int8bench.lab.launches import Launch, launched
+from int8bench.lab.launches import Fork, Launch, launched
 from int8bench.lab.messages import Setup
 from int8bench.ledger import Ledger
 from int8bench.plan import Plan, plan_for
-from int8bench.subject import Subject, prepare_subject
+from int8bench.progress import Advance, Progress
+from int8bench.subject import Subject, order_for, prepare_subject
 
 SAVE_EVERY_S = 3.0  # what a kill -9 costs at most, beside the task at work
-CONFIDENCE = 0.95
-ERROR_RATE = 0.001  # of one verdict; the grid's is bounded beside it, see stats.family
-MARGIN = 0.01  # a difference of up to 1 % either way is "same"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,18 +44,6 @@ class Request:
     quick: bool
     seed: int
     timeout_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a study is: steps done of a total that shrinks when cells settle early, and what it is doing."""
-
-    done: float
-    total: float
-    phase: str
-
-
-Advance = Callable[[Progress], None]
 
 
 @dataclass(slots=True)
@@ -114,7 +100,6 @@ class _Study:
             plan=self.plan,
             machine=self.machine,
             settings=self.settings,
-            created_at=self.ledger.created_at,
             complete=complete,
         )
 
@@ -129,7 +114,7 @@ def run(request: Request, output: Path, advance: Advance) -> records.Run:
     machine = hardware.detect()
     cases = _cases(request, machine)
     plan = plan_for(cases, budget_s=request.budget_s, quick=request.quick)
-    advance(Progress(done=0.0, total=1.0, phase="preparing the model and its data"))
+    advance(Progress(phase="preparing the model and its data"))
     subject = prepare_subject(
         model=request.model,
         weights=request.weights,
@@ -137,7 +122,7 @@ def run(request: Request, output: Path, advance: Advance) -> records.Run:
         data=request.data,
         data_dir=request.data_dir,
         seed=request.seed,
-        report=lambda phase: advance(Progress(done=0.0, total=1.0, phase=phase)),
+        advance=advance,
     )
     machine = replace(machine, torch=hardware.detect_torch())
     settings = _settings(request, plan, subject)
@@ -180,9 +165,7 @@ def _cases(request: Request, machine: Hardware) -> tuple[Case, ...]:
             raise RequestError(
                 f"--engines {engine}: a float32 engine, which is always raced along; name int8 engines such as fbgemm"
             )
-    from int8bench.models import model_slug
-
-    return grid(model=model_slug(request.model), engines=engines, batches=request.batches, threads=threads)
+    return grid(model=request.model.replace("/", "."), engines=engines, batches=request.batches, threads=threads)
 
 
 def _default_engines(machine: Hardware) -> tuple[str, ...]:
@@ -192,10 +175,11 @@ def _default_engines(machine: Hardware) -> tuple[str, ...]:
 
 def _settings(request: Request, plan: Plan, subject: Subject) -> dict[str, object]:
     return {
-        "confidence": CONFIDENCE,
+        "confidence": summary.CONFIDENCE,
         "precision": request.precision,
-        "margin": MARGIN,
-        "error_rate": ERROR_RATE,
+        "margin": summary.MARGIN,
+        "error_rate": summary.ERROR_RATE,
+        "family_error_rate": summary.FAMILY_ERROR_RATE,
         "seed": request.seed,
         "quick": request.quick,
         "batches": list(request.batches),
@@ -215,7 +199,7 @@ def _skip_unavailable(study: _Study) -> None:
 
 def _measure(study: _Study) -> None:
     """Block after block of launches; a group that has settled is left out of the next block."""
-    setup = Setup(function="int8bench.worker:prepare", payload=_order(study))
+    setup = Setup(function="int8bench.worker:prepare", payload=order_for(study.subject, _variants(study)))
     first = 0
     for look, last in enumerate(study.plan.looks.launches):
         groups = [group for group in study.groups() if not _settled(study, group, look)]
@@ -327,16 +311,15 @@ def _solo(study: _Study, launch: Launch, case: Case) -> None:
     streams = max(1, len(usable) // case.group.threads)
     order = worker.SoloOrder(variant=case.variant, group=case.group, seed=study.seed())
     timeout_s = study.request.timeout_s
-    forks = []
+    forks: list[Fork] = []
+    measured: worker.Alone | None = None
     try:
         for i in range(streams):
             cores = cores_for(threads=case.group.threads, launch=launch.index + i, usable=usable)
             forks.append(launch.fork("int8bench.worker:alone", order, cores=cores))
-            alone = forks[-1].receive(timeout_s)
-            if isinstance(alone, worker.Alone) and i == 0:
-                measured = alone
-            elif not isinstance(alone, worker.Alone):
-                raise LabError(getattr(alone, "sentence", "the measuring process ended early"))
+            alone = forks[-1].told(timeout_s)
+            assert isinstance(alone, worker.Alone)
+            measured = measured or alone
         until = sampling.shared_now() + study.plan.load_s
         for fork in forks:
             fork.line.send(until)
@@ -345,7 +328,10 @@ def _solo(study: _Study, launch: Launch, case: Case) -> None:
     except LabError as error:
         study.ledger.fail(case.id, str(error))
     else:
-        study.ledger.add_solo(case, measured, shares, idle_bytes=idle, launch=launch.index)
+        assert measured is not None
+        assert isinstance(idle, int)
+        streams_done = [share for share in shares if isinstance(share, worker.Stream)]
+        study.ledger.add_solo(case, measured, streams_done, idle_bytes=idle, launch=launch.index)
     finally:
         for fork in forks:
             fork.end()
@@ -363,15 +349,7 @@ def _usable(machine: Hardware) -> tuple[int, ...]:
 
 
 def _settled(study: _Study, group: Group, look: int) -> bool:
-    if look == 0:
-        return False
-    return summary.settled(
-        study.live(group), study.ledger, study.plan, precision=study.request.precision, comparisons=_comparisons(study)
-    )
-
-
-def _comparisons(study: _Study) -> int:
-    return summary.comparisons(study.cases)
+    return look > 0 and summary.settled(group, study.cases, study.ledger, study.plan, precision=study.request.precision)
 
 
 def _out_of_time(study: _Study, launches: int) -> bool:
@@ -399,17 +377,6 @@ def _threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def _order(study: _Study) -> worker.Order:
-    subject = study.subject
-    return worker.Order(
-        model=subject.model,
-        input_shape=subject.input_shape,
-        num_classes=subject.num_classes,
-        state=subject.state,
-        variants=tuple(
-            dict.fromkeys(case.variant for case in study.cases if case.id not in study.ledger.stopped)
-        ),
-        calibration=subject.calibration,
-        validation=subject.validation,
-        labels=subject.labels,
-    )
+def _variants(study: _Study) -> tuple[Variant, ...]:
+    """The variants that still have a cell to measure."""
+    return tuple(dict.fromkeys(case.variant for case in study.cases if case.id not in study.ledger.stopped))

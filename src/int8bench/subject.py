@@ -7,15 +7,19 @@ import hashlib
 import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from int8bench import data as data_sets
 from int8bench import models, training
+from int8bench.cases import Variant
 from int8bench.errors import ModelError
+from int8bench.progress import Advance, Progress
+from int8bench.worker import Order
 
 TRAINED_BY_DEFAULT = "simplecnn"
 MOST_VALIDATION_VALUES = 40_000_000  # what travels to each measuring process: 160 MB of float32
@@ -50,3 +54,155 @@ class Subject:
             "calibration_images": len(self.calibration),
             "validation_images": len(self.validation),
         }
+
+
+def prepare_subject(
+    *,
+    model: str,
+    weights: Path | None,
+    input_shape: str | None,
+    data: str,
+    data_dir: Path | None,
+    seed: int,
+    advance: Advance,
+) -> Subject:
+    """The model with its weights, and its pictures.
+
+    Weights come from the file given; else SimpleCNN is trained on the data, once, and read from the cache ever
+    after; any other model keeps its initial weights.
+
+    Raises:
+        ModelError: no such model, or the weights are not its own.
+        DataError: no such data, or too little of it.
+    """
+    given = models.parse_input_shape(input_shape) if input_shape else None
+    splits = data_sets.load_data(data, input_shape=models.input_shape_of(model, given), data_dir=data_dir, seed=seed)
+    loaded = models.load_model(model, num_classes=splits.num_classes, input_shape=given)
+    if loaded.num_classes < splits.num_classes:
+        raise ModelError(
+            f"--model {model}: answers {loaded.num_classes} classes, and {data} has {splits.num_classes}; "
+            "choose other data or a model with enough classes"
+        )
+    source = "initial"
+    if weights is not None:
+        training.load_weights(weights, loaded.module, name=model)
+        source = "given"
+    elif model == TRAINED_BY_DEFAULT:
+        _trained(loaded, splits, seed, advance)
+        source = "trained"
+    state = io.BytesIO()
+    torch.save(loaded.module.state_dict(), state)
+    most = max(1, MOST_VALIDATION_VALUES // int(np.prod(loaded.input_shape)))
+    return Subject(
+        model=model,
+        input_shape=loaded.input_shape,
+        num_classes=splits.num_classes,
+        data=data,
+        weights=source,
+        state=state.getvalue(),
+        calibration=splits.calibration_images,
+        validation=splits.validation_images[:most],
+        labels=splits.validation_labels[:most],
+    )
+
+
+def default_subject(advance: Advance) -> Subject:
+    """SimpleCNN, trained on digits: what is measured where nothing else is asked for."""
+    return prepare_subject(
+        model=TRAINED_BY_DEFAULT,
+        weights=None,
+        input_shape=None,
+        data="digits",
+        data_dir=None,
+        seed=0,
+        advance=advance,
+    )
+
+
+def order_for(subject: Subject, variants: tuple[Variant, ...]) -> Order:
+    """What a launch needs to prepare these variants of the subject."""
+    return Order(
+        model=subject.model,
+        input_shape=subject.input_shape,
+        num_classes=subject.num_classes,
+        state=subject.state,
+        variants=variants,
+        calibration=subject.calibration,
+        validation=subject.validation,
+        labels=subject.labels,
+    )
+
+
+def cache_folder() -> Path:
+    """Where checkpoints are kept between runs: $XDG_CACHE_HOME/int8bench, or ~/.cache/int8bench."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "int8bench"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What a training came to."""
+
+    model: str
+    data: str
+    epochs: int
+    accuracy: float
+    checkpoint: str
+
+    def to_dict(self) -> dict[str, object]:
+        """The document of ``train --json``."""
+        return asdict(self)
+
+
+def train(
+    *,
+    model: str,
+    input_shape: str | None,
+    data: str,
+    data_dir: Path | None,
+    epochs: int | None,
+    seed: int,
+    output: Path,
+    advance: Advance,
+) -> Trained:
+    """Fits a model from its initial weights and writes a checkpoint to `output`.
+
+    Raises:
+        ModelError: no such model.
+        DataError: no such data, or too little of it.
+        RequestError: the checkpoint cannot be written.
+    """
+    given = models.parse_input_shape(input_shape) if input_shape else None
+    advance(Progress(phase="preparing the model and its data"))
+    splits = data_sets.load_data(data, input_shape=models.input_shape_of(model, given), data_dir=data_dir, seed=seed)
+    loaded = models.load_model(model, num_classes=splits.num_classes, input_shape=given)
+    rounds = epochs or training.EPOCHS
+    accuracy = training.fit(loaded.module, splits, epochs=rounds, seed=seed, report=_reporter(model, advance))
+    training.save_checkpoint(output, loaded.module, name=model, num_classes=splits.num_classes, accuracy=accuracy)
+    return Trained(model=model, data=data, epochs=rounds, accuracy=accuracy, checkpoint=str(output))
+
+
+def _reporter(model: str, advance: Advance) -> Callable[[training.Epoch], None]:
+    def report(each: training.Epoch) -> None:
+        phase = f"training {model}, epoch {each.epoch} of {each.epochs}: validation accuracy {each.accuracy:.1%}"
+        advance(Progress(phase=phase, done=each.epoch, total=each.epochs))
+
+    return report
+
+
+def _trained(loaded: models.LoadedModel, splits: data_sets.Splits, seed: int, advance: Advance) -> None:
+    """Puts trained weights into the model: from the cache, or by training, which fills it."""
+    path = cache_folder() / f"{loaded.name}-{_digest(splits, seed)}.pt"
+    if path.exists():
+        training.load_weights(path, loaded.module, name=loaded.name)
+        return
+    accuracy = training.fit(loaded.module, splits, seed=seed, report=_reporter(loaded.name, advance))
+    training.save_checkpoint(path, loaded.module, name=loaded.name, num_classes=splits.num_classes, accuracy=accuracy)
+
+
+def _digest(splits: data_sets.Splits, seed: int) -> str:
+    """A name for what the training depends on."""
+    digest = hashlib.sha256(f"{seed} {training.EPOCHS} {training.LEARNING_RATE} {torch.__version__}".encode())
+    digest.update(splits.train_images.tobytes())
+    digest.update(splits.train_labels.tobytes())
+    return digest.hexdigest()[:16]

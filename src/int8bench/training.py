@@ -71,7 +71,7 @@ def fit(
 
 
 def evaluate(model: nn.Module, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
-    """The share of pictures (image, channel, height, width) whose class (image,) is answered; evaluation mode after."""
+    """The share of pictures (image, channel, height, width) whose class (image,) is answered."""
     model.eval()
     right = 0
     with torch.inference_mode():
@@ -98,7 +98,7 @@ def save_checkpoint(path: Path, model: nn.Module, *, name: str, num_classes: int
         with _replacing(path) as temporary:
             torch.save(content, temporary)
     except (OSError, RuntimeError) as error:
-        raise RequestError(f"-o {path}: cannot be written: {error}; give a path in a folder you can write to") from error
+        raise RequestError(f"-o {path}: cannot be written: {error}; give a path that you can write to") from error
 
 
 def load_weights(path: Path, model: nn.Module, *, name: str) -> None:
@@ -145,7 +145,7 @@ def _replacing(path: Path) -> Iterator[str]:
     os.close(descriptor)
     try:
         yield temporary
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -166,7 +166,7 @@ def _step(
 ) -> float:
     optimizer.zero_grad()
     loss = nn.functional.cross_entropy(model(images), labels)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     schedule.step()
     return float(loss.detach())

@@ -3,22 +3,30 @@
 What comes out says how far the intervals and verdicts of this machine can be trusted; nothing is assumed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
-from int8bench import hardware, worker
-from int8bench.cases import Group, Variant
+from int8bench import hardware, records, worker
+from int8bench.cases import Group, Variant, float32_references, int8_variant
+from int8bench.errors import RequestError
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Launch, launched
 from int8bench.lab.messages import Setup
 from int8bench.lab.sampling import Durations, Race
-from int8bench.stats.ratio import Estimate, LaunchTable, estimate, fork_log_ratio
-from int8bench.stats.stopping import Looks, nominal_errors
+from int8bench.progress import Advance, Progress
+from int8bench.stats.ratio import Estimate, LaunchTable, estimate
+from int8bench.stats.sample import Pairs, Sample
+from int8bench.stats.stopping import Looks, default_looks, nominal_errors
 from int8bench.stats.verdict import Judgement, Verdict, judge
+from int8bench.subject import Subject, order_for
 
+SCHEMA = "int8bench.trials"
 FORK_TIMEOUT_S = 120.0
 
 
@@ -31,6 +39,7 @@ class Design:
     race_s: float
     warmup_s: float
     precision: float
+    margin: float
     confidence: float
     error_rate: float
 
@@ -51,16 +60,6 @@ class Outcome:
     judgement: Judgement
     measured_s: float
 
-    @property
-    def covers_one(self) -> bool:
-        """Whether the interval holds the ratio 1."""
-        return self.estimate.low <= 1.0 <= self.estimate.high
-
-    @property
-    def half_width(self) -> float:
-        """Half the width of the interval, as a fraction of the ratio."""
-        return (self.estimate.high - self.estimate.low) / 2 / self.estimate.value
-
     def to_dict(self) -> dict[str, object]:
         """One line of the trial's file."""
         return {
@@ -79,67 +78,103 @@ class Outcome:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """What a set of outcomes adds up to."""
+Row = Mapping[str, Any]
 
-    races: int
-    exclude_one: int
-    faster: int
-    slower: int
-    same: int
-    unclear: int
-    median_half_width: float
-    median_measured_s: float
-    longest_measured_s: float
-
-
-def tally(outcomes: Sequence[Outcome]) -> Tally:
-    """The counts and medians of a set of outcomes, at least one."""
-    verdicts = [outcome.judgement.verdict for outcome in outcomes]
-    return Tally(
-        races=len(outcomes),
-        exclude_one=sum(not outcome.covers_one for outcome in outcomes),
-        faster=verdicts.count(Verdict.FASTER),
-        slower=verdicts.count(Verdict.SLOWER),
-        same=verdicts.count(Verdict.SAME),
-        unclear=verdicts.count(Verdict.UNCLEAR),
-        median_half_width=median(outcome.half_width for outcome in outcomes),
-        median_measured_s=median(outcome.measured_s for outcome in outcomes),
-        longest_measured_s=max(outcome.measured_s for outcome in outcomes),
-    )
+CONFIDENCE = 0.95
+ERROR_RATE = 0.001
+MARGIN = 0.01
+SLOWED_CALLS = (50, 51)  # a known slow-down of 2 %
+DESIGN = Design(
+    looks=default_looks(8),
+    forks=2,
+    race_s=0.6,
+    warmup_s=0.1,
+    precision=0.005,
+    margin=MARGIN,
+    confidence=CONFIDENCE,
+    error_rate=ERROR_RATE,
+)
 
 
-def trial(
-    order: worker.Order,
-    variant: Variant,
-    groups: Sequence[Group],
-    design: Design,
-    *,
-    races: range,
-    calls: tuple[int, int] | None,
-    report: Callable[[Outcome], None],
-) -> Iterator[Outcome]:
-    """Races a variant with itself, `races` times in every group.
-
-    Races of one number share launches across groups; two races of the same group share none.
-
-    Args:
-        order: the model and its data.
-        variant: what is raced with itself.
-        groups: the batches and thread counts.
-        design: launches, forks and the stopping rule.
-        races: the numbers of the races; they seed the order.
-        calls: calls of a sample of the reference and of the candidate, where the candidate is slowed; else None.
-        report: told of every outcome as it comes.
+def groups_of(batches: tuple[int, ...], threads: tuple[int, ...]) -> tuple[Group, ...]:
+    """The cells of a trial.
 
     Raises:
-        LabError: a measuring process failed; a trial with holes would say nothing.
+        RequestError: more threads than usable cores.
     """
-    for race in races:
-        for outcome in _one_race_everywhere(order, variant, groups, design, race, calls):
-            report(outcome)
-            yield outcome
+    usable = len(hardware.usable_processors())
+    if max(threads) > usable:
+        raise RequestError(f"--threads {max(threads)}: this machine has {usable} usable cores; leave it out")
+    return tuple(Group(batch=batch, threads=count) for count in threads for batch in batches)
+
+
+def tally(rows: Sequence[Row]) -> dict[str, Any]:
+    """What a set of outcomes adds up to: counts, and medians of widths and times."""
+    verdicts = [row["verdict"] for row in rows]
+    return {
+        "races": len(rows),
+        "intervals_excluding_1": sum(not row["low"] <= 1.0 <= row["high"] for row in rows),
+        **{verdict.value: verdicts.count(verdict.value) for verdict in Verdict},
+        "median_ratio": median(row["value"] for row in rows),
+        "median_half_width": median((row["high"] - row["low"]) / 2 / row["value"] for row in rows),
+        "median_measured_s": median(row["measured_s"] for row in rows),
+        "longest_measured_s": max(row["measured_s"] for row in rows),
+    }
+
+
+def tallies(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """A tally of each kind of race, cell by cell, and of all cells together where there are several."""
+    found = []
+    for slowed in (False, True):
+        kind = [row for row in rows if row["slowed"] is slowed]
+        cells = list(dict.fromkeys((row["batch"], row["threads"]) for row in kind))
+        for batch, threads in cells:
+            mine = [row for row in kind if (row["batch"], row["threads"]) == (batch, threads)]
+            found.append({"slowed": slowed, "batch": batch, "threads": threads, **tally(mine)})
+        if len(cells) > 1:
+            found.append({"slowed": slowed, "batch": None, "threads": None, **tally(kind)})
+    return found
+
+
+def run_trials(
+    subject: Subject,
+    engine: str,
+    groups: Sequence[Group],
+    *,
+    races: int,
+    slowed: bool,
+    output: Path,
+    advance: Advance,
+) -> list[dict[str, Any]]:
+    """Races an engine's int8 with itself, or with a copy slowed by 2 %, and keeps every outcome in `output`.
+
+    An interrupted trial goes on where it stopped. Returns all rows of the file.
+
+    Raises:
+        RequestError: `output` holds something else, or cannot be written.
+        LabError: a measuring process failed.
+    """
+    rows = _stored(output)
+    variant = int8_variant(engine)
+    order = order_for(subject, (float32_references()[0], variant))
+    done = {row["race"] for row in rows if row["slowed"] is slowed and row["engine"] == engine}
+    for race in (number for number in range(races) if number not in done):
+        advance(Progress(phase=f"race {race + 1} of {races}", done=race, total=races))
+        outcomes = _one_race_everywhere(order, variant, groups, DESIGN, race, SLOWED_CALLS if slowed else None)
+        rows += [{"engine": engine, **outcome.to_dict()} for outcome in outcomes]
+        records.write_text(output, json.dumps({"schema": SCHEMA, "rows": rows}, indent=0))
+    return rows
+
+
+def _stored(output: Path) -> list[dict[str, Any]]:
+    if not output.exists():
+        return []
+    try:
+        document = json.loads(output.read_text(encoding="utf-8"))
+        rows: list[dict[str, Any]] = document["rows"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise RequestError(f"-o {output}: not a file of trials; give another -o") from error
+    return rows
 
 
 def _one_race_everywhere(
@@ -203,7 +238,7 @@ def _outcome(
         race=race,
         slowed=slowed,
         estimate=estimate(table, confidence=design.confidence, nominal_error=shown),
-        judgement=judge(table, nominal_error=judged),
+        judgement=judge(table, nominal_error=judged, margin=design.margin),
         measured_s=sum(fork.wall_s for forks in launches for fork in forks),
     )
 
@@ -211,8 +246,10 @@ def _outcome(
 def _log_ratio(race: Race) -> float:
     """Positive where the candidate is faster, as everywhere."""
     reference, candidate = race.track(worker.REFERENCE), race.track(worker.CANDIDATE)
-    return fork_log_ratio(np.array(reference.times_s), np.array(candidate.times_s), np.array(race.kept))
+    return Pairs(
+        reference=Sample(times_s=reference.times_s), candidate=Sample(times_s=candidate.times_s), kept=race.kept
+    ).log_ratio
 
 
 def _may_stop(outcome: Outcome, design: Design) -> bool:
-    return outcome.half_width <= design.precision and outcome.judgement.verdict is not Verdict.UNCLEAR
+    return outcome.estimate.half_width <= design.precision and outcome.judgement.verdict is not Verdict.UNCLEAR

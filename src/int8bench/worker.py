@@ -188,9 +188,7 @@ def trial(state: Prepared, order: TrialOrder, _line: Channel) -> Race:
         names[i]: _build(state, order.variant, order.group.threads).bind(batch) for i in rng.permutation(2).tolist()
     }
     counted_as = order.calls[0] if order.calls else None
-    contenders = [
-        Contender(name=name, call=built[name], calls=calls[name], counted_as=counted_as) for name in names
-    ]
+    contenders = [Contender(name=name, call=built[name], calls=calls[name], counted_as=counted_as) for name in names]
     result = sampling.race(contenders, order.durations, rng=rng)
     del shift
     return result

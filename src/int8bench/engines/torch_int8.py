@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -62,7 +62,7 @@ class QuantizedEngine:
 
     def availability(self, hardware: Hardware) -> Availability:
         """What torch says of its build where that is known, else what its released builds have."""
-        reason = _missing_from_build(self.name, hardware) if hardware.torch else _misfit(self.name, hardware)
+        reason = _objection(self.name, hardware)
         return Availability(available=reason is None, reason=reason)
 
     def prepare(self, variant: Variant, model: nn.Module, calibration: Images, example: Images) -> Prepared:
@@ -110,19 +110,19 @@ class QuantizedEngine:
 
         built_in = torch.backends.quantized.supported_engines
         if self.name not in built_in:
-            raise EngineError(_not_built_in(self.name, tuple(built_in)))
+            raise EngineError(_not_built_in(self.name, built_in))
         torch.backends.quantized.engine = self.name
 
 
-def _missing_from_build(name: str, hardware: Hardware) -> str | None:
-    assert hardware.torch is not None
-    built_in = tuple(hardware.torch.supported_engines)
+def _objection(name: str, hardware: Hardware) -> str | None:
+    built_in = hardware.torch.supported_engines if hardware.torch else ()
     if name in built_in:
         return None
-    return _misfit(name, hardware) or _not_built_in(name, built_in)
+    misfit = _misfit(name, hardware)
+    return misfit or (_not_built_in(name, built_in) if built_in else None)
 
 
-def _not_built_in(name: str, built_in: tuple[str, ...]) -> str:
+def _not_built_in(name: str, built_in: Sequence[str]) -> str:
     others = [each for each in built_in if each != "none"]
     choices = f"choose --engines {others[-1]}" if others else "install a build with quantized engines"
     return (

@@ -36,27 +36,28 @@ class Fork:
             LabError: it raised, died, or took longer than `timeout_s` seconds.
         """
         try:
-            message = self.receive(timeout_s)
+            message = self.told(timeout_s)
         finally:
             self.end()
-        if isinstance(message, Failure):
-            raise LabError(message.sentence)
         assert isinstance(message, Done)
         return message.value
 
-    def receive(self, timeout_s: float) -> object:
+    def told(self, timeout_s: float) -> object:
         """The next message of the task.
 
         Raises:
-            LabError: it died, or said nothing for `timeout_s` seconds.
+            LabError: it raised, died, or said nothing for `timeout_s` seconds.
         """
         try:
-            return self.line.receive(timeout_s)
+            message = self.line.receive(timeout_s)
         except TimeoutError:
             self.end()
             raise LabError(f"gave no answer in {timeout_s:.0f} s and was stopped") from None
         except EOFError:
             raise LabError(f"the measuring process {_how_it_ended(self.end())}{self._launch.last_words()}") from None
+        if isinstance(message, Failure):
+            raise LabError(message.sentence)
+        return message
 
     def end(self) -> int:
         """Ends the process if it has not ended; its exit code, negative for a signal. Safe to call again."""

@@ -105,7 +105,7 @@ def _inside(
             arrived = _normal(here / step) / step
         else:
             moves = _normal((here[:, None] - points[None, :]) / step) / step
-            arrived = np.trapezoid(moves * density[None, :], points, axis=1)
+            arrived = np.asarray(np.trapezoid(moves * density[None, :], points, axis=1))
         points, density, last = here, arrived, fraction
     return points, density
 

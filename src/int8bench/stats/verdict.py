@@ -83,7 +83,7 @@ def _judged(found: Estimate, table: LaunchTable, nominal_error: float, margin: f
         if unclear
         else None,
         smallest_visible_effect=visible,
-        more_launches=_more_launches(found, table, nominal_error, margin) if unclear else None,
+        more_launches=_more_launches(table, nominal_error, margin) if unclear else None,
     )
 
 
@@ -97,7 +97,7 @@ def _word(found: Estimate, margin: float) -> Verdict:
     return Verdict.UNCLEAR
 
 
-def _more_launches(found: Estimate, table: LaunchTable, nominal_error: float, margin: float) -> int | None:
+def _more_launches(table: LaunchTable, nominal_error: float, margin: float) -> int | None:
     """How many launches more, at this spread, leave an interval that excludes 1 or lies inside the margin."""
     centre, error = centre_and_error(table)
     spread = error * math.sqrt(table.launches)

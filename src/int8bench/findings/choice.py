@@ -1,0 +1,101 @@
+"""Which int8 engine fits a machine, by rule, and why. Pure; what was measured on the machine overrules it elsewhere."""
+
+from difflib import get_close_matches
+
+from int8bench.errors import RequestError
+from int8bench.findings.values import Recommendation
+from int8bench.hardware import Hardware
+from int8bench.hardware.levels import ARM, X86
+
+INT8_ENGINES = ("fbgemm", "x86", "onednn", "qnnpack")
+KNOWN_ENGINES = ("torch", *INT8_ENGINES)  # torch is float32, raced along with all of them
+NO_ENGINE = "none"  # torch's own name for having no quantized engine
+
+LEVEL_NAMES = {
+    "sse4": "SSE4",
+    "avx": "AVX",
+    "avx2": "AVX2",
+    "fma": "FMA",
+    "avx512": "AVX-512",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX-512 VNNI",
+    "amx_int8": "AMX int8",
+    "amx_bf16": "AMX bf16",
+    "neon": "NEON",
+    "dotprod": "dot product",
+    "i8mm": "int8 matrix multiply",
+    "sve": "SVE",
+    "sve2": "SVE2",
+    "bf16": "bf16",
+}
+_DOT_PRODUCTS = ("avx_vnni", "avx512_vnni", "amx_int8")
+
+
+def check_engine(name: str) -> None:
+    """Refuses an engine that no rule knows.
+
+    Raises:
+        RequestError: names the engines that are known, and the closest.
+    """
+    if name in KNOWN_ENGINES:
+        return
+    close = get_close_matches(name.lower(), KNOWN_ENGINES, n=1)
+    raise RequestError(
+        f"engine {name!r}: not known; expected one of {', '.join(KNOWN_ENGINES)}; "
+        f"type --engine {close[0] if close else 'fbgemm'}"
+    )
+
+
+def listed(levels: tuple[str, ...]) -> str:
+    """Levels as a person reads them: ``AVX-512 VNNI and AMX int8``."""
+    names = [LEVEL_NAMES.get(level, level) for level in levels]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def dot_products(hardware: Hardware) -> tuple[str, ...]:
+    """The levels of an x86 processor that multiply int8 and add up in 32 bits."""
+    return tuple(level for level in hardware.levels if level in _DOT_PRODUCTS)
+
+
+def engines_of_torch(hardware: Hardware) -> tuple[str, ...] | None:
+    """The quantized engines that the installed torch has; None where torch was not asked."""
+    if hardware.torch is None:
+        return None
+    return tuple(engine for engine in hardware.torch.supported_engines if engine != NO_ENGINE)
+
+
+def preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
+    """The engines that fit a processor, best first, and the reason."""
+    if hardware.isa_family == X86:
+        return _x86_preference(hardware)
+    if hardware.isa_family != ARM:
+        return (), f"torch is built without int8 kernels for {hardware.arch}; stay with float32"
+    if hardware.arch == "arm64" or "neon" in hardware.levels:
+        return ("qnnpack",), "ARM with NEON, which qnnpack's kernels are written for"
+    return (), "ARM without NEON, which qnnpack's kernels need; stay with float32"
+
+
+def recommend(hardware: Hardware) -> Recommendation:
+    """The engine to choose by rule: the best that fits the processor and that the installed torch has."""
+    engines, reason = preference(hardware)
+    built = engines_of_torch(hardware)
+    there = engines if built is None else tuple(engine for engine in engines if engine in built)
+    if there == engines[: len(there)]:
+        missing = "" if there or not engines else f", but this torch has no {' or '.join(engines)}; stay with float32"
+        return Recommendation(engine=there[0] if there else None, basis=f"rule: {reason}{missing}")
+    lacking = " or ".join(engines[: engines.index(there[0])])
+    return Recommendation(
+        engine=there[0], basis=f"rule: {reason}; {there[0]} is next best, since this torch has no {lacking}"
+    )
+
+
+def _x86_preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
+    exact = dot_products(hardware)
+    if "avx2" not in hardware.levels:
+        return (), (
+            "no AVX2, without which fbgemm and x86 refuse to run, and qnnpack has only SSE2 kernels here; "
+            "stay with float32"
+        )
+    if exact:
+        return ("x86", "onednn", "fbgemm"), f"{listed(exact)}, which x86 uses through oneDNN"
+    return ("fbgemm", "x86"), "AVX2 without VNNI, where fbgemm keeps activations to 7 bits so that nothing saturates"

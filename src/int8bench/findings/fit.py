@@ -1,0 +1,129 @@
+"""Rules about an engine on the machine: what would be wrong with choosing it there. Pure."""
+
+from collections.abc import Iterator
+
+from int8bench.findings.choice import INT8_ENGINES, dot_products, engines_of_torch, listed
+from int8bench.findings.limits import exact_for_onednn
+from int8bench.findings.values import Finding, Severity, Situation
+from int8bench.hardware.levels import ARM, UNKNOWN, X86
+
+_FBGEMM_KIND = ("fbgemm", "x86")
+_LINUX = {"Linux", UNKNOWN}  # where x86 hands work to oneDNN (pytorch PR 93218)
+
+
+def qnnpack_on_x86(situation: Situation) -> Iterator[Finding]:
+    """The mismatch that started all this."""
+    if situation.engine == "qnnpack" and situation.hardware.isa_family == X86:
+        yield Finding(
+            code="qnnpack-on-x86",
+            severity=Severity.ERROR,
+            subject="qnnpack",
+            message="qnnpack runs on x86, several times slower than the engines made for it, and often than float32.",
+            why="Its kernels are written for ARM's NEON; on x86 there is only a plain SSE2 version.",
+            advice=situation.way_out,
+        )
+
+
+def fbgemm_without_avx2(situation: Situation) -> Iterator[Finding]:
+    """fbgemm, and x86 which is built on it, refuse to run."""
+    hardware = situation.hardware
+    if hardware.isa_family == X86 and "avx2" not in hardware.levels:
+        yield Finding(
+            code="fbgemm-without-avx2",
+            severity=situation.severity_for(*_FBGEMM_KIND),
+            subject=situation.engine if situation.engine in _FBGEMM_KIND else "fbgemm",
+            message=f"{hardware.name} has no AVX2, which fbgemm and x86 need at least.",
+            why='They stop with "Your CPU does not support FBGEMM", or are missing from torch\'s supported engines.',
+            advice=situation.way_out,
+        )
+
+
+def fbgemm_kind_on_arm(situation: Situation) -> Iterator[Finding]:
+    """Engines for x86 on ARM."""
+    if situation.engine in _FBGEMM_KIND and situation.hardware.isa_family == ARM:
+        yield Finding(
+            code=f"{situation.engine}-on-arm",
+            severity=Severity.ERROR,
+            subject=situation.engine,
+            message=f"{situation.engine} is an engine for x86 and this is ARM ({situation.hardware.name}).",
+            why='It is not in builds for ARM: conversion ends with "Didn\'t find engine for operation".',
+            advice=situation.way_out,
+        )
+
+
+def onednn_on_arm(situation: Situation) -> Iterator[Finding]:
+    """OneDNN's int8 on ARM hangs on how torch was built."""
+    if situation.engine == "onednn" and situation.hardware.isa_family == ARM:
+        yield Finding(
+            code="onednn-on-arm",
+            severity=Severity.WARNING,
+            subject="onednn",
+            message="onednn is on ARM only in builds of torch with the Arm Compute Library.",
+            why="Where that library has no kernel for a layer, oneDNN's reference code runs, many times slower.",
+            advice=situation.way_out,
+        )
+
+
+def fbgemm_outdone(situation: Situation) -> Iterator[Finding]:
+    """VNNI or AMX would do more under another engine."""
+    hardware = situation.hardware
+    exact = dot_products(hardware)
+    built = engines_of_torch(hardware)
+    better = [engine for engine in ("x86", "onednn") if built is None or engine in built]
+    if situation.engine == "fbgemm" and "avx2" in hardware.levels and exact and better and hardware.os in _LINUX:
+        factor = "four times" if "amx_int8" in exact else "up to twice"
+        yield Finding(
+            code="fbgemm-outdone",
+            severity=Severity.WARNING,
+            subject="fbgemm",
+            message=f"This CPU has {listed(exact)}: {' or '.join(better)} can be {factor} as fast as fbgemm.",
+            why="They reach these instructions through oneDNN, and fbgemm leaves most of them idle.",
+            advice=f'Type --engines {better[0]}, and in your own code torch.backends.quantized.engine = "{better[0]}".',
+        )
+
+
+def x86_is_fbgemm(situation: Situation) -> Iterator[Finding]:
+    """Outside Linux the x86 engine is fbgemm under another name."""
+    hardware = situation.hardware
+    if situation.engine == "x86" and hardware.isa_family == X86 and hardware.os not in _LINUX:
+        yield Finding(
+            code="x86-is-fbgemm",
+            severity=Severity.NOTE,
+            subject="x86",
+            message=f"On {hardware.os} x86 is fbgemm under another name.",
+            why="torch hands its work to oneDNN on Linux alone.",
+            advice="Measure either, not both: int8bench run --engines fbgemm",
+        )
+
+
+def onednn_full_range(situation: Situation) -> Iterator[Finding]:
+    """Full-range activations without VNNI, by rule, as long as no probe has measured them."""
+    hardware = situation.hardware
+    unmeasured = situation.engine == "onednn" and "onednn" not in situation.probes
+    if unmeasured and hardware.isa_family == X86 and not exact_for_onednn(hardware):
+        yield Finding(
+            code="onednn-full-range",
+            severity=Severity.WARNING,
+            subject="onednn",
+            message="onednn keeps the full activation range, which saturates without VNNI: answers lose accuracy.",
+            why="vpmaddubsw adds pairs of products in 16 bits; on AVX2 21 dB was seen where fbgemm has 30 dB.",
+            advice=situation.way_out,
+        )
+
+
+def engine_missing(situation: Situation) -> Iterator[Finding]:
+    """The engine asked for is not in the installed torch, although the processor would allow it."""
+    hardware, engine = situation.hardware, situation.engine
+    built = engines_of_torch(hardware)
+    if not built or engine not in INT8_ENGINES or engine in built:
+        return
+    if engine in _FBGEMM_KIND and "avx2" not in hardware.levels:
+        return  # the processor's fault, not the build's
+    yield Finding(
+        code="engine-missing",
+        severity=Severity.ERROR,
+        subject=engine,
+        message=f"The installed torch has no {engine}; it has {', '.join(built)}.",
+        why='torch was built without it, and conversion would end with "Didn\'t find engine for operation".',
+        advice=f"Type --engines {situation.recommended.engine or built[0]}, or install another build of torch.",
+    )

@@ -1,0 +1,234 @@
+"""Rules about the machine itself, whichever engine is chosen. Pure."""
+
+from collections.abc import Iterator
+
+from int8bench.findings.choice import INT8_ENGINES, NO_ENGINE, engines_of_torch, preference
+from int8bench.findings.values import Finding, Severity, Situation
+from int8bench.hardware.levels import ARM, DECIDING_FLAGS, X86
+
+STEAL_NOTED = 0.01  # a hundredth of the time lost is as much as the intervals that we aim at
+_ALIKE = {"x86", "fbgemm"}  # without VNNI the first hands its work to the second
+_BELOW_AVX2 = {"DEFAULT", "NO AVX"}
+
+
+def emulated_cpu(situation: Situation) -> Iterator[Finding]:
+    """The processor is played by a program."""
+    hardware = situation.hardware
+    if hardware.emulated is not None:
+        rosetta = hardware.emulated.startswith("Rosetta")
+        native = "a Python built for arm64: type arch -arm64 python3 -m venv .venv"
+        yield Finding(
+            code="emulated-cpu",
+            severity=Severity.WARNING,
+            subject="cpu",
+            message=f"This processor is emulated or made up ({hardware.emulated}).",
+            why="Its instruction list and its times say little about the silicon underneath.",
+            advice=f"Use {native if rosetta else 'the real machine, or pass the host CPU through (QEMU: -cpu host)'}.",
+        )
+
+
+def virtual_machine(situation: Situation) -> Iterator[Finding]:
+    """A hypervisor stands between."""
+    told = situation.hardware.hypervisor
+    if told is not None:
+        yield Finding(
+            code="virtual-machine",
+            severity=Severity.NOTE,
+            subject="cpu",
+            message=f"This is a virtual machine{'' if told == 'unnamed' else f' ({told})'}.",
+            why="A hypervisor can hide instructions and lend the cores to others, so another host may answer otherwise.",
+            advice="Measure on the kind of machine that you ship to: int8bench run",
+        )
+
+
+def cpu_time_stolen(situation: Situation) -> Iterator[Finding]:
+    """The hypervisor gave a noticeable share of the time to others."""
+    share = situation.hardware.steal_fraction
+    if share is not None and share >= STEAL_NOTED:
+        yield Finding(
+            code="cpu-time-stolen",
+            severity=Severity.NOTE,
+            subject="cpu",
+            message=f"{share:.1%} of this machine's processor time since start-up went to its neighbours.",
+            why="Absolute times will wander; ratios taken in one run suffer less.",
+            advice="Give the run more time, for example: int8bench run --precision 1% --budget 10m",
+        )
+
+
+def cpu_witnesses_disagree(situation: Situation) -> Iterator[Finding]:
+    """The kernel and another witness list different instructions."""
+    hardware = situation.hardware
+    disputed = set(hardware.disagreements)
+    witnesses = ["py-cpuinfo"] if disputed else []
+    seen = hardware.torch.flags if hardware.torch and hardware.isa_family == X86 else frozenset[str]()
+    if seen and (by_torch := (seen ^ hardware.flags) & DECIDING_FLAGS):
+        disputed |= by_torch
+        witnesses.append("torch")
+    if disputed:
+        yield Finding(
+            code="cpu-witnesses-disagree",
+            severity=Severity.WARNING,
+            subject="cpu",
+            message=f"The kernel and {' and '.join(witnesses)} disagree on {', '.join(sorted(disputed))}.",
+            why="An old kernel, a container or an emulator hides or invents instructions, and the rules may be misled.",
+            advice="Trust what ran rather than what is listed: int8bench run shows the kernels as evidence.",
+        )
+
+
+def torch_dispatches_below_cpu(situation: Situation) -> Iterator[Finding]:
+    """Without being told to, torch picks kernels below what the processor has."""
+    hardware = situation.hardware
+    if hardware.torch is None or hardware.torch.capability is None or hardware.isa_family != X86:
+        return
+    told = hardware.torch.capability.upper()
+    below_avx512 = told == "AVX2" and "avx512" in hardware.levels
+    below_avx2 = told in _BELOW_AVX2 and "avx2" in hardware.levels
+    limited = "ATEN_CPU_CAPABILITY" in dict(hardware.isa_environment)
+    if (below_avx512 or below_avx2) and not limited:
+        has = "AVX-512" if "avx512" in hardware.levels else "AVX2"
+        yield Finding(
+            code="torch-dispatches-below-cpu",
+            severity=Severity.WARNING,
+            subject="torch",
+            message=f"torch dispatches to {hardware.torch.capability} although the CPU has {has}.",
+            why="This build was made without the wider kernels, or does not see what the processor has.",
+            advice="Install the official build: pip install --force-reinstall torch",
+        )
+
+
+def no_int8_dot_product(situation: Situation) -> Iterator[Finding]:
+    """The arithmetic leaves little to win."""
+    hardware = situation.hardware
+    if hardware.has_int8_dot_product or hardware.isa_family not in {X86, ARM}:
+        return
+    if hardware.isa_family == X86 and "avx2" not in hardware.levels:
+        return  # told in stronger words by fbgemm-without-avx2
+    lacking = "VNNI and AMX" if hardware.isa_family == X86 else "the dot product and int8 matrix instructions"
+    yield Finding(
+        code="no-int8-dot-product",
+        severity=Severity.NOTE,
+        subject="cpu",
+        message=f"This CPU lacks {lacking}: int8 can be about twice as fast as good float32 at the very most.",
+        why="Each int8 product takes several instructions to widen and add up, so often nothing is gained at all.",
+        advice="Measure before you ship int8, at your batch size: int8bench run --batch 1,32",
+    )
+
+
+def bf16_silently_used(situation: Situation) -> Iterator[Finding]:
+    """Some runtimes turn float32 into bf16 unasked."""
+    hardware = situation.hardware
+    if {"amx_bf16", "bf16"} & set(hardware.levels) or "avx512_bf16" in hardware.flags:
+        yield Finding(
+            code="bf16-silently-used",
+            severity=Severity.NOTE,
+            subject="float32",
+            message="This CPU has bf16 units, and some runtimes (OpenVINO) use them for what they call float32.",
+            why="Such a float32 is up to twice as fast and less exact, and int8 looks slower beside it.",
+            advice='Ask for real float32: INFERENCE_PRECISION_HINT="f32" in OpenVINO; torch keeps to it by itself.',
+        )
+
+
+def thirty_two_bit_system(situation: Situation) -> Iterator[Finding]:
+    """Torch has no builds for 32-bit systems."""
+    if situation.hardware.arch in {"i686", "arm"}:
+        yield Finding(
+            code="32-bit-system",
+            severity=Severity.WARNING,
+            subject="cpu",
+            message=f"This system is 32-bit ({situation.hardware.arch}).",
+            why="torch is published for 64-bit systems alone, even where the processor has 64 bits.",
+            advice="If the processor allows, install a 64-bit system (Raspberry Pi 3 and later: the arm64 image).",
+        )
+
+
+def no_quantized_engine(situation: Situation) -> Iterator[Finding]:
+    """Torch cannot run int8 here at all."""
+    hardware = situation.hardware
+    built = engines_of_torch(hardware)
+    if built or (built is None and hardware.isa_family in {X86, ARM}):
+        return
+    here = hardware.arch if built is None else f"this build ({hardware.torch.version})" if hardware.torch else ""
+    yield Finding(
+        code="no-quantized-engine",
+        severity=situation.severity_for(*INT8_ENGINES),
+        subject=situation.engine if situation.engine in INT8_ENGINES else "torch",
+        message=f"torch has no quantized engine on {here}.",
+        why='Converting a model ends with "Didn\'t find engine for operation quantized::conv2d_prepack NoQEngine".',
+        advice="Stay with float32 here, or try a runtime made for this processor.",
+    )
+
+
+def default_engine_differs(situation: Situation) -> Iterator[Finding]:
+    """What torch takes unasked is not what fits."""
+    torch, best = situation.hardware.torch, situation.recommended.engine
+    if torch is None or torch.default_engine is None or best is None or torch.default_engine == best:
+        return
+    alike = {torch.default_engine, best} == _ALIKE and not situation.hardware.has_int8_dot_product
+    default = "no engine" if torch.default_engine == NO_ENGINE else torch.default_engine
+    yield Finding(
+        code="default-engine-differs",
+        severity=Severity.NOTE if alike else Severity.WARNING,
+        subject=torch.default_engine,
+        message=f"Unasked, torch takes {default} here; {best} is recommended.",
+        why=f"The choice rests on a {situation.recommended.basis}.",
+        advice=f'Before you convert and before you run, type: torch.backends.quantized.engine = "{best}"',
+    )
+
+
+def recommended_engine_missing(situation: Situation) -> Iterator[Finding]:
+    """The engine that fits best is not in the installed torch."""
+    built = engines_of_torch(situation.hardware)
+    engines, reason = preference(situation.hardware)
+    if built and engines and engines[0] not in built and engines[0] != situation.engine:
+        yield Finding(
+            code="engine-missing",
+            severity=Severity.WARNING,
+            subject=engines[0],
+            message=f"The installed torch has no {engines[0]}, which fits this CPU best.",
+            why=f"It was built without it; {engines[0]} fits because of {reason}.",
+            advice="Install the official build: pip install --force-reinstall torch",
+        )
+
+
+def quota_below_cores(situation: Situation) -> Iterator[Finding]:
+    """The control group allows less than the cores that programs see."""
+    hardware = situation.hardware
+    quota, logical, usable = hardware.cgroup_quota, hardware.logical_cores, hardware.usable_cores
+    if quota is not None and logical is not None and usable is not None and quota < logical:
+        yield Finding(
+            code="cpu-quota-below-cores",
+            severity=Severity.WARNING,
+            subject="cores",
+            message=f"A control group allows {quota:g} cores of the {logical} that torch sees.",
+            why="torch starts a thread for each core it sees, and the kernel then stops them all until the next period.",
+            advice=f"Type: export OMP_NUM_THREADS={usable}",
+        )
+
+
+def threads_above_cores(situation: Situation) -> Iterator[Finding]:
+    """More threads than cores."""
+    cores = situation.hardware.cores
+    for threads in situation.threads:
+        if cores is not None and threads > cores:
+            yield Finding(
+                code="threads-above-cores",
+                severity=Severity.WARNING,
+                subject=f"{threads} threads",
+                message=f"{threads} threads on {cores} usable core{'s' if cores > 1 else ''}.",
+                why="Threads without a core of their own wait for each other at the end of every layer.",
+                advice=f"Type --threads {cores}",
+            )
+
+
+def saturating_activations(situation: Situation) -> Iterator[Finding]:
+    """The measured probe found sums that do not fit."""
+    for probe in situation.probes.values():
+        if probe.saturates:
+            yield Finding(
+                code="saturating-activations",
+                severity=situation.severity_for(probe.engine),
+                subject=probe.engine,
+                message=f"{probe.engine} saturates here: {probe.sqnr_db:.1f} dB against exact integers, measured.",
+                why="It uses full-range activations on 16-bit sums, which overflow without VNNI.",
+                advice=situation.way_out,
+            )

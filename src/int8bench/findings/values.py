@@ -1,0 +1,78 @@
+"""What the rules take and give: a situation in, findings out. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from int8bench.hardware import Hardware
+
+
+class Severity(StrEnum):
+    """How bad: an error does not fit, a warning costs something, a note is worth knowing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing worth saying: a stable code, and a sentence each of what, why and what to type."""
+
+    code: str
+    severity: Severity
+    subject: str
+    message: str
+    why: str
+    advice: str
+
+    def to_dict(self) -> dict[str, str]:
+        """The JSON form."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "subject": self.subject,
+            "message": self.message,
+            "why": self.why,
+            "advice": self.advice,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaturationProbe:
+    """What came of a layer built to saturate: an engine's answer against exact integer arithmetic."""
+
+    engine: str
+    sqnr_db: float
+    saturates: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """The int8 engine to choose, None for: stay with float32; and what that rests on, a rule or a measurement."""
+
+    engine: str | None
+    basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the rules look at."""
+
+    hardware: Hardware
+    engine: str | None
+    threads: tuple[int, ...]
+    probes: Mapping[str, SaturationProbe]
+    recommended: Recommendation
+
+    def severity_for(self, *engines: str) -> Severity:
+        """Error where one of the engines was asked for, else warning: not chosen, but there to be stumbled over."""
+        return Severity.ERROR if self.engine in engines else Severity.WARNING
+
+    @property
+    def way_out(self) -> str:
+        """The sentence that says what to type instead of a misfit."""
+        engine = self.recommended.engine
+        if engine is None or engine == self.engine:
+            return "Stay with float32 here, and see what it costs with: int8bench run"
+        return f'Type --engines {engine}, and in your own code torch.backends.quantized.engine = "{engine}".'

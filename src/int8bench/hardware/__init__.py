@@ -1,0 +1,18 @@
+"""A machine as seen by whoever wants int8 on it: this one, or one that a file describes. Never imports torch at import.
+
+levels.py   instruction flags under one spelling, and the ISA levels that they add up to
+machine.py  the `Hardware` value, its JSON and its fingerprint
+arm.py      names of ARM cores
+listings.py the text of /proc/cpuinfo -> Hardware
+sysctl.py   the text of macOS's sysctl -> Hardware
+files.py    opens what `--hardware` names
+cores.py    the processors that this process may really use
+probe.py    asks this machine
+"""
+
+from int8bench.hardware.cores import usable_processors
+from int8bench.hardware.files import load, parse
+from int8bench.hardware.machine import Hardware, TorchView, fingerprint
+from int8bench.hardware.probe import detect, detect_torch
+
+__all__ = ["Hardware", "TorchView", "detect", "detect_torch", "fingerprint", "load", "parse", "usable_processors"]

@@ -1,0 +1,77 @@
+"""The processors that this process may really use: affinity and control-group quota. Reads, never sets."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+ROOT = Path("/")
+
+
+def usable_processors() -> tuple[int, ...]:
+    """The numbers of the processors that this process may run on, in order."""
+    allowed = affinity()
+    return tuple(sorted(allowed)) if allowed else tuple(range(os.cpu_count() or 1))
+
+
+def affinity() -> frozenset[int] | None:
+    """The processors in this process's affinity mask; None where the system has no such mask."""
+    ask = getattr(os, "sched_getaffinity", None)  # Linux alone
+    return frozenset(ask(0)) if ask else None
+
+
+def usable_cores(*, logical: int | None, allowed: frozenset[int] | None, quota: float | None) -> int | None:
+    """Cores that can be kept busy all the time; a quota of 1.5 cores keeps one busy and throttles two."""
+    told = [count for count in (len(allowed) if allowed else None, logical) if count]
+    if quota is not None:
+        told.append(max(1, int(quota)))
+    return min(told) if told else None
+
+
+def cgroup_quota(root: Path = ROOT) -> float | None:
+    """Cores that the control groups of this process allow on average, the tightest of all levels; None for no limit.
+
+    Both versions: cpu.max of cgroup v2, cpu.cfs_quota_us over cpu.cfs_period_us of v1
+    (Linux's Documentation/admin-guide/cgroup-v2.rst and Documentation/scheduler/sched-bwc.rst).
+    """
+    quotas = [quota for directory in _directories(root) if (quota := _quota(directory)) is not None]
+    return min(quotas, default=None)
+
+
+def read_text(path: Path) -> str:
+    """The text of a small system file; empty where there is none or it may not be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _directories(root: Path) -> Iterator[Path]:
+    """The control-group directories of this process that may hold a processor quota, each with its ancestors."""
+    base = root / "sys/fs/cgroup"
+    for line in read_text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if not controllers:
+            yield from _upwards(base, path)
+        elif "cpu" in controllers.split(","):
+            for mount in dict.fromkeys((controllers, "cpu", "cpu,cpuacct")):
+                yield from _upwards(base / mount, path)
+
+
+def _upwards(mount: Path, path: str) -> Iterator[Path]:
+    """The directory of a group and those above it up to the mount, which in a container is all that is there."""
+    names = [name for name in PurePosixPath(path).parts if name not in {"/", ".."}]
+    for depth in range(len(names), -1, -1):
+        yield mount.joinpath(*names[:depth])
+
+
+def _quota(directory: Path) -> float | None:
+    words = read_text(directory / "cpu.max").split()
+    if not words:
+        words = [read_text(directory / name).strip() for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")]
+    if len(words) == 1:
+        words.append("100000")  # the kernel's default period, which cpu.max may leave out
+    try:
+        quota_us, period_us = int(words[0]), int(words[1])
+    except ValueError:
+        return None  # "max", or no such file
+    return quota_us / period_us if quota_us > 0 and period_us > 0 else None

@@ -1,0 +1,66 @@
+"""A run as one HTML page that needs nothing from outside: plots, every figure, findings. Draws, never measures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from int8bench import units
+from int8bench.records import OK, Cell, Run
+from int8bench.report.text import BEST, INT8, NAIVE
+
+
+def page(run: Run) -> str:
+    """The page of a run, as HTML with its scripts inside."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("int8bench.report"), autoescape=select_autoescape(["html", "j2"]), trim_blocks=True
+    )
+    environment.filters.update(
+        seconds=units.seconds, size=units.size, ratio=units.ratio, rate=units.rate, share=units.share
+    )
+    return environment.get_template("run.html.j2").render(
+        run=run,
+        cells=sorted(run.cells, key=lambda each: (each.threads, each.batch)),
+        ok=OK,
+        best=BEST,
+        naive=NAIVE,
+        plots=_plots(run),
+    )
+
+
+def _plots(run: Run) -> list[str]:
+    """One plot a thread count: speed-ups over the best float32, with intervals; plotly's script is in the first."""
+    import plotly.graph_objects as go
+
+    plots: list[str] = []
+    for threads in sorted({cell.threads for cell in run.cells}):
+        figure = go.Figure()
+        for engine in dict.fromkeys(cell.engine for cell in run.cells if cell.precision == INT8):
+            mine = [cell for cell in run.cells if (cell.engine, cell.threads) == (engine, threads) and cell.speedups]
+            figure.add_trace(_trace(go, engine, sorted(mine, key=lambda each: each.batch)))
+        figure.add_hline(y=1.0, line_dash="dot", line_color="#666")
+        figure.update_layout(
+            title=f"int8 speed-up over the best float32, {threads} thread{'s' if threads > 1 else ''}",
+            xaxis={"title": "batch", "type": "category"},
+            yaxis={"title": "times as fast", "rangemode": "tozero"},
+            template="simple_white",
+            height=380,
+            margin={"t": 50, "r": 20},
+        )
+        plots.append(figure.to_html(full_html=False, include_plotlyjs=not plots, config={"displaylogo": False}))
+    return plots
+
+
+def _trace(go: Any, engine: str, cells: Sequence[Cell]) -> Any:  # noqa: ANN401  plotly has no types
+    found = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
+    return go.Scatter(
+        name=engine,
+        x=[str(cell.batch) for cell, _ in found],
+        y=[best["value"] for _, best in found],
+        error_y={
+            "array": [best["high"] - best["value"] for _, best in found],
+            "arrayminus": [best["value"] - best["low"] for _, best in found],
+        },
+        mode="markers+lines",
+        text=[f"{best['verdict']} [{best['low']:.3f}, {best['high']:.3f}]" for _, best in found],
+    )

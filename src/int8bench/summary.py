@@ -1,0 +1,249 @@
+"""Samples -> the figures of a record: every number of a run can be computed again from its samples. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from int8bench import __version__, hardware, outcomes, records
+from int8bench.cases import FLOAT32, INT8, NCHW, Case, Group
+from int8bench.hardware import Hardware
+from int8bench.lab.environment import ProcessSettings
+from int8bench.ledger import NOT_YET, SKIPPED, Ledger, RaceSample
+from int8bench.plan import Plan
+from int8bench.stats.family import comparison_error
+from int8bench.stats.mean import mean_interval
+from int8bench.stats.ratio import FEWEST_LAUNCHES, Estimate, LaunchTable, estimate, smallest_of
+from int8bench.stats.sample import Pairs, Sample
+from int8bench.stats.stopping import nominal_errors
+from int8bench.stats.verdict import Judgement, Verdict, judge, judge_against_best
+
+CONFIDENCE = 0.95
+ERROR_RATE = 0.001  # of one verdict; the grid's is bounded beside it, see stats.family
+FAMILY_ERROR_RATE = 0.05  # of a single wrong verdict in the whole grid
+MARGIN = 0.01  # a difference of up to 1 % either way is "same"
+ROLES = 2  # each int8 cell is held against the best and against the naive float32
+BEST, NAIVE = "best_float32", "naive_float32"
+PACKAGES = ("int8bench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "psutil", "py-cpuinfo")
+
+
+def comparisons(cases: Sequence[Case]) -> int:
+    """How many verdicts a grid makes."""
+    return ROLES * sum(case.variant.precision == INT8 for case in cases)
+
+
+def settled(group: Group, cases: Sequence[Case], ledger: Ledger, plan: Plan, *, precision: float) -> bool:
+    """Whether every headline of a group is as precise as asked and its verdict made."""
+    mine = [
+        case
+        for case in cases
+        if case.group == group and case.variant.precision == INT8 and case.id not in ledger.stopped
+    ]
+    found = [_against_best(case, cases, ledger, plan) for case in mine]
+    return all(
+        each is not None and each.shown.half_width <= precision and each.judgement.verdict is not Verdict.UNCLEAR
+        for each in found
+    )
+
+
+def record(
+    *,
+    cases: Sequence[Case],
+    ledger: Ledger,
+    plan: Plan,
+    machine: Hardware,
+    settings: Mapping[str, object],
+    complete: bool,
+) -> records.Run:
+    """The record of all that is known so far."""
+    cells = [_cell(case, cases, ledger, plan) for case in cases]
+    return records.assembled(
+        {
+            "schema": records.SCHEMA,
+            "schema_version": records.SCHEMA_VERSION,
+            "complete": complete,
+            "created_at": ledger.created_at,
+            "int8bench_version": __version__,
+            "environment": {
+                "hardware": machine.to_dict(),
+                "fingerprint": hardware.fingerprint(machine),
+                "versions": {name: metadata.version(name) for name in PACKAGES},
+                "process": ProcessSettings().to_dict(),
+            },
+            "settings": dict(settings),
+            "findings": [finding.to_dict() for finding in outcomes.findings_of(cases, cells, ledger, machine)],
+            "cells": cells,
+        }
+    )
+
+
+def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> dict[str, Any]:
+    races, solos = ledger.races.get(case.id, []), ledger.solos.get(case.id, [])
+    measured = case.id not in ledger.stopped and bool(races) and bool(solos) and case.variant in ledger.checks
+    status, error = ledger.stopped.get(case.id, ("ok", None) if measured else (SKIPPED, NOT_YET))
+    return {
+        "id": case.id,
+        "model": case.model,
+        "engine": case.variant.engine,
+        "precision": case.variant.precision,
+        "layout": case.variant.layout,
+        "batch": case.group.batch,
+        "threads": case.group.threads,
+        "status": status,
+        "error": error,
+        **(_figures(case, cases, ledger, plan) if measured else _no_figures()),
+        "samples": ledger.samples(case.id),
+    }
+
+
+def _no_figures() -> dict[str, Any]:
+    absent = ("latency_s", "cold_s", "throughput_items_per_s", "threads_used", "memory_bytes", "fidelity")
+    return {**dict.fromkeys(absent), "speedups": [], "evidence": {}}
+
+
+def _figures(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> dict[str, Any]:
+    races, solos, checked = ledger.races[case.id], ledger.solos[case.id], ledger.checks[case.variant]
+    return {
+        "latency_s": _latency(races, plan),
+        "cold_s": median(solo.cold_s for solo in solos),
+        "throughput_items_per_s": {
+            **_log_interval([solo.items / solo.seconds for solo in solos]),
+            "streams": solos[0].streams,
+        },
+        "threads_used": sum(race.cpu_s for race in races) / sum(race.wall_s for race in races),
+        "memory_bytes": {
+            "peak_delta": _memory([solo.peak_bytes - solo.idle_peak_bytes for solo in solos]),
+            "weights": checked.weights_bytes,
+            "serialized": checked.serialized_bytes,
+        },
+        "fidelity": checked.fidelity.to_dict(),
+        "speedups": list(_speedups(case, cases, ledger, plan)),
+        "evidence": dict(checked.evidence),
+    }
+
+
+def _latency(races: Sequence[RaceSample], plan: Plan) -> dict[str, Any]:
+    singles = np.concatenate([race.single_s for race in races])
+    p50, p90, p99 = np.percentile(singles, [50, 90, 99]).tolist()
+    by_launch = _by_launch((race.launch, float(np.log(np.median(race.single_s)))) for race in races)
+    if len(by_launch) < FEWEST_LAUNCHES:
+        middle = {"value": p50, "low": p50, "high": p50}
+    else:
+        table = LaunchTable(log_ratios=by_launch, pairs=len(singles))
+        found = estimate(table, confidence=CONFIDENCE, nominal_error=_nominal(plan, len(by_launch), 1 - CONFIDENCE))
+        middle = {"value": found.value, "low": found.low, "high": found.high}
+    return {"median": middle, "p50": p50, "p90": p90, "p99": p99, "calls": len(singles)}
+
+
+def _log_interval(values: Sequence[float]) -> dict[str, float]:
+    found = mean_interval(np.log(values).tolist(), confidence=CONFIDENCE)
+    return {"value": float(np.exp(found.value)), "low": float(np.exp(found.low)), "high": float(np.exp(found.high))}
+
+
+def _memory(deltas: Sequence[int]) -> dict[str, Any]:
+    found = mean_interval([float(delta) for delta in deltas], confidence=CONFIDENCE)
+    return {"value": found.value, "low": found.low, "high": found.high, "forks": found.replicates}
+
+
+def _speedups(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> Iterable[dict[str, Any]]:
+    if case.variant.precision != INT8:
+        return
+    for role, found in (
+        (BEST, _against_best(case, cases, ledger, plan)),
+        (NAIVE, _against_naive(case, cases, ledger, plan)),
+    ):
+        if found is not None:
+            yield {
+                "reference": found.reference,
+                "role": role,
+                "value": found.shown.value,
+                "low": found.shown.low,
+                "high": found.shown.high,
+                "confidence": CONFIDENCE,
+                "verdict": found.judgement.verdict.value,
+                "launches": found.shown.launches,
+                "forks": found.shown.forks,
+                "pairs": found.shown.pairs,
+                "smallest_visible_effect": found.judgement.smallest_visible_effect,
+                "reason": found.judgement.reason,
+            }
+
+
+def _tables(case: Case, cases: Sequence[Case], ledger: Ledger) -> dict[Case, LaunchTable]:
+    """Against each float32 case of the same group that has launches in common with the case."""
+    references = [each for each in cases if each.group == case.group and each.variant.precision == FLOAT32]
+    tables = {each: _table(ledger.races.get(each.id, []), ledger.races.get(case.id, [])) for each in references}
+    return {each: table for each, table in tables.items() if table is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A speed-up: against which cell, the interval that is shown, and the verdict."""
+
+    reference: str
+    shown: Estimate
+    judgement: Judgement
+
+
+def _against_best(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> _Found | None:
+    tables = {each.id: table for each, table in _tables(case, cases, ledger).items()}
+    if not tables:
+        return None
+    launches = min(table.launches for table in tables.values())
+    shown, judged = _errors(cases, plan, launches)
+    name, found = smallest_of(tables, confidence=CONFIDENCE, nominal_error=shown)
+    judgement = judge_against_best(tables, nominal_error=judged, margin=MARGIN)
+    return _Found(reference=name, shown=found, judgement=judgement)
+
+
+def _against_naive(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> _Found | None:
+    for each, table in _tables(case, cases, ledger).items():
+        if each.variant.layout == NCHW:
+            shown, judged = _errors(cases, plan, table.launches)
+            return _Found(
+                reference=each.id,
+                shown=estimate(table, confidence=CONFIDENCE, nominal_error=shown),
+                judgement=judge(table, nominal_error=judged, margin=MARGIN),
+            )
+    return None
+
+
+def _errors(cases: Sequence[Case], plan: Plan, launches: int) -> tuple[float, float]:
+    """The nominal errors, at the look that so many launches have reached, of the interval and of the verdict."""
+    verdict = comparison_error(max(1, comparisons(cases)), each=ERROR_RATE, family=FAMILY_ERROR_RATE)
+    return _nominal(plan, launches, 1 - CONFIDENCE), _nominal(plan, launches, verdict)
+
+
+def _table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:
+    """Log-ratios (launch, fork) of the forks that both have; None where an interval needs more launches."""
+    there = {(race.launch, race.fork): race for race in reference}
+    joined = [(there[race.launch, race.fork], race) for race in candidate if (race.launch, race.fork) in there]
+    by_launch = _by_launch((mine.launch, _log_ratio(theirs, mine)) for theirs, mine in joined)
+    if len(by_launch) < FEWEST_LAUNCHES:
+        return None
+    return LaunchTable(log_ratios=by_launch, pairs=sum(sum(mine.kept) for _, mine in joined))
+
+
+def _log_ratio(reference: RaceSample, candidate: RaceSample) -> float:
+    return Pairs(
+        reference=Sample(times_s=reference.times_s),
+        candidate=Sample(times_s=candidate.times_s),
+        kept=tuple(bool(kept) for kept in candidate.kept),
+    ).log_ratio
+
+
+def _by_launch(found: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], ...]:
+    """(launch, fork), from (launch number, value) in any order."""
+    launches: dict[int, list[float]] = {}
+    for launch, value in found:
+        launches.setdefault(launch, []).append(value)
+    return tuple(tuple(launches[launch]) for launch in sorted(launches))
+
+
+def _nominal(plan: Plan, launches: int, error: float) -> float:
+    """The error to use at the look that so many launches have reached."""
+    reached = sum(launches >= look for look in plan.looks.launches)
+    return nominal_errors(plan.looks, error)[max(0, reached - 1)]

@@ -1,0 +1,143 @@
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from int8bench.engines import registry
+from int8bench.engines.registry import engine_named, engine_names
+from int8bench.errors import RequestError
+
+OURS = ("torch", "fbgemm", "x86", "onednn", "qnnpack")
+
+
+@dataclass(frozen=True)
+class TorchSays:
+    """What a description of a machine holds of torch."""
+
+    supported_engines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What `availability` reads of a description of a machine."""
+
+    arch: str = "x86_64"
+    flags: frozenset[str] = field(default_factory=lambda: frozenset({"avx2"}))
+    torch: TorchSays | None = None
+
+
+def test_every_engine_is_found_by_its_name():
+    """The names listed are the names that find an engine."""
+    assert engine_names() == OURS
+    assert tuple(engine_named(name).name for name in OURS) == OURS
+
+
+def test_variants_name_their_engine():
+    """Torch offers float32 in two layouts, every other engine one int8 variant."""
+    labels = [variant.label for name in OURS for variant in engine_named(name).variants]
+    assert labels == [
+        "torch float32 channels_last",
+        "torch float32 nchw",
+        "fbgemm int8",
+        "x86 int8",
+        "onednn int8",
+        "qnnpack int8",
+    ]
+
+
+def test_names_cost_no_torch():
+    """The registry answers without torch being imported."""
+    program = (
+        "import sys; from int8bench.engines.registry import engine_names; engine_names(); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("given", "close"), [("fbgem", "fbgemm"), ("QNNPACK", "qnnpack"), ("onedn", "onednn")])
+def test_a_misspelt_engine_gets_the_close_one(given, close):
+    """An unknown engine is refused with the known ones and the likely one."""
+    with pytest.raises(RequestError) as refused:
+        engine_named(given)
+    assert str(refused.value) == (
+        f"engine {given!r}: unknown, expected one of torch, fbgemm, x86, onednn, qnnpack; did you mean {close}?"
+    )
+
+
+def test_an_engine_like_no_other_gets_a_suggestion():
+    """A name close to none still gets something to type."""
+    with pytest.raises(RequestError, match="try fbgemm"):
+        engine_named("tensor-something")
+
+
+def test_another_package_adds_an_engine(monkeypatch):
+    """An entry point of the group is listed, and loaded when it is asked for."""
+    entry = EntryPoint(name="made-up", value="types:SimpleNamespace", group=registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: (entry,) if group == entry.group else ())
+    assert engine_names() == (*OURS, "made-up")
+    assert type(engine_named("made-up")).__name__ == "SimpleNamespace"
+
+
+@pytest.mark.parametrize("value", ["no_such_module:Engine", "types:no_such_thing", "math:pi"])
+def test_an_engine_that_cannot_be_loaded_is_a_sentence(monkeypatch, value):
+    """A broken entry point is a refused request that says what to do."""
+    entry = EntryPoint(name="broken", value=value, group=registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: (entry,) if group == entry.group else ())
+    with pytest.raises(RequestError, match=r"engine 'broken': .* cannot be loaded: .*; reinstall the package"):
+        engine_named("broken")
+
+
+def test_our_names_cannot_be_taken(monkeypatch):
+    """Another package's engine of the same name does not replace ours."""
+    entry = EntryPoint(name="fbgemm", value="types:SimpleNamespace", group=registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: (entry,) if group == entry.group else ())
+    assert engine_names() == OURS
+    assert engine_named("fbgemm").variants
+
+
+@pytest.mark.parametrize(
+    ("machine", "available"),
+    [
+        (Machine(), set(OURS)),
+        (Machine(flags=frozenset()), set(OURS)),
+        (Machine(flags=frozenset({"sse4_2"})), {"torch", "onednn", "qnnpack"}),
+        (Machine(arch="arm64", flags=frozenset({"asimd"})), {"torch", "onednn", "qnnpack"}),
+        (Machine(arch="riscv64", flags=frozenset()), {"torch"}),
+        (Machine(torch=TorchSays(("qnnpack", "none"))), {"torch", "qnnpack"}),
+        (Machine(arch="arm64", torch=TorchSays(("none", "qnnpack", "fbgemm"))), {"torch", "qnnpack", "fbgemm"}),
+        (Machine(arch="arm64", torch=TorchSays(())), {"torch", "onednn", "qnnpack"}),
+    ],
+    ids=[
+        "avx2",
+        "flags unknown",
+        "no avx2",
+        "arm",
+        "riscv",
+        "torch says",
+        "torch beats the rule",
+        "torch says nothing",
+    ],
+)
+def test_availability(machine, available):
+    """By rule where torch was not asked, by torch's own word where it was; every refusal has a reason."""
+    answers = {name: engine_named(name).availability(machine) for name in OURS}
+    assert {name for name, answer in answers.items() if answer.available} == available
+    assert all((answer.reason is None) == answer.available for answer in answers.values())
+
+
+def test_refusals_say_what_to_do():
+    """A reason names the misfit and what to type or install."""
+    fbgemm = engine_named("fbgemm")
+    arm = fbgemm.availability(Machine(arch="arm64"))
+    assert arm.reason == "fbgemm is for x86_64 only, this CPU is arm64; choose --engines qnnpack"
+    old = fbgemm.availability(Machine(flags=frozenset({"sse4_2"})))
+    assert (
+        old.reason == "fbgemm needs AVX2, which this CPU does not report; choose --engines onednn, or another machine"
+    )
+    lean = fbgemm.availability(Machine(torch=TorchSays(("none", "qnnpack"))))
+    assert lean.reason == (
+        "fbgemm: this build of torch does not have it on this CPU (it has qnnpack); choose --engines qnnpack, "
+        "or install the torch wheel for this platform"
+    )
