@@ -235,7 +235,7 @@ def _screen() -> dict[str, Any]:
     import shutil
 
     on_terminal = sys.stdout.isatty()
-    return {"width": shutil.get_terminal_size((110, 40)).columns if on_terminal else 110, "colour": on_terminal}
+    return {"width": shutil.get_terminal_size((120, 40)).columns if on_terminal else 120, "colour": on_terminal}
 
 
 def _note(sentence: str) -> None:

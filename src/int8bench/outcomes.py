@@ -44,9 +44,9 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
             severity=Severity.WARNING,
             subject=engine,
             message=f"{engine} int8 is slower than float32 in {len(slower)} of {len(cells)} cells, "
-            f"at worst {_best(worst)['value']:.2f}x at batch {worst['batch']} on {worst['threads']} threads",
-            why="packing, requantization and kernels that do not fit the processor can cost more than 8-bit saves",
-            advice="use another engine or stay with float32 there; see the table for the cells",
+            f"at worst {_best(worst)['value']:.2f}x at batch {worst['batch']} on {worst['threads']} threads.",
+            why="Packing, requantization and kernels that do not fit the processor can cost more than 8 bits save.",
+            advice="Use another engine or stay with float32 in those cells.",
         )
     lossy = [cell for cell in cells if _loses_accuracy(cell)]
     if lossy:
@@ -56,9 +56,9 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
             severity=Severity.WARNING,
             subject=engine,
             message=f"{engine} int8 answers differ from float32's: {fidelity['sqnr_db']:.1f} dB SQNR, "
-            f"{fidelity['agreement']:.1%} of the top classes agree",
-            why="quantization noise at this level changes answers; saturating arithmetic is the usual cause",
-            advice="int8bench doctor --engine " + engine,
+            f"{fidelity['agreement']:.1%} of the top classes agree.",
+            why="Quantization noise at this level changes answers; saturating arithmetic is the usual cause.",
+            advice=f"Type int8bench doctor --engine {engine}",
         )
 
 
@@ -77,10 +77,10 @@ def _fastest(cells: Cells) -> Iterator[Finding]:
             code="recommended-engine",
             severity=Severity.NOTE,
             subject=engine,
-            message=f"measured here: {engine} has the lowest median latency of the int8 engines that were run "
-            f"in {wins[engine]} of {len(groups)} settings",
-            why="only engines whose answers hold against float32 are counted",
-            advice=f"int8bench run --engines {engine}",
+            message=f"Measured here: {engine} has the lowest median latency of the int8 engines that were run "
+            f"in {wins[engine]} of {len(groups)} settings.",
+            why="Only engines whose answers hold against float32 are counted.",
+            advice=f"Choose --engines {engine}.",
         )
 
 
@@ -92,9 +92,9 @@ def _of_threads(cells: Cells) -> Iterator[Finding]:
             code="threads-beyond-asked",
             severity=Severity.WARNING,
             subject=engine,
-            message=f"{engine} used {cell['threads_used']:.1f} threads where {cell['threads']} were asked for",
-            why="its thread pool does not follow the setting, so its figures are of another thread count",
-            advice="hold the process to as many cores as threads: taskset -c 0 ...",
+            message=f"{engine} used {cell['threads_used']:.1f} threads where {cell['threads']} were asked for.",
+            why="Its thread pool does not follow the setting, so its figures are of another thread count.",
+            advice="Hold the process to as many cores as threads: taskset -c 0 ...",
         )
 
 
@@ -105,9 +105,9 @@ def _of_noise(ledger: Ledger) -> Iterator[Finding]:
             code="competing-load",
             severity=Severity.NOTE,
             subject="machine",
-            message=f"other processes kept {median(loads):.1f} cores busy during the measurement",
-            why="pairing keeps this out of the ratios, not out of the absolute times",
-            advice="stop other work and run again for better absolute times",
+            message=f"Other processes kept {median(loads):.1f} cores busy during the measurement.",
+            why="Pairing keeps this out of the ratios, not out of the absolute times.",
+            advice="Stop other work and run again for better absolute times.",
         )
 
 

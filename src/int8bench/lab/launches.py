@@ -177,7 +177,7 @@ def _start(index: int, setup: Setup, settings: ProcessSettings) -> Launch:
     errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the launch
     descriptor = theirs.socket.fileno()
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "int8bench.lab.server", str(descriptor)],
+        [sys.executable, "-W", "ignore", "-m", "int8bench.lab.server", str(descriptor), str(os.getpid())],
         env=settings.applied_to(os.environ),
         stdin=subprocess.DEVNULL,
         stdout=errors,

@@ -1,6 +1,6 @@
 """The program of a launch: pays the imports once, then forks a clean process for every task it is asked for.
 
-Started as ``python -m int8bench.lab.server FD``. It has no thread and starts none, so that its forks are whole.
+Started as ``python -m int8bench.lab.server FD PARENT``. It has no thread and starts none, so that its forks are whole.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ def function_named(name: str) -> Callable[..., Any]:
 
 def main() -> None:
     """Serves forks until the coordinator closes the line or dies."""
-    _die_with_parent()
+    _die_with(int(sys.argv[2]))
     control = Channel(socket.socket(fileno=int(sys.argv[1])))
     try:
         setup = control.receive()
@@ -61,17 +61,18 @@ def _fork(control: Channel, state: object, task: Task) -> int:
     """Forks a process for the task; its pid. The line to it came along with the request, as a descriptor."""
     _, descriptors, _, _ = socket.recv_fds(control.socket, 1, 1)
     line = Channel(socket.socket(fileno=descriptors[0]))
+    launch = os.getpid()
     pid = os.fork()
     if pid == 0:
         control.close()
-        _run(line, state, task)
+        _run(line, state, task, launch)
     line.close()
     return pid
 
 
-def _run(line: Channel, state: object, task: Task) -> None:
+def _run(line: Channel, state: object, task: Task, launch: int) -> None:
     """A fork's whole life."""
-    _die_with_parent()
+    _die_with(launch)
     if task.cores is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, task.cores)
     outcome = _outcome(lambda: function_named(task.function)(state, task.payload, line))
@@ -101,12 +102,11 @@ def _status_of(pid: object) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     """Asks the kernel to end this process with its parent; Linux only, elsewhere the end of the line does it."""
-    parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
+        if os.getppid() != parent:  # it died before we asked
             os._exit(1)
 
 

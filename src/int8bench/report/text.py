@@ -1,7 +1,9 @@
 """A run as one screen of text: the answer first, then the table and what is wrong. Draws, never measures."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -13,6 +15,8 @@ from int8bench.records import OK, Cell, Run
 BEST, NAIVE = "best_float32", "naive_float32"
 INT8 = "int8"
 COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "yellow"}
+STATES = {"failed": "red", "skipped": "dim"}
+NAMES_WIDTH = 8 + 23  # of a cell's and a contender's name
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -24,7 +28,8 @@ def render(run: Run, *, width: int, colour: bool) -> str:
         width: columns of the screen.
         colour: whether to use colours, for a terminal.
     """
-    return draw(Group(*_headline(run), _table(run), *_findings(run), _footer(run)), width=width, colour=colour)
+    content = Group(*_headline(run), _table(run, width), *_reasons(run), *_findings(run), _footer(run))
+    return draw(content, width=width, colour=colour)
 
 
 def draw(content: Group, *, width: int, colour: bool) -> str:
@@ -65,40 +70,86 @@ def _verdict_line(engine: str, cells: list[Cell]) -> Text:
     return line
 
 
-def _table(run: Run) -> Table:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """A column: its title, its width, and how a cell is shown in it."""
+
+    title: str
+    width: int
+    show: Callable[[Cell], Text | str]
+    justify: Literal["left", "right"] = "right"
+
+
+def _columns(width: int) -> list[_Column]:
+    """The columns that fit a screen; the least asked-for go first where it is narrow."""
+    columns = [
+        _Column(title="median", width=8, show=lambda cell: units.seconds(_of(cell.latency_s)["median"]["value"])),
+        _Column(title="p99", width=8, show=lambda cell: units.seconds(_of(cell.latency_s)["p99"])),
+        _Column(title="items/s", width=7, show=lambda cell: units.rate(_of(cell.throughput_items_per_s)["value"])),
+        _Column(title="memory", width=7, show=lambda cell: units.size(_of(cell.memory_bytes)["peak_delta"]["value"])),
+        _Column(title="vs best float32", width=26, show=_best, justify="left"),
+        _Column(title="vs nchw", width=7, show=_naive),
+        _Column(title="SQNR", width=8, show=_sqnr),
+        _Column(title="top-1", width=6, show=_top1),
+    ]
+    for title in ("p99", "top-1", "memory", "vs nchw"):
+        if sum(column.width + 2 for column in columns) + NAMES_WIDTH <= width:
+            break
+        columns = [column for column in columns if column.title != title]
+    return columns
+
+
+def _table(run: Run, width: int) -> Table:
+    columns = _columns(width)
     table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
-    table.add_column("threads batch", no_wrap=True)
+    table.add_column("cell", no_wrap=True)
     table.add_column("contender", no_wrap=True)
-    for title in ("median", "p99", "items/s", "memory"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("vs best float32", no_wrap=True)
-    table.add_column("vs nchw", justify="right", no_wrap=True)
-    table.add_column("SQNR", justify="right", no_wrap=True)
-    table.add_column("top-1", justify="right", no_wrap=True)
+    for column in columns:
+        table.add_column(column.title, justify=column.justify, no_wrap=True, min_width=column.width)
     group: tuple[int, int] | None = None
     for cell in sorted(run.cells, key=lambda each: (each.threads, each.batch)):
         here = (cell.threads, cell.batch)
-        table.add_row(f"{cell.threads:>4} {cell.batch:>7}" if here != group else "", _contender(cell), *_figures(cell))
+        label = f"t{cell.threads} b{cell.batch}" if here != group else ""
+        if cell.status == OK:
+            table.add_row(label, _contender(cell), *(column.show(cell) for column in columns))
+        else:
+            table.add_row(label, Text(_contender(cell), style=STATES[cell.status]), cell.status)
         group = here
     return table
 
 
-def _figures(cell: Cell) -> Iterator[Text | str]:
-    latency, load = cell.latency_s, cell.throughput_items_per_s
-    memory, fidelity = cell.memory_bytes, cell.fidelity
-    if cell.status != OK or latency is None or load is None or memory is None or fidelity is None:
-        yield Text(f"{cell.status}: {cell.error}", style="red" if cell.status == "failed" else "dim")
-        return
-    yield units.seconds(latency["median"]["value"])
-    yield units.seconds(latency["p99"])
-    yield units.rate(load["value"])
-    yield units.size(memory["peak_delta"]["value"])
-    yield _best(cell)
+def _reasons(run: Run) -> Iterator[Text]:
+    """Why cells have no figures: once for all cells of the same reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for cell in run.cells:
+        if cell.status != OK:
+            reasons.setdefault((cell.status, cell.error or ""), []).append(
+                f"{cell.engine} t{cell.threads} b{cell.batch}"
+            )
+    for (status, reason), cells in reasons.items():
+        yield Text(
+            f"{status} ({len(cells)} cells, {cells[0]}{', ...' if len(cells) > 1 else ''}): {reason}", STATES[status]
+        )
+
+
+def _of(figures: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    assert figures is not None, "a cell whose status is ok has all its figures"
+    return figures
+
+
+def _naive(cell: Cell) -> str:
     naive = cell.speedup(NAIVE)
-    yield units.ratio(naive["value"]) if naive else ""
-    sqnr_db, top1 = fidelity["sqnr_db"], fidelity["top1"]
-    yield "exact" if sqnr_db is None else f"{sqnr_db:.1f} dB"
-    yield "" if top1 is None else units.share(top1)
+    return units.ratio(naive["value"]) if naive else ""
+
+
+def _sqnr(cell: Cell) -> str:
+    sqnr_db = _of(cell.fidelity)["sqnr_db"]
+    return "exact" if sqnr_db is None else f"{sqnr_db:.1f} dB"
+
+
+def _top1(cell: Cell) -> str:
+    top1 = _of(cell.fidelity)["top1"]
+    return "" if top1 is None else units.share(top1)
 
 
 def _best(cell: Cell) -> Text:
@@ -108,7 +159,7 @@ def _best(cell: Cell) -> Text:
     line = Text(f"{units.ratio(best['value'])} [{best['low']:.2f}, {best['high']:.2f}] ")
     line.append(best["verdict"], style=COLOURS[best["verdict"]])
     if best["verdict"] == "unclear" and best["smallest_visible_effect"] is not None:
-        line.append(f" (sees {best['smallest_visible_effect']:.1%})", style="dim")
+        line.append(f" ({best['smallest_visible_effect']:.0%})", style="dim")
     return line
 
 
@@ -116,7 +167,7 @@ def _findings(run: Run) -> Iterator[Text]:
     yield Text("")
     for finding in run.findings:
         line = Text(f"{finding['severity']} ", style=SEVERITIES[finding["severity"]])
-        line.append(f"{finding['message']}. ", style="default")
+        line.append(f"{finding['message']} ", style="default")
         line.append(f"{finding['advice']} [{finding['code']}]", style="dim")
         yield line
 
@@ -132,8 +183,9 @@ def _footer(run: Run) -> Text:
     return Text(
         f"{settings['confidence']:.0%} intervals over {_range(launches)} launches ({pairs} pairs) that hold for early "
         f"stopping; verdicts at an error of {settings.get('error_rate', 0):g} each, "
-        f"{settings.get('family_error_rate', 0):.0%} at most for the grid. {dropped:.1%} of rounds dropped as disturbed. "
-        f"items/s under sustained load, {_range(streams)} streams. "
+        f"{settings.get('family_error_rate', 0):.0%} at most for the grid; unclear shows the smallest effect that "
+        f"would have been seen. {dropped:.1%} of rounds dropped as disturbed. items/s under sustained load, "
+        f"{_range(streams)} streams. "
         "Times are this machine's, today's: compare ratios, not milliseconds.",
         style="dim",
     )
