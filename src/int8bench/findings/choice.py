@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from int8bench.errors import RequestError
 from int8bench.findings.values import Recommendation
 from int8bench.hardware import Hardware
-from int8bench.hardware.levels import ARM, X86
+from int8bench.hardware.levels import ARM, UNKNOWN, X86
 
 INT8_ENGINES = ("fbgemm", "x86", "onednn", "qnnpack")
 KNOWN_ENGINES = ("torch", *INT8_ENGINES)  # torch is float32, raced along with all of them
@@ -28,6 +28,7 @@ LEVEL_NAMES = {
     "sve2": "SVE2",
     "bf16": "bf16",
 }
+_LINUX = {"Linux", UNKNOWN}
 _DOT_PRODUCTS = ("avx_vnni", "avx512_vnni", "amx_int8")
 
 
@@ -89,6 +90,14 @@ def recommend(hardware: Hardware) -> Recommendation:
     )
 
 
+def x86_reaches_onednn(hardware: Hardware) -> bool:
+    """Whether the x86 engine hands work to oneDNN: on Linux, with AVX-512 VNNI; else it is fbgemm under another name.
+
+    From should_use_onednn_quant in torch's ATen/native/quantized/cpu/OnednnUtils.h; AVX-VNNI alone does not count.
+    """
+    return hardware.os in _LINUX and "avx512_vnni" in hardware.levels
+
+
 def _x86_preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
     exact = dot_products(hardware)
     if "avx2" not in hardware.levels:
@@ -96,6 +105,12 @@ def _x86_preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
             "no AVX2, without which fbgemm and x86 refuse to run, and qnnpack has only SSE2 kernels here; "
             "stay with float32"
         )
-    if exact:
+    if exact and x86_reaches_onednn(hardware):
         return ("x86", "onednn", "fbgemm"), f"{listed(exact)}, which x86 uses through oneDNN"
-    return ("fbgemm", "x86"), "AVX2 without VNNI, where fbgemm keeps activations to 7 bits so that nothing saturates"
+    if exact:
+        return ("onednn", "fbgemm", "x86"), f"{listed(exact)}, which onednn uses, and x86 does not on this system"
+    width = "AVX-512" if "avx512" in hardware.levels else "AVX2"
+    return (
+        "fbgemm",
+        "x86",
+    ), f"{width} without VNNI, where fbgemm keeps activations to 7 bits so that nothing saturates"

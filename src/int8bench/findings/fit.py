@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from int8bench.findings.choice import INT8_ENGINES, dot_products, engines_of_torch, listed
+from int8bench.findings.choice import INT8_ENGINES, dot_products, engines_of_torch, listed, x86_reaches_onednn
 from int8bench.findings.limits import exact_for_onednn
 from int8bench.findings.values import Finding, Severity, Situation
-from int8bench.hardware.levels import ARM, UNKNOWN, X86
+from int8bench.hardware import Hardware
+from int8bench.hardware.levels import ARM, X86
 
 _FBGEMM_KIND = ("fbgemm", "x86")
-_LINUX = {"Linux", UNKNOWN}  # where x86 hands work to oneDNN (pytorch PR 93218)
 
 
 def qnnpack_on_x86(situation: Situation) -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def fbgemm_kind_on_arm(situation: Situation) -> Iterator[Finding]:
             severity=Severity.ERROR,
             subject=situation.engine,
             message=f"{situation.engine} is an engine for x86 and this is ARM ({situation.hardware.name}).",
-            why='It is not in builds for ARM: conversion ends with "Didn\'t find engine for operation".',
+            why="Its kernels are written for AVX2 and wider; builds for ARM lack it, or run plain code instead.",
             advice=situation.way_out,
         )
 
@@ -68,9 +68,8 @@ def fbgemm_outdone(situation: Situation) -> Iterator[Finding]:
     """VNNI or AMX would do more under another engine."""
     hardware = situation.hardware
     exact = dot_products(hardware)
-    built = engines_of_torch(hardware)
-    better = [engine for engine in ("x86", "onednn") if built is None or engine in built]
-    if situation.engine == "fbgemm" and "avx2" in hardware.levels and exact and better and hardware.os in _LINUX:
+    better = _faster_than_fbgemm(hardware)
+    if situation.engine == "fbgemm" and "avx2" in hardware.levels and exact and better:
         factor = "four times" if "amx_int8" in exact else "up to twice"
         yield Finding(
             code="fbgemm-outdone",
@@ -83,17 +82,25 @@ def fbgemm_outdone(situation: Situation) -> Iterator[Finding]:
 
 
 def x86_is_fbgemm(situation: Situation) -> Iterator[Finding]:
-    """Outside Linux the x86 engine is fbgemm under another name."""
+    """The processor has VNNI, and the x86 engine does not use it."""
     hardware = situation.hardware
-    if situation.engine == "x86" and hardware.isa_family == X86 and hardware.os not in _LINUX:
+    idle = dot_products(hardware) and not x86_reaches_onednn(hardware)
+    if situation.engine == "x86" and hardware.isa_family == X86 and idle:
         yield Finding(
             code="x86-is-fbgemm",
-            severity=Severity.NOTE,
+            severity=Severity.WARNING,
             subject="x86",
-            message=f"On {hardware.os} x86 is fbgemm under another name.",
-            why="torch hands its work to oneDNN on Linux alone.",
-            advice="Measure either, not both: int8bench run --engines fbgemm",
+            message=f"Here x86 is fbgemm under another name, and leaves {listed(dot_products(hardware))} idle.",
+            why="torch hands its work to oneDNN on Linux with AVX-512 VNNI alone.",
+            advice=situation.way_out,
         )
+
+
+def _faster_than_fbgemm(hardware: Hardware) -> tuple[str, ...]:
+    """The engines that reach the processor's VNNI or AMX, of those that the installed torch has."""
+    engines = ("x86", "onednn") if x86_reaches_onednn(hardware) else ("onednn",)
+    built = engines_of_torch(hardware)
+    return engines if built is None else tuple(engine for engine in engines if engine in built)
 
 
 def onednn_full_range(situation: Situation) -> Iterator[Finding]:

@@ -36,7 +36,7 @@ def virtual_machine(situation: Situation) -> Iterator[Finding]:
             severity=Severity.NOTE,
             subject="cpu",
             message=f"This is a virtual machine{'' if told == 'unnamed' else f' ({told})'}.",
-            why="A hypervisor can hide instructions and lend the cores to others, so another host may answer otherwise.",
+            why="A hypervisor can hide instructions and lend the cores to others, so hosts may differ.",
             advice="Measure on the kind of machine that you ship to: int8bench run",
         )
 
@@ -200,7 +200,7 @@ def quota_below_cores(situation: Situation) -> Iterator[Finding]:
             severity=Severity.WARNING,
             subject="cores",
             message=f"A control group allows {quota:g} cores of the {logical} that torch sees.",
-            why="torch starts a thread for each core it sees, and the kernel then stops them all until the next period.",
+            why="torch starts a thread for each core it sees; the kernel stops them all for the rest of each period.",
             advice=f"Type: export OMP_NUM_THREADS={usable}",
         )
 

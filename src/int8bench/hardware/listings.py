@@ -23,6 +23,8 @@ _ISA = re.compile(r"rv(?P<bits>32|64|128)(?P<letters>[a-z]*)(?P<rest>(?:_[a-z0-9
 _POWER = re.compile(r"POWER(?P<generation>\d+)", re.IGNORECASE)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,16}|\d{1,18}", re.IGNORECASE)
 _Z_MACHINES = {  # Linux's Documentation of s390: machine types
+    "2827": "zEC12",
+    "2828": "zBC12",
     "2964": "z13",
     "2965": "z13s",
     "3906": "z14",
