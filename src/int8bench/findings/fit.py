@@ -18,7 +18,7 @@ def qnnpack_on_x86(situation: Situation) -> Iterator[Finding]:
             code="qnnpack-on-x86",
             severity=Severity.ERROR,
             subject="qnnpack",
-            message="qnnpack runs on x86, several times slower than the engines made for it, and often than float32.",
+            message="qnnpack runs on x86, but several times slower than what is made for it, and often slower than float32.",
             why="Its kernels are written for ARM's NEON; on x86 there is only a plain SSE2 version.",
             advice=situation.way_out,
         )
@@ -76,7 +76,7 @@ def fbgemm_outdone(situation: Situation) -> Iterator[Finding]:
             severity=Severity.WARNING,
             subject="fbgemm",
             message=f"This CPU has {listed(exact)}: {' or '.join(better)} can be {factor} as fast as fbgemm.",
-            why="They reach these instructions through oneDNN, and fbgemm leaves most of them idle.",
+            why="oneDNN's kernels use these instructions to the full, and fbgemm leaves most of them idle.",
             advice=f'Type --engines {better[0]}, and in your own code torch.backends.quantized.engine = "{better[0]}".',
         )
 
