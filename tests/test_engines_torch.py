@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import textwrap
@@ -380,7 +381,7 @@ def test_built_in_forks_of_a_prepared_process():
         text=True,
         check=False,
         timeout=60,
-        env={"OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
