@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from int8bench import __version__, options
-from int8bench.errors import Int8BenchError
+from int8bench.errors import Int8BenchError, NothingMeasuredError
 
 if TYPE_CHECKING:
     from int8bench.progress import Progress
@@ -72,7 +72,7 @@ def doctor(
     from int8bench.report import doctor as sheet
 
     counts = options.counts("--threads", threads) if threads else ()
-    with _status("looking at this machine"):
+    with _stoppable("doctor"), _status("looking at this machine"):
         found = diagnosis.diagnose(hardware, engine=engine, threads=counts)
     print(json.dumps(found.to_dict(), indent=2) if as_json else sheet.render(found.to_dict(), **_screen()))
     raise typer.Exit(EXIT_BAD_NEWS if found.has_error else EXIT_FINE)
@@ -122,7 +122,7 @@ def run(
         seed=seed,
         timeout_s=options.seconds("--timeout", timeout),
     )
-    with _bar() as advance:
+    with _stoppable("run"), _bar() as advance:
         record = study.run(request, output, advance)
     _answer(record, as_json=as_json)
     _note(f"int8bench: the record with all samples is in {output}; see it again with: int8bench report {output}")
@@ -166,7 +166,7 @@ def train(
     """Fit the float32 model, report its validation accuracy and save a checkpoint."""
     from int8bench import subject
 
-    with _bar() as advance:
+    with _stoppable("train"), _bar() as advance:
         trained = subject.train(
             model=model,
             data=data,
@@ -202,7 +202,7 @@ def trials(
     from int8bench import trials as lab_trials
 
     groups = lab_trials.groups_of(options.counts("--batch", batch), options.counts("--threads", threads))
-    with _bar() as advance:
+    with _stoppable("trials"), _bar() as advance:
         order = subject.default_subject(advance)
         rows = lab_trials.run_trials(order, engine, groups, races=races, slowed=slowed, output=output, advance=advance)
     print(json.dumps(lab_trials.tallies(rows), indent=2))
@@ -215,6 +215,15 @@ def main() -> None:
     except Int8BenchError as error:
         _note(f"int8bench: {error}")
         sys.exit(error.exit_code)
+
+
+@contextmanager
+def _stoppable(what: str) -> Iterator[None]:
+    """Turns Ctrl-C into a sentence; what was written before stays."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise NothingMeasuredError(f"{what} stopped before it was done; type the same command to start again") from None
 
 
 def _answer(record: "Run", *, as_json: bool) -> None:

@@ -7,7 +7,8 @@ Int8BenchError
 │   └── ModelError          a model cannot be found, imported, loaded or fed
 ├── EngineError           an engine cannot prepare, build or answer; becomes a failed row
 ├── LabError              a measuring process died, hung or answered nonsense; becomes a failed row
-└── NothingMeasuredError  every cell failed or was skipped                                     (exit 3)
+├── InterruptedRunError   the person stopped it; what was measured is kept                       (exit 2)
+└── NothingMeasuredError  every cell failed or was skipped, or it was stopped before any was done   (exit 3)
 """
 
 
@@ -42,6 +43,10 @@ class LabError(Int8BenchError):
 
 
 class NothingMeasuredError(Int8BenchError):
-    """Every cell failed or was skipped, so there is no answer to give."""
+    """No cell was measured, so there is no answer to give."""
 
     exit_code = 3
+
+
+class InterruptedRunError(Int8BenchError):
+    """A run was stopped half-way; the message says where its figures are and how to go on."""

@@ -63,8 +63,8 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
 
 
 def _fastest(cells: Cells) -> Iterator[Finding]:
-    """The engine that is fastest in most cells among those whose accuracy holds."""
-    sound = [cell for cell in cells if not _loses_accuracy(cell) and cell["latency_s"]]
+    """The engine that wins most settings, of those that hold their accuracy and are not slower than float32."""
+    sound = [cell for cell in cells if not _loses_accuracy(cell) and _best(cell).get("verdict") != "slower"]
     wins: dict[str, int] = {}
     groups = dict.fromkeys((cell["batch"], cell["threads"]) for cell in sound)
     for group in groups:
@@ -77,9 +77,9 @@ def _fastest(cells: Cells) -> Iterator[Finding]:
             code="recommended-engine",
             severity=Severity.NOTE,
             subject=engine,
-            message=f"Measured here: {engine} has the lowest median latency of the int8 engines that were run "
+            message=f"Measured here: {engine} has the lowest median latency of the int8 engines that were run, "
             f"in {wins[engine]} of {len(groups)} settings.",
-            why="Only engines whose answers hold against float32 are counted.",
+            why="Only cells count whose answers hold against float32 and that are not slower than it.",
             advice=f"Choose --engines {engine}.",
         )
 

@@ -13,7 +13,13 @@ import numpy as np
 from int8bench import diagnosis, findings, hardware, records, summary, worker
 from int8bench.cases import INT8, Case, Group, Variant, grid
 from int8bench.engines.registry import engine_named
-from int8bench.errors import LabError, NothingMeasuredError, RequestError
+from int8bench.errors import (
+    Int8BenchError,
+    InterruptedRunError,
+    LabError,
+    NothingMeasuredError,
+    RequestError,
+)
 from int8bench.hardware import Hardware
 from int8bench.lab import sampling
 from int8bench.lab.environment import ProcessSettings, cores_for
@@ -143,12 +149,23 @@ def run(request: Request, output: Path, advance: Advance) -> records.Run:
     )
     _skip_unavailable(study)
     study.save(complete=False)
-    _measure(study)
+    try:
+        _measure(study)
+    except KeyboardInterrupt:
+        raise _interrupted(study.save(complete=False), output) from None
     record = study.save(complete=True)
     if not any(cell.status == records.OK for cell in record.cells):
         reasons = "; ".join(dict.fromkeys(cell.error for cell in record.cells if cell.error))
         raise NothingMeasuredError(f"nothing could be measured: {reasons}")
     return record
+
+
+def _interrupted(record: records.Run, output: Path) -> Int8BenchError:
+    measured = sum(cell.status == records.OK for cell in record.cells)
+    goes_on = f"the same command goes on from {output}"
+    if not measured:
+        return NothingMeasuredError(f"stopped before a cell was measured; {goes_on}")
+    return InterruptedRunError(f"stopped with figures for {measured} of {len(record.cells)} cells; {goes_on}")
 
 
 def _cases(request: Request, machine: Hardware) -> tuple[Case, ...]:

@@ -51,11 +51,11 @@ machines = st.builds(
     ).map(lambda pairs: tuple(sorted(pairs.items()))),
     disagreements=st.lists(words, max_size=3).map(tuple),
 )
-keys = st.sampled_from(
-    ["processor", "flags", "Features", "CPU implementer", "CPU part", "CPU architecture", "isa", "cpu", "machine"]
-    + ["platform", "model name", "siblings", "vendor_id", "processor 0", "cpu cores", "hw.ncpu", "hw.cputype"]
-    + ["hw.optional.neon", "machdep.cpu.features", "uarch", "# processors", "physical id", "core id"]
-)
+LINUX_KEYS = ("processor", "flags", "Features", "isa", "cpu", "machine", "platform", "model name", "siblings", "uarch")
+ARM_KEYS = ("CPU implementer", "CPU part", "CPU architecture")
+OTHER_KEYS = ("vendor_id", "processor 0", "cpu cores", "# processors", "physical id", "core id")
+MACOS_KEYS = ("hw.ncpu", "hw.cputype", "hw.optional.neon", "machdep.cpu.features")
+keys = st.sampled_from((*LINUX_KEYS, *ARM_KEYS, *OTHER_KEYS, *MACOS_KEYS))
 values = words | st.sampled_from(
     [
         "fpu lm avx2",

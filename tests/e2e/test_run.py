@@ -1,0 +1,201 @@
+"""The whole of int8bench run, as a person uses it: a small grid, its record, and what goes wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from int8bench import records
+from int8bench.records import Run
+
+SMALL = ("run", "--engines", "qnnpack", "--batch", "2", "--threads", "1", "--quick", "--budget", "8s")
+
+
+@pytest.fixture(scope="module")
+def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, "subprocess.CompletedProcess[str]"]:
+    """A small finished run and what it printed."""
+    folder = tmp_path_factory.mktemp("run")
+    done = subprocess.run(
+        [sys.executable, "-m", "int8bench.cli", *SMALL, "-o", "run.json"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        timeout=240,
+        check=False,
+    )
+    assert (folder / "run.json").exists(), done.stderr
+    return records.load(folder / "run.json"), done
+
+
+def test_every_cell_has_its_figures(finished) -> None:
+    """Both float32 layouts and the engine are measured, with an interval around every figure that varies."""
+    run, _ = finished
+    assert run.complete
+    assert [(cell.engine, cell.layout, cell.status) for cell in run.cells] == [
+        ("torch", "channels_last", "ok"),
+        ("torch", "nchw", "ok"),
+        ("qnnpack", "channels_last", "ok"),
+    ]
+    for cell in run.cells:
+        latency, load = cell.latency_s, cell.throughput_items_per_s
+        assert latency is not None
+        assert load is not None
+        assert latency["median"]["low"] <= latency["median"]["value"] <= latency["median"]["high"]
+        assert latency["p50"] <= latency["p90"] <= latency["p99"]
+        assert load["low"] <= load["value"] <= load["high"]
+        assert cell.cold_s is not None
+        assert cell.cold_s > 0
+
+
+def test_an_int8_cell_is_held_against_both_references(finished) -> None:
+    """The headline is against the best float32, the naive one against NCHW, each with interval and verdict."""
+    run, _ = finished
+    best, naive = (run.cells[2].speedup(role) for role in ("best_float32", "naive_float32"))
+    assert best is not None
+    assert naive is not None
+    assert naive["reference"] == run.cells[1].id
+    assert best["value"] <= naive["value"] * 1.0001
+    assert best["launches"] == 4
+    assert best["verdict"] in {"faster", "slower", "same", "unclear"}
+    assert not run.cells[0].speedups
+
+
+def test_int8_weighs_a_quarter_and_answers_alike(finished) -> None:
+    """Weights shrink about fourfold and the answers hold."""
+    run, _ = finished
+    float32, int8 = run.cells[0], run.cells[2]
+    assert float32.memory_bytes is not None
+    assert int8.memory_bytes is not None
+    assert int8.fidelity is not None
+    assert float32.memory_bytes["weights"] == 60_362 * 4
+    assert 3.5 < float32.memory_bytes["weights"] / int8.memory_bytes["weights"] < 4.2
+    assert int8.fidelity["sqnr_db"] > 20
+    assert int8.fidelity["top1_float32"] > 0.97
+
+
+@pytest.mark.skipif(os.uname().machine not in {"x86_64", "AMD64"}, reason="qnnpack is the mismatch on x86 only")
+def test_a_mismatched_backend_is_flagged_and_is_bad_news(finished) -> None:
+    """Qnnpack on x86 is a finding of severity error, on the screen and in the exit code."""
+    run, done = finished
+    assert ("qnnpack-on-x86", "error") in {(each["code"], each["severity"]) for each in run.findings}
+    assert "qnnpack-on-x86" in done.stdout
+    assert done.returncode == 1
+
+
+def test_raw_samples_are_kept_and_aligned(finished) -> None:
+    """The rounds of a group's cells match one by one, so ratios can be computed again."""
+    run, _ = finished
+    shapes = [[(r["launch"], r["fork"], len(r["times_s"])) for r in cell.samples["races"]] for cell in run.cells]
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert len({launch for launch, _, _ in shapes[0]}) == 4
+
+
+def test_report_prints_the_same_table_from_the_file_alone(finished, cli, tmp_path: Path) -> None:
+    """What run printed is what report prints."""
+    run, done = finished
+    records.save(run, tmp_path / "copy.json")
+    again = cli("report", "copy.json")
+    assert again.returncode == 0
+    assert again.stdout == done.stdout
+
+
+def test_report_writes_a_page_that_needs_nothing_from_outside(finished, cli, tmp_path: Path) -> None:
+    """The page holds its plots and fetches nothing."""
+    run, _ = finished
+    records.save(run, tmp_path / "run.json")
+    assert cli("report", "run.json", "-o", "page.html").returncode == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "qnnpack" in page
+    assert 'src="http' not in page
+    assert '<link rel="stylesheet"' not in page
+
+
+def test_a_killed_run_goes_on_where_it_stopped(cli, cache: Path, tmp_path: Path) -> None:
+    """After kill -9 the record is whole JSON, no process is left, and the same command finishes it."""
+    command = [sys.executable, "-m", "int8bench.cli", *SMALL, "-o", "run.json"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "alone" in line or "racing" in line:
+                break
+        children = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["complete"] is False
+    created = records.load(tmp_path / "run.json").created_at
+    refused = cli(*SMALL[:-2], "--budget", "9s", "-o", "run.json")
+    assert refused.returncode == 2
+    assert "unfinished run that differs in" in refused.stderr
+    assert cli(*SMALL, "-o", "run.json").returncode in {0, 1}
+    finished = records.load(tmp_path / "run.json")
+    assert finished.complete
+    assert finished.created_at == created
+
+
+def test_ctrl_c_is_a_sentence(cache: Path, tmp_path: Path) -> None:
+    """Ctrl-C keeps what was measured, says how to go on, and leaves no trace of Python."""
+    command = [sys.executable, "-m", "int8bench.cli", *SMALL, "-o", "run.json"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "checking" in line:
+                break
+        run.send_signal(signal.SIGINT)
+        rest = run.stderr.read()
+    assert run.returncode in {2, 3}
+    assert "the same command goes on from run.json" in rest
+    assert "Traceback" not in rest
+
+
+def test_a_finished_record_is_set_aside_not_lost(finished, cli, tmp_path: Path) -> None:
+    """Running over a finished record keeps it as .previous.json."""
+    run, _ = finished
+    records.save(run, tmp_path / "run.json")
+    assert cli(*SMALL, "-o", "run.json").returncode in {0, 1}
+    assert records.load(tmp_path / "run.previous.json").created_at == run.created_at
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("run", "--engines", "fbgem"), "did you mean fbgemm"),
+        (("run", "--engines", "torch"), "always raced along"),
+        (("run", "--model", "resnet19"), "did you mean resnet18"),
+        (("run", "--model", "no.such:thing", "--input-shape", "3x32x32"), "does not import"),
+        (("run", "--model", "os:getcwd", "--input-shape", "3x32x32"), "expected a torch.nn.Module"),
+        (("run", "--data", "digitz"), "did you mean digits"),
+        (("run", "--data", "imagefolder:nowhere"), "no such folder"),
+        (("run", "--weights", "nowhere.pt"), "no such file"),
+        (("run", "--batch", "0"), "try --batch 1"),
+        (("run", "--batch", "-1"), "try --batch 1"),
+        (("run", "--threads", "0"), "try --threads 1"),
+        (("run", "--threads", "4096"), "usable cores"),
+        (("run", "--precision", "150%"), "try --precision 1%"),
+        (("run", "--budget", "1s"), "try --budget"),
+        (("run", "--quick", "-o", "/proc/run.json"), "cannot be written"),
+        (("run", "--no-such-flag"), "No such option"),
+        (("report", "nowhere.json"), "no such file"),
+        (("doctor", "--hardware", "nowhere"), "no such file"),
+        (("doctor", "--engine", "fbgm"), "did you mean fbgemm"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_wrong_request_is_one_sentence_and_exit_code_2(cli, arguments: tuple[str, ...], sentence: str) -> None:
+    """It says what was given and what to type, without a trace."""
+    done = cli(*arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
