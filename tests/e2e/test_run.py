@@ -159,14 +159,6 @@ def test_ctrl_c_is_a_sentence(cache: Path, tmp_path: Path) -> None:
     assert "Traceback" not in rest
 
 
-def test_a_finished_record_is_set_aside_not_lost(finished, cli, tmp_path: Path) -> None:
-    """Running over a finished record keeps it as .previous.json."""
-    run, _ = finished
-    records.save(run, tmp_path / "run.json")
-    assert cli(*SMALL, "-o", "run.json").returncode in {0, 1}
-    assert records.load(tmp_path / "run.previous.json").created_at == run.created_at
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
