@@ -130,7 +130,7 @@ def test_a_finding_is_written_whole() -> None:
         "code": "qnnpack-on-x86",
         "severity": "error",
         "subject": "qnnpack",
-        "message": "qnnpack runs on x86, but several times slower than what is made for it, often slower than float32.",
+        "message": "qnnpack runs on x86, but several times slower than what is made for it, often below float32.",
         "why": "Its kernels are written for ARM's NEON; on x86 there is only a plain SSE2 version.",
         "advice": 'Type --engines fbgemm, and in your own code torch.backends.quantized.engine = "fbgemm".',
     }

@@ -222,6 +222,13 @@ def test_other_machines_are_read(text: str, expected: tuple[object, ...]) -> Non
     assert (machine.arch, machine.brand, machine.levels, machine.logical_cores) == expected
 
 
+@pytest.mark.parametrize("missing", ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"])
+def test_a_part_of_avx512_is_not_the_level(missing: str) -> None:
+    """Kernels ask for all five."""
+    machine = hardware.load(GOLDEN / "linux-rhel7-skylake_avx512")
+    assert replace(machine, flags=machine.flags - {missing}).levels == AVX2
+
+
 def test_several_processors_are_counted() -> None:
     """Two sockets of two cores with two threads each: eight logical and four physical cores."""
     blocks = [

@@ -65,6 +65,7 @@ values = words | st.sampled_from(
         "rv64",
         "POWER9",
         "POWER" + "9" * 5000,
+        "9" * 5000,
         "0x41",
         "0xd08",
         "²",

@@ -18,7 +18,7 @@ def qnnpack_on_x86(situation: Situation) -> Iterator[Finding]:
             code="qnnpack-on-x86",
             severity=Severity.ERROR,
             subject="qnnpack",
-            message="qnnpack runs on x86, but several times slower than what is made for it, often than float32.",
+            message="qnnpack runs on x86, but several times slower than what is made for it, often below float32.",
             why="Its kernels are written for ARM's NEON; on x86 there is only a plain SSE2 version.",
             advice=situation.way_out,
         )

@@ -26,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     machine.threads_above_cores,
     machine.quota_below_cores,
     machine.cpu_witnesses_disagree,
+    machine.emulated_cpu,
     machine.thirty_two_bit_system,
     fit.x86_is_fbgemm,
     machine.no_int8_dot_product,

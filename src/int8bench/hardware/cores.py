@@ -59,7 +59,7 @@ def _directories(root: Path) -> Iterator[Path]:
 
 def _upwards(mount: Path, path: str) -> Iterator[Path]:
     """The directory of a group and those above it up to the mount, which in a container is all that is there."""
-    names = [name for name in PurePosixPath(path).parts if name not in {"/", ".."}]
+    names = PurePosixPath(path.strip().lstrip("/")).parts
     for depth in range(len(names), -1, -1):
         yield mount.joinpath(*names[:depth])
 

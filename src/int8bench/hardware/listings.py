@@ -148,7 +148,7 @@ def _arm(listing: Listing) -> Hardware | None:
     is_64_bit = "asimd" in flags or (not flags and (listing.number("cpu architecture") or 0) >= _ARM_64_BIT)
     brand = _arm_brand(listing)
     return Hardware(
-        arch="arm64" if is_64_bit and flags.isdisjoint({"thumb", "half"}) else "arm",
+        arch="arm64" if is_64_bit else "arm",
         vendor=arm.vendor_name(implementers[0]) if implementers else listing.first("vendor id"),
         brand=brand,
         os="Linux",
