@@ -7,9 +7,9 @@ from int8bench.lab.environment import ProcessSettings, cores_for
 
 def test_settings_come_on_top_of_the_callers_environment() -> None:
     """Ours win over the caller's, and the rest stays."""
-    applied = ProcessSettings().applied_to({"PATH": "/bin", "OMP_WAIT_POLICY": "active"})
+    applied = ProcessSettings().applied_to({"PATH": "/bin", "GOMP_SPINCOUNT": "infinite"})
     assert applied["PATH"] == "/bin"
-    assert applied["OMP_WAIT_POLICY"] == "passive"
+    assert applied["GOMP_SPINCOUNT"] == "10000"
     assert set(ProcessSettings().to_dict()) <= set(applied)
 
 

@@ -99,7 +99,7 @@ def test_a_fork_is_held_to_its_cores(launch: Launch) -> None:
 
 def test_settings_are_there_when_the_process_starts(launch: Launch) -> None:
     """The allocator and OpenMP read their variables at start, so that is when they are set."""
-    assert launch.fork("lab_tasks:environment", "OMP_WAIT_POLICY").result(10) == "passive"
+    assert launch.fork("lab_tasks:environment", "GOMP_SPINCOUNT").result(10) == "10000"
 
 
 def test_all_processes_end_with_the_block() -> None:

@@ -67,13 +67,49 @@ def test_one_call_is_timed_as_one_call() -> None:
 
 
 def test_a_sample_holds_the_calls_that_fill_its_time() -> None:
-    """A contender of 1 ms is called four times a sample of 4 ms, and the sample is the mean of one call."""
+    """A contender of 25 us is called four times a sample of 0.1 ms, and the sample is the mean of one call."""
     machine = FakeMachine()
-    result = _race(machine, Contender(name="a", call=machine.worker("a", 0.001)))
+    result = _race(machine, Contender(name="a", call=machine.worker("a", 0.000_025)))
     track = result.track("a")
     assert track.calls == 4
-    assert track.times_s == pytest.approx([0.001] * len(track.times_s), rel=1e-3)
-    assert machine.log == ["a"] * (1 + 4 * len(track.times_s))  # one call settles it, the rest are samples
+    assert track.times_s == pytest.approx([0.000_025] * len(track.times_s), rel=1e-3)
+    assert machine.log == ["a"] * (1 + 5 * len(track.times_s))  # one call warms up; then one untimed, four timed
+
+
+def test_a_long_call_is_a_sample_of_its_own() -> None:
+    """A contender of 1 ms is called once untimed and once timed in each round."""
+    machine = FakeMachine()
+    result = _race(machine, Contender(name="a", call=machine.worker("a", 0.001)))
+    assert result.track("a").calls == 1
+    assert machine.log == ["a"] * (1 + 2 * len(result.kept))
+
+
+def test_the_call_before_a_sample_is_not_timed() -> None:
+    """A first call that pays for the caches which the other contender left does not count."""
+    machine = FakeMachine()
+    costs = {"a": 0.001, "b": 0.002}
+
+    def worker(name: str) -> Callable[[], object]:
+        def call() -> None:
+            paid = 0.0 if machine.log[-1:] == [name] else 0.001
+            machine.log.append(name)
+            machine.now_s += costs[name] + paid
+
+        return call
+
+    result = _race(machine, *(Contender(name=name, call=worker(name)) for name in "ab"))
+    for name, cost in costs.items():
+        assert result.track(name).times_s == pytest.approx([cost] * len(result.kept), rel=1e-3)
+
+
+def test_contenders_that_are_all_slow_have_no_lead_in() -> None:
+    """From 4 ms a call on, every call is timed; where one contender is faster, all have their untimed call."""
+    for fast_s, calls_a_round in ((0.005, 2), (0.001, 4)):
+        machine = FakeMachine()
+        a = Contender(name="a", call=machine.worker("a", fast_s))
+        b = Contender(name="b", call=machine.worker("b", 0.02))
+        result = _race(machine, a, b)
+        assert len(machine.log) == 2 + calls_a_round * len(result.kept)
 
 
 def test_each_round_samples_every_contender_once_in_random_order() -> None:

@@ -1,7 +1,7 @@
 """Races contenders: interleaved, randomised, paired samples with an injected clock. The one module that reads a clock.
 
-A sample is the mean time of `calls` calls; a round is one sample of each contender, in random order; the rounds of
-a fork are aligned, so the ratio of two contenders is taken round by round.
+A sample is one untimed call and then the mean time of `calls` calls; a round is one sample of each contender, in random
+order; the rounds of a fork are aligned, so the ratio of two contenders is taken round by round.
 """
 
 import gc
@@ -18,7 +18,14 @@ from int8bench.lab import noise
 Clock = Callable[[], float]
 Call = Callable[[], object]
 
-SAMPLE_S = 0.004  # long against the clock and the loop (0.1 us a call), short against a scheduler's time slice
+# Long against the clock and the loop (0.2 us a sample), and else as short as can be: a preemption spoils one short
+# sample, which the median leaves out, or the mean of a long one. SimpleCNN at batch 1, the same code against itself for
+# 0.3 s: fork estimates spread by 0.6 % with samples of one call of 0.3 ms, and by 1.4 % with the mean of eight.
+SAMPLE_S = 0.0001
+# Before each sample one call is not timed, so that a contender does not pay for the caches that the other left: some 50
+# us, by which float32's first call after int8's is 8 % longer than its second at 0.4 ms, 4 % at 1.4 ms, and less than
+# the noise at 4.4 ms. Where all contenders take longer than this, the time goes into more rounds instead.
+LEAD_IN_BELOW_S = 0.004
 FEWEST_ROUNDS = 8  # a median of fewer says little; measured even when the time is up
 LONGEST = 8.0  # a fork may take this many times its asked duration before it stops short of FEWEST_ROUNDS
 MOST_SINGLES = 400  # singly timed calls a contender and fork: enough for a p99 over the forks of a run
@@ -81,9 +88,19 @@ class Race:
         return next(track for track in self.tracks if track.name == name)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """What one contender does in a round: perhaps one untimed call, then `calls` that are timed together."""
+
+    call: Call
+    calls: int
+    lead_in: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    time_s: float
+    """The timed calls of one turn, and what disturbed the turn."""
+
     cpu_s: float
     wall_s: float
     reading: noise.Reading
@@ -107,14 +124,15 @@ def race(
         read: the disturbance counters.
     """
     with _no_collector():
-        calls = [_settle(each, durations, clocks) for each in contenders]
+        turns = _turns(contenders, durations, clocks)
         started, before = clocks.wall(), read()
-        rounds = list(_rounds(contenders, calls, durations, rng, clocks, read))
+        rounds = list(_rounds(turns, durations, rng, clocks, read))
         ended, after = clocks.wall(), read()
         singles = _singles(contenders, durations.single_s, rng, clocks)
     kept = noise.kept_rounds([any(sample.reading.disturbed for sample in each) for each in rounds])
     tracks = tuple(
-        _track(each, calls[i], [samples[i] for samples in rounds], singles[i]) for i, each in enumerate(contenders)
+        _track(each, turns[i].calls, [samples[i] for samples in rounds], singles[i])
+        for i, each in enumerate(contenders)
     )
     return Race(tracks=tracks, kept=kept, disturbance=after.since(before), wall_s=ended - started)
 
@@ -152,40 +170,55 @@ def shared_now() -> float:
     return time.monotonic()
 
 
-def _settle(contender: Contender, durations: Durations, clocks: Clocks) -> int:
-    """Warms a contender up; the calls that make its sample last as long as asked."""
-    fastest = time_calls(contender.call, 1, clocks.wall)
-    end = clocks.wall() + durations.warmup_s
+def _turns(contenders: Sequence[Contender], durations: Durations, clocks: Clocks) -> list[_Turn]:
+    """The turns of a race, after a warm-up of each contender; all of them have a lead-in, or none has."""
+    fastest = [_warm_up(each.call, durations.warmup_s, clocks) for each in contenders]
+    lead_in = min(fastest) < LEAD_IN_BELOW_S
+    calls = [max(1, round(durations.sample_s / max(each, 1e-9))) for each in fastest]
+    return [
+        _Turn(call=each.call, calls=each.calls or filling, lead_in=lead_in)
+        for each, filling in zip(contenders, calls, strict=True)
+    ]
+
+
+def _warm_up(call: Call, duration_s: float, clocks: Clocks) -> float:
+    """Calls for `duration_s` seconds, once at least; the seconds of the fastest call."""
+    fastest = time_calls(call, 1, clocks.wall)
+    end = clocks.wall() + duration_s
     while clocks.wall() < end:
-        fastest = min(fastest, time_calls(contender.call, 1, clocks.wall))
-    return contender.calls or max(1, round(durations.sample_s / max(fastest, 1e-9)))
+        fastest = min(fastest, time_calls(call, 1, clocks.wall))
+    return fastest
 
 
 def _rounds(
-    contenders: Sequence[Contender],
-    calls: Sequence[int],
+    turns: Sequence[_Turn],
     durations: Durations,
     rng: np.random.Generator,
     clocks: Clocks,
     read: noise.Reader,
 ) -> Iterator[list[_Sample]]:
-    start, done = clocks.wall(), 0
+    start, done, before = clocks.wall(), 0, read()
     while True:
         passed = clocks.wall() - start
         if passed >= LONGEST * durations.race_s or (passed >= durations.race_s and done >= FEWEST_ROUNDS):
             return
         samples: dict[int, _Sample] = {}
-        for i in rng.permutation(len(contenders)).tolist():
-            samples[i] = _sample(contenders[i], calls[i], clocks, read)
+        for i in rng.permutation(len(turns)).tolist():
+            cpu_s, wall_s = _sample(turns[i], clocks)
+            after = read()
+            samples[i] = _Sample(cpu_s, wall_s, after.since(before))
+            before = after
         done += 1
-        yield [samples[i] for i in range(len(contenders))]
+        yield [samples[i] for i in range(len(turns))]
 
 
-def _sample(contender: Contender, calls: int, clocks: Clocks, read: noise.Reader) -> _Sample:
-    before, cpu = read(), clocks.cpu()
-    wall_s = time_calls(contender.call, calls, clocks.wall)
-    cpu_s = clocks.cpu() - cpu
-    return _Sample(wall_s / (contender.counted_as or calls), cpu_s, wall_s, read().since(before))
+def _sample(turn: _Turn, clocks: Clocks) -> tuple[float, float]:
+    """Processor and wall seconds of the timed calls of a turn."""
+    if turn.lead_in:
+        turn.call()
+    cpu = clocks.cpu()
+    wall_s = time_calls(turn.call, turn.calls, clocks.wall)
+    return clocks.cpu() - cpu, wall_s
 
 
 def _singles(
@@ -203,7 +236,7 @@ def _track(contender: Contender, calls: int, samples: Sequence[_Sample], singles
     return Track(
         name=contender.name,
         calls=calls,
-        times_s=tuple(sample.time_s for sample in samples),
+        times_s=tuple(sample.wall_s / (contender.counted_as or calls) for sample in samples),
         single_s=tuple(singles),
         cpu_s=sum(sample.cpu_s for sample in samples),
         wall_s=sum(sample.wall_s for sample in samples),
