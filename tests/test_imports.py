@@ -19,12 +19,28 @@ FORBIDDEN = {
     "report": ("torch", "torchvision", "int8bench.lab", "int8bench.engines", "int8bench.study", "int8bench.worker"),
     "errors.py": ("int8bench",),
     "cases.py": ("int8bench.lab", "int8bench.engines", "int8bench.stats", "numpy", "torch"),
-    "findings.py": ("torch", "numpy", "scipy", "int8bench.engines", "int8bench.lab"),
+    "findings": ("torch", "numpy", "scipy", "int8bench.engines", "int8bench.lab", "int8bench.records"),
+    "hardware": ("torchvision", "numpy", "scipy", "int8bench.engines", "int8bench.lab", "int8bench.findings"),
     "fidelity.py": ("torch", "int8bench.lab", "int8bench.engines"),
     "records.py": ("torch", "int8bench.lab", "int8bench.engines", "int8bench.study", "int8bench.report"),
 }
 PRINTING = {"cli.py"}
 CLOCKS = {"lab/sampling.py"}
+# Who may touch files: records and checkpoints, machines and their counters, pictures, and a launch's standard error.
+FILES = {"records.py", "training.py", "trials.py", "data.py", "subject.py", "lab/memory.py", "lab/noise.py"}
+FILES |= {"lab/launches.py", "engines/evidence.py"} | {
+    _.relative_to(PACKAGE).as_posix() for _ in PACKAGE.glob("hardware/*.py")
+}
+OPENING = {
+    "open",
+    "read_text",
+    "read_bytes",
+    "write_text",
+    "write_bytes",
+    "mkstemp",
+    "TemporaryFile",
+    "NamedTemporaryFile",
+}
 
 
 def _relative(module: Path) -> str:
@@ -77,6 +93,21 @@ def test_durations_are_read_in_sampling_alone(module: Path) -> None:
     """The clocks that time anything are read in lab/sampling.py, where they are injected."""
     if _relative(module) not in CLOCKS:
         assert not _calls(module) & {"time.perf_counter", "time.perf_counter_ns", "time.process_time", "time.time"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_relative)
+def test_files_are_opened_in_a_few_rooms_alone(module: Path) -> None:
+    """Everything else gets data and returns data."""
+    if _relative(module) not in FILES:
+        assert not {
+            call for call in _calls(module) if call.rpartition(".")[2] in OPENING and not call.startswith("records.")
+        }
+
+
+def test_every_room_named_in_a_rule_exists() -> None:
+    """A rule about a module that has moved would hold nothing."""
+    for place in {*FORBIDDEN, *PRINTING, *CLOCKS, *FILES}:
+        assert (PACKAGE / place).exists(), place
 
 
 def test_help_needs_nothing_heavy() -> None:
