@@ -19,6 +19,7 @@ OUTDONE = ("fbgemm-outdone", W)
 NO_DOT = ("no-int8-dot-product", N)
 BF16 = ("bf16-silently-used", N)
 VM = ("virtual-machine", N)
+MAC = ("intel-mac", W)
 ON_ARM = {
     "fbgemm": [("fbgemm-on-arm", E)],
     "x86": [("x86-on-arm", E)],
@@ -27,33 +28,43 @@ ON_ARM = {
 }
 AVX2_ONLY = {"fbgemm": [], "x86": [], "onednn": [FULL_RANGE], "qnnpack": [MISFIT]}
 WITH_VNNI = {"fbgemm": [OUTDONE], "x86": [], "onednn": [], "qnnpack": [MISFIT]}
+ON_APPLE = {**ON_ARM, "onednn": [("onednn-on-arm", E)]}
+WITHOUT_AVX2 = {
+    "fbgemm": [("fbgemm-without-avx2", E)],
+    "x86": [("fbgemm-without-avx2", E)],
+    "onednn": [FULL_RANGE],
+    "qnnpack": [MISFIT],
+}
 NOWHERE = {engine: [("no-quantized-engine", E)] for engine in INT8_ENGINES}
 
 # name: recommended engine, findings about the machine alone, findings that choosing an engine adds or makes worse
 RULED = {
-    "darwin-mojave-haswell": ("fbgemm", [NO_DOT], AVX2_ONLY),
-    "darwin-monterey-m1": ("qnnpack", [], ON_ARM),
+    "bgq-rhel6-power7": (None, [("no-quantized-engine", W)], NOWHERE),
+    "darwin-bigsur-m1": ("qnnpack", [], ON_APPLE),
+    "darwin-mojave-haswell": ("fbgemm", [NO_DOT, MAC], AVX2_ONLY),
+    "darwin-monterey-m1": ("qnnpack", [], ON_APPLE),
+    "darwin-sequoia-m4": ("qnnpack", [BF16], ON_APPLE),
     "linux-amazon-cortex_a72": ("qnnpack", [NO_DOT], ON_ARM),
     "linux-amazon-neoverse_v1": ("qnnpack", [BF16], ON_ARM),
     "linux-centos7-cascadelake": ("x86", [], WITH_VNNI),
     "linux-kvm-intel-amx": ("x86", [BF16, VM], WITH_VNNI),
     "linux-kvm-intel-amx.torch.json": ("x86", [BF16], WITH_VNNI),
     "linux-rhel7-haswell": ("fbgemm", [NO_DOT], AVX2_ONLY),
-    "linux-rhel7-ivybridge": (
+    "linux-rhel6-piledriver": (None, [("fbgemm-without-avx2", W)], WITHOUT_AVX2),
+    "linux-rhel7-ivybridge": (None, [("fbgemm-without-avx2", W)], WITHOUT_AVX2),
+    "linux-rhel7-skylake_avx512": ("fbgemm", [NO_DOT], AVX2_ONLY),
+    "linux-rocky8-a64fx": ("qnnpack", [NO_DOT], ON_ARM),
+    "linux-rocky9-zen5": ("x86", [BF16], WITH_VNNI),
+    "linux-scientific7-k10": (
         None,
         [("fbgemm-without-avx2", W)],
-        {
-            "fbgemm": [("fbgemm-without-avx2", E)],
-            "x86": [("fbgemm-without-avx2", E)],
-            "onednn": [FULL_RANGE],
-            "qnnpack": [MISFIT],
-        },
+        {**WITHOUT_AVX2, "onednn": [("onednn-without-sse4", E)]},
     ),
-    "linux-rhel7-skylake_avx512": ("fbgemm", [NO_DOT], AVX2_ONLY),
     "linux-rocky8.5-zen4": ("x86", [BF16], WITH_VNNI),
     "linux-sifive-u74mc": (None, [("no-quantized-engine", W)], NOWHERE),
     "linux-ubuntu20.04-zen3": ("fbgemm", [NO_DOT], AVX2_ONLY),
     "linux-ubuntu24.04-alderlake": ("onednn", [], {**WITH_VNNI, "x86": [("x86-is-fbgemm", W)]}),
+    "linux-ubuntu26.04-olympus": ("qnnpack", [BF16], ON_ARM),
     "linux-unknown-power10": (None, [("no-quantized-engine", W)], NOWHERE),
     "linux-unknown-sapphirerapids": ("x86", [BF16], WITH_VNNI),
 }
@@ -132,7 +143,7 @@ def test_a_finding_is_written_whole() -> None:
         "subject": "qnnpack",
         "message": "qnnpack runs on x86, but several times slower than what is made for it, often below float32.",
         "why": "Its kernels are written for ARM's NEON; on x86 there is only a plain SSE2 version.",
-        "advice": 'Type --engines fbgemm, and in your own code torch.backends.quantized.engine = "fbgemm".',
+        "advice": 'Type: int8bench run --engines fbgemm; in your own code: torch.backends.quantized.engine = "fbgemm"',
     }
 
 
@@ -173,7 +184,56 @@ def test_an_arm_without_neon_stays_with_float32() -> None:
     """The first Raspberry Pi."""
     machine = Hardware(arch="arm", flags=frozenset({"half", "thumb", "vfp"}))
     assert findings.recommend(machine).engine is None
-    assert ("32-bit-system", W) in spoken(machine)
+    assert spoken(machine) == {("32-bit-system", W), ("qnnpack-without-neon", W)}
+    assert spoken(machine, engine="qnnpack") == {("32-bit-system", W), ("qnnpack-without-neon", E)}
+
+
+def test_a_32_bit_x86_has_no_engine_whatever_its_instructions() -> None:
+    """A 32-bit system on a new processor: torch's engines need 64 bits."""
+    machine = replace(ZEN3, arch="i686")
+    assert findings.recommend(machine).engine is None
+    assert spoken(machine) == {("32-bit-system", W), ("no-quantized-engine", W)}
+    assert spoken(machine, engine="fbgemm") == {("32-bit-system", W), ("no-quantized-engine", E)}
+
+
+@pytest.mark.parametrize(
+    ("arch", "engine", "also"),
+    [("x86_64", None, set()), ("arm", None, {("32-bit-system", W)}), ("arm64", "qnnpack", set())],
+)
+def test_nothing_is_claimed_of_instructions_that_were_not_told(
+    arch: str, engine: str | None, also: set[tuple[str, Severity]]
+) -> None:
+    """A description without flags, or an emulator that hides them; 64-bit ARM has NEON all the same."""
+    machine = Hardware(arch=arch)
+    assert findings.recommend(machine).engine == engine
+    for asked in (None, "fbgemm") if arch == "x86_64" else (None, "qnnpack"):
+        assert spoken(machine, engine=asked) == {("instructions-untold", W), *also}
+
+
+def test_rosetta_is_no_intel_mac() -> None:
+    """Torch is published for the processor underneath; where torch was asked, it is plainly there."""
+    mac = replace(ZEN3, os="Darwin")
+    assert MAC in spoken(mac)
+    assert MAC not in spoken(replace(mac, emulated="Rosetta 2"))
+    assert MAC not in spoken(replace(mac, torch=replace(X86_BUILD, default_engine="fbgemm", capability=None)))
+
+
+def test_a_torch_with_onednn_on_a_mac_is_believed() -> None:
+    """One's own build; the released ones have none."""
+    mac = replace(A72, os="Darwin")
+    assert ("onednn-on-arm", E) in spoken(mac, engine="onednn")
+    built = TorchView(supported_engines=("qnnpack", "onednn"), default_engine="qnnpack")
+    assert ("onednn-on-arm", W) in spoken(replace(mac, torch=built), engine="onednn")
+
+
+def test_avx_vnni_alone_promises_less() -> None:
+    """How much better than fbgemm depends on the width."""
+    alder = hardware.load(GOLDEN / "linux-ubuntu24.04-alderlake")
+    message = said(alder, engine="fbgemm")["fbgemm-outdone"].message
+    assert message == "This CPU has AVX-VNNI: onednn can be noticeably faster than fbgemm."
+    assert (
+        "x86 or onednn can be several times as fast as fbgemm" in said(SPR, engine="fbgemm")["fbgemm-outdone"].message
+    )
 
 
 def test_vnni_under_another_system_is_reached_by_onednn() -> None:
@@ -283,6 +343,21 @@ def test_measured_saturation_overrules_the_rule() -> None:
     assert (finding.severity, finding.subject) == (E, "onednn")
     assert "7.7 dB" in finding.message
     assert spoken(ZEN3, probes=wrong) == {("saturating-activations", W), NO_DOT}
+
+
+def test_a_measured_saturation_changes_the_recommendation_and_what_to_type() -> None:
+    """The next of those that fit and were seen exact; without one, float32."""
+    saturated = SaturationProbe(engine="x86", sqnr_db=7.7, saturates=True)
+    exact = {
+        name: SaturationProbe(engine=name, sqnr_db=50.0, saturates=False) for name in ("fbgemm", "qnnpack", "onednn")
+    }
+    probes = {**exact, "x86": saturated}
+    assert findings.recommend(SPR, exact) == findings.recommend(SPR)
+    found = findings.recommend(SPR, probes)
+    assert (found.engine, found.basis.partition(": ")[0]) == ("onednn", "measured here")
+    assert "7.7 dB" in found.basis
+    assert "--engines onednn;" in said(SPR, engine="x86", probes=probes)["saturating-activations"].advice
+    assert findings.recommend(SPR, {"x86": saturated, "qnnpack": exact["qnnpack"]}).engine is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from int8bench import hardware
 from int8bench.errors import RecordError
-from int8bench.hardware import Hardware, TorchView
+from int8bench.hardware import Hardware, TorchView, files
 
 GOLDEN = Path(__file__).parent / "golden" / "hardware"
 RECORDED = sorted(path.name for path in GOLDEN.iterdir() if path.name != "README.md")
@@ -20,6 +20,8 @@ AMX = (*AVX2, "avx512", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16")
 
 # name: architecture, vendor, brand, levels, logical and physical cores
 MACHINES = {
+    "bgq-rhel6-power7": ("ppc64", "IBM", "POWER7 (architected)", (), None, None),
+    "darwin-bigsur-m1": ("arm64", "Apple", "Apple processor", ("neon", "dotprod"), 8, 8),
     "darwin-mojave-haswell": (
         "x86_64",
         "GenuineIntel",
@@ -29,6 +31,7 @@ MACHINES = {
         None,
     ),
     "darwin-monterey-m1": ("arm64", "Apple", "Apple M1 Pro", ("neon", "dotprod"), 8, 8),
+    "darwin-sequoia-m4": ("arm64", "Apple", "Apple M4 Max", ("neon", "dotprod", "i8mm", "bf16"), 16, 16),
     "linux-amazon-cortex_a72": ("arm64", "ARM", "ARM Cortex-A72", ("neon",), None, None),
     "linux-amazon-neoverse_v1": (
         "arm64",
@@ -48,6 +51,14 @@ MACHINES = {
     ),
     "linux-kvm-intel-amx": ("x86_64", "GenuineIntel", "Intel(R) Xeon(R) Processor", AMX, 2, 2),
     "linux-kvm-intel-amx.torch.json": ("x86_64", None, "Intel Xeon", AMX, 2, 2),
+    "linux-rhel6-piledriver": (
+        "x86_64",
+        "AuthenticAMD",
+        "AMD FX(tm)-8350 Eight-Core Processor",
+        ("sse4", "avx", "fma"),
+        8,
+        4,
+    ),
     "linux-rhel7-haswell": ("x86_64", "GenuineIntel", "Intel(R) Xeon(R) CPU E5-2680 v3 @ 2.50GHz", AVX2, 12, 12),
     "linux-rhel7-ivybridge": (
         "x86_64",
@@ -65,6 +76,7 @@ MACHINES = {
         14,
         14,
     ),
+    "linux-rocky8-a64fx": ("arm64", "Fujitsu", "Fujitsu A64FX", ("neon", "sve"), None, None),
     "linux-rocky8.5-zen4": (
         "x86_64",
         "AuthenticAMD",
@@ -73,6 +85,15 @@ MACHINES = {
         96,
         96,
     ),
+    "linux-rocky9-zen5": (
+        "x86_64",
+        "AuthenticAMD",
+        "AMD Ryzen 9 9950X 16-Core Processor",
+        (*AVX2, "avx512", "avx_vnni", "avx512_vnni"),
+        32,
+        16,
+    ),
+    "linux-scientific7-k10": ("x86_64", "AuthenticAMD", "AMD Opteron(tm) Processor 6136", (), 8, 8),
     "linux-sifive-u74mc": ("riscv64", "sifive", "sifive,u74-mc", (), None, None),
     "linux-ubuntu20.04-zen3": ("x86_64", "AuthenticAMD", "AMD Ryzen 9 5950X 16-Core Processor", AVX2, 32, 16),
     "linux-ubuntu24.04-alderlake": (
@@ -82,6 +103,14 @@ MACHINES = {
         (*AVX2, "avx_vnni"),
         24,
         24,
+    ),
+    "linux-ubuntu26.04-olympus": (
+        "arm64",
+        "NVIDIA",
+        "NVIDIA Olympus",
+        ("neon", "dotprod", "i8mm", "sve", "sve2", "bf16"),
+        None,
+        None,
     ),
     "linux-unknown-power10": ("ppc64le", "IBM", "POWER10", (), None, None),
     "linux-unknown-sapphirerapids": ("x86_64", "GenuineIntel", "Intel(R) Xeon(R) Platinum 8480+", AMX, 112, 56),
@@ -108,6 +137,19 @@ EXCERPTS = {
         ),
         ("arm", "ARM Cortex-A72", ("neon",), None),
     ),
+    "Raspberry Pi Zero": (
+        (
+            "processor\t: 0\nmodel name\t: ARMv6-compatible processor rev 7 (v6l)\n"
+            "Features\t: half thumb fastmult vfp edsp java tls\n"
+            "CPU implementer\t: 0x41\nCPU architecture: 7\nCPU variant\t: 0x0\nCPU part\t: 0xb76\n\n"
+            "Hardware\t: BCM2835\nModel\t\t: Raspberry Pi Zero W Rev 1.1\n"
+        ),
+        ("arm", "ARM1176", (), None),
+    ),
+    "AmpereOne": (
+        "processor : 0\nFeatures : fp asimd asimddp i8mm bf16\nCPU implementer : 0xc0\nCPU part : 0xac3\n",
+        ("arm64", "Ampere-1", ("neon", "dotprod", "i8mm", "bf16"), None),
+    ),
     "a phone with big and little cores": (
         (
             "processor: 0\nFeatures: fp asimd asimddp\nCPU implementer: 0x41\nCPU part: 0xd05\n\n"
@@ -115,12 +157,23 @@ EXCERPTS = {
         ),
         ("arm64", "ARM Cortex-X1 + ARM Cortex-A55", ("neon", "dotprod"), 2),
     ),
-    "A64FX": (
+    "Asahi Linux on an M1": (
         (
-            "processor : 0\nFeatures : fp asimd fphp asimdhp asimdrdm fcma dcpop sve\nCPU implementer : 0x46\n"
-            "CPU architecture: 8\nCPU part : 0x001\n"
+            "processor: 0\nFeatures: fp asimd asimddp\nCPU implementer: 0x61\nCPU part: 0x022\n\n"
+            "processor: 1\nFeatures: fp asimd asimddp\nCPU implementer: 0x61\nCPU part: 0x023\n"
         ),
-        ("arm64", "Fujitsu A64FX", ("neon", "sve"), None),
+        ("arm64", "Apple M1 Firestorm + Apple M1 Icestorm", ("neon", "dotprod"), 2),
+    ),
+    "two cores of one x86 that differ": (
+        "processor : 0\nflags : fpu lm avx2 fma avx512f\n\nprocessor : 1\nflags : fpu lm avx2\n",
+        ("x86_64", None, ("avx2",), 2),
+    ),
+    "MIPS": (
+        (
+            "system type\t\t: MediaTek MT7621 ver:1 eco:3\nprocessor\t\t: 0\n"
+            "cpu model\t\t: MIPS 1004Kc V2.15\nisa\t\t\t: mips1 mips2 mips32r1 mips32r2\n"
+        ),
+        ("mips", "MIPS 1004Kc V2.15", (), None),
     ),
     "a core that nobody knows": (
         "processor : 0\nFeatures : fp asimd\nCPU implementer : 0x99\nCPU part : 0x123\n",
@@ -288,8 +341,11 @@ def test_a_hypervisor_is_seen() -> None:
     [
         (b"", "is empty"),
         (b" \n\t\n", "is empty"),
-        (b"\x7fELF\0\0\0", "is not a UTF-8 text"),
-        (b"\xff\xfeh\0w\0", "is not a UTF-8 text"),
+        (b"\x7fELF\0\0\0", "is not a text"),
+        (b"\xff\xfe \0\n\0", "is empty"),
+        (b"0, 0, 20, 1970169159, 1818588270, 1231384169\n", r"int8bench doctor --json writes \(Windows as well\)"),
+        (b'{"lscpu": [{"field": "Architecture:", "data": "x86_64"}]}', "describes no machine"),
+        (b'{"arch": "x64", "schema": "other", "flags": []}', "schema: expected int8bench.hardware, got 'other'"),
         (b"\x89PNG\r\n", "describes no processor"),
         (b"A shopping list: milk, eggs", "describes no processor"),
         (b"processor : 0\nvendor_id : GenuineIntel\n", "describes no processor"),
@@ -332,6 +388,48 @@ def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "machine"
     path.write_bytes(b"\xef\xbb\xbfflags : fpu lm avx2\n")
     assert hardware.load(path).levels == ("avx2",)
+
+
+def test_windows_line_ends_and_utf_16_do_not_matter(tmp_path: Path) -> None:
+    """Windows PowerShell writes both where a text is sent to a file; the machine is the same."""
+    text = (GOLDEN / "linux-ubuntu20.04-zen3").read_text()
+    for encoding in ("utf-8", "utf-16"):
+        path = tmp_path / encoding
+        path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+        assert hardware.load(path) == parsed(text)
+
+
+def test_a_file_too_big_for_a_machine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not read to its end; one byte less is read."""
+    path = tmp_path / "machine"
+    path.write_bytes(b"flags : fpu lm avx2\n")
+    monkeypatch.setattr(files, "MOST_BYTES", path.stat().st_size)
+    assert hardware.load(path).levels == ("avx2",)
+    monkeypatch.setattr(files, "MOST_BYTES", path.stat().st_size - 1)
+    with pytest.raises(RecordError, match="expected the description of one machine"):
+        hardware.load(path)
+
+
+def test_fields_that_are_unknown_or_left_out_are_passed_over() -> None:
+    """A newer int8bench may add fields under the same version; only a newer version is refused."""
+    known = {"arch": "AMD64", "flags": ["avx2"]}
+    machine = Hardware(arch="x86_64", flags=frozenset({"avx2"}))
+    assert parsed(json.dumps(known)) == machine
+    assert parsed(json.dumps({**known, "schema_version": 1, "npu": {"tops": 40}, "levels": ["amx_int8"]})) == machine
+
+
+@pytest.mark.parametrize(
+    ("told", "levels"),
+    [
+        ("", ("neon",)),
+        ("hw.optional.armv8_2_sha512: 1\n", ("neon", "dotprod")),
+        ("hw.optional.armv8_2_sha512: 0\n", ("neon",)),
+        ("hw.optional.armv8_2_sha3: 1\nhw.optional.arm.FEAT_DotProd: 0\n", ("neon",)),
+    ],
+)
+def test_the_dot_product_of_an_old_macos_is_concluded(told: str, levels: tuple[str, ...]) -> None:
+    """From instructions that came with it, unless the listing says otherwise."""
+    assert parsed(f"hw.optional.arm64: 1\nhw.optional.neon: 1\n{told}").levels == levels
 
 
 def test_the_fingerprint_ignores_what_changes_from_day_to_day() -> None:

@@ -282,6 +282,24 @@ def test_a_hypervisor_is_named_by_the_firmware(
     assert played(machine="aarch64").hypervisor == name
 
 
+@pytest.mark.parametrize(
+    ("flags", "clocks", "name"),
+    [
+        ("fpu lm hypervisor", "tsc kvm-clock \n", "KVM"),
+        ("fpu lm hypervisor", "tsc hyperv_clocksource_tsc_page acpi_pm\n", "Hyper-V"),
+        ("fpu lm hypervisor", "tsc hpet acpi_pm\n", "unnamed"),
+        ("fpu lm", "tsc kvm-clock\n", None),
+    ],
+)
+def test_a_hypervisor_without_firmware_is_named_by_its_clock(
+    flags: str, clocks: str, name: str | None, played: Callable[..., Hardware], tmp_path: Path
+) -> None:
+    """Micro virtual machines have no firmware tables; a processor that admits no hypervisor has none to name."""
+    write(tmp_path, "proc/cpuinfo", f"processor : 0\nflags : {flags}\n")
+    write(tmp_path, "sys/devices/system/clocksource/clocksource0/available_clocksource", clocks)
+    assert played().hypervisor == name
+
+
 def test_caches_are_counted_by_the_kernel(played: Callable[..., Hardware], tmp_path: Path) -> None:
     """Data and unified caches of the first processor; nonsense is passed over."""
     write(tmp_path, "proc/cpuinfo", ZEN3.read_text())

@@ -2,15 +2,20 @@
 
 import json
 import random
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from int8bench import findings, hardware
-from int8bench.errors import Int8BenchError
+from int8bench.errors import RecordError
 from int8bench.hardware import Hardware, TorchView
 from int8bench.hardware.levels import DECIDING_FLAGS, canonical_flag
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "hardware"
+RECORDED = [path.read_bytes() for path in sorted(GOLDEN.iterdir()) if path.name != "README.md"]
+
+spots = st.integers(0, 1 << 16)
 words = st.text(st.characters(codec="utf-8"), max_size=12)
 names = st.none() | words
 counts = st.none() | st.integers(1, 1 << 40)
@@ -87,11 +92,26 @@ json_texts = st.recursive(
 
 @given(st.text() | listings | json_texts)
 def test_any_text_is_a_machine_or_a_sentence(text: str) -> None:
-    """Whatever is in a file, the answer is a machine that survives JSON or one of our errors."""
+    """Whatever is in a file, the answer is a machine that survives JSON or one sentence about the file."""
     try:
         machine = hardware.parse(text, source="machine.txt")
-    except Int8BenchError:
+    except RecordError:
         return
+    assert Hardware.from_dict(json.loads(json.dumps(machine.to_dict()))) == machine
+
+
+@given(st.sampled_from(RECORDED), st.lists(st.tuples(spots, spots, st.binary(max_size=4)), min_size=1, max_size=4))
+def test_a_damaged_recording_is_a_machine_or_a_sentence(content: bytes, damages: list[tuple[int, int, bytes]]) -> None:
+    """Bytes cut out, put in and changed anywhere: still a machine, or a RecordError."""
+    for first, second, new in damages:
+        start, end = sorted((first % (len(content) + 1), second % (len(content) + 1)))
+        content = content[:start] + new + content[end:]
+    text = content.decode(errors="replace")
+    try:
+        machine = hardware.parse(text, source="machine.txt")
+    except RecordError:
+        return
+    findings.inspect(machine, engine="onednn")
     assert Hardware.from_dict(json.loads(json.dumps(machine.to_dict()))) == machine
 
 

@@ -1,9 +1,10 @@
 """Which int8 engine fits a machine, by rule, and why. Pure; what was measured on the machine overrules it elsewhere."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from int8bench.errors import RequestError
-from int8bench.findings.values import Recommendation
+from int8bench.findings.values import Recommendation, SaturationProbe
 from int8bench.hardware import Hardware
 from int8bench.hardware.levels import ARM, UNKNOWN, X86
 
@@ -29,6 +30,7 @@ LEVEL_NAMES = {
     "bf16": "bf16",
 }
 _LINUX = {"Linux", UNKNOWN}
+_UNTOLD = "the instructions of this CPU are not told; stay with float32 until they are"
 _DOT_PRODUCTS = ("avx_vnni", "avx512_vnni", "amx_int8")
 
 
@@ -73,11 +75,28 @@ def preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
         return (), f"torch is built without int8 kernels for {hardware.arch}; stay with float32"
     if hardware.arch == "arm64" or "neon" in hardware.levels:
         return ("qnnpack",), "ARM with NEON, which qnnpack's kernels are written for"
+    if not hardware.lists_instructions:
+        return (), _UNTOLD
     return (), "ARM without NEON, which qnnpack's kernels need; stay with float32"
 
 
-def recommend(hardware: Hardware) -> Recommendation:
-    """The engine to choose by rule: the best that fits the processor and that the installed torch has."""
+def recommend(hardware: Hardware, probes: Mapping[str, SaturationProbe] | None = None) -> Recommendation:
+    """The engine to choose: by rule, unless what was measured on the machine speaks against the rule's choice."""
+    by_rule = _by_rule(hardware)
+    measured = probes or {}
+    probe = measured.get(by_rule.engine or "")
+    if probe is None or not probe.saturates:
+        return by_rule
+    exact = [name for name in preference(hardware)[0] if name in measured and not measured[name].saturates]
+    return Recommendation(
+        engine=exact[0] if exact else None,
+        basis=f"measured here: {by_rule.engine}, the rule's choice, saturates on this CPU "
+        f"({probe.sqnr_db:.1f} dB against exact integers)",
+    )
+
+
+def _by_rule(hardware: Hardware) -> Recommendation:
+    """The best that fits the processor and that the installed torch has."""
     engines, reason = preference(hardware)
     built = engines_of_torch(hardware)
     there = engines if built is None else tuple(engine for engine in engines if engine in built)
@@ -100,6 +119,10 @@ def x86_reaches_onednn(hardware: Hardware) -> bool:
 
 def _x86_preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
     exact = dot_products(hardware)
+    if hardware.arch != "x86_64":
+        return (), "32-bit x86, for which torch's int8 engines are not built; stay with float32"
+    if not hardware.lists_instructions:
+        return (), _UNTOLD
     if "avx2" not in hardware.levels:
         return (), (
             "no AVX2, without which fbgemm and x86 refuse to run, and qnnpack has only SSE2 kernels here; "

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from int8bench.findings.choice import INT8_ENGINES, dot_products, engines_of_torch, listed, x86_reaches_onednn
 from int8bench.findings.limits import exact_for_onednn
-from int8bench.findings.values import Finding, Severity, Situation
+from int8bench.findings.values import Finding, Severity, Situation, how_to_choose
 from int8bench.hardware import Hardware
 from int8bench.hardware.levels import ARM, X86
 
@@ -27,7 +27,7 @@ def qnnpack_on_x86(situation: Situation) -> Iterator[Finding]:
 def fbgemm_without_avx2(situation: Situation) -> Iterator[Finding]:
     """fbgemm, and x86 which is built on it, refuse to run."""
     hardware = situation.hardware
-    if hardware.isa_family == X86 and "avx2" not in hardware.levels:
+    if hardware.arch == "x86_64" and hardware.lists_instructions and "avx2" not in hardware.levels:
         yield Finding(
             code="fbgemm-without-avx2",
             severity=situation.severity_for(*_FBGEMM_KIND),
@@ -51,17 +51,38 @@ def fbgemm_kind_on_arm(situation: Situation) -> Iterator[Finding]:
         )
 
 
-def onednn_on_arm(situation: Situation) -> Iterator[Finding]:
-    """OneDNN's int8 on ARM hangs on how torch was built."""
-    if situation.engine == "onednn" and situation.hardware.isa_family == ARM:
+def qnnpack_without_neon(situation: Situation) -> Iterator[Finding]:
+    """On 32-bit ARM alone; every 64-bit ARM has NEON."""
+    hardware = situation.hardware
+    if hardware.arch == "arm" and hardware.lists_instructions and "neon" not in hardware.levels:
         yield Finding(
-            code="onednn-on-arm",
-            severity=Severity.WARNING,
-            subject="onednn",
-            message="onednn is on ARM only in builds of torch with the Arm Compute Library.",
-            why="Where that library has no kernel for a layer, oneDNN's reference code runs, many times slower.",
+            code="qnnpack-without-neon",
+            severity=situation.severity_for("qnnpack"),
+            subject="qnnpack",
+            message=f"{hardware.name} has no NEON, which qnnpack needs at least.",
+            why='It stops with "QNNPACK initialization failed: NEON is not supported".',
             advice=situation.way_out,
         )
+
+
+def onednn_on_arm(situation: Situation) -> Iterator[Finding]:
+    """OneDNN's int8 on ARM hangs on how torch was built: on Linux by chance, on Apple's systems not at all."""
+    hardware = situation.hardware
+    if situation.engine != "onednn" or hardware.isa_family != ARM:
+        return
+    absent = hardware.os == "Darwin" and "onednn" not in (engines_of_torch(hardware) or ())
+    yield Finding(
+        code="onednn-on-arm",
+        severity=Severity.ERROR if absent else Severity.WARNING,
+        subject="onednn",
+        message="torch for macOS on Apple's processors has no onednn."
+        if absent
+        else "onednn is on ARM only in builds of torch with the Arm Compute Library.",
+        why="It is built without oneDNN there, and has qnnpack alone."
+        if absent
+        else "Where that library has no kernel for a layer, oneDNN's reference code runs, many times slower.",
+        advice=situation.way_out,
+    )
 
 
 def fbgemm_outdone(situation: Situation) -> Iterator[Finding]:
@@ -70,14 +91,14 @@ def fbgemm_outdone(situation: Situation) -> Iterator[Finding]:
     exact = dot_products(hardware)
     better = _faster_than_fbgemm(hardware)
     if situation.engine == "fbgemm" and "avx2" in hardware.levels and exact and better:
-        factor = "four times" if "amx_int8" in exact else "up to twice"
+        factor = "noticeably faster than" if exact == ("avx_vnni",) else "several times as fast as"
         yield Finding(
             code="fbgemm-outdone",
             severity=Severity.WARNING,
             subject="fbgemm",
-            message=f"This CPU has {listed(exact)}: {' or '.join(better)} can be {factor} as fast as fbgemm.",
+            message=f"This CPU has {listed(exact)}: {' or '.join(better)} can be {factor} fbgemm.",
             why="oneDNN's kernels use these instructions to the full, and fbgemm leaves most of them idle.",
-            advice=f'Type --engines {better[0]}, and in your own code torch.backends.quantized.engine = "{better[0]}".',
+            advice=how_to_choose(better[0]),
         )
 
 
@@ -107,15 +128,35 @@ def onednn_full_range(situation: Situation) -> Iterator[Finding]:
     """Full-range activations without VNNI, by rule, as long as no probe has measured them."""
     hardware = situation.hardware
     unmeasured = situation.engine == "onednn" and "onednn" not in situation.probes
-    if unmeasured and hardware.isa_family == X86 and not exact_for_onednn(hardware):
+    if unmeasured and _has_kernels_of_onednn(hardware) and not exact_for_onednn(hardware):
         yield Finding(
             code="onednn-full-range",
             severity=Severity.WARNING,
             subject="onednn",
             message="onednn keeps the full activation range, which saturates without VNNI: answers lose accuracy.",
-            why="vpmaddubsw adds pairs of products in 16 bits; on AVX2 21 dB was seen where fbgemm has 30 dB.",
+            why="Pairs of products are added in 16 bits and overflow; fbgemm keeps activations to 7 bits against that.",
             advice=situation.way_out,
         )
+
+
+def onednn_without_sse4(situation: Situation) -> Iterator[Finding]:
+    """Below SSE4.1 oneDNN has no kernels, only code that shows what a kernel should compute."""
+    hardware = situation.hardware
+    told = hardware.arch == "x86_64" and hardware.lists_instructions
+    if situation.engine == "onednn" and told and not _has_kernels_of_onednn(hardware):
+        yield Finding(
+            code="onednn-without-sse4",
+            severity=Severity.ERROR,
+            subject="onednn",
+            message=f"{hardware.name} has no SSE4.1, which onednn needs at least.",
+            why="Without it oneDNN has only reference code, many times slower than float32.",
+            advice=situation.way_out,
+        )
+
+
+def _has_kernels_of_onednn(hardware: Hardware) -> bool:
+    """Whether oneDNN has int8 kernels for an x86 processor: its lowest step is SSE41."""
+    return hardware.arch == "x86_64" and "sse4_1" in hardware.flags
 
 
 def engine_missing(situation: Situation) -> Iterator[Finding]:

@@ -99,10 +99,10 @@ def torch_dispatches_below_cpu(situation: Situation) -> Iterator[Finding]:
 def no_int8_dot_product(situation: Situation) -> Iterator[Finding]:
     """The arithmetic leaves little to win."""
     hardware = situation.hardware
-    if hardware.has_int8_dot_product or hardware.isa_family not in {X86, ARM}:
+    if hardware.has_int8_dot_product or not preference(hardware)[0]:
+        return  # where no engine fits, that is told in stronger words
+    if not hardware.lists_instructions:
         return
-    if hardware.isa_family == X86 and "avx2" not in hardware.levels:
-        return  # told in stronger words by fbgemm-without-avx2
     lacking = "VNNI and AMX" if hardware.isa_family == X86 else "the dot product and int8 matrix instructions"
     yield Finding(
         code="no-int8-dot-product",
@@ -141,11 +141,39 @@ def thirty_two_bit_system(situation: Situation) -> Iterator[Finding]:
         )
 
 
+def instructions_untold(situation: Situation) -> Iterator[Finding]:
+    """Rules on instructions cannot speak."""
+    hardware = situation.hardware
+    if hardware.isa_family in {X86, ARM} and not hardware.lists_instructions:
+        yield Finding(
+            code="instructions-untold",
+            severity=Severity.WARNING,
+            subject="cpu",
+            message=f"Which instructions {hardware.name} has is not told.",
+            why="The description has no flags, or an emulator hides them, so no rule on AVX2, VNNI or NEON can speak.",
+            advice="On the machine itself type: int8bench doctor --json > machine.json",
+        )
+
+
+def intel_mac(situation: Situation) -> Iterator[Finding]:
+    """Torch has no builds for them any more."""
+    hardware = situation.hardware
+    if hardware.os == "Darwin" and hardware.isa_family == X86 and hardware.torch is None and hardware.emulated is None:
+        yield Finding(
+            code="intel-mac",
+            severity=Severity.WARNING,
+            subject="torch",
+            message="torch is no longer published for Intel Macs.",
+            why="2.2 is the last version with a build for them, and int8bench needs a newer one.",
+            advice="Use Linux on this machine, or build torch from its sources.",
+        )
+
+
 def no_quantized_engine(situation: Situation) -> Iterator[Finding]:
     """Torch cannot run int8 here at all."""
     hardware = situation.hardware
     built = engines_of_torch(hardware)
-    if built or (built is None and hardware.isa_family in {X86, ARM}):
+    if built or (built is None and hardware.arch in {"x86_64", "arm64", "arm"}):
         return
     here = hardware.arch if built is None else f"this build ({hardware.torch.version})" if hardware.torch else ""
     yield Finding(
@@ -154,7 +182,7 @@ def no_quantized_engine(situation: Situation) -> Iterator[Finding]:
         subject=situation.engine if situation.engine in INT8_ENGINES else "torch",
         message=f"torch has no quantized engine on {here}.",
         why='Converting a model ends with "Didn\'t find engine for operation quantized::conv2d_prepack NoQEngine".',
-        advice="Stay with float32 here, or try a runtime made for this processor.",
+        advice="Stay with float32, and time it with: int8bench run; or try a runtime made for this processor.",
     )
 
 
@@ -170,7 +198,7 @@ def default_engine_differs(situation: Situation) -> Iterator[Finding]:
         severity=Severity.NOTE if alike else Severity.WARNING,
         subject=torch.default_engine,
         message=f"Unasked, torch takes {default} here; {best} is recommended.",
-        why=f"The choice rests on a {situation.recommended.basis}.",
+        why=f"{best} fits better: {situation.recommended.basis.partition(': ')[2]}.",
         advice=f'Before you convert and before you run, type: torch.backends.quantized.engine = "{best}"',
     )
 

@@ -14,6 +14,8 @@ RULES: tuple[Rule, ...] = (
     fit.qnnpack_on_x86,
     fit.fbgemm_without_avx2,
     fit.fbgemm_kind_on_arm,
+    fit.qnnpack_without_neon,
+    fit.onednn_without_sse4,
     fit.engine_missing,
     machine.saturating_activations,
     fit.onednn_full_range,
@@ -27,6 +29,8 @@ RULES: tuple[Rule, ...] = (
     machine.quota_below_cores,
     machine.cpu_witnesses_disagree,
     machine.emulated_cpu,
+    machine.instructions_untold,
+    machine.intel_mac,
     machine.thirty_two_bit_system,
     fit.x86_is_fbgemm,
     machine.no_int8_dot_product,
@@ -52,7 +56,7 @@ def inspect(
     if engine is not None:
         check_engine(engine)
     situation = Situation(
-        hardware=hardware, engine=engine, threads=threads, probes=probes or {}, recommended=recommend(hardware)
+        hardware=hardware, engine=engine, threads=threads, probes=probes or {}, recommended=recommend(hardware, probes)
     )
     found = [finding for rule in RULES for finding in rule(situation)]
     return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))

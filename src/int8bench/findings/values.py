@@ -55,6 +55,11 @@ class Recommendation:
     basis: str
 
 
+def how_to_choose(engine: str) -> str:
+    """The sentence that says what to type to have an engine, here and in one's own code."""
+    return f'Type: int8bench run --engines {engine}; in your own code: torch.backends.quantized.engine = "{engine}"'
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What the rules look at."""
@@ -74,5 +79,5 @@ class Situation:
         """The sentence that says what to type instead of a misfit."""
         engine = self.recommended.engine
         if engine is None or engine == self.engine:
-            return "Stay with float32 here, and see what it costs with: int8bench run"
-        return f'Type --engines {engine}, and in your own code torch.backends.quantized.engine = "{engine}".'
+            return "Stay with float32, and time it with: int8bench run"
+        return how_to_choose(engine)

@@ -62,13 +62,17 @@ _CORES = {
         0xD84: "Neoverse V3",
         0xD85: "Cortex-X925",
         0xD87: "Cortex-A725",
+        0xD8A: "C1-Nano",
+        0xD8B: "C1-Pro",
+        0xD8C: "C1-Ultra",
         0xD8E: "Neoverse N3",
+        0xD90: "C1-Premium",
     },
     0x42: {0x516: "ThunderX2"},
     0x43: {0x0A0: "ThunderX", 0x0A1: "ThunderX", 0x0AF: "ThunderX2"},
     0x46: {0x001: "A64FX"},
     0x48: {0xD01: "TaiShan v110"},
-    0x4E: {0x000: "Denver", 0x003: "Denver 2", 0x004: "Carmel"},
+    0x4E: {0x000: "Denver", 0x003: "Denver 2", 0x004: "Carmel", 0x010: "Olympus"},
     0x50: {0x000: "X-Gene"},
     0x51: {
         0x001: "Oryon",
@@ -97,7 +101,7 @@ _CORES = {
         0x039: "M2 Max Avalanche",
     },
     0x6D: {0xD49: "Azure Cobalt 100"},
-    0xC0: {0xAC3: "Ampere-1", 0xAC4: "Ampere-1A"},
+    0xC0: {0xAC3: "Ampere-1", 0xAC4: "Ampere-1A", 0xAC5: "Ampere-1B"},
 }
 
 
@@ -108,5 +112,5 @@ def vendor_name(implementer: int) -> str:
 
 def core_name(implementer: int, part: int) -> str | None:
     """What a person calls the core: ``ARM Cortex-A72`` for 0x41, 0xd08; None where the table does not know it."""
-    core = _CORES.get(implementer, {}).get(part)
-    return None if core is None else f"{vendor_name(implementer)} {core}"
+    core, vendor = _CORES.get(implementer, {}).get(part), vendor_name(implementer)
+    return core if core is None or core.startswith(vendor) else f"{vendor} {core}"

@@ -1,5 +1,6 @@
 """Opens what ``--hardware`` names, finds out which of our forms it has, and refuses the rest in one sentence."""
 
+import codecs
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,17 +45,24 @@ def _text(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RecordError(f"{path}: cannot be read ({reason}); expected a recorded description of a machine") from None
-    _check(content, path)
-    return content.decode("utf-8-sig", errors="replace")
-
-
-def _check(content: bytes, path: Path) -> None:
-    if not content.strip():
-        raise RecordError(f"{path}: is empty; on the machine itself type: cat /proc/cpuinfo > machine.txt")
-    if b"\0" in content:
-        raise RecordError(f"{path}: is not a UTF-8 text; expected /proc/cpuinfo, a sysctl listing or JSON")
     if len(content) > MOST_BYTES:
         raise RecordError(f"{path}: more than {MOST_BYTES >> 20} MiB; expected the description of one machine")
+    text = _decoded(content)
+    _check(text, path)
+    return text
+
+
+def _decoded(content: bytes) -> str:
+    """The text: UTF-8, or UTF-16 where a mark says so, which is what Windows PowerShell's ``>`` writes."""
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if marked else "utf-8-sig", errors="replace")
+
+
+def _check(text: str, path: Path) -> None:
+    if not text.strip():
+        raise RecordError(f"{path}: is empty; on the machine itself type: cat /proc/cpuinfo > machine.txt")
+    if "\0" in text:
+        raise RecordError(f"{path}: is not a text; expected /proc/cpuinfo, a sysctl listing or JSON")
 
 
 def _from_json(text: str, source: str) -> Hardware:

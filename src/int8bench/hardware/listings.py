@@ -107,14 +107,10 @@ def parse_cpuinfo(text: str, *, source: str) -> Hardware:
         if found is not None:
             return found
     raise RecordError(
-        f"{source}: describes no processor; expected the text of /proc/cpuinfo (with its flags, Features, isa or cpu "
-        "line), of macOS's sysctl, or what int8bench doctor --json wrote; "
-        f"on the machine itself type: cat /proc/cpuinfo > {_file_name(source)}"
+        f"{source}: describes no processor; expected the text of /proc/cpuinfo (Linux: with its flags, Features, isa "
+        "or cpu line), of sysctl (macOS), or what int8bench doctor --json writes (Windows as well); "
+        "on the machine itself type: cat /proc/cpuinfo > machine.txt"
     )
-
-
-def _file_name(source: str) -> str:
-    return source if re.fullmatch(r"[\w./-]+", source) else "machine.txt"
 
 
 def _x86(listing: Listing) -> Hardware | None:

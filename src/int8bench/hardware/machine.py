@@ -91,6 +91,11 @@ class Hardware:
         return isa_family(self.arch)
 
     @property
+    def lists_instructions(self) -> bool:
+        """Whether its instructions were told at all; a processor without a single one does not exist."""
+        return bool(self.flags)
+
+    @property
     def has_int8_dot_product(self) -> bool:
         """Whether one instruction multiplies int8 and adds up in 32 bits: VNNI or AMX, dotprod or i8mm."""
         exact = {"avx_vnni", "avx512_vnni", "amx_int8"} if self.isa_family == X86 else {"dotprod", "i8mm"}
@@ -138,10 +143,12 @@ class Hardware:
 
     @classmethod
     def from_dict(cls, document: object, *, path: str = "hardware") -> "Hardware":
-        """The value that `to_dict` wrote; a field that is left out means: not told.
+        """The value that `to_dict` wrote; a field that is left out means: not told, one that is not known is ignored.
+
+        What would change the meaning of a field that is known raises the schema's version, and is refused.
 
         Raises:
-            RecordError: not such a document, a field of another type, or a newer schema.
+            RecordError: not such a document, a field of another type, another schema or a newer one.
         """
         fields = _Fields(_mapping(document, path), path)
         fields.check_version()
@@ -206,6 +213,11 @@ class _Fields:
     path: str
 
     def check_version(self) -> None:
+        if self.text("schema") not in {None, SCHEMA}:
+            raise RecordError(
+                f"{self.path}.schema: expected {SCHEMA}, got {reprlib.repr(self.values['schema'])}; "
+                "on the machine itself type: int8bench doctor --json > machine.json"
+            )
         version = self.count("schema_version")
         if version is not None and version > SCHEMA_VERSION:
             raise RecordError(

@@ -11,6 +11,10 @@ _PREFIXES = ("hw.", "machdep.")
 _INTEL_LISTS = ("machdep.cpu.features", "machdep.cpu.leaf7_features", "machdep.cpu.extfeatures")
 _OPTIONAL = "hw.optional."
 _ARM_OPTIONAL = "hw.optional.arm."
+_DOT_PRODUCT = "hw.optional.arm.feat_dotprod"
+# macOS 11 lists no FEAT_*; Apple's first core with these, as LLVM's AArch64 processors have it, is an ARMv8.4 one, and
+# that version of the architecture includes the dot product.
+_OF_ARMV8_4 = frozenset({"armv8_2_sha3", "armv8_2_sha512"})
 _NOT_INTEL = ("arm", "neon", "asimd")
 # mach/machine.h: CPU_TYPE_X86 with and without CPU_ARCH_ABI64, CPU_TYPE_ARM64
 _CPU_TYPES = {7: "x86_64", 0x01000007: "x86_64", 0x0100000C: "arm64"}
@@ -90,7 +94,9 @@ def _intel_flags(listing: Listing) -> frozenset[str]:
 
 def _arm_flags(listing: Listing) -> frozenset[str]:
     """The features switched on; AdvSIMD always, since the 64-bit ARM calling convention is built on it."""
-    return _switched_on(listing, _ARM_OPTIONAL) | _switched_on(listing, _OPTIONAL) | {"asimd"}
+    listed = _switched_on(listing, _ARM_OPTIONAL) | _switched_on(listing, _OPTIONAL) | {"asimd"}
+    implied = listed & _OF_ARMV8_4 and listing.first(_DOT_PRODUCT) is None
+    return listed | {"asimddp"} if implied else listed
 
 
 def _switched_on(listing: Listing, prefix: str) -> frozenset[str]:
