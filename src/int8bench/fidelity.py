@@ -48,10 +48,12 @@ def compare(reference: Logits, candidate: Logits, labels: npt.NDArray[np.int64] 
         labels: true classes (image,), where known.
 
     Raises:
-        EngineError: the shapes differ, there is nothing to compare, or the candidate is not finite.
+        EngineError: the shapes differ, there is nothing to compare, or one of the two is not finite.
     """
     if reference.shape != candidate.shape or reference.size == 0:
         raise EngineError(f"answers of shape {candidate.shape}, expected {reference.shape} as float32 gives")
+    if not np.isfinite(reference).all():
+        raise EngineError("float32's own answers are not finite numbers; check the weights")
     if not np.isfinite(candidate).all():
         raise EngineError("answers are not finite numbers")
     expected, answered = reference.argmax(axis=1), candidate.argmax(axis=1)
@@ -78,4 +80,5 @@ def _sqnr_db(reference: npt.NDArray[np.float64], candidate: npt.NDArray[np.float
     signal = float((reference**2).sum())
     if noise == 0.0:
         return None
-    return 10 * math.log10(max(signal, np.finfo(np.float64).tiny) / noise)
+    # A difference of logarithms: the quotient would round to nothing where the model answers zeros.
+    return 10 * (math.log10(max(signal, float(np.finfo(np.float64).tiny))) - math.log10(noise))

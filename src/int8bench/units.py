@@ -1,21 +1,21 @@
-"""How a person reads seconds, bytes, ratios and shares. Pure."""
+"""How a person reads seconds, bytes, ratios, shares, and another library's error. Pure."""
 
 import math
 
-_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
-_BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+_SECONDS = ((1.0, " s"), (1e-3, " ms"), (1e-6, " us"), (1e-9, " ns"))
+_BYTES = ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"))
+_RATES = ((1e6, "M/s"), (1e3, "k/s"), (1.0, "/s"))
+_LONGEST_REASON = 240  # torch lists each parameter that does not fit; the first ones tell
 
 
 def seconds(value: float) -> str:
-    """Three digits and a unit: 0.84 ms is ``840 us``, 12.3 ms is ``12.3 ms``."""
-    scale, unit = next(((s, u) for s, u in _SECONDS if abs(value) >= s), _SECONDS[-1])
-    return f"{three_digits(value / scale)} {unit}"
+    """Three digits and a unit: 0.84 ms is ``840 us``, 12.3 ms is ``12.3 ms``, 999.6 us is ``1.00 ms``."""
+    return _scaled(value, _SECONDS)
 
 
 def size(value: float) -> str:
-    """Three digits and a decimal unit: 65849 is ``65.8 kB``."""
-    scale, unit = next(((s, u) for s, u in _BYTES if abs(value) >= s), _BYTES[-1])
-    return f"{value / scale:.0f} {unit}" if unit == "B" else f"{three_digits(value / scale)} {unit}"
+    """Three digits and a decimal unit: 65849 is ``65.8 kB``; no share of a byte is shown."""
+    return f"{value:.0f} B" if abs(_rounded(value)) < _BYTES[-1][0] else _scaled(value, _BYTES)
 
 
 def ratio(value: float) -> str:
@@ -25,7 +25,7 @@ def ratio(value: float) -> str:
 
 def rate(value: float) -> str:
     """Items a second, three digits: ``12.3k/s``."""
-    return f"{three_digits(value / 1e3)}k/s" if value >= 1e3 else f"{three_digits(value)}/s"  # noqa: PLR2004  kilo
+    return _scaled(value, _RATES)
 
 
 def share(value: float) -> str:
@@ -34,8 +34,30 @@ def share(value: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """Three significant digits without an exponent."""
+    """Three significant digits without an exponent; digits before the point are all kept."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    decimals = max(0, 2 - math.floor(math.log10(abs(_rounded(value)))))
     return f"{value:.{decimals}f}"
+
+
+def shape(axes: tuple[int, ...]) -> str:
+    """A shape as it is typed: ``3x32x32``."""
+    return "x".join(str(axis) for axis in axes)
+
+
+def reason(error: BaseException) -> str:
+    """What another library's error says, on one line: ``ValueError: no such layer``."""
+    text = " ".join(str(error).split())
+    short = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]} ..."
+    return f"{type(error).__name__}: {short}" if short else type(error).__name__
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    # The unit is chosen for the digits that are shown: 999.6 of one is 1.00 of the next, not 1000.
+    scale, unit = next(((s, u) for s, u in units if abs(_rounded(value)) >= s), units[-1])
+    return f"{three_digits(value / scale)}{unit}"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
