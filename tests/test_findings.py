@@ -164,7 +164,7 @@ def test_without_a_fit_the_way_out_is_float32() -> None:
         (SPR, ("x86", "onednn", "fbgemm"), "x86", "AMX int8"),
         (SPR, ("onednn", "fbgemm", "qnnpack"), "onednn", "next best, since this torch has no x86"),
         (SPR, ("fbgemm",), "fbgemm", "no x86 or onednn"),
-        (SPR, ("qnnpack",), None, "this torch has no x86 or onednn or fbgemm; stay with float32"),
+        (SPR, ("qnnpack",), None, "this torch has no x86 or onednn or fbgemm"),
         (ZEN3, ("onednn", "x86"), "x86", "next best"),
         (A72, ("none",), None, "this torch has no qnnpack"),
         (A72, ("qnnpack", "none"), "qnnpack", "NEON"),

@@ -164,6 +164,10 @@ EXCERPTS = {
         ),
         ("arm64", "Apple M1 Firestorm + Apple M1 Icestorm", ("neon", "dotprod"), 2),
     ),
+    "what lscpu says": (
+        "Architecture: x86_64\nCPU(s): 8\nVendor ID: AuthenticAMD\nModel name: AMD Ryzen 7\nFlags: fpu lm avx avx2\n",
+        ("x86_64", "AMD Ryzen 7", ("avx", "avx2"), 8),
+    ),
     "two cores of one x86 that differ": (
         "processor : 0\nflags : fpu lm avx2 fma avx512f\n\nprocessor : 1\nflags : fpu lm avx2\n",
         ("x86_64", None, ("avx2",), 2),

@@ -30,7 +30,7 @@ LEVEL_NAMES = {
     "bf16": "bf16",
 }
 _LINUX = {"Linux", UNKNOWN}
-_UNTOLD = "the instructions of this CPU are not told; stay with float32 until they are"
+_UNTOLD = "the instructions of this CPU are not told"
 _DOT_PRODUCTS = ("avx_vnni", "avx512_vnni", "amx_int8")
 
 
@@ -72,12 +72,12 @@ def preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
     if hardware.isa_family == X86:
         return _x86_preference(hardware)
     if hardware.isa_family != ARM:
-        return (), f"torch is built without int8 kernels for {hardware.arch}; stay with float32"
+        return (), f"torch is built without int8 kernels for {hardware.arch}"
     if hardware.arch == "arm64" or "neon" in hardware.levels:
         return ("qnnpack",), "ARM with NEON, which qnnpack's kernels are written for"
     if not hardware.lists_instructions:
         return (), _UNTOLD
-    return (), "ARM without NEON, which qnnpack's kernels need; stay with float32"
+    return (), "ARM without NEON, which qnnpack's kernels need"
 
 
 def recommend(hardware: Hardware, probes: Mapping[str, SaturationProbe] | None = None) -> Recommendation:
@@ -101,7 +101,7 @@ def _by_rule(hardware: Hardware) -> Recommendation:
     built = engines_of_torch(hardware)
     there = engines if built is None else tuple(engine for engine in engines if engine in built)
     if there == engines[: len(there)]:
-        missing = "" if there or not engines else f", but this torch has no {' or '.join(engines)}; stay with float32"
+        missing = "" if there or not engines else f", but this torch has no {' or '.join(engines)}"
         return Recommendation(engine=there[0] if there else None, basis=f"rule: {reason}{missing}")
     lacking = " or ".join(engines[: engines.index(there[0])])
     return Recommendation(
@@ -120,14 +120,11 @@ def x86_reaches_onednn(hardware: Hardware) -> bool:
 def _x86_preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
     exact = dot_products(hardware)
     if hardware.arch != "x86_64":
-        return (), "32-bit x86, for which torch's int8 engines are not built; stay with float32"
+        return (), "32-bit x86, for which torch's int8 engines are not built"
     if not hardware.lists_instructions:
         return (), _UNTOLD
     if "avx2" not in hardware.levels:
-        return (), (
-            "no AVX2, without which fbgemm and x86 refuse to run, and qnnpack has only SSE2 kernels here; "
-            "stay with float32"
-        )
+        return (), "no AVX2, without which fbgemm and x86 refuse to run, and qnnpack has only SSE2 kernels here"
     if exact and x86_reaches_onednn(hardware):
         return ("x86", "onednn", "fbgemm"), f"{listed(exact)}, which x86 uses through oneDNN"
     if exact:

@@ -149,7 +149,7 @@ def onednn_without_sse4(situation: Situation) -> Iterator[Finding]:
             severity=Severity.ERROR,
             subject="onednn",
             message=f"{hardware.name} has no SSE4.1, which onednn needs at least.",
-            why="Without it oneDNN has only reference code, many times slower than float32.",
+            why="Without it oneDNN has only reference code, which is many times slower.",
             advice=situation.way_out,
         )
 

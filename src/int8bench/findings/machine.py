@@ -149,7 +149,7 @@ def instructions_untold(situation: Situation) -> Iterator[Finding]:
             code="instructions-untold",
             severity=Severity.WARNING,
             subject="cpu",
-            message=f"Which instructions {hardware.name} has is not told.",
+            message="The instructions of this CPU are not told.",
             why="The description has no flags, or an emulator hides them, so no rule on AVX2, VNNI or NEON can speak.",
             advice="On the machine itself type: int8bench doctor --json > machine.json",
         )

@@ -252,11 +252,11 @@ def emulation(names: Iterable[str | None]) -> str | None:
 
 
 def _logical_cores(listing: Listing) -> int | None:
-    """The processors listed; of an excerpt with one block, the siblings of its socket, or None."""
+    """The processors listed; of an excerpt with one block, the siblings of its socket; what lscpu counts, or None."""
     listed = sum(value.isdecimal() for value in listing.values.get("processor", ()))
     if listed > 1:
         return listed
-    return listing.number("siblings") or None
+    return listing.number("siblings") or listing.number("cpu(s)") or None
 
 
 def _physical_cores(listing: Listing) -> int | None:
