@@ -1,0 +1,235 @@
+"""What a page shows of a history document: its commits, graphs, changes and figures, each in words. Pure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from int8bench import units
+
+SPEEDUP = "speedup.Speedup.track_speedup"
+MIRROR = "speedup.Speedup.track_relative_time"  # 1 / speed-up, for asv, which takes every rise for a regression
+TRACES = "batch"  # the parameter whose values share a graph of speed-ups; every other one makes graphs of its own
+SHORT_HASH = 8
+MOST_FIGURES = 60_000  # listed by commit: more makes a page that a phone cannot hold
+_QUOTES = "'\""  # of a parameter as asv spells it, by its repr
+WORSE, RECOVERED, BETTER = KINDS = ("worse", "recovered", "better")  # worst first
+
+Series = Mapping[str, Any]
+Point = Mapping[str, Any]
+Change = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit as the page shows it."""
+
+    commit_hash: str
+    short: str
+    date: str
+    anchor: str
+    """The id of its place on the page."""
+    href: str
+    """Where a click leads: to the project's host, or to its place on the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Series that share axes, and how the page names them."""
+
+    title: str
+    series: Sequence[Series]
+    names: Sequence[str]
+    latest: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRow:
+    """A change of a series as a row of the table."""
+
+    series: Series
+    kind: str
+    size: float
+    text: str
+    before: Commit
+    after: Commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A figure of a commit."""
+
+    series: Series
+    text: str
+
+
+def commits(series: Sequence[Series], show_commit_url: str) -> dict[str, Commit]:
+    """Every commit by its hash, oldest first."""
+    dates: dict[str, float] = {}
+    for each in series:
+        dates |= {point["commit"]: point["date"] for point in each["points"]}
+    for change in (change for each in series for change in each["changes"]):
+        for commit_hash in (change["commit_before"], change["commit_after"]):
+            dates.setdefault(commit_hash, change["date"])
+    return {each: _commit(each, dates[each], show_commit_url) for each in sorted(dates, key=dates.__getitem__)}
+
+
+def _commit(commit_hash: str, date_ms: float, show_commit_url: str) -> Commit:
+    anchor = f"commit-{commit_hash[:SHORT_HASH]}"
+    on_host = urlsplit(show_commit_url).scheme in {"http", "https"}  # asv's default is "#"
+    return Commit(
+        commit_hash=commit_hash,
+        short=commit_hash[:SHORT_HASH],
+        date=datetime.fromtimestamp(date_ms / 1000, tz=UTC).strftime("%Y-%m-%d"),
+        anchor=anchor,
+        href=f"{show_commit_url}{quote(commit_hash, safe='')}" if on_host else f"#{quote(anchor, safe='')}",
+    )
+
+
+def unmirrored(series: Sequence[Series]) -> list[Series]:
+    """The series without those that say again, upside down, what a speed-up says."""
+    speedups = {_key(each) for each in series if each["benchmark"] == SPEEDUP}
+    return [each for each in series if each["benchmark"] != MIRROR or _key(each) not in speedups]
+
+
+def _key(series: Series) -> tuple[Any, ...]:
+    fields = (series["machine"], series["env"], series["fingerprint"])
+    return (*fields, *sorted(series["params"].items()))
+
+
+def graphs(series: Sequence[Series]) -> list[Graph]:
+    """What is drawn: all speed-ups, then each other series that changed; within both the worst first."""
+    groups: dict[tuple[Any, ...], list[Series]] = {}
+    for each in series:
+        if each["points"] and (each["benchmark"] == SPEEDUP or each["changes"]):
+            groups.setdefault(_axes(each), []).append(each)
+    found = [_graph(sorted(mine, key=lambda each: _order(each["params"].values()))) for mine in groups.values()]
+    return sorted(found, key=lambda graph: (graph.series[0]["benchmark"] != SPEEDUP, -_worst(graph), graph.title))
+
+
+def _axes(series: Series) -> tuple[Any, ...]:
+    """What the series of one graph have in common."""
+    fields = (series["benchmark"], series["machine"], series["env"], series["fingerprint"], series["unit"])
+    return (*fields, *_shared(series).items())
+
+
+def _shared(series: Series) -> dict[str, str]:
+    paired = series["benchmark"] == SPEEDUP
+    return {name: value for name, value in series["params"].items() if not (paired and name == TRACES)}
+
+
+def _graph(series: Sequence[Series]) -> Graph:
+    first = series[0]
+    what = "int8 speed-up over the best float32" if first["benchmark"] == SPEEDUP else first["benchmark"]
+    alone = first["benchmark"].rpartition(".")[2]
+    shared = _shared(first)
+    names = [params({key: each["params"][key] for key in each["params"] if key not in shared}) for each in series]
+    return Graph(
+        title=", ".join(part for part in (what, params(shared), where(first)) if part),
+        series=series,
+        names=[name or alone for name in names],
+        latest=[
+            f"{name} {figure(each['points'][-1], each['unit'])}".strip()
+            for name, each in zip(names, series, strict=True)
+        ],
+    )
+
+
+def _order(values: Any) -> list[tuple[float, str]]:  # noqa: ANN401  a view of a mapping
+    """Numbers by size, words by the alphabet."""
+    return [(float(each), "") if each.isdecimal() else (math.inf, each) for each in values]
+
+
+def _worst(graph: Graph) -> float:
+    changes = [change for each in graph.series for change in each["changes"] if kind(change) == WORSE]
+    return max((magnitude(change) for change in changes), default=0.0)
+
+
+def change_rows(series: Sequence[Series], known: Mapping[str, Commit]) -> list[ChangeRow]:
+    """Every change of every series, the worst first."""
+    rows = [
+        ChangeRow(
+            series=each,
+            kind=kind(change),
+            size=magnitude(change),
+            text=step(change),
+            before=known[change["commit_before"]],
+            after=known[change["commit_after"]],
+        )
+        for each in series
+        for change in each["changes"]
+    ]
+    return sorted(rows, key=lambda row: (KINDS.index(row.kind), -row.size))
+
+
+def figures(series: Sequence[Series]) -> dict[str, list[Figure]]:
+    """The figures of each commit by its hash, in the order of the series."""
+    found: dict[str, list[Figure]] = {}
+    for each in series:
+        for point in each["points"]:
+            if point["value"] is not None:
+                found.setdefault(point["commit"], []).append(Figure(series=each, text=figure(point, each["unit"])))
+    return found
+
+
+def listed(series: Sequence[Series], drawn: Sequence[Graph]) -> Sequence[Series]:
+    """The series whose figures are listed by commit: all, or those that are drawn where all are too many."""
+    if sum(len(each["points"]) for each in series) <= MOST_FIGURES:
+        return series
+    return [each for graph in drawn for each in graph.series]
+
+
+def kind(change: Change) -> str:
+    """Whether a change is a standing regression, one that was made good later, or an improvement."""
+    if not change["worse"]:
+        return BETTER
+    return RECOVERED if change["recovered"] else WORSE
+
+
+def magnitude(change: Change) -> float:
+    """How large a step is; from nothing to something is the largest."""
+    return math.inf if change["step"] is None else abs(change["step"])
+
+
+def step(change: Change) -> str:
+    """A step in percent with its interval: ``-4.9 % [-5.6, -4.1]``."""
+    if change["step"] is None:
+        return "from zero"
+    ends = [change["low"], change["high"]]
+    interval = "" if None in ends else " [{:+.1f}, {:+.1f}]".format(*(100 * end for end in ends))
+    return f"{100 * change['step']:+.1f} %{interval}"
+
+
+def figure(point: Point, unit: str | None) -> str:
+    """A value with its interval, where it has one."""
+    low, high = point["low"], point["high"]
+    if None in {low, high} or low == high:
+        return quantity(point["value"], unit)
+    return f"{quantity(point['value'], unit)} [{quantity(low, unit)}, {quantity(high, unit)}]"
+
+
+def quantity(value: float | None, unit: str | None) -> str:
+    """A number as a person reads it."""
+    if value is None:
+        return "not measured"
+    match unit:
+        case "x":
+            return f"{value:.3f}x"
+        case "s" | "seconds":
+            return units.seconds(value)
+        case "bytes":
+            return units.size(value)
+    return " ".join(part for part in (units.three_digits(value), unit) if part)
+
+
+def params(named: Mapping[str, str]) -> str:
+    """Parameters without Python's quotes: ``batch 8, threads 2``."""
+    return ", ".join(f"{name} {value.strip(_QUOTES)}" for name, value in named.items())
+
+
+def where(series: Series) -> str:
+    """The machine, its hardware and the environment of a series."""
+    hardware = series["fingerprint"] or "unknown hardware"
+    return f"{series['machine']} ({hardware}, {series['env']})"
