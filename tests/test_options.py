@@ -16,11 +16,12 @@ def test_counts_are_whole_numbers() -> None:
     assert options.counts("--batch", "1,8,32,8") == (1, 8, 32)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "one", "1,0", "", ","])
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "one", "1,0", "", ",", "2000000000", "9" * 5000, "1 2", "+1"])
 def test_counts_below_one_are_refused_with_what_to_type(text: str) -> None:
     """Zero, minus one and words get a sentence that names the option and a way out."""
-    with pytest.raises(RequestError, match=r"--batch .*expected.*try --batch"):
+    with pytest.raises(RequestError, match=r"--batch .*expected.*try --batch 1 or") as told:
         options.counts("--batch", text)
+    assert len(str(told.value)) < 150
 
 
 @pytest.mark.parametrize(("text", "value"), [("1%", 0.01), ("0.5 %", 0.005), ("0.02", 0.02)])
@@ -29,7 +30,7 @@ def test_a_percentage_is_a_fraction(text: str, value: float) -> None:
     assert options.fraction("--precision", text) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("text", ["0%", "100%", "-1%", "5", "much"])
+@pytest.mark.parametrize("text", ["0%", "100%", "-1%", "5", "much", "", "nan", "1e-3", "9" * 400])
 def test_a_senseless_percentage_is_refused(text: str) -> None:
     """Nothing, everything and words."""
     with pytest.raises(RequestError, match="--precision"):
@@ -42,7 +43,14 @@ def test_a_duration_is_seconds(text: str, value: float) -> None:
     assert options.seconds("--budget", text) == pytest.approx(value)
 
 
-def test_a_senseless_duration_is_refused() -> None:
-    """Words are no duration."""
-    with pytest.raises(RequestError, match="--budget soon: expected a duration"):
-        options.seconds("--budget", "soon")
+@pytest.mark.parametrize("text", ["soon", "", "0", "0s", "-1s", "1d", "1e3", "nan", "8000000", "9" * 400])
+def test_a_senseless_duration_is_refused(text: str) -> None:
+    """Words, no time at all, and more than a week are no duration."""
+    with pytest.raises(RequestError, match=r"--budget .*expected a duration.*try --budget 90s"):
+        options.seconds("--budget", text)
+
+
+def test_an_empty_list_of_names_is_refused() -> None:
+    """Nothing but commas and spaces names nothing."""
+    with pytest.raises(RequestError, match="--engines ' ,': expected names"):
+        options.names("--engines", " ,")

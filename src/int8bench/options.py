@@ -7,6 +7,9 @@ from int8bench.errors import RequestError
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|m|min|h)?")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _PERCENT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<sign>%?)")
+LARGEST_COUNT = 10**9  # beyond any batch and any machine; Python itself refuses to read numbers of thousands of digits
+MOST_SHOWN = 40  # characters of what was typed that a sentence repeats
+LONGEST_S = 7 * 86_400.0  # a week: nobody waits longer, and a socket cannot
 
 
 def names(option: str, text: str) -> tuple[str, ...]:
@@ -15,7 +18,7 @@ def names(option: str, text: str) -> tuple[str, ...]:
     Raises:
         RequestError: nothing but commas and spaces.
     """
-    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    found = _parts(text)
     if not found:
         raise RequestError(f"{option} {text!r}: expected names with commas between them; try {option} fbgemm,x86")
     return found
@@ -27,7 +30,7 @@ def counts(option: str, text: str) -> tuple[int, ...]:
     Raises:
         RequestError: something else than whole numbers from 1 up.
     """
-    return tuple(dict.fromkeys(_count(option, part) for part in names(option, text)))
+    return tuple(dict.fromkeys(_count(option, part) for part in _parts(text) or ("",)))
 
 
 def fraction(option: str, text: str) -> float:
@@ -39,7 +42,7 @@ def fraction(option: str, text: str) -> float:
     found = _PERCENT.fullmatch(text.strip())
     value = float(found["number"]) * (0.01 if found["sign"] else 1.0) if found else 0.0
     if not 0.0 < value < 1.0:
-        raise RequestError(f"{option} {text}: expected a percentage above 0% and below 100%; try {option} 1%")
+        raise RequestError(f"{option} {_shown(text)}: expected a percentage above 0% and below 100%; try {option} 1%")
     return value
 
 
@@ -47,15 +50,30 @@ def seconds(option: str, text: str) -> float:
     """A duration in seconds: ``90s``, ``90`` and ``1.5m`` are all 90.
 
     Raises:
-        RequestError: not a duration.
+        RequestError: not a duration, none at all, or more than a week.
     """
     found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise RequestError(f"{option} {text}: expected a duration such as 90s, 5m or 1h; try {option} 90s")
-    return float(found["number"]) * _SECONDS[found["unit"]]
+    value = float(found["number"]) * _SECONDS[found["unit"]] if found else 0.0
+    if not 0.0 < value <= LONGEST_S:
+        raise RequestError(
+            f"{option} {_shown(text)}: expected a duration such as 90s, 5m or 1h, up to a week; try {option} 90s"
+        )
+    return value
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def _count(option: str, text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise RequestError(f"{option} {text}: expected whole numbers from 1 up; try {option} 1 or {option} 1,8,32")
+    plausible = text.isdecimal() and len(text) <= len(str(LARGEST_COUNT))
+    if not plausible or not 1 <= int(text) <= LARGEST_COUNT:
+        raise RequestError(
+            f"{option} {_shown(text)}: expected whole numbers from 1 up; try {option} 1 or {option} 1,8,32"
+        )
     return int(text)
+
+
+def _shown(text: str) -> str:
+    """What was typed, cut where it would fill the screen."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
