@@ -18,7 +18,7 @@ help: ## list what can be made
 install: $(STAMP) ## make .venv with the pinned set
 
 $(STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX_URL),$(PIP) install --quiet --index-url $(TORCH_INDEX_URL) torch torchvision -c constraints.txt)
 	$(PIP) install --quiet --constraint constraints.txt hatchling editables
 	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'

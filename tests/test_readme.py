@@ -1,0 +1,89 @@
+"""Every command in the README is covered by a rule; one that no rule knows fails here."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from int8bench import cli
+
+REPOSITORY = Path(__file__).parents[1]
+README = REPOSITORY / "README.md"
+OUTPUT = re.compile(r"<!-- output:begin -->.*?<!-- output:end -->", re.DOTALL)  # what a run printed, not what is typed
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"`([^`\n]+)`")
+
+
+def commands(text: str) -> list[str]:
+    """What a person is told to type: every line of a block, and every inline code that begins like a command."""
+    typed = OUTPUT.sub("", text)
+    lines = [line for block in BLOCK.findall(typed) for line in block.splitlines()]
+    lines += [code for code in INLINE.findall(BLOCK.sub("", typed)) if code.split()[0] in RULES and " " in code]
+    return list(dict.fromkeys(stripped for line in lines if (stripped := line.partition(" #")[0].strip())))
+
+
+def parsed(words: list[str]) -> None:
+    """Parses with the real command line, and runs nothing."""
+    group = typer.main.get_command(cli.app)
+    with group.make_context("int8bench", list(words)) as context:
+        name, command, rest = group.resolve_command(context, list(words))
+        command.make_context(name, rest, parent=context)
+
+
+def target(words: list[str]) -> None:
+    """A target of the Makefile; variables behind it are ones that the Makefile knows."""
+    text = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    for word in words:
+        variable, is_set, _ = word.partition("=")
+        pattern = rf"^{variable} \?=" if is_set else rf"^{word}:"
+        assert re.search(pattern, text, re.MULTILINE), f"the Makefile has no {word}"
+
+
+def wheel(words: list[str]) -> None:
+    """Installs this package from its folder: tests/test_packaging.py does it."""
+    assert words in (["install", "."], ["install", "int8bench"])
+
+
+RULES: dict[str, Callable[[list[str]], None]] = {"int8bench": parsed, "make": target, "pip": wheel}
+
+
+@pytest.mark.parametrize("command", commands(README.read_text(encoding="utf-8")))
+def test_a_command_of_the_readme_is_one_that_exists(command: str) -> None:
+    """Options, values and targets are those of today."""
+    program, *words = shlex.split(re.sub(r"=<[^>]*>", "=there", command))
+    assert program in RULES, f"no rule covers {command!r}"
+    RULES[program](words)
+
+
+def test_the_readme_has_its_two_commands_and_more() -> None:
+    """There is something to hold the rules against."""
+    found = commands(README.read_text(encoding="utf-8"))
+    assert {"make bench", "make test", "pip install ."} <= set(found)
+    assert len([each for each in found if each.startswith("int8bench run")]) >= 3
+
+
+def test_output_is_no_command_and_comments_are_no_arguments() -> None:
+    """A block of output is left out, a comment is cut off, and inline commands count."""
+    output = "<!-- output:begin -->\n```\n1.2x\n```\n<!-- output:end -->"
+    text = f"```\nmake test   # all\n```\n{output}\nthen `int8bench run`, `--json`\n"
+    assert commands(text) == ["make test", "int8bench run"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "int8bench run --no-such",
+        "int8bench frobnicate",
+        "int8bench trials --races many",
+        "make sandwich",
+        "pip install x",
+    ],
+)
+def test_a_command_that_does_not_exist_is_found(command: str) -> None:
+    """The rules can fail."""
+    program, *words = command.split()
+    with pytest.raises((AssertionError, typer.TyperException)):
+        RULES[program](words)
