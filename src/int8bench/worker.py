@@ -4,7 +4,7 @@ Runs inside the processes that `lab.launches` starts; reached by name, never cal
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +135,8 @@ def prepare(order: Order) -> Prepared:
             ready[variant] = engine.prepare(variant, loaded.module, order.calibration, order.validation[:1])
         except Int8BenchError as error:
             refused[variant] = str(error)
+        except Exception as error:  # noqa: BLE001  a fault of one engine, perhaps not ours, is its own row's reason
+            refused[variant] = f"{type(error).__name__}: {error}"
     return Prepared(order=order, ready=ready, refused=refused)
 
 
@@ -242,9 +244,14 @@ def _answers(predictor: Predictor, images: Images) -> npt.NDArray[np.float32]:
 
 
 def _same_answers(built: Mapping[Variant, Predictor], batch: Images) -> None:
-    """Refuses to time a contender whose answers, in this very process, are not the model's."""
-    references: Sequence[Variant] = [variant for variant in built if variant.precision == FLOAT32]
-    expected = built[references[0]](batch)
+    """Refuses to time a contender whose answers, in this very process, are not the model's.
+
+    Without a float32 contender there is nothing to hold them against here; they were checked before anything was timed.
+    """
+    reference = next((variant for variant in built if variant.precision == FLOAT32), None)
+    if reference is None:
+        return
+    expected = built[reference](batch)
     for variant, predictor in built.items():
         objection = fidelity.objection(fidelity.compare(expected, predictor(batch)))
         if objection is not None:

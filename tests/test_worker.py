@@ -1,0 +1,212 @@
+"""What measuring processes do, in one shared launch with SimpleCNN as it is born, and in parts without one."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from int8bench import worker
+from int8bench.cases import Group, Variant, float32_references, int8_variant
+from int8bench.engines import registry
+from int8bench.errors import EngineError, LabError
+from int8bench.lab.environment import ProcessSettings
+from int8bench.lab.launches import Launch, launched
+from int8bench.lab.messages import Setup
+from int8bench.lab.sampling import Durations
+from int8bench.worker import Alone, Order, RaceOrder, SoloOrder, Stream, TrialOrder
+
+torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.torch
+
+CHANNELS_LAST, NCHW = float32_references()
+INT8 = int8_variant(
+    next((each for each in ("fbgemm", "qnnpack") if each in torch.backends.quantized.supported_engines), "fbgemm")
+)
+NOWHERE = int8_variant("nowhere")  # an engine that no package brings
+SHORT = Durations(warmup_s=0.0, race_s=0.02, single_s=0.02)
+PICTURES = 12
+PATIENCE_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def order() -> Order:
+    """SimpleCNN with its initial weights, and a few random pictures."""
+    from int8bench.models import load_model
+
+    rng = np.random.default_rng(5)
+    state = io.BytesIO()
+    torch.save(load_model("simplecnn", num_classes=10).module.state_dict(), state)
+    pictures = rng.random((PICTURES, 3, 32, 32), dtype=np.float32)
+    return Order(
+        model="simplecnn",
+        input_shape=(3, 32, 32),
+        num_classes=10,
+        state=state.getvalue(),
+        variants=(CHANNELS_LAST, NCHW, INT8, NOWHERE),
+        calibration=pictures,
+        validation=pictures,
+        labels=np.arange(PICTURES, dtype=np.int64) % 10,
+    )
+
+
+@pytest.fixture(scope="module")
+def launch(order: Order) -> Iterator[Launch]:
+    """One launch that has prepared all variants."""
+    setup = Setup(function="int8bench.worker:prepare", payload=order)
+    with launched((0,), setup, settings=ProcessSettings()) as (one,):
+        yield one
+
+
+def done(launch: Launch, function: str, payload: object) -> object:
+    """What a fork of the launch answers."""
+    return launch.fork(f"int8bench.worker:{function}", payload).result(PATIENCE_S)
+
+
+def test_a_race_has_a_track_a_contender_in_the_order_that_was_asked(launch: Launch) -> None:
+    """Rounds are aligned, whatever order the contenders were built and called in."""
+    variants = (INT8, NCHW, CHANNELS_LAST)
+    for seed in (1, 2):
+        raced = done(
+            launch, "race", RaceOrder(variants=variants, group=Group(batch=2, threads=1), durations=SHORT, seed=seed)
+        )
+        assert [track.name for track in raced.tracks] == [each.label for each in variants]
+        assert {len(track.times_s) for track in raced.tracks} == {len(raced.kept)}
+        assert all(min(track.times_s) > 0 for track in raced.tracks)
+
+
+def test_a_contender_may_race_alone(launch: Launch) -> None:
+    """As blame asks for, with no float32 beside it."""
+    raced = done(launch, "race", RaceOrder(variants=(INT8,), group=Group(batch=1, threads=1), durations=SHORT, seed=1))
+    assert [track.name for track in raced.tracks] == [INT8.label]
+
+
+def test_what_could_not_be_prepared_says_why_wherever_it_is_asked_for(launch: Launch) -> None:
+    """One engine's refusal is its own row; the launch serves the others."""
+    group = Group(batch=1, threads=1)
+    asked = {
+        "check": NOWHERE,
+        "race": RaceOrder(variants=(CHANNELS_LAST, NOWHERE), group=group, durations=SHORT, seed=1),
+        "alone": SoloOrder(variant=NOWHERE, group=group, seed=1),
+    }
+    for function, payload in asked.items():
+        with pytest.raises(LabError, match=r"nowhere.*unknown"):
+            done(launch, function, payload)
+
+
+def test_a_check_compares_with_float32_and_weighs(launch: Launch) -> None:
+    """Float32 agrees with itself and meets no objection; int8 is close and lighter, and both say what ran."""
+    reference, int8 = (done(launch, "check", variant) for variant in (CHANNELS_LAST, INT8))
+    assert reference.objection is None
+    assert reference.fidelity.agreement == 1.0
+    assert reference.fidelity.top1 == reference.fidelity.top1_float32
+    assert reference.weights_bytes == 60_362 * 4
+    assert int8.weights_bytes < reference.weights_bytes / 3
+    assert 10.0 < int8.fidelity.sqnr_db < 60.0
+    assert reference.evidence
+    assert int8.evidence
+
+
+def test_alone_tells_its_cost_and_then_calls_until_told_to_stop(launch: Launch) -> None:
+    """Cold call and memory come first; the load begins when a time to stop at arrives, and ends at it."""
+    order = SoloOrder(variant=INT8, group=Group(batch=2, threads=1), seed=3)
+    fork = launch.fork("int8bench.worker:alone", order)
+    alone = fork.told(PATIENCE_S)
+    assert isinstance(alone, Alone)
+    assert min(alone.build_s, alone.cold_s) > 0
+    until = worker.sampling.shared_now() + 0.05
+    fork.line.send(until)
+    stream = fork.result(PATIENCE_S)
+    assert isinstance(stream, Stream)
+    assert stream.ended_s >= until > stream.started_s
+    assert stream.calls >= 1
+
+
+def test_memory_is_what_the_contender_adds(launch: Launch) -> None:
+    """A larger batch adds its pictures and activations at least; a fork that does nothing adds next to nothing."""
+
+    def peak_bytes(batch: int) -> int:
+        fork = launch.fork(
+            "int8bench.worker:alone", SoloOrder(variant=CHANNELS_LAST, group=Group(batch=batch, threads=1), seed=1)
+        )
+        try:
+            return fork.told(PATIENCE_S).peak_bytes
+        finally:
+            fork.end()
+
+    large, small = peak_bytes(512), peak_bytes(1)
+    assert large - small > 511 * 32 * 32 * 32 * 4  # the first layer's activations alone
+    assert done(launch, "idle", None) < large / 4
+
+
+@pytest.mark.parametrize("calls", [None, (3, 4)])
+def test_a_trial_races_a_variant_with_itself(launch: Launch, calls: tuple[int, int] | None) -> None:
+    """Two sides with names of their own; a slowed one does more calls that count as the other's."""
+    order = TrialOrder(variant=INT8, group=Group(batch=1, threads=1), durations=SHORT, seed=1, calls=calls)
+    raced = done(launch, "trial", order)
+    assert [track.name for track in raced.tracks] == [worker.REFERENCE, worker.CANDIDATE]
+    if calls:
+        assert tuple(track.calls for track in raced.tracks) == calls
+    again = done(launch, "trial", replace(order, seed=2))
+    assert [track.name for track in again.tracks] == [worker.REFERENCE, worker.CANDIDATE]
+
+
+def test_pictures_repeat_where_there_are_too_few() -> None:
+    """A batch is as large as asked, picture by picture, in one block of memory."""
+    images = np.arange(3, dtype=np.float32).reshape(3, 1, 1, 1)
+    batch = worker.pictures(images, 8)
+    assert batch.flatten().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert batch.flags.c_contiguous
+    assert worker.pictures(images, 2).flatten().tolist() == [0, 1]
+
+
+class Answering:
+    """A predictor that gives fixed answers."""
+
+    def __init__(self, answers: list[list[float]]):
+        """Answers (image, class)."""
+        self.answers = np.array(answers, np.float32)
+
+    def __call__(self, _batch: object) -> np.ndarray:
+        """The answers, whatever is asked."""
+        return self.answers
+
+
+RIGHT, WRONG, ENDLESS = [[1.0, 9.0], [8.0, 2.0]], [[9.0, 1.0], [2.0, 8.0]], [[1.0, float("nan")], [8.0, 2.0]]
+
+
+@pytest.mark.parametrize("answers", [WRONG, ENDLESS, [[1.0, 9.0]]])
+def test_a_contender_that_answers_otherwise_in_this_process_is_not_timed(answers: list[list[float]]) -> None:
+    """Wrong classes, no numbers and too few answers, whatever the order of building."""
+    batch = np.zeros((2, 3, 32, 32), np.float32)
+    right = Answering(RIGHT)
+    worker._same_answers({CHANNELS_LAST: right, NCHW: right, INT8: right}, batch)
+    for built in ({CHANNELS_LAST: right, INT8: Answering(answers)}, {INT8: Answering(answers), NCHW: right}):
+        with pytest.raises(EngineError):
+            worker._same_answers(built, batch)
+
+
+def test_without_a_float32_there_is_nothing_to_hold_answers_against() -> None:
+    """A race of int8 contenders alone is not refused: their answers were checked before."""
+    worker._same_answers({INT8: Answering(WRONG)}, np.zeros((2, 3, 32, 32), np.float32))
+
+
+class Faulty:
+    """An engine from elsewhere, with a fault."""
+
+    def prepare(self, *_: object) -> object:
+        """Raises what is no error of ours."""
+        raise ZeroDivisionError("no scale")
+
+
+def test_an_engine_with_a_fault_is_refused_alone(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it raises is its own reason; the others are ready."""
+    named = registry.engine_named
+    monkeypatch.setattr(worker, "engine_named", lambda name: Faulty() if name == "faulty" else named(name))
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    faulty = Variant(engine="faulty", precision="int8", layout="channels_last")
+    prepared = worker.prepare(replace(order, variants=(CHANNELS_LAST, faulty)))
+    assert dict(prepared.refused) == {faulty: "ZeroDivisionError: no scale"}
+    assert set(prepared.ready) == {CHANNELS_LAST}
