@@ -8,13 +8,25 @@ from typing import Any
 
 from int8bench import records
 from int8bench.cases import Case, Variant
-from int8bench.errors import RequestError
+from int8bench.errors import RecordError, RequestError
+from int8bench.fidelity import Fidelity
 from int8bench.findings import SaturationProbe
 from int8bench.lab.sampling import Race
 from int8bench.worker import Alone, Checked, Stream
 
-FAILED, SKIPPED = "failed", "skipped"
 NOT_YET = "not measured yet"
+DIGITS = 6  # of a raw time: a nanosecond of a millisecond, below any clock's noise
+# The options behind a setting, for a person whose record has another value of it.
+OPTIONS = {
+    "plan": "--budget or --quick",
+    "subject": "--model, --weights, --input-shape or --data",
+    "batches": "--batch",
+    "threads": "--threads",
+    "engines": "--engines",
+    "precision": "--precision",
+    "quick": "--quick",
+    "seed": "--seed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,25 +81,30 @@ class Ledger:
             RecordError: there is a file, but not a record of ours.
         """
         fresh = cls(created_at=datetime.now(UTC).isoformat(timespec="seconds"))
-        if not path.exists():
+        if not _exists(path):
             return fresh
-        stored = records.to_dict(records.load(path))
-        if stored["complete"]:
+        stored = _stored(path)
+        if stored.complete:
             records.set_aside(path)
             return fresh
         _same(path, stored, settings, fingerprint)
-        ledger = cls(created_at=stored["created_at"])
-        for cell in stored["cells"]:
+        return cls.of(stored)
+
+    @classmethod
+    def of(cls, run: records.Run) -> "Ledger":
+        """What a record holds of samples, checks and failures; a cell that was skipped may be tried again."""
+        ledger = cls(created_at=run.created_at)
+        for cell in run.cells:
             ledger._read(cell)
         return ledger
 
     def skip(self, case: str, reason: str) -> None:
         """Gives a cell up that cannot run here."""
-        self.stopped[case] = (SKIPPED, reason)
+        self.stopped[case] = (records.SKIPPED, reason)
 
     def fail(self, case: str, reason: str) -> None:
         """Gives a cell up that went wrong; its samples are dropped, its reason kept."""
-        self.stopped[case] = (FAILED, reason)
+        self.stopped[case] = (records.FAILED, reason)
         self.races.pop(case, None)
         self.solos.pop(case, None)
 
@@ -115,9 +132,9 @@ class Ledger:
                     launch=launch,
                     fork=fork,
                     calls=track.calls,
-                    times_s=track.times_s,
+                    times_s=_rounded(track.times_s),
                     kept=tuple(int(kept) for kept in race.kept),
-                    single_s=track.single_s,
+                    single_s=_rounded(track.single_s),
                     cpu_s=track.cpu_s,
                     wall_s=track.wall_s,
                     noise={
@@ -155,26 +172,62 @@ class Ledger:
             "solos": [asdict(sample) for sample in self.solos.get(case, ())],
         }
 
-    def _read(self, cell: Mapping[str, Any]) -> None:
-        if cell["status"] == FAILED:
-            self.fail(cell["id"], cell["error"])
+    def _read(self, cell: records.Cell) -> None:
+        if cell.status == records.FAILED:
+            self.fail(cell.id, cell.error or "failed before")
             return
-        samples = cell["samples"] or {"races": [], "solos": []}
-        self.races[cell["id"]] = [
+        self.races[cell.id] = [
             RaceSample(**{**each, **{key: tuple(each[key]) for key in ("times_s", "kept", "single_s")}})
-            for each in samples["races"]
+            for each in cell.samples["races"]
         ]
-        self.solos[cell["id"]] = [SoloSample(**each) for each in samples["solos"]]
+        self.solos[cell.id] = [SoloSample(**each) for each in cell.samples["solos"]]
+        if cell.fidelity is not None and cell.memory_bytes is not None:
+            self.checks[Variant(engine=cell.engine, precision=cell.precision, layout=cell.layout)] = Checked(
+                fidelity=Fidelity(**cell.fidelity),
+                objection=None,
+                weights_bytes=cell.memory_bytes["weights"],
+                serialized_bytes=cell.memory_bytes["serialized"],
+                evidence=cell.evidence,
+            )
 
 
-def _same(path: Path, stored: Mapping[str, Any], settings: Mapping[str, object], fingerprint: str) -> None:
-    """Refuses to go on with a record of other settings or of another machine; says which differ."""
-    there = stored["settings"]
-    differing = [key for key in settings if there.get(key) != settings[key]]
-    if stored["environment"]["fingerprint"] != fingerprint:
+def _rounded(times_s: Sequence[float]) -> tuple[float, ...]:
+    """The times as they are written down, so that every figure follows from the record to the last digit."""
+    return tuple(float(f"{time_s:.{DIGITS}g}") for time_s in times_s)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long, a folder that is closed to us: saving says so, and what to type
+        return False
+
+
+def _stored(path: Path) -> records.Run:
+    """The record at `path`.
+
+    Raises:
+        RecordError: there is something else, which is not written over.
+    """
+    try:
+        return records.load(path)
+    except RecordError as error:
+        raise RecordError(f"{error}; it is left alone: give another -o, or delete {path} to start anew") from error
+
+
+def _same(path: Path, stored: records.Run, settings: Mapping[str, object], fingerprint: str) -> None:
+    """Refuses to go on with a record of other settings, another machine or other packages; says which differ."""
+    differing = [OPTIONS.get(key, key) for key in settings if stored.settings.get(key) != settings[key]]
+    if stored.environment.fingerprint != fingerprint:
         differing.append("the machine")
+    installed = records.versions()
+    differing += [
+        f"the version of {name}"
+        for name in sorted({*installed, *stored.environment.versions})
+        if stored.environment.versions.get(name) != installed.get(name)
+    ]
     if differing:
         raise RequestError(
-            f"{path} holds an unfinished run that differs in {', '.join(differing)}; "
+            f"{path} holds an unfinished run that differs in {', '.join(dict.fromkeys(differing))}; "
             f"give the same options to finish it, another -o to keep it, or delete {path} to start anew"
         )

@@ -1,22 +1,42 @@
 """How a run spends its time: launches, forks and durations for a grid and a budget. Pure."""
 
+import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from int8bench.cases import Case, Group
+from int8bench.cases import Case
 from int8bench.errors import RequestError
 from int8bench.lab.sampling import Durations
 from int8bench.stats.stopping import Looks, default_looks
 
-DEFAULT_BUDGET_S = 170.0  # with set-up and training it stays under four minutes on two cores
+# Measuring time. The imports of the launches come on top, and before the first run the training of the model: together
+# the default stays under four minutes on two cores, and --quick at about 40 s.
+DEFAULT_BUDGET_S = 150.0
 QUICK_BUDGET_S = 26.0
-SMALLEST_BUDGET_S = 5.0
+LAUNCH_BUDGET_S = 18.0  # one launch more for every so many seconds: more launches before longer forks
 FEWEST_LAUNCHES = 4  # the t quantile at 3 degrees of freedom is the last that is of use
 MOST_LAUNCHES = 40
 
-LAUNCH_S = 2.5  # imports and preparation of one launch, two at a time on two cores
 FORK_S = 0.25  # fork, build and check, before anything is timed
 LONGEST_RACE_S = 2.0  # beyond this another launch says more than a longer fork
 SHORTEST_RACE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pace:
+    """How thoroughly each step is done."""
+
+    forks: int
+    replicates: int
+    load_s: float
+    warmup_s: float
+
+
+# The first that a budget has room for; the last is what `--quick` takes.
+THOROUGH = _Pace(forks=2, replicates=3, load_s=0.25, warmup_s=0.05)
+SINGLE = _Pace(forks=1, replicates=3, load_s=0.25, warmup_s=0.05)
+LEAN = _Pace(forks=1, replicates=2, load_s=0.05, warmup_s=0.02)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,38 +71,59 @@ class Plan:
 
 
 def plan_for(cases: tuple[Case, ...], *, budget_s: float | None, quick: bool) -> Plan:
-    """The plan of a run over `cases` that measures for about `budget_s` seconds.
+    """The plan of a run over `cases` that measures for `budget_s` seconds; without one, for as long as the grid needs.
 
     Raises:
-        RequestError: the budget is too small to measure anything.
+        RequestError: the budget has no room for the grid.
     """
-    budget = budget_s if budget_s is not None else QUICK_BUDGET_S if quick else DEFAULT_BUDGET_S
-    if budget < SMALLEST_BUDGET_S:
+    needed_s = _seconds(cases, LEAN, launches=FEWEST_LAUNCHES)
+    if budget_s is not None and budget_s < needed_s:
         raise RequestError(
-            f"--budget {budget:g}s: expected {SMALLEST_BUDGET_S:.0f} s or more; "
-            f"try --budget {QUICK_BUDGET_S:.0f}s or leave it out"
+            f"--budget {budget_s:g}s: {len(cases)} cells need {math.ceil(needed_s)} s or more; "
+            f"try --budget {_round_figure(needed_s)}s, or fewer of --engines, --batch and --threads"
         )
-    replicates, load_s, warmup_s = (2, 0.05, 0.02) if quick else (3, 0.25, 0.05)
-    forks = 1 if quick else 2
-    launches = FEWEST_LAUNCHES if quick else _launches(budget)
-    looks = default_looks(launches)
-    solos_s = len(cases) * replicates * (FORK_S + load_s)
-    groups: dict[Group, int] = {}
-    for case in cases:
-        groups[case.group] = groups.get(case.group, 0) + 1
-    overhead_s = sum(FORK_S + contenders * 2 * warmup_s for contenders in groups.values())
-    left_s = budget - launches * LAUNCH_S - solos_s - launches * forks * overhead_s
-    fork_s = min(max(left_s / (launches * forks * len(groups)), SHORTEST_RACE_S), LONGEST_RACE_S)
+    default_s = QUICK_BUDGET_S if quick else DEFAULT_BUDGET_S
+    budget = budget_s if budget_s is not None else max(default_s, needed_s)
+    launches, pace = _affordable(cases, budget, quick=quick)
+    turns = launches * pace.forks * len(_contenders(cases))
+    spare_s = (budget - _seconds(cases, pace, launches=launches)) / turns
+    fork_s = min(SHORTEST_RACE_S + max(0.0, spare_s), LONGEST_RACE_S)
     return Plan(
-        looks=looks,
-        forks=forks,
-        durations=Durations(warmup_s=warmup_s, race_s=0.75 * fork_s, single_s=0.25 * fork_s),
-        replicates=replicates,
-        load_s=load_s,
+        looks=default_looks(launches),
+        forks=pace.forks,
+        durations=Durations(warmup_s=pace.warmup_s, race_s=0.75 * fork_s, single_s=0.25 * fork_s),
+        replicates=pace.replicates,
+        load_s=pace.load_s,
         budget_s=budget,
     )
 
 
-def _launches(budget_s: float) -> int:
-    """More launches before longer forks: one for every 20 seconds."""
-    return min(max(round(budget_s / 20), FEWEST_LAUNCHES), MOST_LAUNCHES)
+def _affordable(cases: Sequence[Case], budget_s: float, *, quick: bool) -> tuple[int, _Pace]:
+    """The most launches that a budget asks for and has room for, at the most thorough pace it has room for."""
+    most = FEWEST_LAUNCHES if quick else min(max(int(budget_s / LAUNCH_BUDGET_S), FEWEST_LAUNCHES), MOST_LAUNCHES)
+    for launches in range(most, FEWEST_LAUNCHES, -1):
+        for pace in (THOROUGH, SINGLE):
+            if _seconds(cases, pace, launches=launches) <= budget_s:
+                return launches, pace
+    for pace in () if quick else (THOROUGH, SINGLE):
+        if _seconds(cases, pace, launches=FEWEST_LAUNCHES) <= budget_s:
+            return FEWEST_LAUNCHES, pace
+    return FEWEST_LAUNCHES, LEAN
+
+
+def _seconds(cases: Sequence[Case], pace: _Pace, *, launches: int) -> float:
+    """How long a run measures at a pace if each fork races no longer than it must; imports apart."""
+    solos_s = len(cases) * pace.replicates * (FORK_S + pace.load_s)
+    # A contender of a race warms up, and takes a first call or two that a warm-up is too short for.
+    turns_s = sum(FORK_S + SHORTEST_RACE_S + 2 * pace.warmup_s * count for count in _contenders(cases))
+    return solos_s + launches * pace.forks * turns_s
+
+
+def _contenders(cases: Sequence[Case]) -> tuple[int, ...]:
+    """How many contenders each group has."""
+    return tuple(Counter(case.group for case in cases).values())
+
+
+def _round_figure(seconds: float) -> int:
+    """A little more than so many seconds, as a person would type it."""
+    return 5 * math.ceil(seconds / 5)

@@ -1,22 +1,44 @@
 """RUN.json: what is written down of a run, its schema, an atomic save and a validated load."""
 
 import json
-import math
 import os
+import platform
+import reprlib
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib import resources
+from functools import cache
+from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from int8bench.cases import Case, Group, Variant
 from int8bench.errors import RecordError, RequestError
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 SCHEMA = "int8bench.run"
 SCHEMA_VERSION = 1
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
-DIGITS = 6  # of a raw time: a nanosecond of a millisecond, below any clock's noise
+BEST, NAIVE = "best_float32", "naive_float32"  # the roles of a reference: the headline's, and the flattering one
+PACKAGES = ("int8bench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "psutil", "py-cpuinfo")
+INTERVALS = ("latency_s.median", "throughput_items_per_s", "memory_bytes.peak_delta")
+# How a failed rule of the schema reads; {limit} is what the rule says.
+RULES = {
+    "type": "expected {limit}",
+    "const": "expected {limit}",
+    "enum": "expected one of {limit}",
+    "minimum": "expected {limit} or more",
+    "maximum": "expected {limit} or less",
+    "exclusiveMinimum": "expected a number above {limit}",
+    "exclusiveMaximum": "expected a number below {limit}",
+    "minItems": "expected {limit} or more entries",
+    "maxItems": "expected {limit} entries at most",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +127,15 @@ def assembled(document: Mapping[str, Any]) -> Run:
     )
 
 
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages whose code is measured or measures."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+
+
 def dumps(run: Run) -> str:
-    """The run as strict JSON; raw times have six significant digits."""
-    document = to_dict(run)
-    for cell in document["cells"]:
-        for race in cell["samples"]["races"]:
-            race.update({key: [_rounded(value) for value in race[key]] for key in ("times_s", "single_s")})
-    return json.dumps(document, allow_nan=False, separators=(",", ":")).replace('{"id":', '\n{"id":') + "\n"
+    """The run as strict JSON, a cell a line."""
+    text = json.dumps(to_dict(run), allow_nan=False, separators=(",", ":"))
+    return text.replace('{"id":', '\n{"id":') + "\n"
 
 
 def save(run: Run, path: Path) -> None:
@@ -124,33 +148,70 @@ def save(run: Run, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes a file of text whole or not at all, see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all: into a temporary one beside it, which then takes its place.
 
     Raises:
         RequestError: the file cannot be written; what was there before is untouched.
     """
-    temporary = ""
+    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        _check_file(path)
+        target = Path(os.path.realpath(path))  # a link stays a link
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _written_beside(target, content)
+        temporary.replace(target)
+    except OSError as error:
+        raise RequestError(
+            f"-o {path}: cannot be written: {error.strerror or error}; "
+            "give a path in a folder with room that you can write to"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _check_file(path: Path) -> None:
+    """Refuses to put a file in the place of a folder or, as root could, of a device such as /dev/null."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a device"
+        raise RequestError(f"-o {path}: cannot be written: it is {what}; give the path of a file, such as -o run.json")
+
+
+def _written_beside(target: Path, content: bytes) -> Path:
+    """A new file in the folder of `target` with the content safely in it; none is left where that fails."""
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
+        Path(name).chmod(0o644)
+    except BaseException:  # Ctrl-C too leaves nothing half-written behind
         with suppress(OSError):
-            Path(temporary).unlink(missing_ok=True)
-        raise RequestError(
-            f"-o {path}: cannot be written: {error.strerror}; give a path in a folder with room that you can write to"
-        ) from error
+            Path(name).unlink()
+        raise
+    return Path(name)
 
 
 def set_aside(path: Path) -> Path:
-    """Moves a finished record out of the way of the next one; the last two are kept, this one as NAME.previous.json."""
+    """Moves a finished record out of the way of the next one; the last two are kept, this one as NAME.previous.json.
+
+    Raises:
+        RequestError: it cannot be moved; it stays where it is.
+    """
     previous = path.with_suffix(f".previous{path.suffix}")
-    path.replace(previous)
+    try:
+        path.replace(previous)
+    except OSError as error:
+        raise RequestError(
+            f"-o {path}: holds a finished run that cannot be moved to {previous}: {error.strerror or error}; "
+            "give another -o"
+        ) from error
     return previous
 
 
@@ -161,16 +222,37 @@ def load(path: Path) -> Run:
         RecordError: there is no such file, or it holds no run; the message has the file and the path inside it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        return loads(path.read_text(encoding="utf-8"), name=str(path))
     except FileNotFoundError:
         raise RecordError(f"{path}: no such file; make one with: int8bench run -o {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read: {error}") from error
+    except UnicodeDecodeError:
+        raise RecordError(f"{path}: not a text file; expected a record that int8bench run wrote") from None
+    except OSError as error:
+        raise RecordError(
+            f"{path}: cannot be read: {error.strerror or error}; give a file that you can read"
+        ) from error
+
+
+def loads(text: str, *, name: str = "record") -> Run:
+    """The run that a text holds; the inverse of `dumps`.
+
+    Raises:
+        RecordError: it holds no run; the message has `name` and the path inside it.
+    """
     try:
         document = json.loads(text)
+        if "\\ud" in text.lower():  # perhaps half a character, which no terminal and no file takes
+            json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise RecordError(f"{path}: not JSON, or cut short: {error.msg} at line {error.lineno}") from error
-    return from_dict(document, name=str(path))
+        what = f"{error.msg} at line {error.lineno}" if text.strip() else "the file is empty"
+        raise RecordError(f"{name}: not JSON, or cut short: {what}; expected what int8bench run wrote") from None
+    except RecursionError:
+        raise RecordError(f"{name}: nested too deep to be a record of int8bench run") from None
+    except UnicodeEncodeError:
+        raise RecordError(f"{name}: holds half a character; expected what int8bench run wrote") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise RecordError(f"{name}: {str(error)[:80]}; expected what int8bench run wrote") from None
+    return from_dict(document, name=name)
 
 
 def schema() -> dict[str, Any]:
@@ -180,41 +262,95 @@ def schema() -> dict[str, Any]:
     return found
 
 
-def _validate(document: Mapping[str, Any], name: str) -> None:
+@cache
+def _validator() -> "Draft202012Validator":
+    """The schema's validator, for which a number is finite, a whole number has no point, and a tuple is an array."""
     from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "number": lambda _, value: _is_number(value),
+            "integer": lambda _, value: _is_number(value) and isinstance(value, int),
+            "array": lambda _, value: isinstance(value, list | tuple),
+        }
+    )
+    found: Draft202012Validator = extend(Draft202012Validator, type_checker=types)(schema())
+    return found
+
+
+def _validate(document: Mapping[str, Any], name: str) -> None:
     from jsonschema.exceptions import best_match
 
-    error = best_match(Draft202012Validator(schema()).iter_errors(document))
+    error = best_match(_validator().iter_errors(document))
     if error is not None:
         where = error.json_path.removeprefix("$").removeprefix(".")
-        raise RecordError(f"{name}: {where}: {error.message[:200]}" if where else f"{name}: {error.message[:200]}")
-    _check_cells(document["cells"], name)
+        raise RecordError(": ".join(part for part in (name, where, _sentence(error)) if part))
+    for where, objection in _objections(document["cells"]):
+        raise RecordError(f"{name}: {where}: {objection}")
 
 
-def _check_cells(cells: Sequence[Mapping[str, Any]], name: str) -> None:
-    ids = [cell["id"] for cell in cells]
+def _sentence(error: "ValidationError") -> str:
+    """What was expected and what was there, however large that is."""
+    if error.validator not in RULES:
+        return str(error.message)[:120]  # a missing or an unknown key: the message names it first
+    limit = error.validator_value
+    joint = " or " if error.validator == "type" else ", "
+    listed = joint.join(str(each) for each in limit) if isinstance(limit, list) else str(limit)
+    return f"{RULES[error.validator].format(limit=listed)}, got {reprlib.repr(error.instance)}"
+
+
+def _objections(cells: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Where, and what is wrong there that a schema cannot say."""
+    known: set[str] = {cell["id"] for cell in cells}
+    seen: set[str] = set()
     for index, cell in enumerate(cells):
-        where = f"{name}: cells[{index}]"
-        if ids.index(cell["id"]) != index:
-            raise RecordError(f"{where}.id: {cell['id']} stands twice")
+        where = f"cells[{index}]"
+        if cell["id"] in seen:
+            yield f"{where}.id", f"{cell['id']} stands twice"
+        seen.add(cell["id"])
+        if cell["id"] != _id(cell):
+            yield f"{where}.id", f"expected {_id(cell)} as its other fields say, got {cell['id']}"
+        for path, figure in _figures(cell):
+            if not figure["low"] <= figure["value"] <= figure["high"]:
+                yield f"{where}.{path}", "expected low <= value <= high"
         for number, speedup in enumerate(cell["speedups"]):
-            if speedup["reference"] not in ids:
-                raise RecordError(f"{where}.speedups[{number}].reference: no cell {speedup['reference']}")
-            if not speedup["low"] <= speedup["value"] <= speedup["high"]:
-                raise RecordError(f"{where}.speedups[{number}]: expected low <= value <= high")
+            if speedup["reference"] not in known:
+                yield f"{where}.speedups[{number}].reference", f"no cell {speedup['reference']}"
         for number, race in enumerate(cell["samples"]["races"]):
-            _check_race(race, f"{where}.samples.races[{number}]")
+            yield from _race_objections(race, f"{where}.samples.races[{number}]")
 
 
-def _check_race(race: Mapping[str, Any], where: str) -> None:
+def _id(cell: Mapping[str, Any]) -> str:
+    variant = Variant(engine=cell["engine"], precision=cell["precision"], layout=cell["layout"])
+    return Case(model=cell["model"], variant=variant, group=Group(batch=cell["batch"], threads=cell["threads"])).id
+
+
+def _figures(cell: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every figure of a cell that has an interval, and where it stands."""
+    for path in INTERVALS:
+        figure: Any = cell
+        for key in path.split("."):
+            figure = figure and figure[key]
+        if figure:
+            yield path, figure
+    for number, speedup in enumerate(cell["speedups"]):
+        yield f"speedups[{number}]", speedup
+
+
+def _race_objections(race: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
     """The long arrays, which a schema validator would take seconds over."""
     for key in ("times_s", "single_s"):
         for index, value in enumerate(race[key]):
-            if not isinstance(value, int | float) or not (0 < value < math.inf):
-                raise RecordError(f"{where}.{key}[{index}]: expected a positive number, got {value}")
+            if not (_is_number(value) and value > 0):
+                yield f"{where}.{key}[{index}]", f"expected a positive number, got {reprlib.repr(value)}"
+    for index, value in enumerate(race["kept"]):
+        if not (type(value) is int and value in {0, 1}):
+            yield f"{where}.kept[{index}]", f"expected 1 for a round that counts or 0, got {reprlib.repr(value)}"
     if len(race["kept"]) != len(race["times_s"]):
-        raise RecordError(f"{where}.kept: {len(race['kept'])} entries for {len(race['times_s'])} rounds")
+        yield f"{where}.kept", f"{len(race['kept'])} entries for {len(race['times_s'])} rounds"
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+def _is_number(value: object) -> bool:
+    """Whether a value is a number that can be reckoned with: finite, and no boolean."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

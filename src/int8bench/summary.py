@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from statistics import median
 from typing import Any
 
@@ -12,8 +11,9 @@ from int8bench import __version__, hardware, outcomes, records
 from int8bench.cases import FLOAT32, INT8, NCHW, Case, Group
 from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
-from int8bench.ledger import NOT_YET, SKIPPED, Ledger, RaceSample
+from int8bench.ledger import NOT_YET, Ledger, RaceSample, SoloSample
 from int8bench.plan import Plan
+from int8bench.records import BEST, NAIVE
 from int8bench.stats.family import comparison_error
 from int8bench.stats.mean import mean_interval
 from int8bench.stats.ratio import FEWEST_LAUNCHES, Estimate, LaunchTable, estimate, smallest_of
@@ -26,8 +26,8 @@ ERROR_RATE = 0.001  # of one verdict; the grid's is bounded beside it, see stats
 FAMILY_ERROR_RATE = 0.05  # of a single wrong verdict in the whole grid
 MARGIN = 0.01  # a difference of up to 1 % either way is "same"
 ROLES = 2  # each int8 cell is held against the best and against the naive float32
-BEST, NAIVE = "best_float32", "naive_float32"
-PACKAGES = ("int8bench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "psutil", "py-cpuinfo")
+FEWEST_ROUNDS = 2  # kept rounds of a fork: below, its ratio is one round's luck, and the fork is left out
+FEWEST_SOLOS = 2  # an interval needs two replicates
 
 
 def comparisons(cases: Sequence[Case]) -> int:
@@ -70,7 +70,7 @@ def record(
             "environment": {
                 "hardware": machine.to_dict(),
                 "fingerprint": hardware.fingerprint(machine),
-                "versions": {name: metadata.version(name) for name in PACKAGES},
+                "versions": records.versions(),
                 "process": ProcessSettings().to_dict(),
             },
             "settings": dict(settings),
@@ -82,8 +82,8 @@ def record(
 
 def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> dict[str, Any]:
     races, solos = ledger.races.get(case.id, []), ledger.solos.get(case.id, [])
-    measured = case.id not in ledger.stopped and bool(races) and bool(solos) and case.variant in ledger.checks
-    status, error = ledger.stopped.get(case.id, ("ok", None) if measured else (SKIPPED, NOT_YET))
+    measured = case.id not in ledger.stopped and case.variant in ledger.checks and _enough(races, solos)
+    status, error = ledger.stopped.get(case.id, (records.OK, None) if measured else (records.SKIPPED, NOT_YET))
     return {
         "id": case.id,
         "model": case.model,
@@ -97,6 +97,11 @@ def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> dict
         **(_figures(case, cases, ledger, plan) if measured else _no_figures()),
         "samples": ledger.samples(case.id),
     }
+
+
+def _enough(races: Sequence[RaceSample], solos: Sequence[SoloSample]) -> bool:
+    """Whether every figure of a cell can have an interval."""
+    return len({race.launch for race in races}) >= FEWEST_LAUNCHES and len(solos) >= FEWEST_SOLOS
 
 
 def _no_figures() -> dict[str, Any]:
@@ -129,12 +134,9 @@ def _latency(races: Sequence[RaceSample], plan: Plan) -> dict[str, Any]:
     singles = np.concatenate([race.single_s for race in races])
     p50, p90, p99 = np.percentile(singles, [50, 90, 99]).tolist()
     by_launch = _by_launch((race.launch, float(np.log(np.median(race.single_s)))) for race in races)
-    if len(by_launch) < FEWEST_LAUNCHES:
-        middle = {"value": p50, "low": p50, "high": p50}
-    else:
-        table = LaunchTable(log_ratios=by_launch, pairs=len(singles))
-        found = estimate(table, confidence=CONFIDENCE, nominal_error=_nominal(plan, len(by_launch), 1 - CONFIDENCE))
-        middle = {"value": found.value, "low": found.low, "high": found.high}
+    table = LaunchTable(log_ratios=by_launch, pairs=len(singles))
+    found = estimate(table, confidence=CONFIDENCE, nominal_error=_nominal(plan, len(by_launch), 1 - CONFIDENCE))
+    middle = {"value": found.value, "low": found.low, "high": found.high}
     return {"median": middle, "p50": p50, "p90": p90, "p99": p99, "calls": len(singles)}
 
 
@@ -169,6 +171,7 @@ def _speedups(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> 
                 "pairs": found.shown.pairs,
                 "smallest_visible_effect": found.judgement.smallest_visible_effect,
                 "reason": found.judgement.reason,
+                "more_launches": found.judgement.more_launches,
             }
 
 
@@ -220,7 +223,11 @@ def _errors(cases: Sequence[Case], plan: Plan, launches: int) -> tuple[float, fl
 def _table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:
     """Log-ratios (launch, fork) of the forks that both have; None where an interval needs more launches."""
     there = {(race.launch, race.fork): race for race in reference}
-    joined = [(there[race.launch, race.fork], race) for race in candidate if (race.launch, race.fork) in there]
+    joined = [
+        (there[race.launch, race.fork], race)
+        for race in candidate
+        if (race.launch, race.fork) in there and sum(race.kept) >= FEWEST_ROUNDS
+    ]
     by_launch = _by_launch((mine.launch, _log_ratio(theirs, mine)) for theirs, mine in joined)
     if len(by_launch) < FEWEST_LAUNCHES:
         return None

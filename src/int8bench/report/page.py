@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from int8bench import units
-from int8bench.records import OK, Cell, Run
-from int8bench.report.text import BEST, INT8, NAIVE
+from int8bench.cases import INT8
+from int8bench.records import BEST, NAIVE, OK, Cell, Run
+from int8bench.report.text import answers, machine_of, model_of
 
 
 def page(run: Run) -> str:
@@ -20,6 +21,9 @@ def page(run: Run) -> str:
     )
     return environment.get_template("run.html.j2").render(
         run=run,
+        answers=answers(run),
+        machine=machine_of(run),
+        model=model_of(run),
         cells=sorted(run.cells, key=lambda each: (each.threads, each.batch)),
         ok=OK,
         best=BEST,

@@ -1,8 +1,8 @@
 """A run as one screen of text: the answer first, then the table and what is wrong. Draws, never measures."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rich.console import Console, Group
@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from int8bench import units
-from int8bench.records import OK, Cell, Run
+from int8bench.cases import INT8
+from int8bench.records import BEST, NAIVE, OK, Cell, Run
 
-BEST, NAIVE = "best_float32", "naive_float32"
-INT8 = "int8"
 COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "yellow"}
 STATES = {"failed": "red", "skipped": "dim"}
-NAMES_WIDTH = 8 + 23  # of a cell's and a contender's name
+ANSWERS = {"yes": "bold green", "no": "bold red"}  # any other answer is yellow
+GAP = 2  # spaces between columns
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -25,49 +25,108 @@ def render(run: Run, *, width: int, colour: bool) -> str:
 
     Args:
         run: finished or not.
-        width: columns of the screen.
+        width: columns of the screen; a row is never broken, however few.
         colour: whether to use colours, for a terminal.
     """
-    content = Group(*_headline(run), _table(run, width), *_reasons(run), *_findings(run), _footer(run))
-    return draw(content, width=width, colour=colour)
+    columns = _columns(run.cells, width)
+    content = Group(*_headline(run), _table(run, columns), *_reasons(run), *_findings(run), _footer(run))
+    return draw(content, width=max(width, _width(columns)), colour=colour)
 
 
 def draw(content: Group, *, width: int, colour: bool) -> str:
     """Rich content as a string of lines without trailing spaces."""
     console = Console(
-        file=io.StringIO(), width=width, force_terminal=colour, color_system="standard" if colour else None
+        file=io.StringIO(),
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        emoji=False,
+        markup=False,
     )
     console.print(content)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().rstrip().splitlines())
 
 
-def _headline(run: Run) -> Iterator[Text]:
-    """One sentence for each int8 engine: where it gains most and where least against the best float32."""
-    machine = run.environment.hardware.get("brand") or run.environment.hardware.get("arch")
-    unfinished = "" if run.complete else "  (unfinished: the same command goes on from here)"
-    yield Text(f"{_model(run)} on {machine}{unfinished}", style="bold")
-    for engine in dict.fromkeys(cell.engine for cell in run.cells if cell.precision == INT8):
-        yield _verdict_line(engine, [cell for cell in run.cells if cell.engine == engine])
-    yield Text("")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a run says of one int8 engine: a word, and what stands behind it."""
+
+    engine: str
+    word: str
+    detail: str
+
+    @property
+    def style(self) -> str:
+        """How it is coloured."""
+        return ANSWERS.get(self.word, "bold yellow")
 
 
-def _verdict_line(engine: str, cells: list[Cell]) -> Text:
-    found = [(cell, cell.speedup(BEST)) for cell in cells if cell.status == OK]
-    known = [(cell, best) for cell, best in found if best is not None]
+def answers(run: Run) -> tuple[Answer, ...]:
+    """Whether int8 is faster than the best float32, engine by engine."""
+    engines = dict.fromkeys(cell.engine for cell in run.cells if cell.precision == INT8)
+    return tuple(_answer(run, engine) for engine in engines)
+
+
+def _answer(run: Run, engine: str) -> Answer:
+    cells = [cell for cell in run.cells if (cell.engine, cell.precision) == (engine, INT8)]
+    known = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
     if not known:
-        reason = next((cell.error for cell in cells if cell.error), "no result yet")
-        return Text(f"{engine} int8: {reason}", style="red")
-    low, high = (choose(known, key=lambda each: float(each[1]["value"])) for choose in (min, max))
+        reason = next((cell.error for cell in cells if cell.error), "too few launches")
+        return Answer(engine=engine, word="no result", detail=_plain(reason))
     words = [str(best["verdict"]) for _, best in known]
     counts = ", ".join(f"{word} in {words.count(word)}" for word in COLOURS if word in words)
-    line = Text(f"{engine} int8 against the best float32: ")
-    for number, (cell, best) in enumerate([low] if low is high else [low, high]):
-        line.append(" to " if number else "")
-        line.append(units.ratio(best["value"]), style=COLOURS[best["verdict"]])
-        line.append(f" [{best['low']:.2f}, {best['high']:.2f}] (batch {cell.batch}, {_threads(cell.threads)})")
-    line.append(f"; {counts} of {len(known)} cells")
-    return line
+    low, high = (choose(known, key=lambda each: float(each[1]["value"])) for choose in (min, max))
+    reach = " to ".join(_speedup(*each) for each in ([low] if low is high else [low, high]))
+    missing = f", {len(cells) - len(known)} without a result" if len(cells) > len(known) else ""
+    doubt = "; its answers differ, see accuracy-loss" if _inaccurate(run, engine) else ""
+    detail = f"{counts} of {_cells(len(known))}{missing}{doubt}: {reach}"
+    return Answer(engine=engine, word=_word(words), detail=detail)
+
+
+def _word(verdicts: Sequence[str]) -> str:
+    """The answer to: is it faster? A yes or a no only where it holds for every cell."""
+    kinds = set(verdicts)
+    if kinds == {"faster"}:
+        return "yes"
+    if kinds == {"unclear"}:
+        return "cannot tell"
+    if "faster" in kinds:
+        return "in some cells"
+    return "cannot tell in some cells" if "unclear" in kinds else "no"
+
+
+def _speedup(cell: Cell, best: Mapping[str, Any]) -> str:
+    return f"{units.ratio(best['value'])} [{best['low']:.2f}, {best['high']:.2f}] at {_label(cell)}"
+
+
+def _inaccurate(run: Run, engine: str) -> bool:
+    return any((each["code"], each["subject"]) == ("accuracy-loss", engine) for each in run.findings)
+
+
+def machine_of(run: Run) -> str:
+    """The name of the processor that a run was made on."""
+    hardware = run.environment.hardware
+    return _plain(hardware["brand"] or hardware["arch"])
+
+
+def model_of(run: Run) -> str:
+    """The model that a run is about."""
+    return run.cells[0].model if run.cells else "nothing"
+
+
+def _headline(run: Run) -> Iterator[Text]:
+    """The question, and one answer for each int8 engine: where it gains least and where most."""
+    unfinished = "" if run.complete else "  (unfinished: the same command goes on from here)"
+    question = f"Is int8 faster than the best float32? {model_of(run)} on {machine_of(run)}{unfinished}"
+    yield Text(question, style="bold")
+    for answer in answers(run):
+        line = Text(f"{answer.engine}: ", style="bold")
+        line.append(answer.word, style=answer.style)
+        line.append(f", {answer.detail}", style="default")
+        yield line
+    yield Text("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,61 +134,73 @@ class _Column:
     """A column: its title, its width, and how a cell is shown in it."""
 
     title: str
-    width: int
     show: Callable[[Cell], Text | str]
     justify: Literal["left", "right"] = "right"
+    named: bool = False
+    """Whether it names the cell, so that it is there for a cell without figures too."""
+    width: int = 0
 
 
-def _columns(width: int) -> list[_Column]:
-    """The columns that fit a screen; the least asked-for go first where it is narrow."""
-    columns = [
-        _Column(title="median", width=8, show=lambda cell: units.seconds(_of(cell.latency_s)["median"]["value"])),
-        _Column(title="p99", width=8, show=lambda cell: units.seconds(_of(cell.latency_s)["p99"])),
-        _Column(title="items/s", width=7, show=lambda cell: units.rate(_of(cell.throughput_items_per_s)["value"])),
-        _Column(title="memory", width=7, show=lambda cell: units.size(_of(cell.memory_bytes)["peak_delta"]["value"])),
-        _Column(title="vs best float32", width=26, show=_best, justify="left"),
-        _Column(title="vs nchw", width=7, show=_naive),
-        _Column(title="SQNR", width=8, show=_sqnr),
-        _Column(title="top-1", width=6, show=_top1),
-    ]
-    for title in ("p99", "top-1", "memory", "vs nchw"):
-        if sum(column.width + 2 for column in columns) + NAMES_WIDTH <= width:
+def _columns(cells: Sequence[Cell], width: int) -> list[_Column]:
+    """The columns that fit a screen, each as wide as its widest figure; the least asked for go first."""
+    columns = [replace(each, width=_widest(each, cells)) for each in COLUMNS]
+    for title in LEAST_ASKED_FOR:
+        if _width(columns) <= width:
             break
         columns = [column for column in columns if column.title != title]
     return columns
 
 
-def _table(run: Run, width: int) -> Table:
-    columns = _columns(width)
-    table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
-    table.add_column("cell", no_wrap=True)
-    table.add_column("contender", no_wrap=True)
+def _width(columns: Sequence[_Column]) -> int:
+    return sum(column.width + GAP for column in columns)
+
+
+def _widest(column: _Column, cells: Sequence[Cell]) -> int:
+    shown = [column.show(cell) for cell in cells if column.named or cell.status == OK]
+    return max(len(column.title), *(len(each) for each in shown), 0)
+
+
+def _table(run: Run, columns: Sequence[_Column]) -> Table:
+    table = Table(box=None, padding=(0, GAP, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column.title, justify=column.justify, no_wrap=True, min_width=column.width)
-    group: tuple[int, int] | None = None
+    before: Cell | None = None
     for cell in sorted(run.cells, key=lambda each: (each.threads, each.batch)):
-        here = (cell.threads, cell.batch)
-        label = f"t{cell.threads} b{cell.batch}" if here != group else ""
-        if cell.status == OK:
-            table.add_row(label, _contender(cell), *(column.show(cell) for column in columns))
-        else:
-            table.add_row(label, Text(_contender(cell), style=STATES[cell.status]), cell.status)
-        group = here
+        same_group = before is not None and _label(before) == _label(cell)
+        table.add_row(*_row(cell, columns, label="" if same_group else _label(cell)))
+        before = cell
     return table
 
 
+def _row(cell: Cell, columns: Sequence[_Column], *, label: str) -> list[Text | str]:
+    """A cell's figures, or what became of it; its group's label stands on the first row of the group."""
+    if cell.status != OK:
+        return [label, Text(_contender(cell), style=STATES[cell.status]), cell.status]
+    return [label, *(column.show(cell) for column in columns[1:])]
+
+
 def _reasons(run: Run) -> Iterator[Text]:
-    """Why cells have no figures: once for all cells of the same reason."""
-    reasons: dict[tuple[str, str], list[str]] = {}
+    """Why cells have no figures, where no finding says it: once for all cells of the same reason."""
+    reasons: dict[tuple[str, str], list[Cell]] = {}
     for cell in run.cells:
-        if cell.status != OK:
-            reasons.setdefault((cell.status, cell.error or ""), []).append(
-                f"{cell.engine} t{cell.threads} b{cell.batch}"
-            )
+        if cell.status != OK and not any(_reason(cell) in finding["message"] for finding in run.findings):
+            reasons.setdefault((cell.status, _reason(cell)), []).append(cell)
     for (status, reason), cells in reasons.items():
-        yield Text(
-            f"{status} ({len(cells)} cells, {cells[0]}{', ...' if len(cells) > 1 else ''}): {reason}", STATES[status]
-        )
+        where = f"{cells[0].engine} {_label(cells[0])}{', ...' if len(cells) > 1 else ''}"
+        yield Text(f"{status}, {_cells(len(cells))} ({where}): {_plain(reason)}", STATES[status])
+
+
+def _reason(cell: Cell) -> str:
+    return (cell.error or "").rstrip(".")
+
+
+def _plain(text: str) -> str:
+    """A text that a record brings, without what a terminal would take for a command."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def _label(cell: Cell) -> str:
+    return f"t{cell.threads} b{cell.batch}"
 
 
 def _of(figures: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -158,52 +229,66 @@ def _best(cell: Cell) -> Text:
         return Text("")
     line = Text(f"{units.ratio(best['value'])} [{best['low']:.2f}, {best['high']:.2f}] ")
     line.append(best["verdict"], style=COLOURS[best["verdict"]])
-    if best["verdict"] == "unclear" and best["smallest_visible_effect"] is not None:
-        line.append(f" ({best['smallest_visible_effect']:.0%})", style="dim")
     return line
 
 
 def _findings(run: Run) -> Iterator[Text]:
+    """A finding each; what to type is left to the page where it is a mere note on the machine."""
     yield Text("")
+    engines = {cell.engine for cell in run.cells}
     for finding in run.findings:
         line = Text(f"{finding['severity']} ", style=SEVERITIES[finding["severity"]])
-        line.append(f"{finding['message']} ", style="default")
-        line.append(f"{finding['advice']} [{finding['code']}]", style="dim")
+        line.append(_plain(finding["message"]), style="default")
+        if finding["severity"] != "note" or finding["subject"] in engines:
+            line.append(f" {_plain(finding['advice'])}", style="dim")
+        line.append(f" [{_plain(finding['code'])}]", style="dim")
         yield line
+    if run.findings:
+        yield Text("")
 
 
 def _footer(run: Run) -> Text:
     settings = run.settings
-    speedups = [each for cell in run.cells for each in cell.speedups]
-    launches = sorted({int(each["launches"]) for each in speedups})
-    pairs = sum(int(each["pairs"]) for each in speedups)
+    launches = sorted({int(each["launches"]) for cell in run.cells for each in cell.speedups})
     kept = [flag for cell in run.cells for race in cell.samples["races"] for flag in race["kept"]]
-    dropped = 1 - sum(kept) / len(kept) if kept else 0.0
     streams = sorted({cell.throughput_items_per_s["streams"] for cell in run.cells if cell.throughput_items_per_s})
     return Text(
-        f"{settings['confidence']:.0%} intervals over {_range(launches)} launches ({pairs} pairs) that hold for early "
-        f"stopping; verdicts at an error of {settings.get('error_rate', 0):g} each, "
-        f"{settings.get('family_error_rate', 0):.0%} at most for the grid; unclear shows the smallest effect that "
-        f"would have been seen. {dropped:.1%} of rounds dropped as disturbed. items/s under sustained load, "
-        f"{_range(streams)} streams. "
-        "Times are this machine's, today's: compare ratios, not milliseconds.",
+        f"t2 b8: 2 threads, batch 8. [low, high]: {settings['confidence']:.0%} intervals over {_range(launches)} "
+        f"launches, which hold for early stopping; a verdict is made at an error of {settings['error_rate']:g}, "
+        f"{settings['family_error_rate']:.0%} at most for the grid. Left out as disturbed: {_dropped(kept):.1%} of "
+        f"samples. items/s: {_range(streams)} streams at once. Times are this machine's, today's: compare ratios.",
         style="dim",
     )
+
+
+def _dropped(kept: Sequence[int]) -> float:
+    return 1 - sum(kept) / len(kept) if kept else 0.0
 
 
 def _contender(cell: Cell) -> str:
     return f"{cell.engine} int8" if cell.precision == INT8 else f"float32 {cell.layout.replace('_', '-')}"
 
 
-def _model(run: Run) -> str:
-    return run.cells[0].model if run.cells else "nothing"
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def _range(values: list[int]) -> str:
     if not values:
         return "no"
     return str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
+
+
+COLUMNS = (
+    _Column(title="cell", show=_label, justify="left", named=True),
+    _Column(title="contender", show=_contender, justify="left", named=True),
+    _Column(title="median", show=lambda cell: units.seconds(_of(cell.latency_s)["median"]["value"])),
+    _Column(title="p99", show=lambda cell: units.seconds(_of(cell.latency_s)["p99"])),
+    _Column(title="items/s", show=lambda cell: units.rate(_of(cell.throughput_items_per_s)["value"])),
+    _Column(title="memory", show=lambda cell: units.size(_of(cell.memory_bytes)["peak_delta"]["value"])),
+    _Column(title="vs best float32", show=_best, justify="left"),
+    _Column(title="vs nchw", show=_naive),
+    _Column(title="SQNR", show=_sqnr),
+    _Column(title="top-1", show=_top1),
+)
+LEAST_ASKED_FOR = ("p99", "top-1", "memory", "vs nchw", "items/s")  # left out in this order where a screen is narrow
