@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from int8bench import units
 from int8bench.errors import ModelError
 
 Shape = tuple[int, int, int]
@@ -38,7 +40,7 @@ class SimpleCNN(nn.Module):
             nn.MaxPool2d(2),
         )
         self.fc = nn.Linear(64 * 8 * 8, num_classes)
-        self.register_forward_pre_hook(_check_shape)
+        self.register_forward_pre_hook(_check_shape, with_kwargs=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (image, class) of pictures (image, 3, 32, 32).
@@ -49,11 +51,11 @@ class SimpleCNN(nn.Module):
         return self.fc(torch.flatten(self.conv(x), 1))  # type: ignore[no-any-return]
 
 
-def _check_shape(_module: nn.Module, inputs: tuple[object, ...]) -> None:
+def _check_shape(_module: nn.Module, inputs: tuple[object, ...], named: dict[str, object]) -> None:
     # A hook and not a test inside forward: a tracer follows forward with values that have no shape yet.
-    pictures = inputs[0]
-    if isinstance(pictures, torch.Tensor) and tuple(pictures.shape[1:]) != SIMPLECNN_SHAPE:
-        raise ModelError(f"SimpleCNN: pictures of shape {tuple(pictures.shape)}, expected (images, 3, 32, 32)")
+    for pictures in (*inputs, *named.values()):
+        if isinstance(pictures, torch.Tensor) and tuple(pictures.shape[1:]) != SIMPLECNN_SHAPE:
+            raise ModelError(f"SimpleCNN: pictures of shape {tuple(pictures.shape)}, expected (images, 3, 32, 32)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ def load_model(name: str, *, num_classes: int, input_shape: Shape | None = None)
         torch.manual_seed(SEED)
         module = factory(num_classes)
     if not isinstance(module, nn.Module):
-        raise ModelError(f"--model {name}: returned a {type(module).__name__}, expected a torch.nn.Module")
+        raise ModelError(f"--model {name}: made a {type(module).__name__}, expected a torch.nn.Module; return one")
     module.eval()
     return LoadedModel(name=name, module=module, input_shape=shape, num_classes=_classes(name, module, shape))
 
@@ -131,59 +133,75 @@ def parse_input_shape(text: str) -> Shape:
     return channels, height, width
 
 
-def model_slug(name: str) -> str:
-    """A name that can stand in a case id."""
-    return name.replace("/", ".")
-
-
 def _factory(name: str, given: Shape | None) -> tuple[Factory, Shape]:
     if name in KNOWN:
         factory, shape = KNOWN[name]
-        if name == "simplecnn" and given not in {None, shape}:
-            raise ModelError(f"--input-shape {given}: SimpleCNN takes 3x32x32; leave --input-shape out")
+        if name == "simplecnn" and given is not None and given != shape:
+            raise ModelError(f"--input-shape {units.shape(given)}: SimpleCNN takes 3x32x32; leave --input-shape out")
         return factory, given or shape
     if ":" not in name:
-        close = difflib.get_close_matches(name, KNOWN, n=1)
+        close = difflib.get_close_matches(name.lower(), KNOWN, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise ModelError(f"--model {name}: unknown; {hint}choose {', '.join(KNOWN)} or your own package.module:factory")
     if given is None:
         raise ModelError(f"--model {name}: how large is a picture? add --input-shape 3x32x32 or what it takes")
-    return lambda num_classes: _yours(name, num_classes), given
+    # Imported here, before anything is seeded: what a module draws when it is imported must not shift the weights.
+    factory = _imported(name)
+    return lambda num_classes: _yours(name, factory, num_classes), given
 
 
-def _yours(name: str, num_classes: int) -> nn.Module:
+def _yours(name: str, factory: Callable[..., Any], num_classes: int) -> nn.Module:
+    try:
+        arguments = {"num_classes": num_classes} if "num_classes" in inspect.signature(factory).parameters else {}
+        return factory(**arguments)  # type: ignore[no-any-return]
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"--model {name}: cannot be made: {units.reason(error)}") from error
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    """What ``package.module:factory`` stands for; looked for in the current folder too."""
     module_name, _, attribute = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, SyntaxError) as error:
-        raise ModelError(f"--model {name}: {module_name} does not import: {error}") from error
-    except AttributeError as error:
-        raise ModelError(f"--model {name}: {module_name} has no {attribute!r}") from error
-    if not callable(factory):
-        raise ModelError(f"--model {name}: {attribute} is a {type(factory).__name__}, expected a function or class")
-    try:
-        arguments = {"num_classes": num_classes} if "num_classes" in inspect.signature(factory).parameters else {}
-        return factory(**arguments)  # type: ignore[no-any-return]
-    except Exception as error:
-        raise ModelError(f"--model {name}: raised {type(error).__name__}: {error}") from error
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # a module of yours may raise anything, or parse arguments and leave
+        raise ModelError(
+            f"--model {name}: {module_name or 'an empty name'} does not import ({units.reason(error)}); "
+            "expected package.module:factory, installed or in this folder"
+        ) from error
+    factory = getattr(module, attribute, None)
+    if factory is None:
+        raise ModelError(f"--model {name}: {module_name} has no {attribute!r}; name a function or class in it")
+    if not callable(factory) or isinstance(factory, nn.Module):
+        kind = type(factory).__name__
+        raise ModelError(f"--model {name}: {attribute} is a {kind}, expected a function or class that makes a model")
+    return factory  # type: ignore[no-any-return]
 
 
 def _classes(name: str, module: nn.Module, shape: Shape) -> int:
     """How many classes a model answers with, found by asking it once."""
+    asked = torch.zeros(2, *shape)
     try:
         with torch.inference_mode():
-            answer = module(torch.zeros(2, *shape))
+            answer = module(asked)
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"--model {name}: cannot answer pictures of shape {shape}: {error}") from error
-    if not isinstance(answer, torch.Tensor) or answer.ndim != 2:  # noqa: PLR2004  (image, class)
-        raise ModelError(f"--model {name}: expected logits of shape (images, classes), got {_described(answer)}")
+        raise ModelError(
+            f"--model {name}: cannot answer pictures of {units.shape(shape)} ({units.reason(error)}); "
+            "give the --input-shape it takes"
+        ) from error
+    if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or len(answer) != len(asked):  # noqa: PLR2004
+        raise ModelError(
+            f"--model {name}: answers {len(asked)} pictures with {_described(answer)}, "
+            f"expected logits of shape ({len(asked)}, classes)"
+        )
     return int(answer.shape[1])
 
 
 def _described(answer: object) -> str:
-    return f"shape {tuple(answer.shape)}" if isinstance(answer, torch.Tensor) else f"a {type(answer).__name__}"
+    return (
+        f"a tensor of shape {tuple(answer.shape)}" if isinstance(answer, torch.Tensor) else f"a {type(answer).__name__}"
+    )

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from int8bench import data as data_sets
-from int8bench import models, training
+from int8bench import models, training, units
 from int8bench.cases import Variant
 from int8bench.errors import ModelError
 from int8bench.progress import Advance, Progress
@@ -75,17 +76,12 @@ def prepare_subject(
         ModelError: no such model, or the weights are not its own.
         DataError: no such data, or too little of it.
     """
-    given = models.parse_input_shape(input_shape) if input_shape else None
-    splits = data_sets.load_data(data, input_shape=models.input_shape_of(model, given), data_dir=data_dir, seed=seed)
-    loaded = models.load_model(model, num_classes=splits.num_classes, input_shape=given)
-    if loaded.num_classes < splits.num_classes:
-        raise ModelError(
-            f"--model {model}: answers {loaded.num_classes} classes, and {data} has {splits.num_classes}; "
-            "choose other data or a model with enough classes"
-        )
+    loaded, splits = _prepared(
+        model=model, input_shape=input_shape, data=data, data_dir=data_dir, seed=seed, advance=advance
+    )
     source = "initial"
     if weights is not None:
-        training.load_weights(weights, loaded.module, name=model)
+        training.load_weights(weights, loaded.module, name=model, num_classes=splits.num_classes)
         source = "given"
     elif model == TRAINED_BY_DEFAULT:
         _trained(loaded, splits, seed, advance)
@@ -133,10 +129,14 @@ def order_for(subject: Subject, variants: tuple[Variant, ...]) -> Order:
     )
 
 
-def cache_folder() -> Path:
-    """Where checkpoints are kept between runs: $XDG_CACHE_HOME/int8bench, or ~/.cache/int8bench."""
+def cache_folder() -> Path | None:
+    """Where checkpoints are kept between runs: $XDG_CACHE_HOME/int8bench or ~/.cache/int8bench; None without a home."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "int8bench"
+    if base and Path(base).is_absolute():  # a relative one is to be ignored, by the XDG base directory specification
+        return Path(base) / "int8bench"
+    with suppress(RuntimeError):  # a container's user may have no home
+        return Path.home() / ".cache" / "int8bench"
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,14 +172,34 @@ def train(
         DataError: no such data, or too little of it.
         RequestError: the checkpoint cannot be written.
     """
-    given = models.parse_input_shape(input_shape) if input_shape else None
+    training.check_writable(output)
     advance(Progress(phase="preparing the model and its data"))
-    splits = data_sets.load_data(data, input_shape=models.input_shape_of(model, given), data_dir=data_dir, seed=seed)
-    loaded = models.load_model(model, num_classes=splits.num_classes, input_shape=given)
+    loaded, splits = _prepared(
+        model=model, input_shape=input_shape, data=data, data_dir=data_dir, seed=seed, advance=advance
+    )
     rounds = epochs or training.EPOCHS
     accuracy = training.fit(loaded.module, splits, epochs=rounds, seed=seed, report=_reporter(model, advance))
     training.save_checkpoint(output, loaded.module, name=model, num_classes=splits.num_classes, accuracy=accuracy)
     return Trained(model=model, data=data, epochs=rounds, accuracy=accuracy, checkpoint=str(output))
+
+
+def _prepared(
+    *, model: str, input_shape: str | None, data: str, data_dir: Path | None, seed: int, advance: Advance
+) -> tuple[models.LoadedModel, data_sets.Splits]:
+    """A model that knows enough classes, and the data it is fed with."""
+    given = models.parse_input_shape(input_shape) if input_shape else None
+    shape = models.input_shape_of(model, given)
+    splits = data_sets.load_data(data, input_shape=shape, data_dir=data_dir, seed=seed)
+    if splits.left_out:
+        used = len(splits.train_images) + len(splits.validation_images)
+        advance(Progress(phase=f"using {used} pictures of {data}; {splits.left_out} more would not fit in memory"))
+    loaded = models.load_model(model, num_classes=splits.num_classes, input_shape=given)
+    if loaded.num_classes < splits.num_classes:
+        raise ModelError(
+            f"--model {model}: answers {loaded.num_classes} classes, and {data} has {splits.num_classes}; "
+            "choose other data or a model with enough classes"
+        )
+    return loaded, splits
 
 
 def _reporter(model: str, advance: Advance) -> Callable[[training.Epoch], None]:
@@ -192,17 +212,43 @@ def _reporter(model: str, advance: Advance) -> Callable[[training.Epoch], None]:
 
 def _trained(loaded: models.LoadedModel, splits: data_sets.Splits, seed: int, advance: Advance) -> None:
     """Puts trained weights into the model: from the cache, or by training, which fills it."""
-    path = cache_folder() / f"{loaded.name}-{_digest(splits, seed)}.pt"
-    if path.exists():
-        training.load_weights(path, loaded.module, name=loaded.name)
+    folder = cache_folder()
+    path = folder / f"{loaded.name}-{_digest(splits, seed)}.pt" if folder else None
+    if path and _recalled(path, loaded, splits, advance):
         return
     accuracy = training.fit(loaded.module, splits, seed=seed, report=_reporter(loaded.name, advance))
-    training.save_checkpoint(path, loaded.module, name=loaded.name, num_classes=splits.num_classes, accuracy=accuracy)
+    if path:
+        _kept(path, loaded, splits, accuracy, advance)
+
+
+def _recalled(path: Path, loaded: models.LoadedModel, splits: data_sets.Splits, advance: Advance) -> bool:
+    """Whether the model got its weights from the cache; what is damaged there is trained anew and replaced."""
+    try:
+        training.load_weights(path, loaded.module, name=loaded.name, num_classes=splits.num_classes)
+    except ModelError:
+        with suppress(OSError):  # a folder that cannot be searched
+            if path.exists():
+                advance(Progress(phase=f"the trained weights in {path} are damaged; training again"))
+        return False
+    return True
+
+
+def _kept(path: Path, loaded: models.LoadedModel, splits: data_sets.Splits, accuracy: float, advance: Advance) -> None:
+    """Fills the cache where it can be written; a run goes on without it."""
+    try:
+        training.write_checkpoint(
+            path, loaded.module, name=loaded.name, num_classes=splits.num_classes, accuracy=accuracy
+        )
+    except OSError as error:
+        kept = f"the trained weights cannot be kept in {path.parent} ({units.reason(error)})"
+        advance(Progress(phase=f"{kept}; set XDG_CACHE_HOME to a folder that you can write to"))
 
 
 def _digest(splits: data_sets.Splits, seed: int) -> str:
     """A name for what the training depends on."""
-    digest = hashlib.sha256(f"{seed} {training.EPOCHS} {training.LEARNING_RATE} {torch.__version__}".encode())
+    digest = hashlib.sha256(
+        f"{seed} {training.EPOCHS} {training.BATCH} {training.LEARNING_RATE} {torch.__version__}".encode()
+    )
     digest.update(splits.train_images.tobytes())
     digest.update(splits.train_labels.tobytes())
     return digest.hexdigest()[:16]

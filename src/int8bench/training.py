@@ -1,9 +1,12 @@
 """Fits the float32 model, evaluates it, and keeps checkpoints that hold weights and nothing else."""
 
+import copy
+import errno
+import io
 import os
 import pickle
 import tempfile
-import zipfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from int8bench import units
 from int8bench.data import Splits
 from int8bench.errors import ModelError, RequestError
 
@@ -45,18 +49,30 @@ def fit(
 ) -> float:
     """Trains a model in place with Adam and a one-cycle learning rate; its validation accuracy.
 
-    The same seed and thread count give the same weights on one machine.
+    The same seed and thread count give the same weights on one machine; torch's own generator is left as it was.
 
     Args:
         model: takes (image, channel, height, width), gives logits (image, class).
         splits: pictures and classes.
         epochs: passes over the training pictures.
-        seed: of the order of the pictures.
+        seed: of the order of the pictures, and of what the model draws, such as its dropout.
         report: told after each epoch.
+
+    Raises:
+        ModelError: the model has nothing to train, or cannot answer while it is trained.
     """
-    rng = np.random.default_rng(seed)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ModelError(f"{type(model).__name__} has no weights to train; give a model with parameters")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _fitted(model, splits, epochs=epochs, rng=np.random.default_rng(seed), report=report)
+
+
+def _fitted(
+    model: nn.Module, splits: Splits, *, epochs: int, rng: np.random.Generator, report: Callable[[Epoch], None]
+) -> float:
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    steps = -(-len(splits.train_images) // BATCH)
+    steps = _steps(splits)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=LEARNING_RATE, epochs=epochs, steps_per_epoch=steps
     )
@@ -85,8 +101,24 @@ def save_checkpoint(path: Path, model: nn.Module, *, name: str, num_classes: int
     """Writes the weights to `path`, whole or not at all.
 
     Raises:
-        RequestError: the file cannot be written.
+        RequestError: the file cannot be written; what was there before is untouched.
     """
+    with _writing_to(path):
+        write_checkpoint(path, model, name=name, num_classes=num_classes, accuracy=accuracy)
+
+
+def check_writable(path: Path) -> None:
+    """Finds out before a long training whether its checkpoint could be written.
+
+    Raises:
+        RequestError: it could not.
+    """
+    with _writing_to(path), _beside(path):
+        pass
+
+
+def write_checkpoint(path: Path, model: nn.Module, *, name: str, num_classes: int, accuracy: float | None) -> None:
+    """As `save_checkpoint`, for a file that nobody asked for: an OSError stays one."""
     content = {
         "format": CHECKPOINT_FORMAT,
         "model": name,
@@ -94,35 +126,52 @@ def save_checkpoint(path: Path, model: nn.Module, *, name: str, num_classes: int
         "accuracy": accuracy,
         "state": model.state_dict(),
     }
-    try:
-        with _replacing(path) as temporary:
-            torch.save(content, temporary)
-    except (OSError, RuntimeError) as error:
-        raise RequestError(f"-o {path}: cannot be written: {error}; give a path that you can write to") from error
+    whole = io.BytesIO()  # torch's own writer says nothing of a full disk but an enforce failure of its own
+    torch.save(content, whole)
+    with _beside(path) as temporary:
+        temporary.write_bytes(whole.getbuffer())
+        temporary.chmod(0o644)
+        temporary.replace(path)
 
 
-def load_weights(path: Path, model: nn.Module, *, name: str) -> None:
-    """Puts the weights of a checkpoint, or of a plain state dict, into a model.
+def load_weights(path: Path, model: nn.Module, *, name: str, num_classes: int) -> None:
+    """Puts the weights of a checkpoint, or of a plain state dict, into a model; all of them or none.
 
     Only tensors and plain values are read; a file with code in it is refused unread.
 
     Raises:
-        ModelError: there is no such file, it is no checkpoint, or it is of another model.
+        ModelError: there is no such file, it is no checkpoint, or it is of another model or other classes.
     """
-    content = _read(path)
-    if content.get("format") == CHECKPOINT_FORMAT and content["model"] != name:
-        raise ModelError(f"--weights {path}: a checkpoint of {content['model']}, expected one of {name}")
-    state = content.get("state", content)
+    state = _state(path, _read(path), name, num_classes)
+    before = copy.deepcopy(model.state_dict())
     try:
         model.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"--weights {path}: not weights of {name}: {reason}") from error
+    except Exception as error:  # a state dict of anything raises anything
+        model.load_state_dict(before)
+        raise ModelError(f"--weights {path}: not weights of {name}: {units.reason(error)}") from error
+
+
+def _state(path: Path, content: dict[str, Any], name: str, num_classes: int) -> dict[str, Any]:
+    """The state dict in a checkpoint of ours; any other content is one."""
+    if content.get("format") != CHECKPOINT_FORMAT:
+        return content
+    model, classes, state = (content.get(key) for key in ("model", "num_classes", "state"))
+    if not isinstance(state, dict):
+        raise ModelError(f"--weights {path}: a checkpoint without weights; make one with: int8bench train -o {path}")
+    if model != name:
+        raise ModelError(f"--weights {path}: a checkpoint of {model}, expected one of {name}; type --model {model}")
+    if classes != num_classes:
+        raise ModelError(
+            f"--weights {path}: a checkpoint with {classes} classes, and the data has {num_classes}; "
+            "give the --data it was trained on"
+        )
+    return state
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings(action="ignore"):  # torch warns of what it then refuses
+            content = torch.load(path, weights_only=True, map_location="cpu")
     except FileNotFoundError:
         raise ModelError(f"--weights {path}: no such file; make one with: int8bench train -o {path}") from None
     except pickle.UnpicklingError as error:
@@ -130,31 +179,52 @@ def _read(path: Path) -> dict[str, Any]:
             f"--weights {path}: refused, as it holds more than weights or is no checkpoint; "
             "save your model's state_dict() with torch.save and give that"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"--weights {path}: cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # what damaged bytes raise depends on which of them are damaged
+        raise ModelError(
+            f"--weights {path}: cannot be read as a checkpoint ({units.reason(error)}); "
+            "save your model's state_dict() with torch.save and give that"
+        ) from error
     if not isinstance(content, dict):
-        raise ModelError(f"--weights {path}: holds a {type(content).__name__}, expected a state dict")
+        raise ModelError(
+            f"--weights {path}: holds a {type(content).__name__}, expected a state dict; "
+            "save your model's state_dict() with torch.save and give that"
+        )
     return content
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[str]:
-    """A temporary file beside `path` that takes its place when all went well."""
+def _writing_to(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RequestError(
+            f"-o {path}: cannot be written: {error.strerror}; give a path in a folder with room that you can write to"
+        ) from error
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path`, gone at the end unless it has taken its place."""
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "it is there and is no file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(descriptor)
     try:
-        yield temporary
-        Path(temporary).replace(path)
+        yield Path(name)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
 
 
 def _batches(splits: Splits, rng: np.random.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The pictures in random order, in batches of nearly one size: a last batch of one stops a batch norm."""
     order = rng.permutation(len(splits.train_images))
-    for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
+    for chosen in np.array_split(order, _steps(splits)):
         yield torch.from_numpy(splits.train_images[chosen]), torch.from_numpy(splits.train_labels[chosen])
+
+
+def _steps(splits: Splits) -> int:
+    return -(-len(splits.train_images) // BATCH)
 
 
 def _step(
@@ -165,8 +235,11 @@ def _step(
     labels: torch.Tensor,
 ) -> float:
     optimizer.zero_grad()
-    loss = nn.functional.cross_entropy(model(images), labels)
-    loss.backward()  # type: ignore[no-untyped-call]
+    try:
+        loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+    except Exception as error:  # a model of yours may answer, but not while it is trained
+        raise ModelError(f"{type(model).__name__} cannot be trained: {units.reason(error)}") from error
     optimizer.step()
     schedule.step()
     return float(loss.detach())
