@@ -26,6 +26,7 @@ class Machine:
     arch: str = "x86_64"
     flags: frozenset[str] = field(default_factory=lambda: frozenset({"avx2"}))
     torch: TorchSays | None = None
+    os: str = "Linux"
 
 
 def test_every_engine_is_found_by_its_name():
@@ -108,6 +109,9 @@ def test_our_names_cannot_be_taken(monkeypatch):
         (Machine(torch=TorchSays(("qnnpack", "none"))), {"torch", "qnnpack"}),
         (Machine(arch="arm64", torch=TorchSays(("none", "qnnpack", "fbgemm"))), {"torch", "qnnpack", "fbgemm"}),
         (Machine(arch="arm64", torch=TorchSays(())), {"torch", "onednn", "qnnpack"}),
+        (Machine(arch="arm"), {"torch", "qnnpack"}),
+        (Machine(arch="arm64", os="Darwin"), {"torch", "qnnpack"}),
+        (Machine(flags=frozenset({"sse3"})), {"torch", "qnnpack"}),
     ],
     ids=[
         "avx2",
@@ -118,6 +122,9 @@ def test_our_names_cannot_be_taken(monkeypatch):
         "torch says",
         "torch beats the rule",
         "torch says nothing",
+        "32-bit arm",
+        "arm under macOS",
+        "no sse4",
     ],
 )
 def test_availability(machine, available):
@@ -134,7 +141,7 @@ def test_refusals_say_what_to_do():
     assert arm.reason == "fbgemm is for x86_64 only, this CPU is arm64; choose --engines qnnpack"
     old = fbgemm.availability(Machine(flags=frozenset({"sse4_2"})))
     assert (
-        old.reason == "fbgemm needs AVX2, which this CPU does not report; choose --engines onednn, or another machine"
+        old.reason == "fbgemm needs AVX2, which this CPU does not report; stay with float32, or choose another machine"
     )
     lean = fbgemm.availability(Machine(torch=TorchSays(("none", "qnnpack"))))
     assert lean.reason == (

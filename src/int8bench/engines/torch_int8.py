@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 CALIBRATION_BATCH = 32  # pictures a forward; other engines get the same pictures, and ranges depend on the batch
 
-_X86, _ARM = "x86_64", "arm64"
-# Where PyTorch's released builds have each engine; fbgemm and x86 need AVX2 besides.
-_ARCHITECTURES = {"fbgemm": (_X86,), "x86": (_X86,), "onednn": (_X86, _ARM), "qnnpack": (_X86, _ARM)}
-_NEEDS_AVX2 = frozenset({"fbgemm", "x86"})
+_X86, _ARM, _ARM32 = "x86_64", "arm64", "arm"
+# Where PyTorch's builds have each engine, and what an x86 processor must have for it.
+_ARCHITECTURES = {"fbgemm": (_X86,), "x86": (_X86,), "onednn": (_X86, _ARM), "qnnpack": (_X86, _ARM, _ARM32)}
+_X86_NEEDS = {"fbgemm": ("avx2", "AVX2"), "x86": ("avx2", "AVX2"), "onednn": ("sse4_1", "SSE4.1")}
 _SUCCESSOR = {_X86: "x86 or fbgemm", _ARM: "qnnpack"}
 
 _KNOWN_WARNINGS = (
@@ -137,8 +137,11 @@ def _misfit(name: str, hardware: Hardware) -> str | None:
         instead = _SUCCESSOR.get(hardware.arch)
         advice = f"choose --engines {instead}" if instead else "stay with float32, or build torch with another engine"
         return f"{name} is for {' and '.join(architectures)} only, this CPU is {hardware.arch}; {advice}"
-    if name in _NEEDS_AVX2 and hardware.flags and "avx2" not in hardware.flags:
-        return f"{name} needs AVX2, which this CPU does not report; choose --engines onednn, or another machine"
+    flag, level = _X86_NEEDS.get(name, (None, ""))
+    if hardware.arch == _X86 and flag and hardware.flags and flag not in hardware.flags:
+        return f"{name} needs {level}, which this CPU does not report; stay with float32, or choose another machine"
+    if name == "onednn" and (hardware.arch, hardware.os) == (_ARM, "Darwin"):
+        return "onednn is not in torch's builds for macOS on ARM; choose --engines qnnpack"
     return None
 
 
