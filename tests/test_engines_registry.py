@@ -24,7 +24,7 @@ class Machine:
     """What `availability` reads of a description of a machine."""
 
     arch: str = "x86_64"
-    flags: frozenset[str] = field(default_factory=lambda: frozenset({"avx2"}))
+    flags: frozenset[str] = field(default_factory=lambda: frozenset({"sse4_1", "avx2"}))
     torch: TorchSays | None = None
     os: str = "Linux"
 
@@ -103,7 +103,7 @@ def test_our_names_cannot_be_taken(monkeypatch):
     [
         (Machine(), set(OURS)),
         (Machine(flags=frozenset()), set(OURS)),
-        (Machine(flags=frozenset({"sse4_2"})), {"torch", "onednn", "qnnpack"}),
+        (Machine(flags=frozenset({"sse4_1", "sse4_2"})), {"torch", "onednn", "qnnpack"}),
         (Machine(arch="arm64", flags=frozenset({"asimd"})), {"torch", "onednn", "qnnpack"}),
         (Machine(arch="riscv64", flags=frozenset()), {"torch"}),
         (Machine(torch=TorchSays(("qnnpack", "none"))), {"torch", "qnnpack"}),
@@ -139,7 +139,7 @@ def test_refusals_say_what_to_do():
     fbgemm = engine_named("fbgemm")
     arm = fbgemm.availability(Machine(arch="arm64"))
     assert arm.reason == "fbgemm is for x86_64 only, this CPU is arm64; choose --engines qnnpack"
-    old = fbgemm.availability(Machine(flags=frozenset({"sse4_2"})))
+    old = fbgemm.availability(Machine(flags=frozenset({"sse4_1", "sse4_2"})))
     assert (
         old.reason == "fbgemm needs AVX2, which this CPU does not report; stay with float32, or choose another machine"
     )
