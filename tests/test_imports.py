@@ -28,9 +28,14 @@ PRINTING = {"cli.py"}
 CLOCKS = {"lab/sampling.py"}
 # Who may touch files: records and checkpoints, machines and their counters, pictures, and a launch's standard error.
 FILES = {"records.py", "training.py", "trials.py", "data.py", "subject.py", "lab/memory.py", "lab/noise.py"}
-FILES |= {"lab/launches.py", "engines/evidence.py"} | {
-    _.relative_to(PACKAGE).as_posix() for _ in PACKAGE.glob("hardware/*.py")
-}
+FILES |= {
+    "lab/launches.py",
+    "engines/evidence.py",
+    "tracking/side.py",
+    "tracking/asv_results.py",
+    "tracking/dashboard.py",
+    "scaffold.py",
+} | {_.relative_to(PACKAGE).as_posix() for _ in PACKAGE.glob("hardware/*.py")}
 OPENING = {
     "open",
     "read_text",

@@ -1,0 +1,219 @@
+"""The small, stable front of the package for benchmark suites: what they call, and nothing else of it.
+
+A suite is taken from the newest commit and run against old ones, so names and meanings here stay as they are; new
+ones may be added, and a suite skips what a commit does not have yet.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from int8bench.errors import NothingMeasuredError
+from int8bench.lab.adopt import adopt_settings
+from int8bench.progress import Progress
+from int8bench.tracking.published import BEST, Values
+
+if TYPE_CHECKING:
+    from int8bench.records import Cell, Run
+
+__all__ = [
+    "FLOAT32",
+    "Comparison",
+    "adopt_settings",
+    "compare",
+    "forward",
+    "make_importable",
+    "publish",
+    "usable_threads",
+]
+
+FLOAT32 = "float32"  # the name of the float32 contender; every other contender is an int8 engine by its name
+ENGINES_OF_HEALTH = ("fbgemm", "x86", "onednn", "qnnpack")
+PRECISION = 0.001  # finer than a budget reaches, so that every commit gets the same effort
+TIMEOUT_S = 120.0  # how long a measuring process may be silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A finished race of int8 against float32."""
+
+    run: "Run"
+    engine: str
+
+    def speedup(self, *, batch: int, threads: int) -> Mapping[str, object]:
+        """How many times as fast int8 is as the best float32: value, low, high, verdict, as RUN.json has it.
+
+        Raises:
+            NothingMeasuredError: that cell failed or was not raced; the message says why.
+        """
+        cell = self._cell(batch, threads)
+        found = cell.speedup(BEST) if cell is not None else None
+        if found is None:
+            reason = cell.error if cell is not None and cell.error else "not raced"
+            raise NothingMeasuredError(f"{self.engine}, batch {batch}, {threads} threads: {reason}")
+        return found
+
+    @property
+    def sqnr_db(self) -> float:
+        """Signal over quantization noise of int8's answers against float32's; infinite where they are the same.
+
+        Raises:
+            NothingMeasuredError: int8 was not measured at all; the message says why.
+        """
+        fidelities = [cell.fidelity for cell in self._cells() if cell.fidelity is not None]
+        if not fidelities:
+            reasons = "; ".join(dict.fromkeys(cell.error for cell in self._cells() if cell.error))
+            raise NothingMeasuredError(f"{self.engine}: {reasons or 'not raced'}")
+        sqnr_db = fidelities[0]["sqnr_db"]
+        return float("inf") if sqnr_db is None else float(sqnr_db)
+
+    def _cells(self) -> list["Cell"]:
+        return [cell for cell in self.run.cells if cell.engine == self.engine]
+
+    def _cell(self, batch: int, threads: int) -> "Cell | None":
+        return next((cell for cell in self._cells() if (cell.batch, cell.threads) == (batch, threads)), None)
+
+
+def make_importable(model: str, root: Path) -> None:
+    """Lets this process and those it starts import ``package.module:factory`` from a checkout, if nothing else has it.
+
+    Args:
+        model: as everywhere; a known model needs nothing.
+        root: of the checkout; its ``src`` is looked into as well.
+    """
+    package = model.partition(":")[0].partition(".")[0]
+    if ":" not in model or find_spec(package) is not None:
+        return
+    places = [str(root / "src"), str(root)]
+    sys.path += places
+    os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *places])
+
+
+def usable_threads() -> int:
+    """How many cores this process may use: affinity and container quota respected."""
+    from int8bench import hardware
+
+    return hardware.detect().usable_cores or 1
+
+
+@lru_cache(maxsize=1)
+def forward(
+    contender: str, *, batch: int, threads: int, model: str, input_shape: str | None = None, data: str = "digits"
+) -> Callable[[], object]:
+    """A warmed call that answers one batch; the last one is kept, since asv sets up again before each sample.
+
+    Args:
+        contender: `FLOAT32` (channels-last), or an int8 engine.
+        batch: pictures a call.
+        threads: of this process, which keeps them.
+        model: a known model or ``package.module:factory``.
+        input_shape: such as ``3x32x32``; needed for a model of yours.
+        data: what int8 is calibrated with and the batch is taken from.
+
+    Raises:
+        NotImplementedError: the contender cannot run here; asv and pytest then skip.
+        RequestError: no such model or data.
+    """
+    from int8bench import worker
+    from int8bench.cases import float32_references, int8_variant
+    from int8bench.engines.registry import engine_named
+    from int8bench.subject import order_for, prepare_subject
+
+    variant = float32_references()[0] if contender == FLOAT32 else int8_variant(contender)
+    subject = prepare_subject(
+        model=model, weights=None, input_shape=input_shape, data=data, data_dir=None, seed=0, advance=_say
+    )
+    prepared = worker.prepare(order_for(subject, (variant,)))
+    if variant in prepared.refused:
+        raise NotImplementedError(prepared.refused[variant])
+    built = engine_named(variant.engine).build(prepared.ready[variant], threads)
+    call = built.bind(worker.pictures(subject.validation, batch))
+    call()
+    return call
+
+
+def compare(
+    *,
+    engine: str,
+    batches: Sequence[int],
+    threads: Sequence[int],
+    budget_s: float,
+    model: str,
+    input_shape: str | None = None,
+    data: str = "digits",
+) -> Comparison:
+    """Races an int8 engine against float32 over a grid, as ``int8bench run`` does.
+
+    Args:
+        engine: of int8.
+        batches: pictures a call.
+        threads: thread counts; those above the usable cores are left out.
+        budget_s: seconds of measuring.
+        model: a known model or ``package.module:factory``.
+        input_shape: such as ``3x32x32``; needed for a model of yours.
+        data: digits, or ``imagefolder:PATH``.
+
+    Raises:
+        RequestError: no such engine, model or data.
+        NothingMeasuredError: nothing could be measured.
+    """
+    from int8bench import study
+
+    usable = usable_threads()
+    request = study.Request(
+        model=model,
+        weights=None,
+        input_shape=input_shape,
+        engines=(engine,),
+        batches=tuple(batches),
+        threads=tuple(count for count in threads if count <= usable),
+        data=data,
+        data_dir=None,
+        precision=PRECISION,
+        budget_s=budget_s,
+        quick=False,
+        seed=0,
+        timeout_s=TIMEOUT_S,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        return Comparison(run=study.run(request, Path(folder) / "run.json", _say), engine=engine)
+
+
+def publish(compared: Comparison, *, heeded: Mapping[str, bool]) -> Values:
+    """What the asv suite publishes of a race; intervals, forks and samples are kept in a side file by asv's results.
+
+    Args:
+        compared: the race.
+        heeded: what `adopt_settings` said.
+    """
+    from int8bench.tracking import asv_process, published
+
+    points = published.points(compared.run, _health())
+    asv_process.keep(compared.run, points, environment=os.environ, heeded=heeded, note=_note)
+    return published.values(points)
+
+
+def _health() -> dict[tuple[str, str], int]:
+    """How many findings each engine has on this machine, by severity."""
+    from int8bench import diagnosis, findings
+
+    machine, probes = diagnosis.measured_here()
+    counts: dict[tuple[str, str], int] = {}
+    for engine in ENGINES_OF_HEALTH:
+        found = [each.severity for each in findings.inspect(machine, engine=engine, threads=(), probes=probes)]
+        counts |= {(engine, severity.value): found.count(severity) for severity in findings.Severity}
+    return counts
+
+
+def _say(step: Progress) -> None:
+    """Progress goes nowhere: asv and pytest show their own."""
+
+
+def _note(sentence: str) -> None:
+    sys.stderr.write(f"int8bench: {sentence}\n")

@@ -1,0 +1,92 @@
+"""What `int8bench init` writes into somebody else's repository: an asv suite, performance tests and a CI workflow.
+
+The suite is the project's own, with another subject.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from int8bench import records
+from int8bench.errors import RequestError
+from int8bench.tracking.revisions import PACKAGED, Repository
+
+SUITE = "benchmarks"
+SUBJECT = f"{SUITE}/_subject.py"
+# What is written, and the template that it is made from.
+RENDERED = {
+    "asv.conf.json": "asv.conf.json.j2",
+    SUBJECT: "subject.py.j2",
+    "tests/perf/test_int8.py": "test_int8.py.j2",
+    ".github/workflows/int8bench.yml": "int8bench.yml.j2",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What the written suite measures."""
+
+    model: str
+    input_shape: str | None
+    data: str
+    engine: str
+
+
+def write(subject: Subject, folder: Path) -> tuple[Path, ...]:
+    """Writes every file into a repository, or none; the files.
+
+    Raises:
+        RequestError: the folder is in no git repository, a file is there already, or cannot be written.
+    """
+    Repository.around(folder)
+    files = contents(
+        subject, project=folder.resolve().name, packaged=any((folder / name).exists() for name in PACKAGED)
+    )
+    there = [name for name in files if (folder / name).exists()]
+    if there:
+        raise RequestError(
+            f"{', '.join(there)}: already in {folder}, and nothing is overwritten; move it away, or take what you need "
+            "from an init in an empty repository"
+        )
+    for name, text in files.items():
+        records.write_text(folder / name, text)
+    return tuple(folder / name for name in files)
+
+
+def contents(subject: Subject, *, project: str, packaged: bool) -> Mapping[str, str]:
+    """File -> text of all that is written.
+
+    Args:
+        subject: what is measured.
+        project: the name that asv shows.
+        packaged: whether the repository can be installed with pip.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701  what is written is Python, JSON and YAML
+        loader=PackageLoader("int8bench"), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    names = {
+        "model": subject.model,
+        "input_shape": subject.input_shape,
+        "data": subject.data,
+        "engine": subject.engine,
+        "project": project,
+        "packaged": packaged,
+    }
+    rendered = {name: environment.get_template(template).render(names) for name, template in RENDERED.items()}
+    return {**_suite(), **rendered}
+
+
+def _suite() -> dict[str, str]:
+    """The modules of the project's own suite but for its subject."""
+    modules = {f"{SUITE}/{file.name}": file for file in _suite_folder().iterdir() if file.name.endswith(".py")}
+    return {name: file.read_text(encoding="utf-8") for name, file in sorted(modules.items()) if name != SUBJECT}
+
+
+def _suite_folder() -> Traversable:
+    """Where the suite lies: in the installed package, or in the checkout that is installed for development."""
+    packaged = resources.files("int8bench").joinpath("templates", SUITE)
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / SUITE

@@ -1,0 +1,1 @@
+"""Files that `int8bench init` writes into somebody else's repository."""

@@ -1,0 +1,70 @@
+"""Runs an asv suite over commits in the present environment, which asv itself refuses to do for a range.
+
+The suite is taken from the working tree, as asv takes it; the package of each commit is installed beside the
+environment and found first.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from int8bench.errors import RequestError
+from int8bench.lab.environment import ProcessSettings
+from int8bench.tracking.asv_process import CONFIG
+from int8bench.tracking.revisions import Repository, install_beside
+
+Asv = Callable[[Sequence[str], Mapping[str, str]], int]
+
+
+def measure(
+    name: str, *, folder: Path, arguments: Sequence[str], note: Callable[[str], None], asv: Asv | None = None
+) -> int:
+    """Measures every commit that `name` names, oldest first; asv's worst exit code.
+
+    Args:
+        name: a commit, or a range such as ``HEAD~3..HEAD``.
+        folder: has the suite's asv.conf.json, in a git repository.
+        arguments: handed to ``asv run``, such as ``--quick``.
+        note: told what is being done.
+        asv: runs asv with arguments and an environment; gives its exit code.
+
+    Raises:
+        RequestError: no suite here, no such commits, or a commit's package does not install.
+    """
+    if not (folder / CONFIG).exists():
+        raise RequestError(f"{folder}: no {CONFIG} here; change into the folder that has it, or type int8bench init")
+    repository = Repository.around(folder)
+    commits = repository.commits(name)
+    if repository.is_dirty():
+        note("the working tree has changes: the suite is taken from it as it is, the package from the commits")
+    run = asv or _asv(folder)
+    codes = [run(("machine", "--yes"), os.environ)]
+    for number, commit in enumerate(commits, 1):
+        note(f"commit {commit[:8]}, {number} of {len(commits)}")
+        codes.append(_measure_one(repository, commit, arguments, run))
+    return max(codes)
+
+
+def _measure_one(repository: Repository, commit: str, arguments: Sequence[str], run: Asv) -> int:
+    with tempfile.TemporaryDirectory(prefix="int8bench-") as scratch:
+        tree = repository.lay_out(commit, Path(scratch) / "tree")
+        path = install_beside(tree, Path(scratch) / "package")
+        environment = {
+            **ProcessSettings().applied_to(os.environ),
+            "ASV_PYTHONPATH": str(path),
+            "ASV_COMMIT": commit,
+        }
+        command = ("run", "-E", f"existing:{sys.executable}", "--set-commit-hash", commit, *arguments)
+        return run(command, environment)
+
+
+def _asv(folder: Path) -> Asv:
+    def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+        # what is said of progress goes where progress belongs, and standard output keeps the answer
+        command = (sys.executable, "-m", "asv", *arguments)
+        return subprocess.run(command, cwd=folder, env=dict(environment), stdout=sys.stderr, check=False).returncode
+
+    return run

@@ -1,0 +1,157 @@
+"""What a record publishes to asv: one number a benchmark and its parameters, with its interval. Pure.
+
+The names are those of the classes in the project's `benchmarks/`; `tests/test_tracking_published.py` holds the two
+together.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8
+from int8bench.records import OK, Cell, Run
+from int8bench.stats.sample import Pairs, Sample
+from int8bench.tracking.side import SidePoint
+
+BEST = "best_float32"
+
+Values = Mapping[str, Mapping[tuple[str, ...], float]]
+"""Benchmark -> parameters in asv's order and spelling -> number."""
+
+
+def points(run: Run, health: Mapping[tuple[str, str], int]) -> tuple[SidePoint, ...]:
+    """Every number of a record that the suite publishes.
+
+    Args:
+        run: a finished record.
+        health: how many findings each (engine, severity) has on this machine.
+    """
+    cells = [cell for cell in run.cells if cell.status == OK and _published(cell)]
+    found: list[SidePoint] = []
+    for cell in cells:
+        found += [*_speedups(cell, run), *_costs(cell)]
+    for cell in {_contender(cell): cell for cell in cells}.values():
+        found += [*_sizes(cell), *_fidelity(cell)]
+    found += [
+        _exactly("health.Findings.track_count", {"engine": engine, "severity": severity}, float(count))
+        for (engine, severity), count in health.items()
+    ]
+    return tuple(found)
+
+
+def values(found: Sequence[SidePoint]) -> Values:
+    """The numbers alone, as a benchmark looks them up."""
+    table: dict[str, dict[tuple[str, ...], float]] = {}
+    for point in found:
+        table.setdefault(point.benchmark, {})[tuple(point.params.values())] = point.value
+    return table
+
+
+def _published(cell: Cell) -> bool:
+    """Float32 in the layout that int8 likes, and int8; plain NCHW is only raced along."""
+    return cell.precision == INT8 or cell.layout == CHANNELS_LAST
+
+
+def _contender(cell: Cell) -> str:
+    return FLOAT32 if cell.precision == FLOAT32 else cell.engine
+
+
+def _speedups(cell: Cell, run: Run) -> Iterator[SidePoint]:
+    best = cell.speedup(BEST)
+    if best is None:
+        return
+    ratios = _log_ratios(next(each for each in run.cells if each.id == best["reference"]), cell)
+    counts = {key: best[key] for key in ("launches", "forks", "pairs")}
+    for name, value, low, high in (
+        ("track_speedup", best["value"], best["low"], best["high"]),
+        ("track_relative_time", 1 / best["value"], 1 / best["high"], 1 / best["low"]),
+    ):
+        yield SidePoint(
+            benchmark=f"speedup.Speedup.{name}",
+            params=_params({"batch": cell.batch, "threads": cell.threads}),
+            value=value,
+            low=low,
+            high=high,
+            log_ratios=ratios,
+            **counts,
+        )
+
+
+def _costs(cell: Cell) -> Iterator[SidePoint]:
+    assert cell.throughput_items_per_s is not None
+    assert cell.memory_bytes is not None
+    assert cell.cold_s is not None
+    params = {"contender": _contender(cell), "batch": cell.batch, "threads": cell.threads}
+    yield _within("cost.Throughput.track_items_per_second", params, cell.throughput_items_per_s, cell)
+    yield _within("cost.PeakMemory.track_bytes", params, cell.memory_bytes["peak_delta"], cell)
+    yield _exactly("cost.ColdCall.track_seconds", params, cell.cold_s)
+
+
+def _sizes(cell: Cell) -> Iterator[SidePoint]:
+    assert cell.memory_bytes is not None
+    params = {"contender": _contender(cell)}
+    yield _exactly("cost.Size.track_weight_bytes", params, cell.memory_bytes["weights"])
+    yield _exactly("cost.Size.track_serialized_bytes", params, cell.memory_bytes["serialized"])
+
+
+def _fidelity(cell: Cell) -> Iterator[SidePoint]:
+    if cell.precision != INT8:
+        return
+    assert cell.fidelity is not None
+    params = {"engine": cell.engine}
+    if cell.fidelity["sqnr_db"] is not None:
+        yield _exactly("fidelity.Fidelity.track_sqnr_db", params, cell.fidelity["sqnr_db"])
+    yield _exactly("fidelity.Fidelity.track_agreement", params, cell.fidelity["agreement"])
+
+
+def _within(benchmark: str, params: Mapping[str, object], interval: Mapping[str, float], cell: Cell) -> SidePoint:
+    forks = len(cell.samples["solos"])
+    return SidePoint(
+        benchmark=benchmark,
+        params=_params(params),
+        value=interval["value"],
+        low=interval["low"],
+        high=interval["high"],
+        launches=forks,  # one fork of each launch measures a contender alone
+        forks=forks,
+        pairs=0,
+        log_ratios=(),
+    )
+
+
+def _exactly(benchmark: str, params: Mapping[str, object], value: float) -> SidePoint:
+    """A number without an interval: counted, not estimated."""
+    return SidePoint(
+        benchmark=benchmark,
+        params=_params(params),
+        value=value,
+        low=value,
+        high=value,
+        launches=1,
+        forks=1,
+        pairs=0,
+        log_ratios=(),
+    )
+
+
+def _params(params: Mapping[str, object]) -> dict[str, str]:
+    """Parameters as asv spells them: by their repr."""
+    return {name: repr(value) for name, value in params.items()}
+
+
+def _log_ratios(reference: Cell, candidate: Cell) -> list[list[float]]:
+    """(launch, fork), positive where the candidate is faster; forks that both have."""
+    there = {(race["launch"], race["fork"]): race for race in reference.samples["races"]}
+    launches: dict[int, list[float]] = {}
+    for race in candidate.samples["races"]:
+        other = there.get((race["launch"], race["fork"]))
+        if other is not None:
+            launches.setdefault(race["launch"], []).append(_log_ratio(other, race))
+    return [launches[launch] for launch in sorted(launches)]
+
+
+def _log_ratio(reference: Mapping[str, Any], candidate: Mapping[str, Any]) -> float:
+    return Pairs(
+        reference=Sample(times_s=tuple(reference["times_s"])),
+        candidate=Sample(times_s=tuple(candidate["times_s"])),
+        kept=tuple(bool(kept) for kept in candidate["kept"]),
+    ).log_ratio

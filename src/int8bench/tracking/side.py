@@ -1,0 +1,115 @@
+"""The side file of a measured commit: intervals, forks and samples that asv's result files have no room for.
+
+One gzipped JSON document a commit, environment and machine, in the folder `int8bench` of asv's results folder: asv
+leaves folders without a machine.json alone, and an unknown column in its own files would stop it.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from int8bench import records
+from int8bench.errors import RecordError
+
+SCHEMA = "int8bench.side"
+SCHEMA_VERSION = 1
+FOLDER = "int8bench"
+SUFFIX = ".json.gz"
+SHORT_HASH = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidePoint:
+    """A published number with what asv cannot keep; `params` are the strings that asv knows them by."""
+
+    benchmark: str
+    params: Mapping[str, str]
+    value: float
+    low: float
+    high: float
+    launches: int
+    forks: int
+    pairs: int
+    log_ratios: Sequence[Sequence[float]]
+    """(launch, fork), positive where int8 is faster; empty where the number is no ratio."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """All that is kept of one commit in one environment on one machine."""
+
+    commit_hash: str
+    env_name: str
+    fingerprint: str
+    got: Mapping[str, Any]
+    """What asv's own process really ran with: variables, allocator, threads."""
+    points: Sequence[SidePoint]
+    run: Mapping[str, Any]
+    """The record, as `records.to_dict` gives it."""
+
+    def find(self, benchmark: str, params: Mapping[str, str]) -> SidePoint | None:
+        """The point of a benchmark and its parameters."""
+        return next((each for each in self.points if (each.benchmark, each.params) == (benchmark, params)), None)
+
+
+def file_name(side: Side) -> str:
+    """The name of a side file; the same commit, environment and machine measured again replace it."""
+    return f"{side.commit_hash[:SHORT_HASH]}-{side.env_name}-{side.fingerprint}{SUFFIX}"
+
+
+def save(side: Side, results: Path) -> Path:
+    """Writes a side file under asv's results folder, whole or not at all; its path.
+
+    Raises:
+        RequestError: the file cannot be written.
+    """
+    path = results / FOLDER / file_name(side)
+    document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(side)}
+    records.write_bytes(path, gzip.compress(json.dumps(document, allow_nan=False).encode(), mtime=0))
+    return path
+
+
+def load(path: Path) -> Side:
+    """The side file at `path`.
+
+    Raises:
+        RecordError: it is cut short, of a newer schema, or no side file.
+    """
+    try:
+        document = json.loads(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise RecordError(f"{path}: cut short or no side file: {error}") from error
+    return _side(document, str(path))
+
+
+def load_all(results: Path) -> tuple[tuple[Side, ...], tuple[str, ...]]:
+    """Every side file under asv's results folder that can be read, and a sentence for each that cannot."""
+    sides, problems = [], []
+    for path in sorted((results / FOLDER).glob(f"*{SUFFIX}")):
+        try:
+            sides.append(load(path))
+        except RecordError as error:
+            problems.append(str(error))
+    return tuple(sides), tuple(problems)
+
+
+def _side(document: Any, name: str) -> Side:  # noqa: ANN401  JSON of any shape
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise RecordError(f"{name}: no side file of int8bench, expected schema {SCHEMA}")
+    version = document.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise RecordError(f"{name}: schema_version {version}, expected {SCHEMA_VERSION}; upgrade int8bench to read it")
+    try:
+        points = tuple(_point(point) for point in document["points"])
+        fields = {key: document[key] for key in ("commit_hash", "env_name", "fingerprint", "got", "run")}
+    except (KeyError, TypeError) as error:
+        raise RecordError(f"{name}: not laid out as a side file: {error}") from error
+    return Side(points=points, **fields)
+
+
+def _point(fields: Mapping[str, Any]) -> SidePoint:
+    return SidePoint(**{**fields, "log_ratios": tuple(tuple(forks) for forks in fields["log_ratios"])})

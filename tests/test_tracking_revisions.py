@@ -1,0 +1,117 @@
+"""Commits of a scratch repository: found by name, laid out, installed beside; nothing is left in the repository."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from int8bench.errors import RequestError
+from int8bench.tracking.revisions import Repository, install_beside
+
+PYPROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "scratchpkg"
+version = "{version}"
+[tool.hatch.build.targets.wheel]
+packages = ["src/scratchpkg"]
+"""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Git in a folder, as somebody."""
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.invalid", "-c", "commit.gpgsign=false")
+    done = subprocess.run(("git", *who, "-C", str(folder), *arguments), capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """Three commits of a package whose number is the commit's."""
+    top = tmp_path / "repository"
+    (top / "src/scratchpkg").mkdir(parents=True)
+    git(tmp_path, "init", "--quiet", str(top))
+    for number in range(3):
+        (top / "pyproject.toml").write_text(PYPROJECT.format(version=f"0.{number}"), encoding="utf-8")
+        (top / "src/scratchpkg/__init__.py").write_text(f"NUMBER = {number}\n", encoding="utf-8")
+        git(top, "add", ".")
+        git(top, "commit", "--quiet", "-m", f"number {number}")
+    return Repository.around(top / "src")
+
+
+def test_a_repository_is_found_from_within(repository: Repository) -> None:
+    """Any folder of it leads to its top."""
+    assert repository.top.name == "repository"
+
+
+def test_outside_of_a_repository_is_a_sentence(tmp_path: Path) -> None:
+    """It says what to type."""
+    with pytest.raises(RequestError, match="git init"):
+        Repository.around(tmp_path)
+
+
+def test_names_and_ranges_are_commits_oldest_first(repository: Repository) -> None:
+    """A range leaves its start out, as git does."""
+    hashes = git(repository.top, "rev-list", "--reverse", "HEAD").split()
+    assert repository.commit("HEAD~1") == hashes[1]
+    assert repository.commits("HEAD~2..HEAD") == tuple(hashes[1:])
+    assert repository.commits(hashes[0][:8]) == (hashes[0],)
+
+
+@pytest.mark.parametrize("name", ["nosuch", "HEAD~9", "-x", "HEAD..HEAD", "nosuch..HEAD", ""])
+def test_an_unknown_commit_is_a_sentence(repository: Repository, name: str) -> None:
+    """It names what was given, also where it looks like an option."""
+    with pytest.raises(RequestError, match=r"no such commit|no commits in this range"):
+        repository.commits(name)
+
+
+def test_a_shallow_clone_without_the_commit_says_so(repository: Repository, tmp_path: Path) -> None:
+    """It says how to get the rest."""
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{repository.top}", "shallow")
+    with pytest.raises(RequestError, match="git fetch --unshallow"):
+        Repository.around(tmp_path / "shallow").commit("HEAD~1")
+
+
+def test_changes_of_tracked_files_are_dirt(repository: Repository) -> None:
+    """New files are not."""
+    (repository.top / "notes.txt").write_text("x", encoding="utf-8")
+    assert not repository.is_dirty()
+    (repository.top / "pyproject.toml").write_text("", encoding="utf-8")
+    assert repository.is_dirty()
+
+
+def test_a_tree_is_laid_out_and_the_repository_is_only_read(repository: Repository, tmp_path: Path) -> None:
+    """The tree is the commit's, and no worktree or branch is left behind."""
+    tree = repository.lay_out(repository.commit("HEAD~2"), tmp_path / "tree")
+    assert (tree / "src/scratchpkg/__init__.py").read_text(encoding="utf-8") == "NUMBER = 0\n"
+    assert len(git(repository.top, "worktree", "list").splitlines()) == 1
+    assert git(repository.top, "status", "--porcelain") == ""
+    assert git(repository.top, "branch", "--list").count("\n") == 0
+
+
+def test_a_package_is_installed_beside_and_found_first(repository: Repository, tmp_path: Path) -> None:
+    """The overlay holds that commit's package."""
+    tree = repository.lay_out(repository.commit("HEAD~1"), tmp_path / "tree")
+    overlay = install_beside(tree, tmp_path / "overlay")
+    assert _number(overlay) == "1"
+
+
+def test_a_tree_without_a_package_is_used_as_it_is(tmp_path: Path) -> None:
+    """Nothing is installed."""
+    assert install_beside(tmp_path, tmp_path / "overlay") == tmp_path
+
+
+def test_a_package_that_does_not_install_is_a_sentence(repository: Repository, tmp_path: Path) -> None:
+    """It has pip's last words."""
+    tree = repository.lay_out(repository.commit("HEAD"), tmp_path / "tree")
+    (tree / "pyproject.toml").write_text("[build-system\n", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"pip install .* failed"):
+        install_beside(tree, tmp_path / "overlay")
+
+
+def _number(path: Path) -> str:
+    program = f"import sys; sys.path.insert(0, {str(path)!r}); import scratchpkg; print(scratchpkg.NUMBER)"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
