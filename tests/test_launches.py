@@ -22,7 +22,8 @@ HELPERS = Path(__file__).parent / "helpers"
 
 @pytest.fixture(autouse=True)
 def _helpers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(HELPERS))
+    monkeypatch.syspath_prepend(HELPERS)
+    monkeypatch.setenv("PYTHONPATH", str(HELPERS))  # for coordinators that a test starts
 
 
 @pytest.fixture
@@ -100,6 +101,18 @@ def test_a_fork_is_held_to_its_cores(launch: Launch) -> None:
 def test_settings_are_there_when_the_process_starts(launch: Launch) -> None:
     """The allocator and OpenMP read their variables at start, so that is when they are set."""
     assert launch.fork("lab_tasks:environment", "GOMP_SPINCOUNT").result(10) == "10000"
+
+
+def test_a_launch_finds_modules_where_its_coordinator_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that was added at run time, as asv does, counts; the current folder, which was not, does not."""
+    (tmp_path / "added").mkdir()
+    (tmp_path / "added/somewhere.py").write_text("def name(_state, _payload, _line): return __name__", encoding="utf-8")
+    (tmp_path / "lab_tasks.py").write_text("raise ImportError('the wrong one')", encoding="utf-8")
+    monkeypatch.syspath_prepend(HELPERS)
+    monkeypatch.syspath_prepend(tmp_path / "added")
+    monkeypatch.chdir(tmp_path)
+    with launched((0,), Setup(function="lab_tasks:remember", payload=1), settings=ProcessSettings()) as (one,):
+        assert one.fork("somewhere:name", None).result(10) == "somewhere"
 
 
 def test_all_processes_end_with_the_block() -> None:

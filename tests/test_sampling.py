@@ -155,6 +155,20 @@ def test_a_known_slow_down_is_counted_as_fewer_calls() -> None:
     assert ratio == pytest.approx(1.02, rel=1e-4)
 
 
+def test_one_preempted_call_of_fifty_does_not_count() -> None:
+    """Fixed calls are timed one by one, and a sample is their number times their median."""
+    machine = FakeMachine()
+    costs = iter([0.001] * 30 + [0.1] + [0.001] * 10_000)
+
+    def call() -> None:
+        machine.log.append("a")
+        machine.now_s += next(costs)
+
+    result = _race(machine, Contender(name="a", call=call, calls=50))
+    assert result.track("a").times_s == pytest.approx([0.001] * len(result.kept), rel=1e-3)
+    assert len(machine.log) == 1 + 51 * len(result.kept)
+
+
 def test_rounds_are_made_even_when_the_time_is_up() -> None:
     """A contender slower than the whole fork still gets the fewest rounds, up to the hard stop."""
     machine = FakeMachine()

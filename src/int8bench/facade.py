@@ -81,7 +81,7 @@ class Comparison:
 
 
 def make_importable(model: str, root: Path) -> None:
-    """Lets this process and those it starts import ``package.module:factory`` from a checkout, if nothing else has it.
+    """Lets this process, and its launches, import ``package.module:factory`` from a checkout if nothing else has it.
 
     Args:
         model: as everywhere; a known model needs nothing.
@@ -90,9 +90,7 @@ def make_importable(model: str, root: Path) -> None:
     package = model.partition(":")[0].partition(".")[0]
     if ":" not in model or find_spec(package) is not None:
         return
-    places = [str(root / "src"), str(root)]
-    sys.path += places
-    os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *places])
+    sys.path += [str(root / "src"), str(root)]
 
 
 def usable_threads() -> int:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 from int8bench.errors import LabError
@@ -177,8 +178,8 @@ def _start(index: int, setup: Setup, settings: ProcessSettings) -> Launch:
     errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the launch
     descriptor = theirs.socket.fileno()
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "int8bench.lab.server", str(descriptor), str(os.getpid())],
-        env=settings.applied_to(os.environ),
+        [sys.executable, "-P", "-W", "ignore", "-m", "int8bench.lab.server", str(descriptor), str(os.getpid())],
+        env={**settings.applied_to(os.environ), "PYTHONPATH": _path()},
         stdin=subprocess.DEVNULL,
         stdout=errors,
         stderr=errors,
@@ -193,6 +194,11 @@ def _start(index: int, setup: Setup, settings: ProcessSettings) -> Launch:
         launch.close()
         raise
     return launch
+
+
+def _path() -> str:
+    """Where this process finds modules, so that a launch measures the very package that asked for it."""
+    return os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
 
 
 def _how_it_ended(code: int) -> str:
