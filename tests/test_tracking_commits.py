@@ -68,11 +68,13 @@ def test_each_commit_is_run_with_its_own_package(suite: Path) -> None:
 
 
 def test_asv_and_its_processes_know_the_commit_and_the_settings(suite: Path) -> None:
-    """In an existing environment asv leaves ASV_COMMIT unset, so it is set here; the allocator's variables too."""
+    """In an existing environment asv tells its processes nothing, so they are told here what the side file needs."""
     asv = FakeAsv()
     _measured(suite, "HEAD", asv)
     environment = asv.environments[1]
     assert environment["ASV_COMMIT"] == _git(suite, "rev-parse", "HEAD")
+    assert environment["ASV_CONF_DIR"] == str(suite.resolve())
+    assert environment["ASV_ENV_NAME"].startswith("existing-py")
     assert environment["MALLOC_MMAP_THRESHOLD_"] == str(1 << 30)
     assert environment["PATH"] == os.environ["PATH"]
 

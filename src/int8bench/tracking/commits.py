@@ -44,21 +44,29 @@ def measure(
     codes = [run(("machine", "--yes"), os.environ)]
     for number, commit in enumerate(commits, 1):
         note(f"commit {commit[:8]}, {number} of {len(commits)}")
-        codes.append(_measure_one(repository, commit, arguments, run))
+        codes.append(_measure_one(repository, commit, folder, arguments, run))
     return max(codes)
 
 
-def _measure_one(repository: Repository, commit: str, arguments: Sequence[str], run: Asv) -> int:
+def _measure_one(repository: Repository, commit: str, folder: Path, arguments: Sequence[str], run: Asv) -> int:
     with tempfile.TemporaryDirectory(prefix="int8bench-") as scratch:
         tree = repository.lay_out(commit, Path(scratch) / "tree")
         path = install_beside(tree, Path(scratch) / "package")
-        environment = {
-            **ProcessSettings().applied_to(os.environ),
-            "ASV_PYTHONPATH": str(path),
-            "ASV_COMMIT": commit,
-        }
+        environment = {**ProcessSettings().applied_to(os.environ), **_told(folder, commit), "ASV_PYTHONPATH": str(path)}
         command = ("run", "-E", f"existing:{sys.executable}", "--set-commit-hash", commit, *arguments)
         return run(command, environment)
+
+
+def _told(folder: Path, commit: str) -> dict[str, str]:
+    """What asv tells the processes of an environment that it builds, and keeps to itself in an existing one."""
+    from asv.environment import get_env_name
+
+    return {
+        "ASV_COMMIT": commit,
+        "ASV_CONF_DIR": str(folder.resolve()),
+        "ASV_ENV_NAME": get_env_name("existing", sys.executable, {}, {}),
+        "ASV_ENV_TYPE": "existing",
+    }
 
 
 def _asv(folder: Path) -> Asv:
