@@ -10,7 +10,7 @@ TORCH_INDEX_URL ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench test lint types cover build clean
+.PHONY: help install bench asv-here readme test lint types cover build clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,15 @@ $(STAMP): pyproject.toml constraints.txt
 
 bench: $(STAMP) ## train, race float32 against int8 on this CPU, print the answer
 	$(BIN)/int8bench run -o reports/run.json
+
+# Which commits asv-here measures: a name, or a range such as HEAD~3..HEAD.
+COMMITS ?= HEAD
+
+asv-here: $(STAMP) ## the asv suite over COMMITS=HEAD~3..HEAD, in .venv
+	$(BIN)/int8bench asv $(COMMITS)
+
+readme: $(STAMP) ## put the table of reports/run.json into the README
+	$(BIN)/python scripts/readme_output.py reports/run.json
 
 test: $(STAMP) ## lint, types and tests
 	$(MAKE) --no-print-directory lint types

@@ -47,7 +47,26 @@ def wheel(words: list[str]) -> None:
     assert words in (["install", "."], ["install", "int8bench"])
 
 
-RULES: dict[str, Callable[[list[str]], None]] = {"int8bench": parsed, "make": target, "pip": wheel}
+def asv(words: list[str]) -> None:
+    """Parses with asv's own command line, and runs nothing."""
+    from asv.commands import make_argparser
+
+    parser, _ = make_argparser()
+    parser.parse_args(words)
+
+
+def activation(words: list[str]) -> None:
+    """Goes into the environment that the Makefile makes."""
+    assert words == [".venv/bin/activate"]
+
+
+RULES: dict[str, Callable[[list[str]], None]] = {
+    "int8bench": parsed,
+    "make": target,
+    "pip": wheel,
+    "asv": asv,
+    ".": activation,
+}
 
 
 @pytest.mark.parametrize("command", commands(README.read_text(encoding="utf-8")))
@@ -80,10 +99,11 @@ def test_output_is_no_command_and_comments_are_no_arguments() -> None:
         "int8bench trials --races many",
         "make sandwich",
         "pip install x",
+        "asv runn",
     ],
 )
 def test_a_command_that_does_not_exist_is_found(command: str) -> None:
     """The rules can fail."""
     program, *words = command.split()
-    with pytest.raises((AssertionError, typer.TyperException)):
+    with pytest.raises((AssertionError, typer.TyperException, SystemExit)):
         RULES[program](words)

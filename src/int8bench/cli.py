@@ -1,13 +1,17 @@
 """The command line: parse, call, print, exit code. The one module that prints; reads as a table of contents."""
 
 import json
+import math
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from int8bench import __version__, options
 from int8bench.errors import Int8BenchError, NothingMeasuredError
@@ -21,7 +25,23 @@ EXIT_BAD_NEWS = 1
 EXIT_WRONG_REQUEST = 2
 EXIT_CANNOT_TELL = 3
 
+STOPPING_S = 3.0  # a second Ctrl-C within this is the same wish: saving and ending what runs takes less
+MOST_SEED = 2**32 - 1  # what NumPy, scikit-learn and torch all take
+
+
+class _Commands(TyperGroup):
+    """The commands; Ctrl-C in any of them is a sentence and an exit code of ours, where Typer has one of its own."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  Typer's own types are private
+        """Parses and calls the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _stopped() from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="int8bench",
     help="Is int8 really faster than float32 on this CPU, by how much, at what cost, and how sure are we?",
     epilog="Exit codes: 0 fine, 1 the answer is bad news, 2 the request was wrong, 3 could not tell.",
@@ -44,7 +64,9 @@ InputShape = Annotated[
 Data = Annotated[str, typer.Option("--data", help="digits, cifar10, or imagefolder:PATH.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where cifar10 lies or is put.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seeds the split, the training and the order of measuring.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seeds the split of the data and the training.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -52,7 +74,7 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,  # noqa: FBT002
 ) -> None:
     if version:
-        print(f"int8bench {__version__}")
+        _print(f"int8bench {__version__}")
         raise typer.Exit(EXIT_FINE)
 
 
@@ -69,12 +91,14 @@ def doctor(
 ) -> None:
     """This CPU, the engines it has, what is wrong with them and what to do about it."""
     from int8bench import diagnosis
+    from int8bench.progress import Progress
     from int8bench.report import doctor as sheet
 
-    counts = options.counts("--threads", threads) if threads else ()
-    with _stoppable("doctor"), _status("looking at this machine"):
+    counts = options.counts("--threads", threads) if threads is not None else ()
+    with _bar() as advance:
+        advance(Progress(phase="looking at the machine"))
         found = diagnosis.diagnose(hardware, engine=engine, threads=counts)
-    print(json.dumps(found.to_dict(), indent=2) if as_json else sheet.render(found.to_dict(), **_screen()))
+    _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict(), **_screen()))
     raise typer.Exit(EXIT_BAD_NEWS if found.has_error else EXIT_FINE)
 
 
@@ -111,18 +135,18 @@ def run(
         model=model,
         weights=weights,
         input_shape=input_shape,
-        engines=options.names("--engines", engines) if engines else None,
+        engines=options.names("--engines", engines) if engines is not None else None,
         batches=options.counts("--batch", batch),
-        threads=options.counts("--threads", threads) if threads else None,
+        threads=options.counts("--threads", threads) if threads is not None else None,
         data=data,
         data_dir=data_dir,
         precision=options.fraction("--precision", precision),
-        budget_s=options.seconds("--budget", budget) if budget else None,
+        budget_s=options.seconds("--budget", budget) if budget is not None else None,
         quick=quick,
         seed=seed,
         timeout_s=options.seconds("--timeout", timeout),
     )
-    with _stoppable("run"), _bar() as advance:
+    with _bar() as advance:
         record = study.run(request, output, advance)
     _answer(record, as_json=as_json)
     _note(f"int8bench: the record with all samples is in {output}; see it again with: int8bench report {output}")
@@ -166,7 +190,7 @@ def train(
     """Fit the float32 model, report its validation accuracy and save a checkpoint."""
     from int8bench import subject
 
-    with _stoppable("train"), _bar() as advance:
+    with _bar() as advance:
         trained = subject.train(
             model=model,
             data=data,
@@ -177,8 +201,8 @@ def train(
             output=output,
             advance=advance,
         )
-    print(
-        json.dumps(trained.to_dict(), indent=2)
+    _print(
+        _json(trained.to_dict())
         if as_json
         else f"{model} on {data}: validation accuracy {trained.accuracy:.2%} after {trained.epochs} epochs; "
         f"checkpoint in {output}"
@@ -190,7 +214,9 @@ def trials(
     *,
     engine: Annotated[str, typer.Option("--engine", help="The int8 engine that is raced with itself.")] = "fbgemm",
     batch: Annotated[str, typer.Option("--batch", help="Batch sizes with commas between.")] = "1,32",
-    threads: Annotated[str, typer.Option("--threads", help="Thread counts with commas between.")] = "1,2",
+    threads: Annotated[
+        str | None, typer.Option("--threads", help="Thread counts with commas between; default: 1 and 2.")
+    ] = None,
     races: Annotated[int, typer.Option("--races", min=1, help="Races in each cell.")] = 40,
     slowed: Annotated[bool, typer.Option("--slowed", help="Slow one side by 2 %: 51 calls against 50.")] = False,
     output: Annotated[
@@ -198,39 +224,117 @@ def trials(
     ] = Path("int8bench-trials.json"),
 ) -> None:
     """Try our own verdicts on this machine: the same code against itself, or against a known slow-down."""
-    from int8bench import subject
     from int8bench import trials as lab_trials
 
-    groups = lab_trials.groups_of(options.counts("--batch", batch), options.counts("--threads", threads))
-    with _stoppable("trials"), _bar() as advance:
-        order = subject.default_subject(advance)
-        rows = lab_trials.run_trials(order, engine, groups, races=races, slowed=slowed, output=output, advance=advance)
-    print(json.dumps(lab_trials.tallies(rows), indent=2))
+    counts = options.counts("--threads", threads) if threads is not None else None
+    groups = lab_trials.groups_of(options.counts("--batch", batch), counts)
+    with _bar() as advance:
+        rows = lab_trials.run_trials(engine, groups, races=races, slowed=slowed, output=output, advance=advance)
+    _print(_json(lab_trials.tallies(rows)))
+
+
+@app.command()
+def init(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="package.module:factory, or a known model.")],
+    *,
+    input_shape: InputShape = None,
+    data: Data = "digits",
+    engine: Annotated[str, typer.Option("--engine", help="The int8 engine.")] = "fbgemm",
+    folder: Annotated[Path, typer.Option("--folder", help="The top of your repository.")] = Path(),
+) -> None:
+    """Write an asv suite, performance tests and a CI workflow for your model into your repository."""
+    from int8bench import scaffold
+    from int8bench.progress import Progress
+
+    subject = scaffold.Subject(model=model, input_shape=input_shape, data=data, engine=engine)
+    with _bar() as advance:
+        advance(Progress(phase=f"making {model}, to see that it can be measured"))
+        scaffold.check(subject, folder)
+    written = scaffold.write(subject, folder)
+    _print("\n".join(f"wrote {path}" for path in written))
+    _note("int8bench: now type: asv machine --yes && asv run --quick, or, over commits: int8bench asv HEAD~3..HEAD")
+
+
+@app.command()
+def history(
+    results: Annotated[
+        Path | None, typer.Argument(metavar="RESULTS_DIR", help="asv's results; default: as asv.conf.json here says.")
+    ] = None,
+    *,
+    error_rate: Annotated[
+        str, typer.Option("--error-rate", help="Of one wrong change or more in all series together.")
+    ] = "1%",
+    as_json: AsJson = False,
+) -> None:
+    """What changed across the commits that asv has measured: when, by how much, and how sure that is."""
+    from int8bench.progress import Progress
+    from int8bench.report import history as sheet
+    from int8bench.tracking import asv_process
+    from int8bench.tracking import history as tracked
+
+    folder = results if results is not None else asv_process.results_folder(Path.cwd())
+    with _bar() as advance:
+        advance(Progress(phase=f"searching {folder}"))
+        found = tracked.history(folder, repository=folder, error_rate=options.fraction("--error-rate", error_rate))
+    _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict(), **_screen()))
+    raise typer.Exit(EXIT_BAD_NEWS if found.regressions else EXIT_FINE)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def asv(
+    context: typer.Context,
+    commits: Annotated[str, typer.Argument(metavar="COMMITS", help="A commit, or a range such as HEAD~3..HEAD.")],
+) -> None:
+    """Run the asv suite here over commits, in the present environment; further options go to 'asv run'."""
+    from int8bench.tracking import commits as revisions
+
+    code = revisions.measure(commits, folder=Path.cwd(), arguments=context.args, note=_said)
+    raise typer.Exit(EXIT_CANNOT_TELL if code else EXIT_FINE)
 
 
 def main() -> None:
-    """The entry point: every error of ours is one sentence and an exit code."""
+    """The entry point: every error of ours, Ctrl-C and SIGTERM are one sentence and an exit code."""
     try:
-        app()
-    except Int8BenchError as error:
-        _note(f"int8bench: {error}")
-        sys.exit(error.exit_code)
+        with _stoppable():
+            app()
+    except (Int8BenchError, KeyboardInterrupt) as error:
+        known = error if isinstance(error, Int8BenchError) else _stopped()
+        _note(f"int8bench: {known}")
+        sys.exit(known.exit_code)
 
 
 @contextmanager
-def _stoppable(what: str) -> Iterator[None]:
-    """Turns Ctrl-C into a sentence; what was written before stays."""
+def _stoppable() -> Iterator[None]:
+    """SIGTERM, which `timeout` and CI systems send, is a Ctrl-C; what was told to ignore either goes on ignoring it."""
+    stopping_since = -math.inf
+
+    def stop(_number: int, _frame: object) -> None:
+        nonlocal stopping_since
+        if time.monotonic() - stopping_since > STOPPING_S:
+            stopping_since = time.monotonic()
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    obeyed = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     try:
+        for number in obeyed:
+            signal.signal(number, stop)
         yield
-    except KeyboardInterrupt:
-        raise NothingMeasuredError(f"{what} stopped before it was done; type the same command to start again") from None
+    finally:
+        for number in obeyed:
+            signal.signal(number, before[number])
+
+
+def _stopped() -> NothingMeasuredError:
+    """What a command says that was stopped before it had anything to show."""
+    return NothingMeasuredError("stopped before it was done; type the same command to start again")
 
 
 def _answer(record: "Run", *, as_json: bool) -> None:
     from int8bench import records
     from int8bench.report import text
 
-    print(records.dumps(record) if as_json else text.render(record, **_screen()))
+    _print(records.dumps(record).rstrip() if as_json else text.render(record, **_screen()))
 
 
 def _exit_code(record: "Run") -> int:
@@ -247,34 +351,45 @@ def _screen() -> dict[str, Any]:
     return {"width": shutil.get_terminal_size((120, 40)).columns if on_terminal else 120, "colour": on_terminal}
 
 
+def _json(document: object) -> str:
+    """Strict JSON, as other programs read it."""
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
+def _print(answer: str) -> None:
+    """Prints the answer; `| head` may have read enough of it."""
+    try:
+        print(answer, flush=True)
+    except BrokenPipeError:
+        with suppress(BrokenPipeError):
+            sys.stdout.close()  # or Python complains of the rest when it ends
+
+
+def _said(sentence: str) -> None:
+    _note(f"int8bench: {sentence}")
+
+
 def _note(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
 @contextmanager
-def _status(what: str) -> Iterator[None]:
-    from rich.console import Console
-
-    with Console(stderr=True).status(what) if sys.stderr.isatty() else _nothing():
-        yield
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-@contextmanager
 def _bar() -> Iterator[Callable[["Progress"], None]]:
-    """A progress bar with the time left, on standard error, where that is a terminal; a line a phase elsewhere."""
+    """A progress bar with the time left, on standard error, where that is a terminal; a line a phase elsewhere.
+
+    While it stands, what others print (a model of yours, a data set) goes to standard error too: nothing but the answer
+    is on standard output.
+    """
+    if not sys.stderr.isatty():
+        with redirect_stdout(sys.stderr):
+            yield _phase_lines()
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    if not sys.stderr.isatty():
-        yield _phase_lines()
-        return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with redirect_stdout(sys.stderr), Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda step: bar.update(task, completed=step.done, total=step.total, description=step.phase)
 

@@ -1,12 +1,14 @@
 """Joins the hardware, the rules, the engines and the measured probes into one answer about this machine."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from int8bench import findings, hardware
+from int8bench.cases import INT8
 from int8bench.engines.registry import engine_named, engine_names
-from int8bench.errors import LabError
+from int8bench.errors import LabError, NothingMeasuredError, RequestError
 from int8bench.findings import Finding, Recommendation, SaturationProbe, Severity
 from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
@@ -52,9 +54,22 @@ class Diagnosis:
             "recommended": {"engine": self.recommended.engine, "basis": self.recommended.basis},
             "findings": [finding.to_dict() for finding in self.findings],
             "probes": [
-                {"engine": each.engine, "sqnr_db": each.sqnr_db, "saturates": each.saturates} for each in self.probes
+                {"engine": each.engine, "sqnr_db": _finite(each.sqnr_db), "saturates": each.saturates}
+                for each in self.probes
             ],
         }
+
+
+def check_int8(option: str, engine: str) -> None:
+    """Refuses an engine that cannot be raced against float32.
+
+    Raises:
+        RequestError: it is unknown, or is a float32 engine.
+    """
+    if not _has_int8(engine):
+        raise RequestError(
+            f"{option} {engine}: a float32 engine, which is always raced along; name an int8 engine such as fbgemm"
+        )
 
 
 def diagnose(description: Path | None, *, engine: str | None, threads: tuple[int, ...]) -> Diagnosis:
@@ -63,12 +78,16 @@ def diagnose(description: Path | None, *, engine: str | None, threads: tuple[int
     Raises:
         RecordError: the file describes no machine.
         RequestError: the engine is unknown.
+        NothingMeasuredError: this machine cannot be asked.
     """
     if engine is not None:
         engine_named(engine)
     if description is not None:
         return _answer(hardware.load(description), {}, engine=engine, threads=threads)
-    here, probes = measured_here()
+    try:
+        here, probes = measured_here()
+    except LabError as error:
+        raise NothingMeasuredError(f"this machine could not be measured: {error}") from error
     return _answer(here, probes, engine=engine, threads=threads)
 
 
@@ -80,7 +99,8 @@ def measured_here() -> tuple[Hardware, Mapping[str, SaturationProbe]]:
         view = launch.fork("int8bench.worker:torch_view", None).result(PROBE_TIMEOUT_S)
         assert isinstance(view, hardware.TorchView)
         here = replace(here, torch=view)
-        return here, probed(launch, tuple(state.name for state in engine_states(here) if state.available))
+        there = (state.name for state in engine_states(here) if state.available)
+        return here, probed(launch, tuple(name for name in there if _has_int8(name)))
 
 
 def probed(launch: Launch, engines: tuple[str, ...]) -> dict[str, SaturationProbe]:
@@ -106,28 +126,24 @@ def engine_states(machine: Hardware) -> tuple[EngineState, ...]:
     return tuple(states)
 
 
-def recommend(machine: Hardware, probes: Mapping[str, SaturationProbe]) -> Recommendation:
-    """The engine to choose: by rule, unless the probe measured here speaks against the rule's choice."""
-    by_rule = findings.recommend(machine)
-    probe = probes.get(by_rule.engine or "")
-    if probe is None or not probe.saturates:
-        return by_rule
-    exact = [name for name, each in probes.items() if not each.saturates and name != "qnnpack"]
-    return Recommendation(
-        engine=exact[0] if exact else None,
-        basis=f"measured here: {by_rule.engine}, the rule's choice, saturates on this CPU "
-        f"({probe.sqnr_db:.1f} dB against exact integers)",
-    )
+def _has_int8(engine: str) -> bool:
+    return any(variant.precision == INT8 for variant in engine_named(engine).variants)
+
+
+def _finite(value: float) -> float | None:
+    """None for an error of nothing at all, whose infinite SQNR JSON cannot say."""
+    return value if math.isfinite(value) else None
 
 
 def _answer(
     machine: Hardware, probes: Mapping[str, SaturationProbe], *, engine: str | None, threads: tuple[int, ...]
 ) -> Diagnosis:
+    ruled = engine if engine in findings.KNOWN_ENGINES else None  # rules know nothing of another package's engine
     return Diagnosis(
         hardware=machine,
         fingerprint=hardware.fingerprint(machine),
         engines=engine_states(machine),
-        recommended=recommend(machine, probes),
-        findings=findings.inspect(machine, engine=engine, threads=threads, probes=probes),
+        recommended=findings.recommend(machine, probes),
+        findings=findings.inspect(machine, engine=ruled, threads=threads, probes=probes),
         probes=tuple(probes.values()),
     )

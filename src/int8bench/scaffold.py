@@ -55,6 +55,25 @@ def write(subject: Subject, folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in files)
 
 
+def check(subject: Subject, folder: Path) -> None:
+    """Makes the model once, with its data: what cannot be measured is not written down.
+
+    Raises:
+        RequestError: no such engine, model or data, or the model cannot be fed.
+    """
+    from int8bench import models
+    from int8bench.data import load_data
+    from int8bench.engines.registry import engine_named
+    from int8bench.facade import make_importable
+
+    make_importable(subject.model, folder.resolve())
+    engine_named(subject.engine)
+    given = models.parse_input_shape(subject.input_shape) if subject.input_shape else None
+    shape = models.input_shape_of(subject.model, given)
+    splits = load_data(subject.data, input_shape=shape, data_dir=None, seed=0)
+    models.load_model(subject.model, num_classes=splits.num_classes, input_shape=given)
+
+
 def contents(subject: Subject, *, project: str, packaged: bool) -> Mapping[str, str]:
     """File -> text of all that is written.
 

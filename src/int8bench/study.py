@@ -3,23 +3,21 @@
 The one place where engines meet the lab. Opens no file itself and draws nothing.
 """
 
+import math
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from int8bench import diagnosis, findings, hardware, records, summary, worker
-from int8bench.cases import INT8, Case, Group, Variant, grid
+from int8bench import diagnosis, findings, hardware, models, records, summary, training, units, worker
+from int8bench.cases import INT8, Case, Group, Variant, float32_references, grid
 from int8bench.engines.registry import engine_named
-from int8bench.errors import (
-    Int8BenchError,
-    InterruptedRunError,
-    LabError,
-    NothingMeasuredError,
-    RequestError,
-)
+from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.hardware import Hardware
 from int8bench.lab import sampling
 from int8bench.lab.environment import ProcessSettings, cores_for
@@ -31,6 +29,11 @@ from int8bench.progress import Advance, Progress
 from int8bench.subject import Subject, order_for, prepare_subject
 
 SAVE_EVERY_S = 3.0  # what a kill -9 costs at most, beside the task at work
+OVERRUN = 1.2  # of the budget: the default's 150 s may become 180 s, with imports and training under four minutes
+LAUNCH_S = 2.5  # imports and preparation of one launch, two at a time, for the progress bar
+TASK_S = 0.3  # fork, build and check of one task, for the progress bar
+CHECK_S = 1.0  # one variant's answers, and its evidence, for the progress bar
+MOST_OF_MEMORY = 1 / 8  # what one batch may take: a network's activations are several times its pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +69,11 @@ class _Study:
     ledger: Ledger
     settings: dict[str, object]
     rng: np.random.Generator
-    started_s: float
     saved_s: float
+    measured_s: float = 0.0
     done: float = 0.0
     total: float = 1.0
+    phase: str = ""
 
     def live(self, group: Group) -> tuple[Case, ...]:
         """The cases of a group that have neither failed nor been skipped."""
@@ -84,12 +88,22 @@ class _Study:
         """A seed for a fork."""
         return int(self.rng.integers(1 << 62))
 
-    def step(self, cost: float, phase: str) -> None:
-        """Tells that a step is done, and saves now and then."""
-        self.done += cost
-        self.advance(Progress(done=self.done, total=max(self.total, self.done), phase=phase))
+    def tell(self, phase: str) -> None:
+        """Tells what is being done from now on."""
+        self.phase = phase
+        self.advance(Progress(done=self.done, total=self.total, phase=phase))
+
+    def step(self, cost_s: float) -> None:
+        """Tells that something is done, and saves now and then."""
+        self.done = min(self.done + cost_s, self.total)
+        self.tell(self.phase)
         if time.monotonic() - self.saved_s > SAVE_EVERY_S:
             self.save(complete=False)
+
+    def end(self) -> None:
+        """Tells that nothing is left; what settled early has made the total smaller."""
+        self.total = self.done
+        self.tell("done")
 
     def save(self, *, complete: bool) -> records.Run:
         """Writes what is known so far."""
@@ -115,11 +129,15 @@ def run(request: Request, output: Path, advance: Advance) -> records.Run:
 
     Raises:
         RequestError: the request cannot be met; nothing written before is lost.
-        NothingMeasuredError: every cell failed or was skipped.
+        NothingMeasuredError: every cell failed or was skipped, or it was stopped before one had its figures.
+        InterruptedRunError: it was stopped, or the lab broke down, with figures for some cells.
     """
     machine = hardware.detect()
     cases = _cases(request, machine)
     plan = plan_for(cases, budget_s=request.budget_s, quick=request.quick)
+    training.check_writable(output)
+    if output.exists():
+        records.load(output)  # what is not ours is left alone, and said before minutes are spent
     advance(Progress(phase="preparing the model and its data"))
     subject = prepare_subject(
         model=request.model,
@@ -144,28 +162,30 @@ def run(request: Request, output: Path, advance: Advance) -> records.Run:
         ledger=ledger,
         settings=settings,
         rng=np.random.default_rng([request.seed, len(ledger.races), time.time_ns()]),
-        started_s=time.monotonic(),
         saved_s=0.0,
     )
     _skip_unavailable(study)
     study.save(complete=False)
     try:
         _measure(study)
+        record = study.save(complete=True)
     except KeyboardInterrupt:
-        raise _interrupted(study.save(complete=False), output) from None
-    record = study.save(complete=True)
+        raise _interrupted(study.save(complete=False), output, "stopped") from None
+    except LabError as error:
+        raise _interrupted(study.save(complete=False), output, str(error)) from error
     if not any(cell.status == records.OK for cell in record.cells):
         reasons = "; ".join(dict.fromkeys(cell.error for cell in record.cells if cell.error))
         raise NothingMeasuredError(f"nothing could be measured: {reasons}")
     return record
 
 
-def _interrupted(record: records.Run, output: Path) -> Int8BenchError:
+def _interrupted(record: records.Run, output: Path, why: str) -> Int8BenchError:
+    """What a run that could not go to its end says: why, what it has, and how to go on."""
     measured = sum(cell.status == records.OK for cell in record.cells)
     goes_on = f"the same command goes on from {output}"
     if not measured:
-        return NothingMeasuredError(f"stopped before a cell was measured; {goes_on}")
-    return InterruptedRunError(f"stopped with figures for {measured} of {len(record.cells)} cells; {goes_on}")
+        return NothingMeasuredError(f"{why}, before any cell had its figures; {goes_on}")
+    return InterruptedRunError(f"{why}, with figures for {measured} of {len(record.cells)} cells; {goes_on}")
 
 
 def _cases(request: Request, machine: Hardware) -> tuple[Case, ...]:
@@ -174,15 +194,26 @@ def _cases(request: Request, machine: Hardware) -> tuple[Case, ...]:
     for count in threads:
         if count > usable:
             choices = "1" if usable == 1 else f"numbers from 1 to {usable}"
-            raise RequestError(f"--threads {count}: this machine has {usable} usable cores; choose {choices}")
+            cores = "1 usable core" if usable == 1 else f"{usable} usable cores"
+            raise RequestError(f"--threads {count}: this machine has {cores}; choose {choices}")
+    _check_batches(request, machine)
     engines = request.engines or _default_engines(machine)
     for engine in engines:
-        offered = engine_named(engine).variants
-        if not any(variant.precision == INT8 for variant in offered):
-            raise RequestError(
-                f"--engines {engine}: a float32 engine, which is always raced along; name int8 engines such as fbgemm"
-            )
+        diagnosis.check_int8("--engines", engine)
     return grid(model=request.model.replace("/", "."), engines=engines, batches=request.batches, threads=threads)
+
+
+def _check_batches(request: Request, machine: Hardware) -> None:
+    """Refuses a batch that would end in the kernel's killing whoever needs memory next."""
+    given = models.parse_input_shape(request.input_shape) if request.input_shape else None
+    picture_bytes = 4 * math.prod(models.input_shape_of(request.model, given))
+    most = int((machine.memory_bytes or sys.maxsize) * MOST_OF_MEMORY) // picture_bytes
+    for batch in request.batches:
+        if batch > most:
+            raise RequestError(
+                f"--batch {batch}: {units.size(batch * picture_bytes)} of pictures, and this machine has "
+                f"{units.size(machine.memory_bytes or 0)} of memory; choose {max(1, most)} or less"
+            )
 
 
 def _default_engines(machine: Hardware) -> tuple[str, ...]:
@@ -214,150 +245,219 @@ def _skip_unavailable(study: _Study) -> None:
             study.ledger.skip(case.id, availability.reason or "not available here")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What one fork is for, and about how long it takes."""
+
+    cost_s: float
+    work: Callable[[Launch], None]
+
+
 def _measure(study: _Study) -> None:
-    """Block after block of launches; a group that has settled is left out of the next block."""
-    setup = Setup(function="int8bench.worker:prepare", payload=order_for(study.subject, _variants(study)))
-    first = 0
-    for look, last in enumerate(study.plan.looks.launches):
+    """Block after block of launches; a group that has settled is left out of the next block.
+
+    Raises:
+        LabError: a launch did not start, or died.
+    """
+    for look, (first, last) in enumerate(pairwise((0, *study.plan.looks.launches))):
         groups = [group for group in study.groups() if not _settled(study, group, look)]
-        if not groups or (look > 0 and _out_of_time(study, last - first)):
-            return
-        study.total = study.done + _cost(study, groups, range(first, last))
-        indexes = [i for i in range(first, last) if _tasks(study, groups, i) or i == 0]
-        study.step(0.0, f"starting measuring processes {first + 1} to {last}")
-        with launched(indexes, setup, settings=ProcessSettings()) as launches:
-            for launch in launches:
-                if launch.index == 0:
-                    _check(study, launch)
-                for task in _shuffled(_tasks(study, groups, launch.index), study.rng):
-                    task(launch)
-        study.save(complete=False)
-        first = last
+        if not groups or (look > 0 and _out_of_time(study, first, last)):
+            break
+        study.total = study.done + _left_s(study, groups, first)
+        indexes = [i for i in range(first, last) if i == 0 or _tasks(study, groups, i)]
+        if indexes:
+            _measure_block(study, groups, indexes)
+            study.save(complete=False)
+    study.end()
 
 
-Task = Callable[[Launch], None]
+def _measure_block(study: _Study, groups: Sequence[Group], indexes: Sequence[int]) -> None:
+    setup = Setup(function="int8bench.worker:prepare", payload=order_for(study.subject, _variants(study)))
+    study.tell(f"starting measuring processes {indexes[0] + 1} to {indexes[-1] + 1}")
+    with launched(indexes, setup, settings=ProcessSettings()) as launches:
+        study.step(LAUNCH_S * len(indexes))
+        started_s = time.monotonic()
+        for launch in launches:
+            if launch.index == 0:
+                _check(study, launch)
+            tasks = _tasks(study, groups, launch.index)
+            for group in groups:
+                _forget_partial(study, group, launch.index)
+            for task in _shuffled(tasks, study.rng):
+                task.work(launch)
+                study.step(task.cost_s)
+        study.measured_s += time.monotonic() - started_s
 
 
-def _tasks(study: _Study, groups: Sequence[Group], index: int) -> list[Task]:
+def _left_s(study: _Study, groups: Sequence[Group], first: int) -> float:
+    """About how many seconds are left, from launch `first` on, if no group settles early."""
+    each = [_tasks(study, groups, index) for index in range(first, study.plan.launches)]
+    launches_s = LAUNCH_S * sum(bool(tasks) or first + i == 0 for i, tasks in enumerate(each))
+    checks_s = 0.0 if first else CHECK_S * len(_live_variants(study))
+    return launches_s + checks_s + sum(task.cost_s for tasks in each for task in tasks)
+
+
+def _tasks(study: _Study, groups: Sequence[Group], index: int) -> list[_Task]:
     """What launch `index` has still to do: a task a fork."""
     return [*_solo_tasks(study, index), *_race_tasks(study, groups, index)]
 
 
-def _race_tasks(study: _Study, groups: Sequence[Group], index: int) -> Iterator[Task]:
+def _race_tasks(study: _Study, groups: Iterable[Group], index: int) -> Iterator[_Task]:
     for group in groups:
-        missing = study.plan.forks - study.ledger.forks_done(study.live(group), index)
-        if missing > 0:
-            study.ledger.forget(study.live(group), index)
+        if study.ledger.forks_done(study.live(group), index) < study.plan.forks:
+            cost_s = _race_s(study, len(study.live(group)))
             for fork in range(study.plan.forks):
-                yield lambda launch, group=group, fork=fork: _race(study, launch, group, fork)  # type: ignore[misc]
+                yield _Task(cost_s=cost_s, work=partial(_race, study, group, fork))
 
 
-def _solo_tasks(study: _Study, index: int) -> Iterator[Task]:
+def _solo_tasks(study: _Study, index: int) -> Iterator[_Task]:
     if index < study.plan.replicates:
         for case in study.cases:
             if case.id not in study.ledger.stopped and not study.ledger.has_solo(case.id, index):
-                yield lambda launch, case=case: _solo(study, launch, case)  # type: ignore[misc]
+                yield _Task(cost_s=TASK_S + study.plan.load_s, work=partial(_solo, study, case))
 
 
-def _shuffled(tasks: list[Task], rng: np.random.Generator) -> list[Task]:
+def _forget_partial(study: _Study, group: Group, index: int) -> None:
+    """Drops what an interrupted launch left of a group: its forks belong to one process, and come all anew."""
+    if study.ledger.forks_done(study.live(group), index) < study.plan.forks:
+        study.ledger.forget(study.live(group), index)
+
+
+def _shuffled(tasks: list[_Task], rng: np.random.Generator) -> list[_Task]:
     return [tasks[i] for i in rng.permutation(len(tasks)).tolist()]
 
 
 def _check(study: _Study, launch: Launch) -> None:
     """Checks every variant's answers, and probes each engine, before anything is timed."""
-    for variant in dict.fromkeys(case.variant for case in study.cases):
-        cases = [case for case in study.cases if case.variant == variant and case.id not in study.ledger.stopped]
-        if not cases:
-            continue
-        study.step(1.0, f"checking the answers of {variant.label}")
+    for variant in _live_variants(study):
+        study.tell(f"checking the answers of {variant.label}")
         try:
             checked = launch.fork("int8bench.worker:check", variant).result(study.request.timeout_s)
+        except LabError as error:
+            _check_alive(study, launch)
+            _give_up(study, variant, str(error))
+        else:
             assert isinstance(checked, worker.Checked)
             study.ledger.checks[variant] = checked
-            objection = checked.objection
-        except LabError as error:
-            objection = str(error)
-        for case in cases if objection else ():
-            study.ledger.fail(case.id, str(objection))
+            if checked.objection is not None:
+                _give_up(study, variant, checked.objection)
+        study.step(CHECK_S)
     engines = tuple(dict.fromkeys(v.engine for v in study.ledger.checks if v.precision == INT8))
     study.ledger.probes.update(diagnosis.probed(launch, engines))
 
 
-def _race(study: _Study, launch: Launch, group: Group, fork: int) -> None:
-    cases = study.live(group)
-    if not cases:
-        return
-    order = worker.RaceOrder(
-        variants=tuple(case.variant for case in cases),
-        group=group,
-        durations=study.plan.durations,
-        seed=study.seed(),
-    )
-    try:
-        raced = _fork(study, launch, "int8bench.worker:race", order, group.threads)
-    except LabError as error:
-        _blame(study, launch, cases, str(error))
-    else:
-        assert isinstance(raced, sampling.Race)
-        study.ledger.add_race(cases, raced, launch=launch.index, fork=fork)
-    study.step(_race_cost(study, len(cases)), f"racing batch {group.batch} on {_threads(group.threads)}")
-
-
-def _blame(study: _Study, launch: Launch, cases: Sequence[Case], reason: str) -> None:
-    """After a race that died: whoever cannot run alone fails, and the others go on; else all of the group fail."""
-    guilty = []
-    for case in cases:
-        order = worker.RaceOrder(
-            variants=(case.variant,), group=case.group, durations=study.plan.durations, seed=study.seed()
-        )
-        try:
-            _fork(study, launch, "int8bench.worker:race", order, case.group.threads)
-        except LabError as error:
-            guilty.append(case)
-            study.ledger.fail(case.id, str(error))
-    if not guilty:
-        for case in cases:
+def _give_up(study: _Study, variant: Variant, reason: str) -> None:
+    """Fails every cell of a variant that is still in the grid."""
+    for case in study.cases:
+        if case.variant == variant and case.id not in study.ledger.stopped:
             study.ledger.fail(case.id, reason)
 
 
-def _solo(study: _Study, launch: Launch, case: Case) -> None:
+def _check_alive(study: _Study, launch: Launch) -> None:
+    """Raises where the launch itself is gone, so that no cell is blamed for it.
+
+    Raises:
+        LabError: it is.
+    """
+    launch.fork("int8bench.worker:idle", None).result(study.request.timeout_s)
+
+
+def _race(study: _Study, group: Group, fork: int, launch: Launch) -> None:
+    cases = study.live(group)
+    if not cases:
+        return
+    study.tell(f"racing batch {group.batch} on {_threads(group.threads)}")
+    try:
+        raced = _raced(study, launch, group, [case.variant for case in cases])
+    except LabError as error:
+        _blame(study, launch, cases, str(error))
+    else:
+        study.ledger.add_race(cases, raced, launch=launch.index, fork=fork)
+
+
+def _raced(study: _Study, launch: Launch, group: Group, variants: Sequence[Variant]) -> sampling.Race:
+    """One fork's race.
+
+    Raises:
+        LabError: it died, hung, or a contender answered wrongly.
+    """
+    order = worker.RaceOrder(variants=tuple(variants), group=group, durations=study.plan.durations, seed=study.seed())
+    cores = cores_for(threads=group.threads, launch=launch.index, usable=_usable(study.machine))
+    fork = launch.fork("int8bench.worker:race", order, cores=cores)
+    raced = fork.result(study.request.timeout_s + _race_s(study, len(variants)))
+    assert isinstance(raced, sampling.Race)
+    return raced
+
+
+def _blame(study: _Study, launch: Launch, cases: Sequence[Case], reason: str) -> None:
+    """After a race that died: whoever cannot run on its own fails, and the others go on; else all of the group fail.
+
+    Each int8 contender runs beside a float32 that can, as its answers are held against that one's.
+    """
+    guilty: dict[Case, str] = {}
+    company: tuple[Variant, ...] = ()
+    for case in sorted(cases, key=lambda each: each.variant.precision == INT8):
+        is_int8 = case.variant.precision == INT8
+        try:
+            _raced(study, launch, case.group, [*(company if is_int8 else ()), case.variant])
+        except LabError as error:
+            guilty[case] = str(error)
+        else:
+            company = company if is_int8 else (case.variant,)
+    _check_alive(study, launch)
+    for case, why in (guilty or dict.fromkeys(cases, reason)).items():
+        study.ledger.fail(case.id, why)
+
+
+def _solo(study: _Study, case: Case, launch: Launch) -> None:
     """One contender alone: cold, memory, and its throughput with as many streams as the cores carry."""
     if case.id in study.ledger.stopped:
         return
-    usable = _usable(study.machine)
-    streams = max(1, len(usable) // case.group.threads)
-    order = worker.SoloOrder(variant=case.variant, group=case.group, seed=study.seed())
+    study.tell(f"measuring alone: {case.variant.label}, batch {case.group.batch} on {_threads(case.group.threads)}")
     timeout_s = study.request.timeout_s
     forks: list[Fork] = []
-    measured: worker.Alone | None = None
     try:
-        for i in range(streams):
-            cores = cores_for(threads=case.group.threads, launch=launch.index + i, usable=usable)
-            forks.append(launch.fork("int8bench.worker:alone", order, cores=cores))
-            alone = forks[-1].told(timeout_s)
-            assert isinstance(alone, worker.Alone)
-            measured = measured or alone
+        alone = _streams(study, launch, case, forks)
         until = sampling.shared_now() + study.plan.load_s
         for fork in forks:
             fork.line.send(until)
-        shares = [fork.result(timeout_s) for fork in forks]
+        shares = [fork.result(timeout_s + study.plan.load_s) for fork in forks]
         idle = launch.fork("int8bench.worker:idle", None).result(timeout_s)
     except LabError as error:
+        _check_alive(study, launch)
         study.ledger.fail(case.id, str(error))
     else:
-        assert measured is not None
         assert isinstance(idle, int)
-        streams_done = [share for share in shares if isinstance(share, worker.Stream)]
-        study.ledger.add_solo(case, measured, streams_done, idle_bytes=idle, launch=launch.index)
+        streams = [share for share in shares if isinstance(share, worker.Stream)]
+        study.ledger.add_solo(case, alone, streams, idle_bytes=idle, launch=launch.index)
     finally:
         for fork in forks:
             fork.end()
-    study.step(_solo_cost(study), f"measuring alone: {case.variant.label}, batch {case.group.batch}")
 
 
-def _fork(study: _Study, launch: Launch, function: str, order: object, threads: int) -> object:
-    cores = cores_for(threads=threads, launch=launch.index, usable=_usable(study.machine))
-    return launch.fork(function, order, cores=cores).result(study.request.timeout_s)
+def _streams(study: _Study, launch: Launch, case: Case, forks: list[Fork]) -> worker.Alone:
+    """Starts as many streams as the cores carry, into `forks`; what the first cost while it was alone.
+
+    The others start together, or a machine of many cores would spend its time on starting them.
+
+    Raises:
+        LabError: one of them died or hung.
+    """
+    usable = _usable(study.machine)
+    order = worker.SoloOrder(variant=case.variant, group=case.group, seed=study.seed())
+
+    def start(stream: int) -> None:
+        cores = cores_for(threads=case.group.threads, launch=launch.index + stream, usable=usable)
+        forks.append(launch.fork("int8bench.worker:alone", order, cores=cores))
+
+    start(0)
+    alone = forks[0].told(study.request.timeout_s)
+    for stream in range(1, len(usable) // case.group.threads):
+        start(stream)
+    for fork in forks[1:]:
+        fork.told(study.request.timeout_s)
+    assert isinstance(alone, worker.Alone)
+    return alone
 
 
 def _usable(machine: Hardware) -> tuple[int, ...]:
@@ -369,31 +469,26 @@ def _settled(study: _Study, group: Group, look: int) -> bool:
     return look > 0 and summary.settled(group, study.cases, study.ledger, study.plan, precision=study.request.precision)
 
 
-def _out_of_time(study: _Study, launches: int) -> bool:
-    """Whether another block of launches would take the study past its budget."""
-    spent_s = time.monotonic() - study.started_s
-    return spent_s * (1 + launches / max(1, study.plan.looks.launches[0])) > 1.5 * study.plan.budget_s
+def _out_of_time(study: _Study, first: int, last: int) -> bool:
+    """Whether the launches from `first` to `last` would take the study past its budget, at the pace so far."""
+    return study.measured_s * last / first > OVERRUN * study.plan.budget_s
 
 
-def _cost(study: _Study, groups: Sequence[Group], indexes: range) -> float:
-    races = len(indexes) * study.plan.forks * sum(_race_cost(study, len(study.live(group))) for group in groups)
-    solos = sum(i < study.plan.replicates for i in indexes) * len(study.cases) * _solo_cost(study)
-    return races + solos
-
-
-def _race_cost(study: _Study, contenders: int) -> float:
+def _race_s(study: _Study, contenders: int) -> float:
+    """About how long a race takes."""
     each = study.plan.durations
-    return 0.3 + contenders * each.warmup_s + each.race_s + each.single_s
-
-
-def _solo_cost(study: _Study) -> float:
-    return 0.3 + study.plan.load_s
+    return float(TASK_S + contenders * each.warmup_s + each.race_s + each.single_s)
 
 
 def _threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def _variants(study: _Study) -> tuple[Variant, ...]:
+def _live_variants(study: _Study) -> tuple[Variant, ...]:
     """The variants that still have a cell to measure."""
     return tuple(dict.fromkeys(case.variant for case in study.cases if case.id not in study.ledger.stopped))
+
+
+def _variants(study: _Study) -> tuple[Variant, ...]:
+    """What a launch prepares: the live variants, and the float32 that all answers are held against."""
+    return tuple(dict.fromkeys((float32_references()[0], *_live_variants(study))))

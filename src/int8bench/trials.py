@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from int8bench import hardware, records, worker
+from int8bench import diagnosis, hardware, records, training, worker
 from int8bench.cases import Group, Variant, float32_references, int8_variant
-from int8bench.errors import RequestError
+from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Launch, launched
 from int8bench.lab.messages import Setup
@@ -24,7 +24,7 @@ from int8bench.stats.ratio import Estimate, LaunchTable, estimate
 from int8bench.stats.sample import Pairs, Sample
 from int8bench.stats.stopping import Looks, default_looks, nominal_errors
 from int8bench.stats.verdict import Judgement, Verdict, judge
-from int8bench.subject import Subject, order_for
+from int8bench.subject import default_subject, order_for
 
 SCHEMA = "int8bench.trials"
 FORK_TIMEOUT_S = 120.0
@@ -79,35 +79,38 @@ class Outcome:
 
 
 Row = Mapping[str, Any]
+ROW_KEYS = {"engine", "batch", "threads", "race", "slowed", "value", "low", "high", "verdict", "measured_s"}
 
 CONFIDENCE = 0.95
 ERROR_RATE = 0.001
 MARGIN = 0.01
+DEFAULT_THREADS = (1, 2)
 SLOWED_CALLS = (50, 51)  # a known slow-down of 2 %
 DESIGN = Design(
     looks=default_looks(8),
     forks=2,
-    race_s=0.5,
+    race_s=1.2,
     warmup_s=0.05,
     precision=0.005,
     margin=MARGIN,
     confidence=CONFIDENCE,
     error_rate=ERROR_RATE,
 )
-# A sample of 50 calls holds more of the machine's noise than one call does: longer forks, and more launches of them.
-SLOWED_DESIGN = replace(DESIGN, looks=default_looks(12), forks=1, race_s=2.0)
+# Samples of 50 calls are few in the time of a race and far apart: longer forks, and more launches of them.
+SLOWED_DESIGN = replace(DESIGN, looks=default_looks(12), forks=1, race_s=1.0)
 
 
-def groups_of(batches: tuple[int, ...], threads: tuple[int, ...]) -> tuple[Group, ...]:
-    """The cells of a trial.
+def groups_of(batches: tuple[int, ...], threads: tuple[int, ...] | None) -> tuple[Group, ...]:
+    """The cells of a trial; without thread counts, those of `DEFAULT_THREADS` that this machine has.
 
     Raises:
         RequestError: more threads than usable cores.
     """
     usable = len(hardware.usable_processors())
-    if max(threads) > usable:
-        raise RequestError(f"--threads {max(threads)}: this machine has {usable} usable cores; leave it out")
-    return tuple(Group(batch=batch, threads=count) for count in threads for batch in batches)
+    counts = threads or tuple(count for count in DEFAULT_THREADS if count <= usable)
+    if max(counts) > usable:
+        raise RequestError(f"--threads {max(counts)}: this machine can use {usable} at most; try --threads {usable}")
+    return tuple(Group(batch=batch, threads=count) for count in counts for batch in batches)
 
 
 def tally(rows: Sequence[Row]) -> dict[str, Any]:
@@ -125,58 +128,95 @@ def tally(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def tallies(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """A tally of each kind of race, cell by cell, and of all cells together where there are several."""
+    """A tally of each engine and kind of race, cell by cell, and of all its cells together where there are several."""
     found = []
-    for slowed in (False, True):
-        kind = [row for row in rows if row["slowed"] is slowed]
+    for engine, slowed in dict.fromkeys((row["engine"], row["slowed"]) for row in rows):
+        kind = [row for row in rows if (row["engine"], row["slowed"]) == (engine, slowed)]
         cells = list(dict.fromkeys((row["batch"], row["threads"]) for row in kind))
         for batch, threads in cells:
             mine = [row for row in kind if (row["batch"], row["threads"]) == (batch, threads)]
-            found.append({"slowed": slowed, "batch": batch, "threads": threads, **tally(mine)})
+            found.append({"engine": engine, "slowed": slowed, "batch": batch, "threads": threads, **tally(mine)})
         if len(cells) > 1:
-            found.append({"slowed": slowed, "batch": None, "threads": None, **tally(kind)})
+            found.append({"engine": engine, "slowed": slowed, "batch": None, "threads": None, **tally(kind)})
     return found
 
 
 def run_trials(
-    subject: Subject,
-    engine: str,
-    groups: Sequence[Group],
-    *,
-    races: int,
-    slowed: bool,
-    output: Path,
-    advance: Advance,
+    engine: str, groups: Sequence[Group], *, races: int, slowed: bool, output: Path, advance: Advance
 ) -> list[dict[str, Any]]:
     """Races an engine's int8 with itself, or with a copy slowed by 2 %, and keeps every outcome in `output`.
 
     An interrupted trial goes on where it stopped. Returns all rows of the file.
 
     Raises:
-        RequestError: `output` holds something else, or cannot be written.
-        LabError: a measuring process failed.
+        RequestError: no such int8 engine, or `output` holds something else or cannot be written.
+        InterruptedRunError: it was stopped, or a measuring process failed; the races before are kept.
+        NothingMeasuredError: the same before the first race was over.
     """
+    diagnosis.check_int8("--engine", engine)
+    training.check_writable(output)
     rows = _stored(output)
-    variant = int8_variant(engine)
-    order = order_for(subject, (float32_references()[0], variant))
-    design, calls = (SLOWED_DESIGN, SLOWED_CALLS) if slowed else (DESIGN, None)
-    done = {row["race"] for row in rows if row["slowed"] is slowed and row["engine"] == engine}
-    for race in (number for number in range(races) if number not in done):
-        advance(Progress(phase=f"race {race + 1} of {races}", done=race, total=races))
-        outcomes = _one_race_everywhere(order, variant, groups, design, race, calls)
-        rows += [{"engine": engine, **outcome.to_dict()} for outcome in outcomes]
-        records.write_text(output, json.dumps({"schema": SCHEMA, "rows": rows}, indent=0))
+    try:
+        _race_missing(engine, groups, rows, races=races, slowed=slowed, output=output, advance=advance)
+    except KeyboardInterrupt:
+        raise _interrupted(rows, output, "stopped") from None
+    except LabError as error:
+        raise _interrupted(rows, output, str(error)) from error
     return rows
 
 
+def _race_missing(
+    engine: str,
+    groups: Sequence[Group],
+    rows: list[dict[str, Any]],
+    *,
+    races: int,
+    slowed: bool,
+    output: Path,
+    advance: Advance,
+) -> None:
+    """Runs the races that `rows` lacks, adds them to it, and writes it after each."""
+    variant = int8_variant(engine)
+    order = order_for(default_subject(advance), (float32_references()[0], variant))
+    design, calls = (SLOWED_DESIGN, SLOWED_CALLS) if slowed else (DESIGN, None)
+    for race in range(races):
+        advance(Progress(phase=f"race {race + 1} of {races}", done=race, total=races))
+        missing = [group for group in groups if not _has(rows, engine, group, race, slowed=slowed)]
+        if missing:
+            outcomes = _one_race_everywhere(order, variant, missing, design, race, calls)
+            rows += [{"engine": engine, **outcome.to_dict()} for outcome in outcomes]
+            records.write_text(output, json.dumps({"schema": SCHEMA, "rows": rows}, indent=0))
+    advance(Progress(phase="done", done=races, total=races))
+
+
+def _has(rows: Sequence[Row], engine: str, group: Group, race: int, *, slowed: bool) -> bool:
+    mine = {"engine": engine, "batch": group.batch, "threads": group.threads, "race": race, "slowed": slowed}
+    return any(mine.items() <= row.items() for row in rows)
+
+
+def _interrupted(rows: Sequence[Row], output: Path, why: str) -> Int8BenchError:
+    goes_on = f"the same command goes on from {output}"
+    if not rows:
+        return NothingMeasuredError(f"{why}, before the first race was over; {goes_on}")
+    return InterruptedRunError(f"{why}, with {len(rows)} outcomes kept; {goes_on}")
+
+
 def _stored(output: Path) -> list[dict[str, Any]]:
+    """The rows of an earlier trial; none where there is no file.
+
+    Raises:
+        RequestError: there is something else, which is not written over.
+    """
     if not output.exists():
         return []
     try:
         document = json.loads(output.read_text(encoding="utf-8"))
-        rows: list[dict[str, Any]] = document["rows"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise RequestError(f"-o {output}: not a file of trials; give another -o") from error
+        ours = document["schema"] == SCHEMA and all(row.keys() >= ROW_KEYS for row in document["rows"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        ours = False
+    if not ours:
+        raise RequestError(f"-o {output}: not a file of int8bench trials, so it is left alone; give another -o")
+    rows: list[dict[str, Any]] = document["rows"]
     return rows
 
 

@@ -1,0 +1,239 @@
+"""What changed over the commits of a results folder, in which series, by how much, and whether it stands."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from int8bench.errors import RequestError
+from int8bench.stats import changes as stats
+from int8bench.tracking import asv_results, side
+from int8bench.tracking.asv_results import Folder
+from int8bench.tracking.series import Point, Series, join, topology
+from int8bench.tracking.side import Side
+
+SCHEMA = "int8bench.history"
+SCHEMA_VERSION = 1
+ERROR_RATE = 0.01  # of one false change or more in all series together
+LOWER, HIGHER = "lower", "higher"
+# asv takes more for worse; these are the exceptions, by unit or by the name of the function.
+MORE_IS_BETTER_UNITS = {"x", "db", "items/s", "agreement", "accuracy", "1/s", "fps"}
+MORE_IS_BETTER_NAMES = re.compile(r"speedup|throughput|per_second|agreement|accuracy|sqnr|score")
+ASV_COSTS = re.compile(r"(time|timeraw|mem|peakmem)_")  # asv's own types, of which more is always worse
+RATIOS = {"x", "of float32"}
+SPEEDUP, MIRROR = "speedup.Speedup.track_speedup", "speedup.Speedup.track_relative_time"
+# Half of a race interval is about four standard errors (few launches, early stopping); a quarter is the least noise.
+HALF_WIDTHS = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A step of a series; the fractions are None where the level before was zero."""
+
+    before: Point
+    after: Point
+    step: float | None
+    low: float | None
+    high: float | None
+    worse: bool
+    recovered: bool
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is a regression that nothing has made good."""
+        return self.worse and not self.recovered
+
+    def to_dict(self) -> dict[str, Any]:
+        """The change as the document has it."""
+        return {
+            "commit_before": self.before.commit,
+            "commit_after": self.after.commit,
+            "step": self.step,
+            "low": self.low,
+            "high": self.high,
+            "worse": self.worse,
+            "recovered": self.recovered,
+            "date": self.after.date_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracked:
+    """A series with its changes."""
+
+    series: Series
+    changes: Sequence[Change]
+
+    @property
+    def better(self) -> str:
+        """Which direction is good."""
+        return _better(self.series.benchmark, self.series.unit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The series as the document has it."""
+        series = self.series
+        return {
+            "benchmark": series.benchmark,
+            "params": dict(series.params),
+            "machine": series.machine,
+            "fingerprint": series.fingerprint,
+            "env": series.env_name,
+            "unit": series.unit,
+            "better": self.better,
+            "absolute": series.unit not in RATIOS,
+            "points": [
+                {"commit": commit, "date": date, "value": value, "low": low, "high": high}
+                for commit, date, value, low, high in series.points
+            ],
+            "changes": [change.to_dict() for change in self.changes],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A machine of the folder with one hardware, and what was last found wrong with it."""
+
+    machine: str
+    fingerprint: str | None
+    cpu: str | None
+    findings: Sequence[Mapping[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The machine as the document has it."""
+        return {
+            "machine": self.machine,
+            "fingerprint": self.fingerprint,
+            "cpu": self.cpu,
+            "findings": [dict(each) for each in self.findings],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """All series of a results folder, searched together."""
+
+    results: Path
+    error_rate: float
+    tracked: Sequence[Tracked]
+    machines: Sequence[Machine]
+    problems: Sequence[str]
+
+    @property
+    def regressions(self) -> int:
+        """Regressions that stand; the inverse of a speed-up says nothing new."""
+        speedups = {_place(each.series) for each in self.tracked if each.series.benchmark == SPEEDUP}
+        told = [each for each in self.tracked if each.series.benchmark != MIRROR or _place(each.series) not in speedups]
+        return sum(change.stands for each in told for change in each.changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of ``int8bench history --json``."""
+        return {
+            "schema": SCHEMA,
+            "schema_version": SCHEMA_VERSION,
+            "results": str(self.results),
+            "error_rate": self.error_rate,
+            "series": [each.to_dict() for each in self.tracked],
+            "regressions": self.regressions,
+            "machines": [each.to_dict() for each in self.machines],
+            "problems": list(self.problems),
+        }
+
+
+def history(results: Path, *, repository: Path | None = None, error_rate: float = ERROR_RATE) -> History:
+    """The history of asv's results folder.
+
+    Args:
+        results: asv's results folder.
+        repository: a git repository whose topology orders the commits; by date without.
+        error_rate: probability of one false change or more in all series together.
+
+    Raises:
+        RequestError: there is no such folder, or the error is not between 0 and 1.
+    """
+    if not 0 < error_rate < 1:
+        raise RequestError(f"error rate {error_rate}: expected a number between 0 and 1; try {ERROR_RATE}")
+    folder = asv_results.read(results)
+    sides, damaged = side.load_all(results)
+    order, untold = topology(repository) if repository else ({}, [])
+    series, unfit = join(folder, sides, order)
+    return History(
+        results=results,
+        error_rate=error_rate,
+        tracked=_search(series, error_rate),
+        machines=_machines(folder, sides, series),
+        problems=(*folder.problems, *damaged, *untold, *unfit),
+    )
+
+
+def _search(series: Sequence[Series], error_rate: float) -> list[Tracked]:
+    values = [[point.value for point in each.points] for each in series]
+    found = stats.find_changes(values, error=error_rate, least_noise=[_least_noise(each.points) for each in series])
+    return [Tracked(series=each, changes=_judged(each, mine)) for each, mine in zip(series, found, strict=True)]
+
+
+def _least_noise(points: Sequence[Point]) -> float:
+    """The middle of the points' own noise, as a fraction of their values; 0 where they have no intervals."""
+    shares = [
+        (point.high - point.low) / 2 / HALF_WIDTHS / abs(point.value)
+        for point in points
+        if point.low is not None and point.high is not None and point.high > point.low and point.value
+    ]
+    return sorted(shares)[len(shares) // 2] if 2 * len(shares) > len(points) else 0.0
+
+
+def _judged(series: Series, found: Sequence[stats.Change]) -> tuple[Change, ...]:
+    sign = 1 if _better(series.benchmark, series.unit) == LOWER else -1
+    return tuple(
+        Change(
+            before=series.points[each.before],
+            after=series.points[each.after],
+            step=each.step,
+            low=each.low,
+            high=each.high,
+            worse=sign * (each.level_after - each.level_before) > 0,
+            recovered=any(_back(each, later) for later in found[number + 1 :]),
+        )
+        for number, each in enumerate(found)
+    )
+
+
+def _back(change: stats.Change, later: stats.Change) -> bool:
+    """Whether a later level is that before the change, or beyond it, within the step's own interval."""
+    known = change.low is not None and change.high is not None
+    within = (change.high - change.low) / 2 * abs(change.level_before) if known else 0.0  # type: ignore[operator]
+    up = change.level_after > change.level_before
+    gone = later.level_after - change.level_before
+    return (gone if up else -gone) <= within
+
+
+def _better(benchmark: str, unit: str | None) -> str:
+    function = benchmark.rpartition(".")[2]
+    if ASV_COSTS.match(function):
+        return LOWER
+    more = (unit or "").lower() in MORE_IS_BETTER_UNITS or MORE_IS_BETTER_NAMES.search(function.lower())
+    return HIGHER if more else LOWER
+
+
+def _place(series: Series) -> tuple[Any, ...]:
+    return (tuple(series.params.items()), series.machine, series.fingerprint, series.env_name)
+
+
+def _machines(folder: Folder, sides: Sequence[Side], series: Sequence[Series]) -> list[Machine]:
+    """Each machine with each hardware that it had, the findings of its last commit."""
+    dates = {result.commit_hash: result.date_ms for result in folder.results}
+    latest = {each.fingerprint: each for each in sorted(sides, key=lambda one: dates.get(one.commit_hash, 0))}
+    pairs = dict.fromkeys((each.machine, each.fingerprint) for each in series)
+    return [_machine(name, latest.get(fingerprint or ""), folder.machines.get(name, {})) for name, fingerprint in pairs]
+
+
+def _machine(name: str, told: Side | None, asv: Mapping[str, Any]) -> Machine:
+    if told is None:
+        return Machine(machine=name, fingerprint=None, cpu=asv.get("cpu"), findings=())
+    hardware = told.run.get("environment", {}).get("hardware", {})
+    return Machine(
+        machine=name,
+        fingerprint=told.fingerprint,
+        cpu=hardware.get("brand") or asv.get("cpu"),
+        findings=tuple(told.run.get("findings", ())),
+    )

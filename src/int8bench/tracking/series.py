@@ -1,0 +1,187 @@
+"""Joins asv's results and the side files into series over commits: one a number, machine and hardware."""
+
+import math
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from int8bench.tracking.asv_results import Benchmark, Folder, Result
+from int8bench.tracking.side import SHORT_HASH, Side, SidePoint
+
+SAME = 1e-4  # relative: a side file's value and asv's are the same number
+NAMED = 3  # names that a sentence lists before it says how many more
+
+
+class Point(NamedTuple):
+    """A measured commit; the interval is of 95 %, where the side file has one."""
+
+    commit: str
+    date_ms: int
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One number over commits, oldest first, on one machine with one hardware."""
+
+    benchmark: str
+    params: Mapping[str, str]
+    machine: str
+    fingerprint: str | None
+    env_name: str
+    version: str | None
+    unit: str | None
+    points: Sequence[Point]
+
+
+Key = tuple[str, tuple[str, ...], str, str, str | None, str | None]
+"""(benchmark, parameters, machine, environment, fingerprint, version): what is never joined where it differs."""
+
+
+def join(folder: Folder, sides: Sequence[Side], order: Mapping[str, int]) -> tuple[list[Series], list[str]]:
+    """Every series of a results folder, and a sentence for each thing that did not fit.
+
+    Args:
+        folder: asv's results.
+        sides: what is kept beside them.
+        order: commits by their place in the repository's topology; none where it is not known.
+    """
+    by_commit: defaultdict[tuple[str, str], list[Side]] = defaultdict(list)
+    for side in sides:
+        by_commit[side.commit_hash, side.env_name].append(side)
+    found: defaultdict[Key, dict[str, Point]] = defaultdict(dict)
+    # the latest measurement of a commit comes last and stays
+    for result in sorted(folder.results, key=lambda each: each.measured_ms):
+        _add(found, result, by_commit.get((result.commit_hash, result.env_name), ()), folder.benchmarks)
+    places = _places(folder.results, order)
+    series = [
+        Series(
+            benchmark=benchmark,
+            params=dict(zip(_names(folder.benchmarks, benchmark, len(params)), params, strict=True)),
+            machine=machine,
+            fingerprint=fingerprint,
+            env_name=env_name,
+            version=version,
+            unit=folder.benchmarks[benchmark].unit if benchmark in folder.benchmarks else None,
+            points=sorted(points.values(), key=lambda point: places[point.commit]),
+        )
+        for (benchmark, params, machine, env_name, fingerprint, version), points in sorted(found.items(), key=_by_key)
+    ]
+    return series, [*_strangers(folder, sides), *_unplaced(folder.results, order)]
+
+
+def topology(repository: Path) -> tuple[dict[str, int], list[str]]:
+    """Each commit's place in a git repository, parents first, and a sentence where git cannot tell."""
+    command = ("git", "-C", str(repository), "log", "--all", "--topo-order", "--reverse", "--format=%H")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return {}, [f"{repository}: git does not start ({error}); commits are ordered by date"]
+    if done.returncode or not done.stdout.strip():
+        reason = done.stderr.strip() or "no commits"
+        return {}, [f"{repository}: git cannot list its commits ({reason}); commits are ordered by date"]
+    return {commit: place for place, commit in enumerate(done.stdout.split())}, []
+
+
+def _by_key(item: tuple[Key, object]) -> tuple[str, ...]:
+    benchmark, params, *others = item[0]
+    return (benchmark, *params, *(each or "" for each in others))
+
+
+def _add(
+    found: Mapping[Key, dict[str, Point]], result: Result, sides: Sequence[Side], benchmarks: Mapping[str, Benchmark]
+) -> None:
+    side, there = _belonging(result, sides, benchmarks)
+    fingerprint = side.fingerprint if side else None
+    for benchmark, params, version, value in result.numbers:
+        beside = there.get((benchmark, params))
+        low, high = (beside.low, beside.high) if beside and _same(beside.value, value) else (None, None)
+        key = (benchmark, params, result.machine, result.env_name, fingerprint, version)
+        found[key][result.commit_hash] = Point(result.commit_hash, result.date_ms, value, low, high)
+
+
+def _belonging(
+    result: Result, sides: Sequence[Side], benchmarks: Mapping[str, Benchmark]
+) -> tuple[Side | None, dict[tuple[str, tuple[str, ...]], SidePoint]]:
+    """The side file of the machine that a result is of, and its points as asv knows them.
+
+    Machines may share a folder, and a side file does not know asv's name of its machine: it is the one whose values
+    are the result's, in more of the numbers that both have than not.
+    """
+    best: tuple[int, Side | None, dict[tuple[str, tuple[str, ...]], SidePoint]] = (0, None, {})
+    for side in sides:
+        there = {(point.benchmark, _values(point, benchmarks)): point for point in side.points}
+        both = [
+            _same(there[each.benchmark, each.params].value, each.value)
+            for each in result.numbers
+            if (each.benchmark, each.params) in there
+        ]
+        margin = 2 * sum(both) - len(both)
+        if margin > best[0]:
+            best = (margin, side, there)
+    return best[1], best[2]
+
+
+def _values(point: SidePoint, benchmarks: Mapping[str, Benchmark]) -> tuple[str, ...]:
+    """A point's parameters in asv's order."""
+    names = benchmarks[point.benchmark].param_names if point.benchmark in benchmarks else ()
+    return tuple(point.params[name] for name in (names if set(names) == set(point.params) else point.params))
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=SAME)
+
+
+def _names(benchmarks: Mapping[str, Benchmark], benchmark: str, count: int) -> tuple[str, ...]:
+    names = benchmarks[benchmark].param_names if benchmark in benchmarks else ()
+    return names if len(names) == count else tuple(f"param{number}" for number in range(1, count + 1))
+
+
+def _places(results: Sequence[Result], order: Mapping[str, int]) -> dict[str, tuple[int, int, str]]:
+    """A sort key for each commit: by topology; one that the repository does not know after those up to its date."""
+    dates = {result.commit_hash: result.date_ms for result in results}
+    known = sorted((date, order[commit]) for commit, date in dates.items() if commit in order)
+    places: dict[str, tuple[int, int, str]] = {}
+    last, taken = -1, 0
+    for commit, date in sorted(dates.items(), key=lambda item: (item[1], item[0])):
+        while taken < len(known) and known[taken][0] <= date:
+            last, taken = max(last, known[taken][1]), taken + 1
+        places[commit] = (order[commit], -1, "") if commit in order else (last, date, commit)
+    return places
+
+
+def _unplaced(results: Sequence[Result], order: Mapping[str, int]) -> list[str]:
+    unknown = {result.commit_hash for result in results} - order.keys()
+    if not order or not unknown:
+        return []
+    return [f"{_count(len(unknown), 'commit')} not in the repository, placed by date: {_some(unknown)}"]
+
+
+def _strangers(folder: Folder, sides: Sequence[Side]) -> list[str]:
+    """Sentences on side files of commits, and names in them, that asv does not know."""
+    measured = {(result.commit_hash, result.env_name) for result in folder.results}
+    lonely = {side.commit_hash for side in sides if (side.commit_hash, side.env_name) not in measured}
+    known = set(folder.benchmarks).union(*(result.benchmarks for result in folder.results))
+    names = Counter(point.benchmark for side in sides for point in side.points if point.benchmark not in known)
+    problems = []
+    if lonely:
+        files = _count(len(lonely), "commit")
+        problems.append(f"side files of {files} of which asv has no result, left out: {_some(lonely)}")
+    if names:
+        listed = _some(names, whole=True)
+        problems.append(f"{_count(len(names), 'name')} in side files that asv does not know, left out: {listed}")
+    return problems
+
+
+def _some(names: set[str] | Counter[str], *, whole: bool = False) -> str:
+    shown = [name if whole else name[:SHORT_HASH] for name in sorted(names)]
+    return ", ".join(shown[:NAMED]) + (f" and {len(shown) - NAMED} more" if len(shown) > NAMED else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

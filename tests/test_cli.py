@@ -1,0 +1,326 @@
+"""The command line: what it prints and where, exit codes, wrong requests, and Ctrl-C in any phase."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from int8bench import __version__, cli, diagnosis, records, study, subject, trials
+from int8bench.errors import InterruptedRunError, NothingMeasuredError
+from int8bench.progress import Progress
+
+CPUINFO = Path(__file__).parent / "golden" / "hardware" / "linux-ubuntu20.04-zen3"
+
+
+class Left(NamedTuple):
+    """How a call ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Left]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Calls the entry point in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: str) -> Left:
+        monkeypatch.setattr(sys, "argv", ["int8bench", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return Left(int(left.value.code or 0), *capsys.readouterr())
+
+    return called
+
+
+@pytest.fixture
+def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((study, "run"), (trials, "run_trials"), (subject, "train"), (diagnosis, "measured_here")):
+        monkeypatch.setattr(module, name, lambda *_, name=name, **__: pytest.fail(f"{name} was called"))
+
+
+def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
+    """A record of one cell, as small as can be."""
+    cell = records.Cell(
+        id="simplecnn/fbgemm/int8/channels_last/b1/t1",
+        model="simplecnn",
+        engine="fbgemm",
+        precision="int8",
+        layout="channels_last",
+        batch=1,
+        threads=1,
+        status=status,
+        error=None if status == "ok" else "broken",
+        latency_s=None,
+        cold_s=None,
+        throughput_items_per_s=None,
+        threads_used=None,
+        memory_bytes=None,
+        fidelity=None,
+        speedups=(),
+        evidence={},
+        samples={"races": [], "solos": []},
+    )
+    finding = dict.fromkeys(("code", "subject", "message", "why", "advice"), "x")
+    return records.Run(
+        complete=True,
+        created_at="2026-01-01T00:00:00+00:00",
+        int8bench_version="0",
+        environment=records.Environment(hardware={}, fingerprint="f", versions={}, process={}),
+        settings={},
+        findings=[{**finding, "severity": severity}] if severity else [],
+        cells=(cell,),
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "code"),
+    [
+        (made(), 0),
+        (made(severity="warning"), 0),
+        (made(severity="note"), 0),
+        (made(severity="error"), 1),
+        (made(status="failed", severity="error"), 3),
+    ],
+)
+def test_the_exit_code_of_a_run(call: Call, monkeypatch: pytest.MonkeyPatch, record: records.Run, code: int) -> None:
+    """0 where nothing is wrong, 1 with a finding of severity error, 3 where nothing was measured."""
+    monkeypatch.setattr(study, "run", lambda *_: record)
+    assert call("run", "--json").code == code
+
+
+def test_nothing_but_the_answer_is_on_standard_output(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a model prints, the phases and where the record lies go to standard error; --json is one document."""
+
+    def chatty(_request: study.Request, _output: Path, advance: Callable[[Progress], None]) -> records.Run:
+        print("loading my weights ...")  # noqa: T201  as a model of somebody's does
+        for _ in range(2):
+            advance(Progress(phase="racing"))
+        return made()
+
+    monkeypatch.setattr(study, "run", chatty)
+    left = call("run", "--json", "-o", "here.json")
+    assert json.loads(left.out) == json.loads(records.dumps(made()))
+    assert "loading my weights" in left.err
+    assert left.err.count("int8bench: racing") == 1
+    assert "int8bench report here.json" in left.err
+
+
+def test_a_request_is_handed_on_as_typed(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists, percentages and durations become values; what is left out is the study's choice."""
+    requests = []
+    monkeypatch.setattr(study, "run", lambda request, *_: (requests.append(request), made())[1])
+    call("run", "--json")
+    call(
+        *("run", "--json", "--engines", "x86,fbgemm,x86", "--batch", "32,1", "--threads", "2,2", "--timeout", "1m"),
+        *("--precision", "0.5%", "--budget", "2m", "--quick", "--seed", "7", "--data", "imagefolder:p"),
+    )
+    default, typed = requests
+    assert (default.engines, default.threads, default.budget_s) == (None, None, None)
+    assert (default.batches, default.precision, default.timeout_s, default.quick) == ((1, 8, 32), 0.01, 120.0, False)
+    assert (typed.engines, typed.batches, typed.threads) == (("x86", "fbgemm"), (32, 1), (2,))
+    assert (typed.precision, typed.budget_s, typed.timeout_s, typed.seed) == (0.005, 120.0, 60.0, 7)
+    assert (typed.quick, typed.data) == (True, "imagefolder:p")
+
+
+@pytest.mark.usefixtures("_nothing_runs")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("run", "--engines", ""), "try --engines fbgemm,x86"),
+        (("run", "--engines", ","), "try --engines fbgemm,x86"),
+        (("run", "--batch", ""), "try --batch 1 or --batch 1,8,32"),
+        (("run", "--batch", "0"), "try --batch 1"),
+        (("run", "--batch", "-1"), "try --batch 1"),
+        (("run", "--batch", "1,x"), "--batch x: expected whole numbers"),
+        (("run", "--batch", "9" * 5000), "try --batch 1"),
+        (("run", "--threads", ""), "try --threads 1"),
+        (("run", "--threads", "0"), "try --threads 1"),
+        (("run", "--precision", "0"), "try --precision 1%"),
+        (("run", "--precision", "150%"), "try --precision 1%"),
+        (("run", "--precision", "nan"), "try --precision 1%"),
+        (("run", "--precision", ""), "try --precision 1%"),
+        (("run", "--budget", ""), "try --budget 90s"),
+        (("run", "--budget", "0"), "try --budget 90s"),
+        (("run", "--budget", "-5s"), "try --budget 90s"),
+        (("run", "--budget", "9" * 400), "try --budget 90s"),
+        (("run", "--timeout", "0"), "try --timeout 90s"),
+        (("run", "--timeout", "soon"), "try --timeout 90s"),
+        (("run", "--seed", "-1"), "--seed"),
+        (("run", "--seed", "99999999999"), "--seed"),
+        (("train", "--epochs", "0"), "--epochs"),
+        (("trials", "--races", "0"), "--races"),
+        (("trials", "--threads", "100000"), "try --threads"),
+        (("trials", "--batch", "0"), "try --batch 1"),
+        (("doctor", "--threads", "x"), "try --threads 1"),
+        (("doctor", "--engine", "fbgm"), "did you mean fbgemm"),
+        (("doctor", "--hardware", "nowhere"), "no such file"),
+        (("report", "nowhere.json"), "no such file"),
+        (("report",), "RUN.json"),
+        (("run", "--no-such-flag"), "No such option"),
+        (("frobnicate",), "No such command 'frobnicate'"),
+        (("--frobnicate",), "No such option"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
+)
+def test_a_wrong_request_is_told_and_exits_with_2(call: Call, arguments: tuple[str, ...], sentence: str) -> None:
+    """It says what was given and what to type, at once; what a person typed never fills the screen."""
+    left = call(*arguments)
+    assert left.code == 2
+    assert sentence in left.err
+    assert left.out == ""
+    assert len(left.err) < 600
+
+
+def test_without_arguments_there_is_help(call: Call) -> None:
+    """Every command is listed, and the exit codes are."""
+    left = call()
+    assert left.code == 2
+    for word in ("doctor", "run", "report", "train", "trials", "Exit codes"):
+        assert word in left.out + left.err
+
+
+def test_the_version_is_one_line(call: Call) -> None:
+    """As other programs print it."""
+    assert call("--version") == Left(0, f"int8bench {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (KeyboardInterrupt(), 3, "stopped before it was done; type the same command"),
+        (InterruptedRunError("stopped, with figures for 3 of 9 cells"), 2, "3 of 9 cells"),
+        (NothingMeasuredError("nothing could be measured: broken"), 3, "broken"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("command", "module", "name"),
+    [
+        ("run", study, "run"),
+        ("train", subject, "train"),
+        ("trials", trials, "run_trials"),
+        ("doctor", diagnosis, "diagnose"),
+    ],
+)
+def test_whatever_is_stopped_is_one_sentence(
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    module: object,
+    name: str,
+    *,
+    error: BaseException,
+    code: int,
+    sentence: str,
+) -> None:
+    """In every command: what happened, on one line, and the exit code that says whether there are figures."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, name, stop)
+    left = call(command)
+    assert left.code == code
+    assert left.err.splitlines()[-1].startswith("int8bench: ")
+    assert sentence in left.err
+    assert "Traceback" not in left.err
+    assert left.out == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_obeyed_once_and_its_echo_is_not(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A second Ctrl-C while the first is obeyed does not tear the saving apart; a later one counts again."""
+    now = [100.0]
+    monkeypatch.setattr(cli.time, "monotonic", lambda: now[0])
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with cli._stoppable():
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+            now[0] += cli.STOPPING_S / 2
+            signal.raise_signal(number)
+            now[0] += cli.STOPPING_S
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    """Started with nohup or in the background of a script, a run is not stopped by what it was told to ignore."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with cli._stoppable():
+            signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def interrupting(folder: Path, module: str, number: int) -> None:
+    """A module that takes the place of another, and during whose import a signal comes."""
+    (folder / f"{module}.py").write_text(f"import signal\nsignal.raise_signal({int(number)})\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("module", "number"), [("typer", signal.SIGINT), ("torch", signal.SIGINT), ("torch", signal.SIGTERM)]
+)
+def test_stopped_during_imports(tmp_path: Path, module: str, number: int) -> None:
+    """While the command line or torch is imported: one sentence, exit code 3, no trace."""
+    interrupting(tmp_path, module, number)
+    done = subprocess.run(
+        [sys.executable, "-m", "int8bench", "run"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stderr == "int8bench: stopped before it was done; type the same command to start again\n"
+    assert done.stdout == ""
+
+
+def test_whoever_reads_may_leave_early() -> None:
+    """`| head` costs neither the exit code nor a complaint."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "int8bench", "doctor", "--hardware", str(CPUINFO)],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "Error" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bar stands on standard error with its phase, and what others print does not reach standard output."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with cli._bar() as advance:
+        advance(Progress(phase="racing batch 8", done=1.0, total=4.0))
+        print("noise")  # noqa: T201  as a model of somebody's does
+        advance(Progress(phase="racing batch 8", done=4.0, total=4.0))
+    left = capsys.readouterr()
+    assert left.out == ""
+    assert "racing batch 8" in left.err
+    assert "noise" in left.err

@@ -1,0 +1,679 @@
+"""A grid becomes a record: whole sessions with a lab that is played, without a launch and without a clock."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from int8bench import hardware, records, study, training
+from int8bench.cases import Variant, int8_variant
+from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RecordError, RequestError
+from int8bench.fidelity import Fidelity
+from int8bench.findings import SaturationProbe
+from int8bench.hardware import Hardware, TorchView
+from int8bench.lab.noise import Reading
+from int8bench.lab.sampling import Race, Track
+from int8bench.progress import Progress
+from int8bench.records import Run
+from int8bench.subject import Subject
+from int8bench.worker import Alone, Checked, RaceOrder, Stream
+
+MACHINE = Hardware(
+    arch="x86_64",
+    vendor="AuthenticAMD",
+    brand="a played processor",
+    family=25,
+    model=1,
+    os="Linux",
+    flags=frozenset({"sse4_1", "avx", "avx2", "fma"}),
+    logical_cores=2,
+    usable_cores=2,
+    memory_bytes=8_000_000_000,
+)
+TORCH = TorchView(
+    version="2.6",
+    capability="AVX2",
+    supported_engines=("qnnpack", "none", "onednn", "x86", "fbgemm"),
+    default_engine="x86",
+    flags=frozenset({"avx2"}),
+)
+SUBJECT = Subject(
+    model="simplecnn",
+    input_shape=(3, 32, 32),
+    num_classes=10,
+    data="digits",
+    weights="trained",
+    state=b"weights",
+    calibration=np.zeros((4, 3, 32, 32), np.float32),
+    validation=np.zeros((4, 3, 32, 32), np.float32),
+    labels=np.zeros(4, np.int64),
+)
+REQUEST = study.Request(
+    model="simplecnn",
+    weights=None,
+    input_shape=None,
+    engines=("fbgemm", "qnnpack"),
+    batches=(1, 8),
+    threads=(1,),
+    data="digits",
+    data_dir=None,
+    precision=0.01,
+    budget_s=None,
+    quick=True,
+    seed=0,
+    timeout_s=5.0,
+)
+SECONDS = {"torch": 0.002, "fbgemm": 0.001, "qnnpack": 0.004}  # how long a forward takes in the played lab
+QUIET = Reading(involuntary_switches=0, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0)
+FAST = Fidelity(sqnr_db=35.0, agreement=1.0, top1=0.98, top1_float32=0.98)
+
+Fault = Callable[[str, object, int], None]
+
+
+@dataclass
+class FakeLab:
+    """Answers as launches and forks would; keeps what it was asked, and goes wrong as `fault` says."""
+
+    fault: Fault = lambda _function, _payload, _launch: None
+    objections: dict[str, str] = field(default_factory=dict)
+    spread: float = 0.0
+    asked: list[tuple[int, str, object]] = field(default_factory=list)
+    prepared: list[tuple[Variant, ...]] = field(default_factory=list)
+    running: int = 0
+    open_forks: int = 0
+
+    @contextmanager
+    def launched(
+        self, indexes: Sequence[int], setup: object, *, settings: object
+    ) -> Iterator[tuple["FakeLaunch", ...]]:
+        """Stands in for `lab.launches.launched`."""
+        assert settings is not None
+        self.prepared.append(setup.payload.variants)
+        for index in indexes:
+            self.fault("launch", None, index)
+        self.running += len(indexes)
+        try:
+            yield tuple(FakeLaunch(self, index) for index in indexes)
+        finally:
+            self.running -= len(indexes)
+
+    def count(self, function: str) -> int:
+        """How often a function was asked for."""
+        return sum(name == function for _, name, _ in self.asked)
+
+    def answer(self, function: str, payload: object, launch: int) -> object:
+        """What a fork returns."""
+        if function == "check":
+            return Checked(
+                fidelity=FAST,
+                objection=self.objections.get(payload.engine),
+                weights_bytes=100,
+                serialized_bytes=120,
+                evidence={},
+            )
+        if function == "probe":
+            return SaturationProbe(engine=payload, sqnr_db=40.0, saturates=False)
+        if function == "race":
+            return self.race(payload, launch)
+        return Stream(calls=10, started_s=1.0, ended_s=2.0) if function == "alone" else 1_000
+
+    def race(self, order: RaceOrder, launch: int) -> Race:
+        """Every contender at its engine's pace, give or take the luck of the launch."""
+        rng = np.random.default_rng([order.seed, launch])
+        tracks = []
+        for variant in order.variants:
+            pace = SECONDS[variant.engine] * (1.1 if variant.layout == "nchw" else 1.0)
+            times = pace * np.exp(self.spread * rng.standard_normal()) * (1 + 1e-4 * rng.random(8))
+            tracks.append(
+                Track(
+                    name=variant.label,
+                    calls=1,
+                    times_s=tuple(times.tolist()),
+                    single_s=tuple(times.tolist()),
+                    cpu_s=1.0,
+                    wall_s=1.0,
+                    involuntary_switches=0,
+                    disturbed_rounds=0,
+                )
+            )
+        return Race(tracks=tuple(tracks), kept=(True,) * 8, disturbance=QUIET, wall_s=1.0)
+
+
+@dataclass
+class FakeLaunch:
+    """Stands in for a launch."""
+
+    lab: FakeLab
+    index: int
+
+    def fork(self, function: str, payload: object, *, cores: tuple[int, ...] | None = None) -> "FakeFork":
+        """Notes what was asked."""
+        name = function.removeprefix("int8bench.worker:")
+        self.lab.asked.append((self.index, name, payload))
+        assert cores is None or len(cores) >= 1
+        self.lab.open_forks += 1
+        return FakeFork(self, name, payload)
+
+
+@dataclass
+class FakeFork:
+    """Stands in for a fork, and for the line to it."""
+
+    launch: FakeLaunch
+    function: str
+    payload: object
+    ended: bool = False
+
+    @property
+    def line(self) -> "FakeFork":
+        """The line to the fork: this very object."""
+        return self
+
+    def send(self, message: object) -> None:
+        """A time to stop at is all that a fork is ever told."""
+        assert isinstance(message, float)
+
+    def told(self, timeout_s: float) -> object:
+        """What it cost alone."""
+        assert timeout_s > 0
+        self.launch.lab.fault(self.function, self.payload, self.launch.index)
+        return Alone(build_s=0.1, cold_s=0.05, peak_bytes=5_000)
+
+    def result(self, timeout_s: float) -> object:
+        """The answer, or what the lab's fault raises."""
+        assert timeout_s > 0
+        try:
+            self.launch.lab.fault(self.function, self.payload, self.launch.index)
+            return self.launch.lab.answer(self.function, self.payload, self.launch.index)
+        finally:
+            self.end()
+
+    def end(self) -> int:
+        """Ends it, once."""
+        self.launch.lab.open_forks -= not self.ended
+        self.ended = True
+        return 0
+
+
+@dataclass
+class Session:
+    """A played lab, and a run of a study in it."""
+
+    lab: FakeLab
+    output: Path
+    steps: list[Progress] = field(default_factory=list)
+
+    def run(self, **changes: object) -> Run:
+        """Runs the request with changes."""
+        return study.run(replace(REQUEST, **changes), self.output, self.steps.append)
+
+    def kept(self) -> Run:
+        """What lies in the file."""
+        return records.load(self.output)
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Session:
+    """A session on a played machine with a played lab; nothing is trained and nothing is launched."""
+    lab = FakeLab()
+    monkeypatch.setattr(hardware, "detect", lambda: MACHINE)
+    monkeypatch.setattr(hardware, "detect_torch", lambda: TORCH)
+    monkeypatch.setattr(hardware, "usable_processors", lambda: (0, 1))
+    monkeypatch.setattr(study, "prepare_subject", lambda **_: SUBJECT)
+    monkeypatch.setattr(study, "launched", lab.launched)
+    return Session(lab, tmp_path / "run.json")
+
+
+def dies(engine: str, function: str, *, batch: int | None = None, reason: str = "was ended by SIGSEGV") -> Fault:
+    """A fault of whatever asks that engine for that function, at that batch."""
+
+    def fault(asked: str, payload: object, _launch: int) -> None:
+        variants = [payload] if isinstance(payload, Variant) else getattr(payload, "variants", ())
+        variants = variants or ([payload.variant] if hasattr(payload, "variant") else [])
+        group = getattr(payload, "group", None)
+        if (
+            asked == function
+            and engine in {each.engine for each in variants}
+            and batch in {None, group and group.batch}
+        ):
+            raise LabError(reason)
+
+    return fault
+
+
+def statuses(run: Run) -> dict[str, str]:
+    """What became of each cell."""
+    return {cell.id.removeprefix("simplecnn/"): cell.status for cell in run.cells}
+
+
+def errors(run: Run) -> dict[tuple[str, int], str]:
+    """The reason of each cell that has one."""
+    return {(cell.engine, cell.batch): cell.error for cell in run.cells if cell.error}
+
+
+def test_a_whole_session_measures_every_cell(session: Session) -> None:
+    """Each of the cells is raced in every launch and measured alone in its replicates, and the record is whole."""
+    run = session.run()
+    assert run.complete
+    assert set(statuses(run).values()) == {"ok"}
+    assert len(run.cells) == 8
+    assert records.dumps(session.kept()) == records.dumps(run)
+    assert session.lab.count("race") == 4 * 2
+    assert session.lab.count("check") == 4
+    assert session.lab.count("idle") == 8 * 2
+    assert [cell.speedup("best_float32")["verdict"] for cell in run.cells[2:4]] == ["faster", "slower"]
+    assert session.lab.open_forks == session.lab.running == 0
+
+
+def test_answers_are_checked_before_anything_is_timed(session: Session) -> None:
+    """All checks and probes come before the first race and the first contender alone."""
+    session.run()
+    functions = [name for _, name, _ in session.lab.asked]
+    timed = min(functions.index("race"), functions.index("alone"))
+    assert functions[:timed] == ["check"] * 4 + ["probe"] * 2
+    assert not {"check", "probe"} & set(functions[timed:])
+
+
+def test_each_task_has_a_fork_of_its_own_and_a_launch_of_its_own_luck(session: Session) -> None:
+    """Every launch races every group once a fork, under a seed of its own."""
+    session.run()
+    races = [(launch, payload) for launch, name, payload in session.lab.asked if name == "race"]
+    assert sorted((launch, payload.group.batch) for launch, payload in races) == [
+        (launch, batch) for launch in range(4) for batch in (1, 8)
+    ]
+    assert len({payload.seed for _, payload in races}) == len(races)
+
+
+def test_streams_fill_the_cores(session: Session) -> None:
+    """Two usable cores carry two streams of one thread, or one of two."""
+    run = session.run(threads=(1, 2), batches=(1,))
+    assert {(cell.threads, cell.throughput_items_per_s["streams"]) for cell in run.cells} == {(1, 2), (2, 1)}
+    assert session.lab.count("alone") == 2 * 4 * (2 + 1)
+    one = next(cell for cell in run.cells if cell.threads == 1)
+    assert one.throughput_items_per_s["value"] == pytest.approx(2 * 10 / 1.0)
+
+
+def test_a_variant_whose_answers_are_wrong_is_a_row_with_its_reason(session: Session) -> None:
+    """It is neither raced nor measured alone; the others are."""
+    session.lab.objections["qnnpack"] = "its answers are wrong: 3.0 dB"
+    run = session.run()
+    assert errors(run) == {("qnnpack", batch): "its answers are wrong: 3.0 dB" for batch in (1, 8)}
+    assert [cell.status for cell in run.cells if cell.engine != "qnnpack"] == ["ok"] * 6
+    timed = [payload for _, name, payload in session.lab.asked if name in {"race", "alone"}]
+    assert all(int8_variant("qnnpack") not in getattr(payload, "variants", [payload]) for payload in timed)
+
+
+@pytest.mark.parametrize("function", ["check", "race", "alone"])
+@pytest.mark.parametrize("reason", ["was ended by SIGSEGV", "gave no answer in 5 s and was stopped"])
+def test_whoever_dies_or_hangs_fails_alone(session: Session, function: str, reason: str) -> None:
+    """In a check, a race or alone: the guilty engine's cells carry the reason, and everybody else's are measured."""
+    session.lab.fault = dies("qnnpack", function, reason=reason)
+    run = session.run()
+    assert errors(run) == {("qnnpack", 1): reason, ("qnnpack", 8): reason}
+    assert [cell.status for cell in run.cells if cell.engine != "qnnpack"] == ["ok"] * 6
+    assert all(cell.samples == {"races": [], "solos": []} for cell in run.cells if cell.engine == "qnnpack")
+    assert session.lab.open_forks == 0
+
+
+def test_a_cell_that_dies_takes_its_own_batch_alone(session: Session) -> None:
+    """An engine that dies at batch 8 is measured at batch 1."""
+    session.lab.fault = dies("fbgemm", "race", batch=8)
+    assert errors(session.run()) == {("fbgemm", 8): "was ended by SIGSEGV"}
+
+
+def test_a_float32_that_dies_does_not_take_int8_along(session: Session) -> None:
+    """With both float32 gone there is no speed-up to tell, but int8 has its own figures."""
+    session.lab.fault = dies("torch", "race")
+    session.lab.fault = lambda name, payload, launch, fault=session.lab.fault: (
+        fault(name, payload, launch) if launch == 1 else None
+    )
+    run = session.run(batches=(1,))
+    assert [cell.status for cell in run.cells] == ["failed", "failed", "ok", "ok"]
+    assert not any(cell.speedups for cell in run.cells)
+
+
+def test_blame_holds_int8_against_a_float32_that_works(session: Session) -> None:
+    """After a race that died each float32 runs alone, and each int8 beside one that could."""
+    session.lab.fault = dies("qnnpack", "race")
+    session.run(batches=(1,))
+    first = [payload.variants for _, name, payload in session.lab.asked if name == "race"][1:5]
+    assert [[each.label for each in variants] for variants in first] == [
+        ["torch float32 channels_last"],
+        ["torch float32 nchw"],
+        ["torch float32 nchw", "fbgemm int8"],
+        ["torch float32 nchw", "qnnpack int8"],
+    ]
+
+
+def test_a_race_that_dies_with_nobody_guilty_fails_all_of_its_group(session: Session) -> None:
+    """Contenders that die together only are no figures either, and the other group goes on."""
+
+    def fault(name: str, payload: object, _launch: int) -> None:
+        if name == "race" and len(payload.variants) > 2 and payload.group.batch == 8:
+            raise LabError("was ended by SIGBUS")
+
+    session.lab.fault = fault
+    run = session.run()
+    assert {cell.status for cell in run.cells if cell.batch == 8} == {"failed"}
+    assert {cell.status for cell in run.cells if cell.batch == 1} == {"ok"}
+
+
+def test_nobody_is_blamed_for_a_launch_that_is_gone(session: Session) -> None:
+    """The run stops with its reason, keeps its samples, and goes on when it is called again."""
+
+    def fault(_name: str, _payload: object, launch: int) -> None:
+        if launch == 3:
+            raise LabError("launch 3 is gone")
+
+    session.lab.fault = fault
+    with pytest.raises(NothingMeasuredError, match=r"launch 3 is gone.*the same command goes on from"):
+        session.run()
+    session.lab.fault = lambda name, *_: (
+        fault("", None, 3) if name != "launch" and session.lab.count("race") > 4 else None
+    )
+    with pytest.raises((NothingMeasuredError, InterruptedRunError), match="launch 3 is gone"):
+        session.run()
+    assert not [cell for cell in session.kept().cells if cell.status == "failed"]
+    session.lab.fault = lambda *_: None
+    assert set(statuses(session.run()).values()) == {"ok"}
+
+
+def test_when_every_cell_fails_there_is_no_answer(session: Session) -> None:
+    """The reasons are told, each once, the exit code is 3, and the file is kept."""
+    session.lab.fault = dies("torch", "check", reason="float32 is broken")
+    session.lab.objections = dict.fromkeys(("fbgemm", "qnnpack"), "its answers are wrong")
+    with pytest.raises(
+        NothingMeasuredError, match=r"nothing could be measured: float32 is broken; its answers are wrong$"
+    ) as told:
+        session.run()
+    assert told.value.exit_code == 3
+    assert session.kept().complete
+    assert set(statuses(session.kept()).values()) == {"failed"}
+
+
+def test_an_engine_that_is_not_here_is_skipped_with_the_way_to_get_it(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row says why; the rest are measured, and the engine is never prepared."""
+    monkeypatch.setattr(hardware, "detect_torch", lambda: replace(TORCH, supported_engines=("fbgemm",)))
+    run = session.run()
+    assert {cell.status for cell in run.cells if cell.engine == "qnnpack"} == {"skipped"}
+    assert all(cell.error for cell in run.cells if cell.engine == "qnnpack")
+    assert all(int8_variant("qnnpack") not in variants for variants in session.lab.prepared)
+
+
+@pytest.mark.parametrize("asked", range(1, 60, 6))
+def test_ctrl_c_at_any_time_keeps_what_was_measured_and_goes_on(session: Session, asked: int) -> None:
+    """Whatever was being done: one sentence, a whole file, and the same command measures only what is missing."""
+
+    def fault(*_: object) -> None:
+        if len(session.lab.asked) >= asked:
+            raise KeyboardInterrupt
+
+    session.lab.fault = fault
+    with pytest.raises(
+        (NothingMeasuredError, InterruptedRunError), match=r"stopped.*the same command goes on from"
+    ) as told:
+        session.run()
+    assert session.lab.open_forks == session.lab.running == 0
+    kept = session.kept()
+    assert not kept.complete
+    assert told.value.exit_code == (2 if "ok" in statuses(kept).values() else 3)
+    races = {(race["launch"], race["fork"], cell.id) for cell in kept.cells for race in cell.samples["races"]}
+    solos = sum(len(cell.samples["solos"]) for cell in kept.cells)
+    session.lab.fault = lambda *_: None
+    session.lab.asked.clear()
+    run = session.run()
+    assert run.complete
+    assert run.created_at == kept.created_at
+    assert session.lab.count("race") == 8 - len(races) // 4
+    assert session.lab.count("idle") == 16 - solos
+    assert races <= {(race["launch"], race["fork"], cell.id) for cell in run.cells for race in cell.samples["races"]}
+
+
+def test_ctrl_c_while_the_last_record_is_saved_loses_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is whole and unfinished, and the exit code says that there are figures."""
+    save = records.save
+
+    def interrupted(run: Run, path: Path) -> None:
+        if run.complete:
+            raise KeyboardInterrupt
+        save(run, path)
+
+    monkeypatch.setattr(records, "save", interrupted)
+    with pytest.raises(InterruptedRunError, match="stopped, with figures for 8 of 8 cells"):
+        session.run()
+    assert not session.kept().complete
+
+
+def test_an_interrupted_launch_is_measured_anew_as_a_whole(session: Session) -> None:
+    """Forks belong to one process: half a launch is dropped, never filled up from another."""
+    session.run(quick=False, budget_s=120.0, batches=(1,))
+    whole = session.kept()
+    forks = max(race["fork"] for race in whole.cells[0].samples["races"]) + 1
+    assert forks == 2
+    for cell in whole.cells:
+        cell.samples["races"][:] = [race for race in cell.samples["races"] if (race["launch"], race["fork"]) != (1, 0)]
+    records.save(replace(whole, complete=False), session.output)
+    session.lab.asked.clear()
+    again = session.run(quick=False, budget_s=120.0, batches=(1,))
+    assert session.lab.count("race") == forks
+    found = [(race["launch"], race["fork"]) for race in again.cells[0].samples["races"]]
+    assert sorted(found) == sorted((race["launch"], race["fork"]) for race in again.cells[3].samples["races"])
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"batches": (1, 16)}, "--batch"),
+        ({"engines": ("fbgemm",)}, "--engines"),
+        ({"precision": 0.02}, "--precision"),
+        ({"seed": 1}, "--seed"),
+    ],
+)
+def test_an_unfinished_run_of_other_settings_is_left_alone(
+    session: Session, changes: dict[str, object], named: str
+) -> None:
+    """The refusal names what differs, and the file stays as it was."""
+    _interrupt(session)
+    before = session.output.read_bytes()
+    session.lab.asked.clear()
+    with pytest.raises(RequestError, match=f"differs in .*{named}"):
+        session.run(**changes)
+    assert session.output.read_bytes() == before
+    assert not session.lab.asked
+
+
+def test_an_unfinished_run_of_another_machine_is_left_alone(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of two machines are never mixed."""
+    _interrupt(session)
+    monkeypatch.setattr(hardware, "detect", lambda: replace(MACHINE, model=2))
+    with pytest.raises(RequestError, match="differs in the machine"):
+        session.run()
+
+
+def test_a_finished_run_is_moved_aside(session: Session) -> None:
+    """Nothing written before is lost: the last two are kept."""
+    first = session.run()
+    session.run()
+    assert records.dumps(records.load(session.output.with_name("run.previous.json"))) == records.dumps(first)
+
+
+def test_a_group_that_has_settled_is_left_out_of_the_next_block(session: Session) -> None:
+    """Exact figures settle at the first look; spread ones are measured to the last."""
+    session.run(quick=False, budget_s=150.0, batches=(1,))
+    settled = session.lab.count("race")
+    looks = session.kept().settings["plan"]["looks"]
+    assert len(looks) > 1
+    assert settled == looks[0] * session.kept().settings["plan"]["forks"]
+    session.lab.spread = 0.5
+    session.lab.asked.clear()
+    session.run(quick=False, budget_s=150.0, batches=(1,), seed=1)
+    assert session.lab.count("race") == looks[-1] * session.kept().settings["plan"]["forks"]
+
+
+def test_the_budget_is_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lab that is slower than planned is not asked for the next block."""
+    now = [0.0]
+
+    def fault(*_: object) -> None:
+        now[0] += 4.0
+
+    monkeypatch.setattr(study.time, "monotonic", lambda: now[0])
+    session.lab.spread, session.lab.fault = 0.5, fault
+    run = session.run(quick=False, budget_s=150.0, batches=(1,))
+    looks, forks = run.settings["plan"]["looks"], run.settings["plan"]["forks"]
+    assert session.lab.count("race") == looks[0] * forks
+    assert run.complete
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5])
+def test_progress_never_exceeds_its_total_and_ends_at_it(session: Session, spread: float) -> None:
+    """A bar that only ever grows, whose total shrinks where groups settle early, and that ends full."""
+    session.lab.spread = spread
+    session.lab.objections["qnnpack"] = "its answers are wrong"
+    session.run(quick=False, budget_s=150.0)
+    counted = [step for step in session.steps if step.total is not None]
+    done = [step.done for step in counted]
+    assert done == sorted(done)
+    assert all(0 <= step.done <= step.total for step in counted)
+    assert counted[-1].done == counted[-1].total > 0
+    first = next(step for step in counted if "starting" in step.phase)
+    assert first.total == max(step.total for step in counted)
+
+
+def test_phases_are_told_when_they_begin(session: Session) -> None:
+    """Whoever waits reads what is being done, not what was done."""
+    heard = []
+    session.lab.fault = lambda name, *_: heard.append((name, session.steps[-1].phase))
+    session.run(batches=(1,))
+    for name, word in (
+        ("launch", "starting measuring processes 1 to 4"),
+        ("check", "checking"),
+        ("race", "racing"),
+        ("alone", "measuring alone"),
+    ):
+        assert {phase.startswith(word) for asked, phase in heard if asked == name} == {True}, name
+
+
+def test_a_killed_run_has_saved_now_and_then(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured is written down every few seconds, not only at the end of a block."""
+    now = [0.0]
+    saved = []
+    save = records.save
+    monkeypatch.setattr(study.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(records, "save", lambda run, path: (saved.append(now[0]), save(run, path)))
+
+    def fault(*_: object) -> None:
+        now[0] += 1.0
+
+    session.lab.fault = fault
+    session.run(batches=(1,))
+    assert max(np.diff(saved)) <= study.SAVE_EVERY_S + 5.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"engines": ("fbgem",)}, "did you mean fbgemm"),
+        ({"engines": ("torch",)}, "--engines torch: a float32 engine"),
+        ({"threads": (3,)}, "--threads 3: this machine has 2 usable cores; choose numbers from 1 to 2"),
+        ({"batches": (10**6,)}, r"--batch 1000000: 12\.3 GB of pictures.*8\.00 GB of memory; choose \d+ or less"),
+        ({"budget_s": 0.5}, "--budget"),
+        ({"model": "resnet19"}, "resnet18"),
+        ({"model": "some:thing"}, "--input-shape"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_is_prepared(
+    session: Session, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], sentence: str
+) -> None:
+    """Nobody waits for a training to learn of a typing error."""
+    monkeypatch.setattr(study, "prepare_subject", lambda **_: pytest.fail("was prepared"))
+    with pytest.raises(RequestError, match=sentence):
+        session.run(**changes)
+    assert not session.output.exists()
+
+
+def test_one_usable_core_is_said_so(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way out fits the machine, and so does the default."""
+    monkeypatch.setattr(hardware, "detect", lambda: replace(MACHINE, usable_cores=1))
+    with pytest.raises(RequestError, match=r"--threads 2: this machine has 1 usable core; choose 1$"):
+        session.run(threads=(1, 2))
+    assert {cell.threads for cell in session.run(threads=None).cells} == {1}
+
+
+def test_the_default_grid_races_fbgemm_and_the_recommended_engine(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On AVX2 both are fbgemm; with VNNI x86 comes along; threads are 1 and all usable."""
+    run = session.run(engines=None, threads=None, batches=(1,))
+    assert [cell.engine for cell in run.cells] == ["torch", "torch", "fbgemm"] * 2
+    assert [cell.threads for cell in run.cells] == [1] * 3 + [2] * 3
+    vnni = replace(MACHINE, flags=MACHINE.flags | {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"})
+    monkeypatch.setattr(hardware, "detect", lambda: vnni)
+    monkeypatch.setitem(SECONDS, "x86", 0.0005)
+    session.output = session.output.with_name("vnni.json")
+    assert {cell.engine for cell in session.run(engines=None, batches=(1,)).cells} == {"torch", "fbgemm", "x86"}
+
+
+@pytest.mark.parametrize("content", ['{"some": "thing"}', "not JSON", ""])
+def test_a_file_that_is_not_ours_is_left_alone_before_anything_is_prepared(
+    session: Session, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    """It is neither read as a record nor written over."""
+    monkeypatch.setattr(study, "prepare_subject", lambda **_: pytest.fail("was prepared"))
+    session.output.write_text(content, encoding="utf-8")
+    with pytest.raises(RecordError, match=r"run\.json"):
+        session.run()
+    assert session.output.read_text(encoding="utf-8") == content
+
+
+def test_an_output_that_cannot_be_written_is_found_out_first(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before minutes of training, and what lies there stays as it is."""
+    monkeypatch.setattr(study, "prepare_subject", lambda **_: pytest.fail("was prepared"))
+    session.output = session.output.parent
+    with pytest.raises(RequestError, match=r"-o .*cannot be written"):
+        session.run()
+
+
+def test_looking_whether_it_can_be_written_changes_nothing(session: Session) -> None:
+    """A file that is there stays, and none is left where there was none."""
+    training.check_writable(session.output)
+    assert not list(session.output.parent.iterdir())
+    session.output.write_text("mine", encoding="utf-8")
+    training.check_writable(session.output)
+    assert [each.read_text(encoding="utf-8") for each in session.output.parent.iterdir()] == ["mine"]
+
+
+def test_a_disk_that_fills_up_ends_the_run_with_a_sentence(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written before stays whole, and no process is left."""
+    monkeypatch.setattr(study, "SAVE_EVERY_S", 0.0)
+    save = records.save
+
+    def full(run: Run, path: Path) -> None:
+        if session.lab.count("race") > 3:
+            raise RequestError(f"-o {path}: cannot be written: No space left on device")
+        save(run, path)
+
+    monkeypatch.setattr(records, "save", full)
+    with pytest.raises(RequestError, match="No space left"):
+        session.run()
+    assert not session.kept().complete
+    assert session.lab.open_forks == session.lab.running == 0
+
+
+def _interrupt(session: Session) -> None:
+    """Leaves an unfinished run."""
+
+    def fault(name: str, *_: object) -> None:
+        if name == "race":
+            raise KeyboardInterrupt
+
+    session.lab.fault = fault
+    with pytest.raises((NothingMeasuredError, InterruptedRunError)):
+        session.run()
+    session.lab.fault = lambda *_: None
