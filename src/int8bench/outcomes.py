@@ -114,7 +114,7 @@ def _of_unclear(engine: str, unclear: Cells, total: int) -> Finding:
     """What a run could not tell: what it would have seen, and the time that would settle it."""
     best = [_best(cell) for cell in unclear]
     visible = [float(each["smallest_visible_effect"]) for each in best if each["smallest_visible_effect"] is not None]
-    seen = f"; a difference of {1 + max(visible):.2f}x would have been seen in each of them" if visible else ""
+    seen = f"; {1 + max(visible):.2f}x would have been seen in each" if visible else ""
     wanted = [each["launches"] + each["more_launches"] for each in best if each["more_launches"] is not None]
     launches = min(max(wanted, default=MOST_LAUNCHES), MOST_LAUNCHES)
     enough = len(wanted) == len(best) and max(wanted) <= MOST_LAUNCHES
@@ -122,10 +122,10 @@ def _of_unclear(engine: str, unclear: Cells, total: int) -> Finding:
         code="unclear",
         severity=Severity.NOTE,
         subject=engine,
-        message=f"{engine} int8 is unclear in {len(unclear)} of {total} cells, first at {_setting(unclear[0])}{seen}.",
+        message=f"{engine} is unclear in {len(unclear)} of {total} cells{seen}.",
         why="A verdict is made at a much smaller error than an interval is shown at, so that whole grids stay right.",
         advice=f"Type --budget {math.ceil(launches * LAUNCH_BUDGET_S / 60)}m"
-        + (", which would settle it at this spread." if enough else ", the most that helps, on a quieter machine."),
+        + (" to settle it." if enough else ", the most that helps."),
     )
 
 
@@ -146,9 +146,8 @@ def _fastest(cells: Cells) -> Iterator[Finding]:
             code="recommended-engine",
             severity=Severity.NOTE,
             subject=engine,
-            message=f"Measured here: {engine} has the lowest median latency of the int8 engines that were run, "
-            f"in {wins[engine]} of {len(groups)} settings.",
-            why="Only cells count whose answers hold against float32 and that are not slower than it.",
+            message=f"Measured here: {engine} has the lowest latency in {wins[engine]} of {len(groups)} settings.",
+            why="Of the int8 engines that were run, where answers hold against float32 and are not slower than it.",
             advice=f"Choose --engines {engine}.",
         )
 
@@ -161,7 +160,7 @@ def _of_threads(cells: Cells) -> Iterator[Finding]:
             code="threads-beyond-asked",
             severity=Severity.WARNING,
             subject=engine,
-            message=f"{engine} used {cell['threads_used']:.1f} threads where {cell['threads']} were asked for.",
+            message=f"{engine} used {cell['threads_used']:.1f} threads, not the {cell['threads']} asked for.",
             why="Its thread pool does not follow the setting, so its figures are of another thread count.",
             advice="Hold the process to as many cores as threads: taskset -c 0 ...",
         )

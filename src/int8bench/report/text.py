@@ -118,9 +118,9 @@ def model_of(run: Run) -> str:
 
 def _headline(run: Run) -> Iterator[Text]:
     """The question, and one answer for each int8 engine: where it gains least and where most."""
-    unfinished = "" if run.complete else "  (unfinished: the same command goes on from here)"
-    question = f"Is int8 faster than the best float32? {model_of(run)} on {machine_of(run)}{unfinished}"
-    yield Text(question, style="bold")
+    yield Text(f"Is int8 faster than the best float32? {model_of(run)} on {machine_of(run)}", style="bold")
+    if not run.complete:
+        yield Text("unfinished: the same command goes on from here", style="yellow")
     for answer in answers(run):
         line = Text(f"{answer.engine}: ", style="bold")
         line.append(answer.word, style=answer.style)
@@ -152,7 +152,7 @@ def _columns(cells: Sequence[Cell], width: int) -> list[_Column]:
 
 
 def _width(columns: Sequence[_Column]) -> int:
-    return sum(column.width + GAP for column in columns)
+    return sum(column.width + GAP for column in columns) - GAP
 
 
 def _widest(column: _Column, cells: Sequence[Cell]) -> int:
@@ -161,7 +161,7 @@ def _widest(column: _Column, cells: Sequence[Cell]) -> int:
 
 
 def _table(run: Run, columns: Sequence[_Column]) -> Table:
-    table = Table(box=None, padding=(0, GAP, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.title, justify=column.justify, no_wrap=True, min_width=column.width)
     before: Cell | None = None

@@ -1,0 +1,224 @@
+import json
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from int8bench import records
+from int8bench.records import Run
+from int8bench.report import text
+
+RUNS = Path(__file__).parent / "golden" / "runs"
+DOCUMENT: dict[str, Any] = json.loads((RUNS / "quick.json").read_text(encoding="utf-8"))
+FIGURES = ("latency_s", "cold_s", "throughput_items_per_s", "threads_used", "memory_bytes", "fidelity")
+FBGEMM, QNNPACK = 2, 3
+VERDICT = re.compile(r"\d+\.\d\dx \[\d+\.\d\d, \d+\.\d\d\] (faster|slower|same|unclear)")
+
+
+def _run(change: Callable[[dict[str, Any]], None] = lambda _: None) -> Run:
+    """The golden run after a change of its document, which must still be a record."""
+    document = deepcopy(DOCUMENT)
+    change(document)
+    return records.from_dict(document)
+
+
+def _drawn(change: Callable[[dict[str, Any]], None] = lambda _: None, *, width: int = 120) -> str:
+    return text.render(_run(change), width=width, colour=False)
+
+
+def _stop(cell: dict[str, Any], status: str, error: str) -> None:
+    cell |= {**dict.fromkeys(FIGURES), "speedups": [], "status": status, "error": error}
+
+
+def _default_grid(document: dict[str, Any]) -> None:
+    """The cells of the default grid: two int8 engines, three batches, two thread counts."""
+    first = document["cells"][:4]
+    document["cells"] = []
+    for threads in (1, 2):
+        for batch in (1, 8, 32):
+            for cell in deepcopy(first):
+                cell |= {"batch": batch, "threads": threads}
+                for speedup in cell["speedups"]:
+                    speedup["reference"] = speedup["reference"].replace("b1/t1", f"b{batch}/t{threads}")
+                cell["id"] = cell["id"].replace("b1/t1", f"b{batch}/t{threads}")
+                document["cells"].append(cell)
+
+
+@pytest.mark.parametrize("width", [120, 80])
+def test_a_stored_run_is_drawn_as_it_was(width: int) -> None:
+    """The screen of the golden run, to the last character; the file alone decides it."""
+    assert _drawn(width=width) + "\n" == (RUNS / f"quick.{width}.txt").read_text(encoding="utf-8")
+
+
+def test_the_answer_stands_first() -> None:
+    """The first line asks, the next ones answer, engine by engine, before any figure."""
+    lines = _drawn().splitlines()
+    assert lines[0] == "Is int8 faster than the best float32? simplecnn on Intel(R) Xeon(R) Processor"
+    assert lines[1].startswith("fbgemm: cannot tell, unclear in 2 of 2 cells: 1.04x [")
+    assert lines[2].startswith("qnnpack: cannot tell in some cells, slower in 1, unclear in 1 of 2 cells: 0.28x [")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "word"),
+    [
+        (("faster", "faster"), "yes"),
+        (("slower", "slower"), "no"),
+        (("same", "slower"), "no"),
+        (("faster", "slower"), "in some cells"),
+        (("faster", "unclear"), "in some cells"),
+        (("unclear", "unclear"), "cannot tell"),
+        (("slower", "unclear"), "cannot tell in some cells"),
+    ],
+)
+def test_yes_and_no_hold_for_every_cell(verdicts: tuple[str, str], word: str) -> None:
+    """A plain word only where all verdicts say so; doubt is a word too."""
+
+    def change(document: dict[str, Any]) -> None:
+        for cell, verdict in zip((FBGEMM, FBGEMM + 4), verdicts, strict=True):
+            document["cells"][cell]["speedups"][0]["verdict"] = verdict
+
+    answer = text.answers(_run(change))[0]
+    assert (answer.engine, answer.word) == ("fbgemm", word)
+    assert f"fbgemm: {word}, " in _drawn(change)
+
+
+def test_an_answer_that_costs_accuracy_says_so() -> None:
+    """A fast wrong answer is no plain yes."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["findings"].append({**document["findings"][0], "code": "accuracy-loss", "subject": "fbgemm"})
+
+    fbgemm, qnnpack = text.answers(_run(change))
+    assert "; its answers differ, see accuracy-loss: " in fbgemm.detail
+    assert "accuracy-loss" not in qnnpack.detail
+
+
+@pytest.mark.parametrize("width", [120, 100, 80, 60, 20])
+def test_no_row_is_broken_and_no_figure_cut(width: int) -> None:
+    """Every cell is one line with its whole verdict, on any screen; columns go before figures do."""
+    lines = _drawn(_default_grid, width=width).splitlines()
+    rows = [line for line in lines if re.search(r"(channels-last|nchw|int8) +\d+(\.\d+)? [mu]?s", line)]
+    assert len(rows) == 24
+    assert sum(VERDICT.search(row) is not None for row in rows) == 12
+    assert not any("…" in line or "..." in line for line in rows)
+    assert max(len(line) for line in lines) <= max(width, 80)
+
+
+def test_the_default_grid_is_one_screen() -> None:
+    """Twenty-four cells, their answers and what is wrong fit one screen, and the narrow one has what matters."""
+    wide, narrow = (_drawn(_default_grid, width=width) for width in (120, 80))
+    assert len(wide.splitlines()) <= 46
+    header = next(line for line in wide.splitlines() if line.startswith("cell "))
+    assert " ".join(header.split()) == "cell contender median p99 items/s memory vs best float32 vs nchw SQNR top-1"
+    header = next(line for line in narrow.splitlines() if line.startswith("cell "))
+    assert " ".join(header.split()) == "cell contender median vs best float32 SQNR"
+
+
+def test_a_group_is_named_once() -> None:
+    """The rows of a group stand together under its name, threads first."""
+    labels = re.findall(r"^t\d b\d+ ", _drawn(_default_grid), flags=re.MULTILINE)
+    assert labels[:6] == ["t1 b1 ", "t1 b8 ", "t1 b32 ", "t2 b1 ", "t2 b8 ", "t2 b32 "]
+    assert len([label for label in labels if label.startswith("t1 b1 ")]) == 1
+
+
+def test_a_long_engine_name_widens_the_screen() -> None:
+    """A plug-in's name is never cut."""
+    name = "a_plugin_with_quite_a_long_name_that_nobody_foresaw"
+
+    def change(document: dict[str, Any]) -> None:
+        cell = document["cells"][FBGEMM]
+        cell["id"] = cell["id"].replace("fbgemm", name)
+        cell["engine"] = name
+
+    row = next(line for line in _drawn(change, width=80).splitlines() if f"{name} int8" in line and "us" in line)
+    assert VERDICT.search(row)
+
+
+def test_a_failed_cell_has_a_row_and_its_reason() -> None:
+    """Its row says failed, the line below the table says why, and its engine's answer counts it."""
+
+    def change(document: dict[str, Any]) -> None:
+        _stop(document["cells"][FBGEMM], "failed", "the measuring process was ended by SIGSEGV")
+
+    drawn = _drawn(change)
+    assert re.search(r"^ +fbgemm int8 +failed$", drawn, flags=re.MULTILINE)
+    assert "failed, 1 cell (fbgemm t1 b1): the measuring process was ended by SIGSEGV" in drawn
+    assert "fbgemm: cannot tell, unclear in 1 of 1 cell, 1 without a result: " in drawn
+
+
+def test_a_reason_that_a_finding_says_is_not_said_twice() -> None:
+    """Where a finding has the reason, the line below the table goes."""
+
+    def change(document: dict[str, Any]) -> None:
+        _stop(document["cells"][FBGEMM], "failed", "it crashed.")
+        finding = {**document["findings"][0], "code": "cell-failed", "message": "fbgemm failed in 1 cell: it crashed."}
+        document["findings"].insert(0, finding)
+
+    assert _drawn(change).count("it crashed") == 1
+
+
+def test_an_unfinished_run_says_so_and_how_to_go_on() -> None:
+    """Cells that are not reached yet stand there without figures, and the second line says what to type."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["complete"] = False
+        for cell in document["cells"][4:]:
+            _stop(cell, "skipped", "not measured yet")
+
+    drawn = _drawn(change)
+    assert drawn.splitlines()[1] == "unfinished: the same command goes on from here"
+    assert "skipped, 4 cells (torch t1 b8, ...): not measured yet" in drawn
+
+
+def test_a_run_in_which_nothing_was_measured_can_be_drawn() -> None:
+    """No result is an answer with its reason; no launch, no stream and no sample stop the footer."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["findings"] = []
+        for cell in document["cells"]:
+            _stop(cell, "skipped", "needs AVX2")
+            cell["samples"] = {"races": [], "solos": []}
+
+    drawn = _drawn(change)
+    assert "fbgemm: no result, needs AVX2" in drawn
+    assert "over no launches" in drawn
+
+
+def test_a_record_without_cells_can_be_drawn() -> None:
+    """An empty grid is an odd record, and no crash."""
+    assert "nothing on Intel(R)" in _drawn(lambda document: document.update(cells=[]))
+
+
+def test_every_finding_is_there_with_its_code() -> None:
+    """Errors and warnings, and notes on an engine that ran, say what to type; a note on the machine is one sentence."""
+    drawn = " ".join(_drawn().split())
+    for finding in DOCUMENT["findings"]:
+        assert f"{finding['severity']} {finding['message']} " in drawn
+        assert f"[{finding['code']}]" in drawn
+        said = finding["severity"] != "note" or finding["subject"] in {"fbgemm", "qnnpack"}
+        assert (finding["advice"] in drawn) == said
+
+
+def test_colours_are_for_terminals() -> None:
+    """A file gets no escape sequence; a terminal gets the same words in colour."""
+    plain, coloured = (text.render(_run(), width=120, colour=colour) for colour in (False, True))
+    assert "\x1b" not in plain
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured).split() == plain.split()
+
+
+def test_a_terminal_is_not_commanded_by_a_record() -> None:
+    """Escape sequences and markup in a record are shown, not obeyed."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["environment"]["hardware"]["brand"] = "\x1b[2Jchip [bold]x[/bold] :smile:"
+        _stop(document["cells"][FBGEMM], "failed", "\x1b]0;title\x07\nsecond line")
+        document["findings"][0] |= {"message": "a\x1b[31m", "advice": "b\r", "code": "c\x9b"}
+
+    drawn = _drawn(change)
+    assert "chip [bold]x[/bold] :smile:" in drawn
+    assert all(each.isprintable() for each in drawn.replace("\n", ""))
+    assert "]0;title  second line" in drawn
