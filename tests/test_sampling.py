@@ -156,7 +156,7 @@ def test_a_known_slow_down_is_counted_as_fewer_calls() -> None:
 
 
 def test_one_preempted_call_of_fifty_does_not_count() -> None:
-    """Fixed calls are timed one by one, and a sample is their number times their median."""
+    """Fixed calls are timed one by one, and a sample is the number of its calls times their median."""
     machine = FakeMachine()
     costs = iter([0.001] * 30 + [0.1] + [0.001] * 10_000)
 
@@ -166,7 +166,18 @@ def test_one_preempted_call_of_fifty_does_not_count() -> None:
 
     result = _race(machine, Contender(name="a", call=call, calls=50))
     assert result.track("a").times_s == pytest.approx([0.001] * len(result.kept), rel=1e-3)
-    assert len(machine.log) == 1 + 51 * len(result.kept)
+    assert len(machine.log) == 1 + 50 * len(result.kept)
+
+
+def test_fixed_calls_of_a_round_are_mixed() -> None:
+    """51 calls against 50: pair after pair in random order, and the odd one last."""
+    machine = FakeMachine()
+    a, b = (Contender(name=n, call=machine.worker(n, 0.001), calls=c) for n, c in (("a", 50), ("b", 51)))
+    result = _race(machine, a, b)
+    calls = machine.log[2 : 2 + 101]
+    assert {tuple(calls[i : i + 2]) for i in range(0, 100, 2)} == {("a", "b"), ("b", "a")}
+    assert calls[100] == "b"
+    assert len(machine.log) == 2 + 101 * len(result.kept)
 
 
 def test_rounds_are_made_even_when_the_time_is_up() -> None:

@@ -96,8 +96,8 @@ DESIGN = Design(
     confidence=CONFIDENCE,
     error_rate=ERROR_RATE,
 )
-# Samples of 50 calls are few in the time of a race and far apart: longer forks, and more launches of them.
-SLOWED_DESIGN = replace(DESIGN, looks=default_looks(12), forks=1, race_s=1.0)
+# Rounds of 101 calls are few in the time of a race: longer forks, and more launches of them.
+SLOWED_DESIGN = replace(DESIGN, looks=default_looks(12), forks=1, race_s=1.5)
 
 
 def groups_of(batches: tuple[int, ...], threads: tuple[int, ...] | None) -> tuple[Group, ...]:

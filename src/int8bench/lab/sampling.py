@@ -44,8 +44,9 @@ class Clocks:
 class Contender:
     """A name and the one call that is timed.
 
-    `calls` fixes the calls of a sample instead of calibrating them. They are then timed one by one, and the sample is
-    their number times their median: in the mean of fifty calls there is nearly always one that was preempted.
+    `calls` fixes the calls of a sample instead of calibrating them. The calls of a round are then mixed and timed one
+    by one, and a sample is the number of its calls times their median: in the mean of fifty calls there is nearly
+    always one that was preempted, and two blocks of fifty calls are too far apart to be a pair.
     """
 
     name: str
@@ -95,12 +96,12 @@ class Race:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Turn:
-    """What one contender does in a round: perhaps one untimed call, then `calls` that are timed, together or each."""
+    """What one contender does in a round: perhaps one untimed call, then `calls` timed together; or `calls` mixed."""
 
     call: Call
     calls: int
     lead_in: bool
-    one_by_one: bool
+    mixed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def _turns(contenders: Sequence[Contender], durations: Durations, clocks: Clocks
     lead_in = min(fastest) < LEAD_IN_BELOW_S
     calls = [max(1, round(durations.sample_s / max(each, 1e-9))) for each in fastest]
     return [
-        _Turn(call=each.call, calls=each.calls or filling, lead_in=lead_in, one_by_one=each.calls is not None)
+        _Turn(call=each.call, calls=each.calls or filling, lead_in=lead_in, mixed=each.calls is not None)
         for each, filling in zip(contenders, calls, strict=True)
     ]
 
@@ -203,31 +204,44 @@ def _rounds(
     clocks: Clocks,
     read: noise.Reader,
 ) -> Iterator[list[_Sample]]:
-    start, done, before = clocks.wall(), 0, read()
+    start, done = clocks.wall(), 0
+    take = _mixed if any(turn.mixed for turn in turns) else _one_after_another
     while True:
         passed = clocks.wall() - start
         if passed >= LONGEST * durations.race_s or (passed >= durations.race_s and done >= FEWEST_ROUNDS):
             return
-        samples: dict[int, _Sample] = {}
-        for i in rng.permutation(len(turns)).tolist():
-            cpu_s, wall_s = _sample(turns[i], clocks)
-            after = read()
-            samples[i] = _Sample(cpu_s, wall_s, after.since(before))
-            before = after
         done += 1
-        yield [samples[i] for i in range(len(turns))]
+        yield take(turns, rng, clocks, read)
 
 
-def _sample(turn: _Turn, clocks: Clocks) -> tuple[float, float]:
-    """Processor and wall seconds of the timed calls of a turn."""
-    if turn.lead_in:
-        turn.call()
-    cpu = clocks.cpu()
-    if turn.one_by_one:
-        wall_s = turn.calls * median(time_calls(turn.call, 1, clocks.wall) for _ in range(turn.calls))
-    else:
-        wall_s = time_calls(turn.call, turn.calls, clocks.wall)
-    return clocks.cpu() - cpu, wall_s
+def _one_after_another(
+    turns: Sequence[_Turn], rng: np.random.Generator, clocks: Clocks, read: noise.Reader
+) -> list[_Sample]:
+    """One round: turn after turn in random order, each with the counters that moved meanwhile."""
+    samples: dict[int, _Sample] = {}
+    before = read()
+    for i in rng.permutation(len(turns)).tolist():
+        if turns[i].lead_in:
+            turns[i].call()
+        cpu = clocks.cpu()
+        wall_s = time_calls(turns[i].call, turns[i].calls, clocks.wall)
+        cpu_s = clocks.cpu() - cpu
+        after = read()
+        samples[i] = _Sample(cpu_s, wall_s, after.since(before))
+        before = after
+    return [samples[i] for i in range(len(turns))]
+
+
+def _mixed(turns: Sequence[_Turn], rng: np.random.Generator, clocks: Clocks, read: noise.Reader) -> list[_Sample]:
+    """One round: the calls of all turns in random order, each timed; the counters are those of the whole round."""
+    times: list[list[float]] = [[] for _ in turns]
+    before, cpu = read(), clocks.cpu()
+    for number in range(max(turn.calls for turn in turns)):
+        for i in rng.permutation(len(turns)).tolist():
+            if number < turns[i].calls:
+                times[i].append(time_calls(turns[i].call, 1, clocks.wall))
+    cpu_s, reading = (clocks.cpu() - cpu) / len(turns), read().since(before)
+    return [_Sample(cpu_s, len(mine) * median(mine), reading) for mine in times]
 
 
 def _singles(
