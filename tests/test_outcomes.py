@@ -208,7 +208,7 @@ def test_unclear_cells_say_what_would_have_been_seen_and_what_would_settle_it() 
     }
     finding = _only("unclear", _found(changes))
     assert finding.severity == "note"
-    assert finding.message == ("fbgemm is unclear in 2 of 2 cells; 1.20x would have been seen in each.")
+    assert finding.message == ("fbgemm is unclear in 2 of 2 cells; 1.20x would be seen in each.")
     assert finding.advice == "Type --budget 6m to settle it."
 
 

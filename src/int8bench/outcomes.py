@@ -114,7 +114,7 @@ def _of_unclear(engine: str, unclear: Cells, total: int) -> Finding:
     """What a run could not tell: what it would have seen, and the time that would settle it."""
     best = [_best(cell) for cell in unclear]
     visible = [float(each["smallest_visible_effect"]) for each in best if each["smallest_visible_effect"] is not None]
-    seen = f"; {1 + max(visible):.2f}x would have been seen in each" if visible else ""
+    seen = f"; {1 + max(visible):.2f}x would be seen in each" if visible else ""
     wanted = [each["launches"] + each["more_launches"] for each in best if each["more_launches"] is not None]
     launches = min(max(wanted, default=MOST_LAUNCHES), MOST_LAUNCHES)
     enough = len(wanted) == len(best) and max(wanted) <= MOST_LAUNCHES
