@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from int8bench import units
@@ -109,6 +109,7 @@ def test_a_reason_is_one_short_line(error: Exception, shown: str) -> None:
     assert units.reason(error) == shown
 
 
+@settings(deadline=None, derandomize=True)
 @given(value=POSITIVE)
 def test_seconds_read_back_to_three_digits(value: float) -> None:
     """What is shown is the value to half a unit of its third digit, with exactly three digits."""
@@ -119,12 +120,14 @@ def test_seconds_read_back_to_three_digits(value: float) -> None:
     assert len(number.replace(".", "")) == 3
 
 
+@settings(deadline=None, derandomize=True)
 @given(value=POSITIVE, sign=st.sampled_from([units.seconds, units.rate, units.three_digits]))
 def test_a_sign_changes_nothing_else(value: float, sign) -> None:
     """A negative figure is the positive one behind a minus."""
     assert sign(-value) == f"-{sign(value)}"
 
 
+@settings(deadline=None, derandomize=True)
 @given(value=st.integers(min_value=1, max_value=10**12 - 10**9))
 def test_bytes_read_back(value: int) -> None:
     """What is shown is the size to half a unit of its third digit."""
