@@ -91,6 +91,12 @@ def test_a_failed_cell_is_an_error_with_its_reason_and_what_to_type() -> None:
     )
 
 
+def test_an_engine_that_failed_in_part_is_no_way_out_of_itself() -> None:
+    """Leaving it out leaves it out, even where some of its cells went well."""
+    finding = _only("cell-failed", _found({("x86", 8): {"status": "failed", "error": "crashed"}}))
+    assert "leave it out with --engines fbgemm;" in finding.advice
+
+
 def test_each_reason_is_a_finding_of_its_own() -> None:
     """Two engines, or one for two reasons, are not thrown together."""
     found = _found(

@@ -57,6 +57,20 @@ def test_quick_measures_the_default_grid_in_half_a_minute() -> None:
     assert plan_for(SMALL, budget_s=None, quick=True).budget_s == QUICK_BUDGET_S
 
 
+def test_quick_stays_quick_with_time_to_spare() -> None:
+    """A budget beside --quick lengthens forks; launches and replicates stay as few as they may be."""
+    plan = plan_for(SMALL, budget_s=600.0, quick=True)
+    assert (plan.launches, plan.forks, plan.replicates, plan.load_s) == (4, 1, 2, 0.05)
+    assert plan.durations.race_s + plan.durations.single_s == 2.0
+
+
+def test_there_is_a_most_of_everything() -> None:
+    """Ten hours are forty launches with forks of two seconds, and no more."""
+    plan = plan_for(SMALL, budget_s=36_000.0, quick=False)
+    assert (plan.launches, plan.forks) == (40, 2)
+    assert plan.durations.race_s + plan.durations.single_s == 2.0
+
+
 @settings(deadline=None, derandomize=True)
 @given(cases=GRIDS, budget_s=st.floats(1.0, 5000.0), quick=st.booleans())
 def test_a_budget_is_kept_or_refused(cases: tuple[Case, ...], budget_s: float, quick: bool) -> None:  # noqa: FBT001

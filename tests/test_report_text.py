@@ -137,6 +137,18 @@ def test_a_long_engine_name_widens_the_screen() -> None:
     assert VERDICT.search(row)
 
 
+def test_markup_in_a_name_is_shown_in_the_table() -> None:
+    """What looks like markup or an emoji's name is part of the name."""
+    name = "[bold]e[bold]:smile:"
+
+    def change(document: dict[str, Any]) -> None:
+        cell = document["cells"][FBGEMM]
+        cell["id"] = cell["id"].replace("fbgemm", name)
+        cell["engine"] = name
+
+    assert any(f"{name} int8" in line and VERDICT.search(line) for line in _drawn(change).splitlines()[4:])
+
+
 def test_a_failed_cell_has_a_row_and_its_reason() -> None:
     """Its row says failed, the line below the table says why, and its engine's answer counts it."""
 
