@@ -131,6 +131,19 @@ def test_commits_stand_in_the_order_of_their_dates() -> None:
     assert first["customdata"] == [f"#commit-{histories.commit(number)[:8]}" for number in (1, 5, 9)]
 
 
+@pytest.mark.parametrize(("orders", "expected"), [(((0, 2, 1), (2, 3)), (0, 2, 1, 3)), (((2, 1), (1, 2)), (1, 2))])
+def test_the_order_of_a_series_goes_before_dates(
+    orders: tuple[tuple[int, ...], ...], expected: tuple[int, ...]
+) -> None:
+    """Commits stand as the history has them, whatever their dates say; dates settle what series contradict."""
+    found = [
+        histories.series([histories.point(number, 1.3) for number in order], batch=str(batch), threads="1")
+        for batch, order in enumerate(orders)
+    ]
+    (first, _), _ = _figures(history_page.page(histories.document(found)))[0]
+    assert first["customdata"] == [f"#commit-{histories.commit(number)[:8]}" for number in expected]
+
+
 def test_a_point_leads_to_its_commit_on_the_host(usual: str) -> None:
     """Behind each point is the address that asv would build, with the full hash."""
     for traces, _ in _figures(usual)[:2]:

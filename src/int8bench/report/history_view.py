@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -73,7 +76,25 @@ def commits(series: Sequence[Series], show_commit_url: str) -> dict[str, Commit]
     for change in (change for each in series for change in each["changes"]):
         for commit_hash in (change["commit_before"], change["commit_after"]):
             dates.setdefault(commit_hash, change["date"])
-    return {each: _commit(each, dates[each], show_commit_url) for each in sorted(dates, key=dates.__getitem__)}
+    return {each: _commit(each, dates[each], show_commit_url) for each in _ordered(series, dates)}
+
+
+def _ordered(series: Sequence[Series], dates: Mapping[str, float]) -> list[str]:
+    """Commits in an order that every series agrees with, by date where they leave it open or contradict each other."""
+    before: dict[str, set[str]] = {each: set() for each in dates}
+    for earlier, later in (pair for each in series for pair in pairwise(each["points"])):
+        before[later["commit"]].add(earlier["commit"])
+    sorter, ready, found = TopologicalSorter(before), list[tuple[float, str]](), list[str]()
+    try:
+        sorter.prepare()
+    except CycleError:
+        return sorted(dates, key=dates.__getitem__)
+    while sorter.is_active():
+        for each in sorter.get_ready():
+            heappush(ready, (dates[each], each))
+        found.append(heappop(ready)[1])
+        sorter.done(found[-1])
+    return found
 
 
 def _commit(commit_hash: str, date_ms: float, show_commit_url: str) -> Commit:
