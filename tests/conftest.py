@@ -21,7 +21,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cli(cache: Path, tmp_path: Path) -> Cli:
     """Runs int8bench as a person does, in an empty folder."""
 
-    def run(*arguments: str, timeout_s: float = 240) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: str, timeout_s: float = 900) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "int8bench.cli", *arguments],
             capture_output=True,

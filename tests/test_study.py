@@ -1,11 +1,16 @@
 """A grid becomes a record: whole sessions with a lab that is played, without a launch and without a clock."""
 
+import os
+import signal
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from int8bench import hardware, records, study, training
@@ -14,6 +19,9 @@ from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError
 from int8bench.fidelity import Fidelity
 from int8bench.findings import SaturationProbe
 from int8bench.hardware import Hardware, TorchView
+from int8bench.lab.environment import ProcessSettings
+from int8bench.lab.launches import launched
+from int8bench.lab.messages import Setup
 from int8bench.lab.noise import Reading
 from int8bench.lab.sampling import Race, Track
 from int8bench.progress import Progress
@@ -664,6 +672,54 @@ def test_a_disk_that_fills_up_ends_the_run_with_a_sentence(session: Session, mon
         session.run()
     assert not session.kept().complete
     assert session.lab.open_forks == session.lab.running == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+@pytest.mark.parametrize("phase", ["launch", "check", "alone", "race"])
+def test_kill_9_in_any_phase_leaves_a_whole_file_and_no_process(
+    session: Session, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    """Real launches with a task that hangs in that phase; afterwards the same command goes on."""
+    monkeypatch.syspath_prepend(Path(__file__).parent / "helpers")
+    coordinator = os.fork()
+    if coordinator == 0:
+        try:
+            _hang_in(session, phase)
+        finally:
+            os._exit(1)
+    expected = 1 if phase == "launch" else 2  # the launch, and its fork that hangs
+    while len(left := psutil.Process(coordinator).children(recursive=True)) < expected:
+        assert os.waitpid(coordinator, os.WNOHANG) == (0, 0), "ended on its own"
+        time.sleep(0.02)
+    os.kill(coordinator, signal.SIGKILL)
+    os.waitpid(coordinator, 0)
+    _, alive = psutil.wait_procs(left, timeout=30)
+    assert not [each for each in alive if each.status() != psutil.STATUS_ZOMBIE]
+    kept = session.kept()
+    assert not kept.complete
+    run = session.run()
+    assert run.complete
+    assert run.created_at == kept.created_at
+
+
+def _hang_in(session: Session, phase: str) -> None:
+    """Runs a study with one real launch, whose first task of a phase never ends."""
+    lab, played = session.lab, session.lab.launched
+
+    @contextmanager
+    def half_real(
+        indexes: Sequence[int], setup: object, *, settings: ProcessSettings
+    ) -> Iterator[tuple[FakeLaunch, ...]]:
+        hanging = Setup(function="time:sleep" if phase == "launch" else "lab_tasks:remember", payload=600)
+        with (
+            launched((0,), hanging, settings=settings) as (real,),
+            played(indexes, setup, settings=settings) as launches,
+        ):
+            lab.fault = lambda name, *_: real.fork("lab_tasks:hang", None).result(600) if name == phase else None
+            yield launches
+
+    study.launched = half_real
+    session.run()
 
 
 def _interrupt(session: Session) -> None:
