@@ -120,7 +120,8 @@ def _batches(series: Sequence[Floats], noise: Floats) -> Iterator[_Batch]:
             by_length[len(values), bool((values > 0).all())].append(row)
     for (points, logs), rows in by_length.items():
         values = np.stack([series[row] for row in rows])
-        unit = np.ones(len(rows)) if logs else np.maximum(np.abs(values).max(axis=1), np.finfo(float).tiny)
+        largest = np.abs(values).max(axis=1)
+        unit = np.where(largest > 0, largest, 1.0) if not logs else np.ones(len(rows))
         values = np.log(values) if logs else values
         blips = _blips(values, EXACT * unit)
         floors = np.maximum(np.maximum(blips, noise[rows] * unit), EXACT * unit)
