@@ -197,6 +197,7 @@ def _layout(series: Series, shown: Sequence[Commit], *, lanes: int) -> dict[str,
         "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         "hovermode": "closest",
         "xaxis": {
+            "tickangle": 0,
             "tickvals": ticks,
             "ticktext": [f"{_escaped(shown[each].short)}<br>{shown[each].date}" for each in ticks],
             "range": [-0.5, len(shown) - 0.5],
