@@ -198,6 +198,7 @@ def _layout(series: Series, shown: Sequence[Commit], *, lanes: int) -> dict[str,
         "hovermode": "closest",
         "xaxis": {
             "tickangle": 0,
+            "tickfont": {"size": 10},
             "tickvals": ticks,
             "ticktext": [f"{_escaped(shown[each].short)}<br>{shown[each].date}" for each in ticks],
             "range": [-0.5, len(shown) - 0.5],
