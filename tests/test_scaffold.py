@@ -96,6 +96,13 @@ def test_outside_of_a_repository_is_a_sentence(tmp_path: Path) -> None:
         scaffold.write(SUBJECT, tmp_path)
 
 
+def test_the_plug_in_is_named_as_asv_looks_for_it(repository: Path) -> None:
+    """With a leading dot; without one asv looks in its own folder alone, and says nothing."""
+    scaffold.write(SUBJECT, repository)
+    for folder in (repository, OWN_SUITE.parent):
+        assert Config.load(str(folder / "asv.conf.json")).plugins == [".int8bench.tracking.dashboard"]
+
+
 def test_the_alarm_is_on_the_paired_figure_alone(repository: Path) -> None:
     """In what is written as in the project's own configuration, plain times raise none."""
     scaffold.write(SUBJECT, repository)
