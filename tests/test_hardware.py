@@ -468,3 +468,10 @@ def test_importing_is_light() -> None:
     heavy = ("torch", "numpy", "scipy", "sklearn", "cpuinfo", "psutil")
     done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_variables_that_hold_instructions_back_are_part_of_the_fingerprint() -> None:
+    """What was measured without AVX-512 is another machine's, as far as speed goes."""
+    free = Hardware(arch="x86_64", flags=frozenset({"avx2"}))
+    held = replace(free, isa_environment=(("ONEDNN_MAX_CPU_ISA", "AVX2"),))
+    assert hardware.fingerprint(free) != hardware.fingerprint(held)

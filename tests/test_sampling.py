@@ -194,6 +194,14 @@ def test_a_very_slow_contender_is_stopped() -> None:
     assert len(result.kept) == 4
 
 
+def test_the_slowest_contender_still_has_its_pairs_and_a_single_call() -> None:
+    """Two rounds and one single call are made whatever they take: less would be no figure at all."""
+    machine = FakeMachine()
+    result = _race(machine, Contender(name="a", call=machine.worker("a", 50.0)), race_s=0.5, single_s=0.1)
+    assert len(result.kept) == 2
+    assert len(result.track("a").single_s) == 1
+
+
 def test_single_calls_are_timed_one_by_one() -> None:
     """The singles of a contender are single calls, as many for each contender."""
     machine = FakeMachine()

@@ -190,6 +190,7 @@ def fingerprint(hardware: Hardware) -> str:
         hardware.usable_cores,
         hardware.hypervisor is not None,
         hardware.emulated is not None,
+        hardware.isa_environment,
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:FINGERPRINT_DIGITS]
 

@@ -28,6 +28,7 @@ SAMPLE_S = 0.0001
 # the noise at 4.4 ms. Where all contenders take longer than this, the time goes into more rounds instead.
 LEAD_IN_BELOW_S = 0.004
 FEWEST_ROUNDS = 8  # a median of fewer says little; measured even when the time is up
+FEWEST_PAIRS = 2  # below, a fork has no ratio at all: made whatever it takes
 LONGEST = 8.0  # a fork may take this many times its asked duration before it stops short of FEWEST_ROUNDS
 MOST_SINGLES = 400  # singly timed calls a contender and fork: enough for a p99 over the forks of a run
 
@@ -208,7 +209,8 @@ def _rounds(
     take = _mixed if any(turn.mixed for turn in turns) else _one_after_another
     while True:
         passed = clocks.wall() - start
-        if passed >= LONGEST * durations.race_s or (passed >= durations.race_s and done >= FEWEST_ROUNDS):
+        late = passed >= LONGEST * durations.race_s and done >= FEWEST_PAIRS
+        if late or (passed >= durations.race_s and done >= FEWEST_ROUNDS):
             return
         done += 1
         yield take(turns, rng, clocks, read)
@@ -249,7 +251,7 @@ def _singles(
 ) -> list[list[float]]:
     singles: list[list[float]] = [[] for _ in contenders]
     end = clocks.wall() + duration_s
-    while clocks.wall() < end and len(singles[0]) < MOST_SINGLES:
+    while duration_s > 0 and (not singles[0] or clocks.wall() < end) and len(singles[0]) < MOST_SINGLES:
         for i in rng.permutation(len(contenders)).tolist():
             singles[i].append(time_calls(contenders[i].call, 1, clocks.wall))
     return singles
