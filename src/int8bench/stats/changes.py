@@ -12,8 +12,8 @@ density of k values of t3 that agree at x falls as x**(-4 k) and their gain grow
 change anywhere has at most probability `error`, and gains of several add, so that those are rarer by powers. The scale
 of the noise is estimated; `_inflation` pays for that. Simulations in tests/test_stats_changes.py hold the constants.
 
-Limit: that holds for noise no heavier than the model. Where one measurement in twenty lies far off on one side, three of
-them side by side at an end of a series happen more often than the model says, and the error can exceed the declared one
+Limit: that holds for noise no heavier than the model. Where one measurement in twenty lies far off on one side, three
+of them side by side at an end of a series happen more often than the model says, and the error can exceed the declared one
 (scripts/scratch_history.py tries it on stored races).
 """
 
