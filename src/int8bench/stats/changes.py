@@ -13,7 +13,7 @@ change anywhere has at most probability `error`, and gains of several add, so th
 of the noise is estimated; `_inflation` pays for that. Simulations in tests/test_stats_changes.py hold the constants.
 
 Limit: that holds for noise no heavier than the model. Where one measurement in twenty lies far off on one side, three
-of them side by side at an end of a series happen more often than the model says, and the error can exceed the declared one
+side by side at an end of a series happen more often than the model says, and the error can exceed the declared one
 (scripts/scratch_history.py tries it on stored races).
 """
 
