@@ -369,22 +369,21 @@ def test_a_race_that_dies_with_nobody_guilty_fails_all_of_its_group(session: Ses
     assert {cell.status for cell in run.cells if cell.batch == 1} == {"ok"}
 
 
-def test_nobody_is_blamed_for_a_launch_that_is_gone(session: Session) -> None:
-    """The run stops with its reason, keeps its samples, and goes on when it is called again."""
+@pytest.mark.parametrize("phase", ["launch", "check", "race", "alone"])
+def test_nobody_is_blamed_for_a_launch_that_is_gone(session: Session, phase: str) -> None:
+    """Whatever was being done: the run stops with its reason, keeps its samples, and goes on when called again."""
+    gone: list[str] = []
 
-    def fault(_name: str, _payload: object, launch: int) -> None:
-        if launch == 3:
-            raise LabError("launch 3 is gone")
+    def fault(name: str, _payload: object, launch: int) -> None:
+        if gone or (name == phase and launch == (0 if phase == "check" else 1)):
+            gone.append(name)
+            raise LabError(f"launch {launch} is gone")
 
     session.lab.fault = fault
-    with pytest.raises(NothingMeasuredError, match=r"launch 3 is gone.*the same command goes on from"):
+    with pytest.raises(NothingMeasuredError, match=r"launch \d is gone, before.*the same command goes on from"):
         session.run()
-    session.lab.fault = lambda name, *_: (
-        fault("", None, 3) if name != "launch" and session.lab.count("race") > 4 else None
-    )
-    with pytest.raises((NothingMeasuredError, InterruptedRunError), match="launch 3 is gone"):
-        session.run()
-    assert not [cell for cell in session.kept().cells if cell.status == "failed"]
+    assert session.lab.open_forks == session.lab.running == 0
+    assert {cell.status for cell in session.kept().cells} == {"skipped"}
     session.lab.fault = lambda *_: None
     assert set(statuses(session.run()).values()) == {"ok"}
 
@@ -733,3 +732,18 @@ def _interrupt(session: Session) -> None:
     with pytest.raises((NothingMeasuredError, InterruptedRunError)):
         session.run()
     session.lab.fault = lambda *_: None
+
+
+@pytest.mark.parametrize(
+    ("machine", "engines"),
+    [
+        (Hardware(arch="x86_64", os="Linux", flags=frozenset({"sse4_1", "avx2"})), ("fbgemm",)),
+        (Hardware(arch="x86_64", os="Linux", flags=frozenset({"avx2", "avx512f", "avx512_vnni"})), ("fbgemm", "x86")),
+        (Hardware(arch="arm64", os="Linux", flags=frozenset({"asimd"})), ("qnnpack",)),
+        (Hardware(arch="riscv64", os="Linux"), ("fbgemm",)),
+    ],
+    ids=["avx2", "vnni", "arm", "none fits"],
+)
+def test_the_default_engines_are_those_that_run_here(machine: Hardware, engines: tuple[str, ...]) -> None:
+    """Fbgemm where it runs and the recommended one; where none fits, fbgemm's row says why."""
+    assert study._default_engines(machine) == engines

@@ -217,8 +217,10 @@ def _check_batches(request: Request, machine: Hardware) -> None:
 
 
 def _default_engines(machine: Hardware) -> tuple[str, ...]:
+    """Fbgemm where it runs, and the recommended engine; fbgemm alone, whose row says why not, where none is there."""
     recommended = findings.recommend(machine).engine
-    return tuple(dict.fromkeys(("fbgemm", recommended) if recommended else ("fbgemm",)))
+    fbgemm = "fbgemm" if engine_named("fbgemm").availability(machine).available else None
+    return tuple(dict.fromkeys(engine for engine in (fbgemm, recommended) if engine)) or ("fbgemm",)
 
 
 def _settings(request: Request, plan: Plan, subject: Subject) -> dict[str, object]:
