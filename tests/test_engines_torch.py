@@ -266,6 +266,12 @@ def test_an_engine_that_torch_lacks_is_a_sentence(monkeypatch, pictures):
         engine.prepare(engine.variants[0], TinyCNN().eval(), pictures, pictures[:1])
 
 
+def test_float32_is_not_raced_under_the_name_of_int8(pictures):
+    """The float32 engine refuses a variant that it does not offer."""
+    with pytest.raises(EngineError, match="torch int8 is not offered"):
+        engine_named("torch").prepare(int8_variant("torch"), TinyCNN(), pictures, pictures[:1])
+
+
 def test_pictures_of_another_shape_are_a_sentence(pictures):
     """A calibration set that the model cannot answer is refused with its shape."""
     name = torch.backends.quantized.supported_engines[-1]

@@ -268,3 +268,10 @@ def test_what_the_probes_measured_reaches_the_rules() -> None:
     ledger.probes["x86"] = SaturationProbe(engine="x86", sqnr_db=15.0, saturates=True)
     with_probe, without = ({each.code for each in _found(ledger=each)} for each in (ledger, Ledger(created_at="now")))
     assert with_probe - without == {"saturating-activations"}
+
+
+def test_an_engine_of_another_package_has_the_findings_of_the_machine() -> None:
+    """No rule knows it, and its run is not stopped for that."""
+    cases = grid(model="m", engines=("theirs",), batches=(1,), threads=(64,))
+    found = findings_of(cases, [_cell(case) for case in cases], Ledger(created_at="now"), MACHINE)
+    assert "threads-above-cores" in {finding.code for finding in found}

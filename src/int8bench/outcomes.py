@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from int8bench.cases import INT8, Case
-from int8bench.findings import Finding, Severity, inspect
+from int8bench.findings import KNOWN_ENGINES, Finding, Severity, inspect
 from int8bench.hardware import Hardware
 from int8bench.ledger import NOT_YET, Ledger
 from int8bench.plan import LAUNCH_BUDGET_S, MOST_LAUNCHES
@@ -26,7 +26,8 @@ def findings_of(cases: Sequence[Case], cells: Cells, ledger: Ledger, machine: Ha
     threads = tuple(dict.fromkeys(case.group.threads for case in cases))
     found: list[Finding] = []
     for engine in engines:
-        found += inspect(machine, engine=engine, threads=threads, probes=ledger.probes)
+        ruled = engine if engine in KNOWN_ENGINES else None  # rules know nothing of another package's engine
+        found += inspect(machine, engine=ruled, threads=threads, probes=ledger.probes)
     explained = {each.subject for each in found if each.severity is Severity.ERROR}
     found += _of_failures(cells, explained)
     measured = [cell for cell in cells if cell["status"] == OK]

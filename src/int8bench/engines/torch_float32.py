@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from int8bench.cases import CHANNELS_LAST, Variant, float32_references
 from int8bench.engines.base import Availability, Images, Prepared
 from int8bench.engines.torch_predictor import TorchPredictor, layout_format
+from int8bench.errors import EngineError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,6 +44,8 @@ class Float32Engine:
 
     def prepare(self, variant: Variant, model: nn.Module, calibration: Images, example: Images) -> Prepared:  # noqa: ARG002  the protocol asks
         """A copy of the model in eval mode, without gradients; nothing to calibrate."""
+        if variant not in self.variants:
+            raise EngineError(f"{self.name}: {variant.label} is not offered; expected float32, channels-last or nchw")
         return _Float32Model(module=_frozen_copy(model), variant=variant, example=example)
 
     def build(self, prepared: Prepared, threads: int) -> TorchPredictor:
