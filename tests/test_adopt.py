@@ -1,6 +1,7 @@
 """Settings taken over by a process that somebody else started."""
 
 import ctypes
+import json
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ GLIBC = hasattr(ctypes.CDLL(None), "mallopt")
 
 
 def _in_a_process(program: str, **variables: str) -> str:
+    """What a program prints; never in this process, whose allocator would be told for good."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         env={"PATH": "/usr/bin:/bin", **variables},
@@ -25,10 +27,10 @@ def _in_a_process(program: str, **variables: str) -> str:
 
 
 def test_variables_are_there_for_libraries_loaded_later() -> None:
-    """Every setting of a measuring process stands in the environment afterwards."""
-    environment = {"GOMP_SPINCOUNT": "infinite", "PATH": "/bin"}
-    adopt_settings(environment=environment)
-    assert environment == {"PATH": "/bin", **ProcessSettings().to_dict()}
+    """Every setting of a measuring process stands in the environment afterwards, over what stood there."""
+    program = "import json; from int8bench.lab.adopt import adopt_settings; e = {}; adopt_settings(environment=e)"
+    there = json.loads(_in_a_process(f"{program}; print(json.dumps(e))", GOMP_SPINCOUNT="infinite"))
+    assert there == ProcessSettings().to_dict()
 
 
 def test_a_setting_that_comes_too_late_is_told() -> None:
