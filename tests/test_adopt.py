@@ -8,7 +8,6 @@ import textwrap
 
 import pytest
 
-from int8bench.lab.adopt import adopt_settings
 from int8bench.lab.environment import ProcessSettings
 
 GLIBC = hasattr(ctypes.CDLL(None), "mallopt")
