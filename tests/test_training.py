@@ -8,6 +8,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -491,19 +492,23 @@ def test_a_writable_path_is_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "c.pt").read_text(encoding="utf-8") == "mine"
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """A disk on which no file may grow beyond 1 kB: the write itself fails, half-way."""
+    """A disk on which no file may grow beyond 1 kB: the write itself fails, half-way.
+
+    Around one call alone: pytest's own output may be such a file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     """The system's own words are in the sentence; no temporary file stays."""
-    with pytest.raises(RequestError, match=r"cannot be written: File too large"):
+    with pytest.raises(RequestError, match=r"cannot be written: File too large"), small_disk():
         save(tmp_path / "c.pt")
     assert list(tmp_path.iterdir()) == []
 
