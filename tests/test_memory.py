@@ -11,6 +11,12 @@ MIB = 1 << 20
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak can be reset on Linux only")
 
 
+@pytest.fixture(autouse=True)
+def _released() -> None:
+    """Free heap that earlier tests left resident would be used again, and cost nothing."""
+    memory.release_free()
+
+
 @linux
 def test_the_peak_of_a_step_holds_what_the_step_touched() -> None:
     """A step that fills 64 MiB and lets it go has a peak that much higher."""
