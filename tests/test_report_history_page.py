@@ -283,7 +283,7 @@ def test_findings_and_problems_are_told(usual: str) -> None:
     """Each machine has its processor and its findings, with what to do; each problem is a sentence."""
     text = Reader(usual).text
     assert "rack-1 A CPU @ 2.4 GHz, f-rack-1" in text
-    assert "error qnnpack is the engine for ARM and this is x86. it has no SIMD kernels here. use fbgemm" in text
+    assert "error qnnpack is the engine for ARM and this is x86. It has no SIMD kernels here. use fbgemm" in text
     assert "results/rack-1/1234abcd-env.json: cut short" in text
 
 

@@ -11,8 +11,8 @@ MEMORY = "cost.PeakMemory.track_bytes"
 FINDING = {
     "code": "qnnpack-on-x86",
     "severity": "error",
-    "message": "qnnpack is the engine for ARM and this is x86",
-    "why": "it has no SIMD kernels here",
+    "message": "qnnpack is the engine for ARM and this is x86.",
+    "why": "It has no SIMD kernels here.",
     "advice": "use fbgemm",
 }
 
