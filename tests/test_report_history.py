@@ -30,7 +30,7 @@ def test_what_got_worse_stands_first_with_its_interval_commits_and_machine() -> 
     assert order == sorted(order)
     text = "\n".join(lines)
     assert "problem: results/rack-1/1234abcd-env.json: cut short" in text
-    assert "error rack-1: qnnpack is the engine for ARM and this is x86 use fbgemm [qnnpack-on-x86]" in text
+    assert "error rack-1: qnnpack is the engine for ARM and this is x86. use fbgemm [qnnpack-on-x86]" in text
     assert "9 series with 255 points searched" in text
     assert "probability of 0.01 at most" in text
 
