@@ -87,3 +87,15 @@ def test_a_cell_that_failed_publishes_nothing(run: records.Run) -> None:
     cells = [{**_cell(cell), **({"status": "failed"} if cell.batch == 1 else {})} for cell in run.cells]
     left = published.points(records.assembled({**_fields(run), "cells": cells}), {})
     assert {point.params["batch"] for point in left if "batch" in point.params} == {"8"}
+
+
+def test_a_fork_without_a_ratio_is_left_out_as_in_the_record(run: records.Run) -> None:
+    """A fork that kept one round gives none: the others are published, and nothing breaks."""
+    cells = [_cell(cell) for cell in run.cells]
+    for cell in cells:
+        races = [dict(race) for race in cell["samples"]["races"]]
+        races[0]["kept"] = [1] + [0] * (len(races[0]["kept"]) - 1)
+        cell["samples"] = {**cell["samples"], "races": races}
+    found = published.points(records.assembled({**_fields(run), "cells": cells}), {})
+    speedups = [point for point in found if point.benchmark.endswith("track_speedup")]
+    assert {sum(len(forks) for forks in point.log_ratios) for point in speedups} == {3}

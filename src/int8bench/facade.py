@@ -14,13 +14,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from int8bench.errors import NothingMeasuredError
+from int8bench.errors import NothingMeasuredError, RequestError
 from int8bench.lab.adopt import adopt_settings
 from int8bench.progress import Progress
-from int8bench.tracking.published import BEST, Values
+from int8bench.records import BEST
 
 if TYPE_CHECKING:
     from int8bench.records import Cell, Run
+    from int8bench.tracking.published import Values
 
 __all__ = [
     "FLOAT32",
@@ -158,12 +159,14 @@ def compare(
         data: digits, or ``imagefolder:PATH``.
 
     Raises:
-        RequestError: no such engine, model or data.
+        RequestError: no such engine, model or data, or more threads than this machine has.
         NothingMeasuredError: nothing could be measured.
     """
     from int8bench import study
 
     usable = usable_threads()
+    if min(threads) > usable:
+        raise RequestError(f"threads {tuple(threads)}: this machine has {usable} usable cores; give 1 among them")
     request = study.Request(
         model=model,
         weights=None,
@@ -183,7 +186,7 @@ def compare(
         return Comparison(run=study.run(request, Path(folder) / "run.json", _say), engine=engine)
 
 
-def publish(compared: Comparison, *, heeded: Mapping[str, bool]) -> Values:
+def publish(compared: Comparison, *, heeded: Mapping[str, bool]) -> "Values":
     """What the asv suite publishes of a race; intervals, forks and samples are kept in a side file by asv's results.
 
     Args:

@@ -176,10 +176,7 @@ class Ledger:
         if cell.status == records.FAILED:
             self.fail(cell.id, cell.error or "failed before")
             return
-        self.races[cell.id] = [
-            RaceSample(**{**each, **{key: tuple(each[key]) for key in ("times_s", "kept", "single_s")}})
-            for each in cell.samples["races"]
-        ]
+        self.races[cell.id] = race_samples(cell)
         self.solos[cell.id] = [SoloSample(**each) for each in cell.samples["solos"]]
         if cell.fidelity is not None and cell.memory_bytes is not None:
             self.checks[Variant(engine=cell.engine, precision=cell.precision, layout=cell.layout)] = Checked(
@@ -189,6 +186,14 @@ class Ledger:
                 serialized_bytes=cell.memory_bytes["serialized"],
                 evidence=cell.evidence,
             )
+
+
+def race_samples(cell: records.Cell) -> list[RaceSample]:
+    """The forks of a cell as its record holds them."""
+    return [
+        RaceSample(**{**each, **{key: tuple(each[key]) for key in ("times_s", "kept", "single_s")}})
+        for each in cell.samples["races"]
+    ]
 
 
 def _rounded(times_s: Sequence[float]) -> tuple[float, ...]:

@@ -178,7 +178,7 @@ def _speedups(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> 
 def _tables(case: Case, cases: Sequence[Case], ledger: Ledger) -> dict[Case, LaunchTable]:
     """Against each float32 case of the same group that has launches in common with the case."""
     references = [each for each in cases if each.group == case.group and each.variant.precision == FLOAT32]
-    tables = {each: _table(ledger.races.get(each.id, []), ledger.races.get(case.id, [])) for each in references}
+    tables = {each: launch_table(ledger.races.get(each.id, []), ledger.races.get(case.id, [])) for each in references}
     return {each: table for each, table in tables.items() if table is not None}
 
 
@@ -220,7 +220,7 @@ def _errors(cases: Sequence[Case], plan: Plan, launches: int) -> tuple[float, fl
     return _nominal(plan, launches, 1 - CONFIDENCE), _nominal(plan, launches, verdict)
 
 
-def _table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:
+def launch_table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:
     """Log-ratios (launch, fork) of the forks that both have; None where an interval needs more launches."""
     there = {(race.launch, race.fork): race for race in reference}
     joined = [

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from int8bench.report import history_plots, history_view
+from int8bench.report.html import rendered
 
 MOST_GRAPHS = 60  # a browser draws these in a few seconds; the rest stays in the tables
 
@@ -20,17 +21,13 @@ def page(document: Mapping[str, Any], *, show_commit_url: str = "#", home: str |
             commit leads to its figures on the page itself.
         home: the address of the page to go back to.
     """
-    from jinja2 import Environment, PackageLoader, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("int8bench.report"), autoescape=select_autoescape(["html", "j2"]), trim_blocks=True
-    )
-    environment.filters.update(params=history_view.params, where=history_view.where)
     series = history_view.unmirrored(document["series"])
     commits = history_view.commits(series, show_commit_url)
     graphs = history_view.graphs(series)
     listed = history_view.listed(series, graphs)
-    return environment.get_template("history.html.j2").render(
+    return rendered(
+        "history.html.j2",
+        {"params": history_view.params, "where": history_view.where},
         document=document,
         series=series,
         home=home,

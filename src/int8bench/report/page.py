@@ -6,20 +6,15 @@ from typing import Any
 from int8bench import units
 from int8bench.cases import INT8
 from int8bench.records import BEST, NAIVE, OK, Cell, Run
+from int8bench.report.html import rendered
 from int8bench.report.text import answers, machine_of, model_of
 
 
 def page(run: Run) -> str:
     """The page of a run, as HTML with its scripts inside."""
-    from jinja2 import Environment, PackageLoader, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("int8bench.report"), autoescape=select_autoescape(["html", "j2"]), trim_blocks=True
-    )
-    environment.filters.update(
-        seconds=units.seconds, size=units.size, ratio=units.ratio, rate=units.rate, share=units.share
-    )
-    return environment.get_template("run.html.j2").render(
+    return rendered(
+        "run.html.j2",
+        {"seconds": units.seconds, "size": units.size, "ratio": units.ratio, "rate": units.rate, "share": units.share},
         run=run,
         answers=answers(run),
         machine=machine_of(run),

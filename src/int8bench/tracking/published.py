@@ -5,14 +5,12 @@ together.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8
-from int8bench.records import OK, Cell, Run
-from int8bench.stats.sample import Pairs, Sample
+from int8bench.ledger import race_samples
+from int8bench.records import BEST, OK, Cell, Run
+from int8bench.summary import launch_table
 from int8bench.tracking.side import SidePoint
-
-BEST = "best_float32"
 
 Values = Mapping[str, Mapping[tuple[str, ...], float]]
 """Benchmark -> parameters in asv's order and spelling -> number."""
@@ -59,7 +57,9 @@ def _speedups(cell: Cell, run: Run) -> Iterator[SidePoint]:
     best = cell.speedup(BEST)
     if best is None:
         return
-    ratios = _log_ratios(next(each for each in run.cells if each.id == best["reference"]), cell)
+    reference = next(each for each in run.cells if each.id == best["reference"])
+    table = launch_table(race_samples(reference), race_samples(cell))
+    assert table is not None, "a cell that has a speed-up has launches enough"
     counts = {key: best[key] for key in ("launches", "forks", "pairs")}
     for name, value, low, high in (
         ("track_speedup", best["value"], best["low"], best["high"]),
@@ -71,7 +71,7 @@ def _speedups(cell: Cell, run: Run) -> Iterator[SidePoint]:
             value=value,
             low=low,
             high=high,
-            log_ratios=ratios,
+            log_ratios=table.log_ratios,
             **counts,
         )
 
@@ -136,22 +136,3 @@ def _exactly(benchmark: str, params: Mapping[str, object], value: float) -> Side
 def _params(params: Mapping[str, object]) -> dict[str, str]:
     """Parameters as asv spells them: by their repr."""
     return {name: repr(value) for name, value in params.items()}
-
-
-def _log_ratios(reference: Cell, candidate: Cell) -> list[list[float]]:
-    """(launch, fork), positive where the candidate is faster; forks that both have."""
-    there = {(race["launch"], race["fork"]): race for race in reference.samples["races"]}
-    launches: dict[int, list[float]] = {}
-    for race in candidate.samples["races"]:
-        other = there.get((race["launch"], race["fork"]))
-        if other is not None:
-            launches.setdefault(race["launch"], []).append(_log_ratio(other, race))
-    return [launches[launch] for launch in sorted(launches)]
-
-
-def _log_ratio(reference: Mapping[str, Any], candidate: Mapping[str, Any]) -> float:
-    return Pairs(
-        reference=Sample(times_s=tuple(reference["times_s"])),
-        candidate=Sample(times_s=tuple(candidate["times_s"])),
-        kept=tuple(bool(kept) for kept in candidate["kept"]),
-    ).log_ratio
