@@ -1,0 +1,113 @@
+"""What is said of one number on two sides: base and head, old and new, each with its interval and its word. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Metric(StrEnum):
+    """What is compared."""
+
+    TIME = "time"
+    """Seconds of one warm call, paired."""
+    SPEEDUP = "speedup"
+    """Int8 over the best float32."""
+    THROUGHPUT = "throughput"
+    """Items a second under sustained load."""
+    PEAK_MEMORY = "peak_memory"
+    """Bytes over a process that does nothing."""
+    WEIGHTS = "weights"
+    """Bytes of weights in memory."""
+    SQNR = "sqnr"
+    """Decibels of signal over quantization noise."""
+    TOP1 = "top1"
+    """Share of validation pictures answered right."""
+    TRACKED = "tracked"
+    """A number that a suite tracks, of which nobody has said which way is worse."""
+
+
+class Worse(StrEnum):
+    """Which way a metric gets worse."""
+
+    MORE = "more"
+    LESS = "less"
+    UNKNOWN = "unknown"
+
+
+WORSE = {
+    Metric.TIME: Worse.MORE,
+    Metric.SPEEDUP: Worse.LESS,
+    Metric.THROUGHPUT: Worse.LESS,
+    Metric.PEAK_MEMORY: Worse.MORE,
+    Metric.WEIGHTS: Worse.MORE,
+    Metric.SQNR: Worse.LESS,
+    Metric.TOP1: Worse.LESS,
+    Metric.TRACKED: Worse.UNKNOWN,
+}
+# A sure difference by its direction; of times it is said as people say it.
+WORDS = {Metric.TIME: ("faster", "slower")}
+OTHER_WORDS = ("less", "more")
+SAME, UNCLEAR = "same", "unclear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """The new side over the old one, with its 95 % interval: above 1 the new side takes longer, or has more."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One number on two sides.
+
+    `verdict` is one of `words(metric)`, `SAME` or `UNCLEAR`; `ratio` is None where a side has no number, and `reason`
+    then says why. `smallest_visible_effect` is the difference, as a fraction, that would have been called with 95 %
+    probability.
+    """
+
+    id: str
+    metric: Metric
+    verdict: str
+    ratio: Ratio | None
+    launches: int
+    forks: int
+    pairs: int
+    smallest_visible_effect: float | None
+    reason: str | None
+
+    @property
+    def worse_by(self) -> float:
+        """By which fraction the new side is worse, negative where it is better; 0 where nothing is sure or known.
+
+        A speed-up of 2 that becomes 1 is worse by 1 (100 %): as much as a time that doubles.
+        """
+        less, more = words(self.metric)
+        if self.ratio is None or self.verdict not in {less, more} or WORSE[self.metric] is Worse.UNKNOWN:
+            return 0.0
+        if WORSE[self.metric] is Worse.MORE:
+            return self.ratio.value - 1
+        return 1 / self.ratio.value - 1 if self.ratio.value > 0 else float("inf")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the JSON answers have of it."""
+        return {**asdict(self), "metric": self.metric.value}
+
+
+def comparison_from(document: Mapping[str, Any]) -> Comparison:
+    """The inverse of `Comparison.to_dict`.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is not one.
+    """
+    ratio = document["ratio"]
+    known = {**document, "metric": Metric(document["metric"]), "ratio": None if ratio is None else Ratio(**ratio)}
+    return Comparison(**known)
+
+
+def words(metric: Metric) -> tuple[str, str]:
+    """What a sure difference of that metric is called where the new side has less, and where it has more."""
+    return WORDS.get(metric, OTHER_WORDS)
