@@ -1,4 +1,5 @@
 import pytest
+
 from int8bench.comparisons import WORSE, Comparison, Metric, Ratio, comparison_from, words
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "compare",
     "forward",
     "make_importable",
+    "preload",
     "publish",
     "usable_threads",
 ]
@@ -94,6 +95,19 @@ def make_importable(model: str, root: Path) -> None:
     sys.path += [str(root / "src"), str(root)]
 
 
+def preload() -> None:
+    """Pays in this process for what `forward` imports and asks of the machine, so that its forks need not.
+
+    Starts no thread. For harnesses that fork, as asv does: its plain times took 7 s each, most of it imports.
+    """
+    import sklearn.datasets  # noqa: F401  what reads digits
+    import torch._inductor  # the first trace of a model asks for it, and with it comes half of torch
+    import torch.ao.quantization.quantize_fx  # noqa: F401
+
+    usable_threads()
+
+
+@lru_cache(maxsize=1)
 def usable_threads() -> int:
     """How many cores this process may use: affinity and container quota respected."""
     from int8bench import hardware

@@ -13,7 +13,7 @@ class SkippedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A benchmark that is set up: a call to time, or numbers by metric; `before` is called, untimed, before each call."""
+    """A benchmark that is set up: a call to time, or numbers by metric; `before` is called untimed before each call."""
 
     call: Callable[[], object] | None = None
     before: Callable[[], object] | None = None
@@ -28,7 +28,7 @@ class Suite(Protocol):
     """The benchmarks of one side."""
 
     def names(self) -> Mapping[str, str]:
-        """Every benchmark by its id, and whether it is of `TIME` or `TRACK`; the same code has the same ids on both sides."""
+        """Every benchmark by its id, the same on both sides, and whether it is of `TIME` or `TRACK`."""
 
     def enter(self, name: str, within: Within) -> None:
         """Sets a benchmark up, calls `within` once, and tears it down.
