@@ -1,0 +1,177 @@
+"""What changed between two stored runs, each with launches of its own: nothing is paired across them. Pure.
+
+The unit is the launch mean, as within one run (see `ratio`). Two runs differ in the mean of their launch means; its
+standard error is Welch's, sqrt(s1^2/n1 + s2^2/n2), and its degrees of freedom are those of the smaller run (Hsu 1938;
+Scheffe 1970), which never exceed the declared error. Welch's own (1947) do: simulated at 0.001, up to 4.4 times at 4
+against 8 launches of unlike spread, and 1.5 times at 8 against 8.
+
+What is not in it: anything that stays the same within a run and changes from run to run, such as the clock that the
+machine holds that day. Ratios taken inside a run hardly feel it, absolute times do; whoever calls this says which.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.special import nctdtrinc, stdtrit
+
+from int8bench.stats.ratio import FEWEST_LAUNCHES, LaunchTable
+from int8bench.stats.verdict import POWER
+
+SCREENING = 0.1  # of the error is spent on leaving out references that cannot be the best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The new mean less the old one in log units, its standard error, and the degrees of freedom of that error."""
+
+    centre: float
+    error: float
+    freedom: int
+
+    def half_width(self, nominal_error: float) -> float:
+        """Half the width of the interval at a two-sided error."""
+        return float(stdtrit(self.freedom, 1 - nominal_error / 2)) * self.error
+
+    def visible(self, nominal_error: float) -> float:
+        """The difference, as a fraction, that is called with probability `POWER`; see `verdict`."""
+        critical = float(stdtrit(self.freedom, 1 - nominal_error / 2))
+        return math.expm1(float(nctdtrinc(self.freedom, 1 - POWER, critical)) * self.error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """New over old as a ratio: the interval shown, the wider one that is judged, and what that could have seen."""
+
+    value: float
+    low: float
+    high: float
+    surely_low: float
+    surely_high: float
+    smallest_visible_effect: float
+
+
+def difference(old: Sequence[float], new: Sequence[float]) -> Difference:
+    """The difference of two runs from the launch means of each, in log units.
+
+    Raises:
+        ValueError: a run of fewer than two launches.
+    """
+    fewest = min(len(old), len(new))
+    if fewest < FEWEST_LAUNCHES:
+        raise ValueError(f"two runs need {FEWEST_LAUNCHES} launches or more each, got {len(old)} and {len(new)}")
+    error = math.sqrt(_variance(old) / len(old) + _variance(new) / len(new))
+    return Difference(centre=_mean(new) - _mean(old), error=error, freedom=fewest - 1)
+
+
+def pooled(cells: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict[str, Difference]:
+    """The difference of each cell, old and new replicates in log units, with one spread for all cells of both runs.
+
+    For figures of two or three replicates a cell, which alone would need a quantile of 30 standard errors. A cell whose
+    own spread is larger than the common one keeps its own, so that one noisy cell is not called by the quiet ones.
+
+    Raises:
+        ValueError: no cell has a replicate more than one.
+    """
+    sides = [side for both in cells.values() for side in both]
+    freedom = sum(len(side) - 1 for side in sides)
+    if freedom < 1:
+        raise ValueError("a spread needs a cell of two replicates or more")
+    common = sum(_variance(side) * (len(side) - 1) for side in sides if len(side) > 1) / freedom
+    return {name: _pooled(old, new, common, freedom) for name, (old, new) in cells.items()}
+
+
+def _pooled(old: Sequence[float], new: Sequence[float], common: float, freedom: int) -> Difference:
+    spread = [max(common, _variance(side)) if len(side) > 1 else common for side in (old, new)]
+    error = math.sqrt(spread[0] / len(old) + spread[1] / len(new))
+    return Difference(centre=_mean(new) - _mean(old), error=error, freedom=freedom)
+
+
+def change(found: Difference, *, shown_error: float, judged_error: float) -> Change:
+    """A difference as a ratio with its two intervals.
+
+    Args:
+        found: in log units.
+        shown_error: two-sided error of the interval that is shown.
+        judged_error: two-sided error of the verdict.
+    """
+    return _spanned((found,), found.centre, shown_error, judged_error)
+
+
+def change_of_smallest(
+    old: Mapping[str, LaunchTable], new: Mapping[str, LaunchTable], *, shown_error: float, judged_error: float
+) -> Change:
+    """The change of the smallest of several ratios of one candidate: of its speed-up over the best reference.
+
+    With ratios r_i, and s_i in the new run, log min s - log min r lies between the smallest and the largest of the
+    changes d_i = log s_i - log r_i of those references that are the best in one of the runs: min s = s_k and
+    min r <= r_k bound it from below by d_k, and likewise from above. The interval therefore goes from the smallest
+    lower end to the largest upper end, with no error spent on the choice. References that cannot be the best in either
+    run, at a share of the error (`SCREENING`, divided among all that are tried), are left out: one that nobody would
+    use would widen it.
+
+    Raises:
+        ValueError: no reference in common, or a run of fewer than two launches.
+    """
+    shared = [name for name in old if name in new]
+    if not shared:
+        raise ValueError("change_of_smallest: no reference in common")
+    tried = 2 * (len(shared) - 1)
+    kept = set(shared)
+    if tried:
+        allowed = SCREENING * judged_error / tried
+        kept = {name for run in (old, new) for name in _perhaps_best({each: run[each] for each in shared}, allowed)}
+    found = [difference(old[name].launch_means, new[name].launch_means) for name in shared if name in kept]
+    centre = _smallest(new, shared) - _smallest(old, shared)
+    left = 1 - SCREENING if tried else 1.0
+    return _spanned(found, centre, left * shown_error, left * judged_error)
+
+
+def _perhaps_best(tables: Mapping[str, LaunchTable], error: float) -> list[str]:
+    """The references that are not surely, at a one-sided error each, above another one."""
+    means = {name: table.launch_means for name, table in tables.items()}
+    return [
+        name
+        for name, mine in means.items()
+        if not any(_surely_above(mine, theirs, error) for other, theirs in means.items() if other != name)
+    ]
+
+
+def _surely_above(mine: Sequence[float], theirs: Sequence[float], error: float) -> bool:
+    """Whether one reference's ratio lies above another's: they raced in the same launches, so launch by launch."""
+    if len(mine) != len(theirs):
+        return False
+    gaps = [one - other for one, other in zip(mine, theirs, strict=True)]
+    half = float(stdtrit(len(gaps) - 1, 1 - error)) * math.sqrt(_variance(gaps) / len(gaps))
+    return _mean(gaps) - half > 0
+
+
+def _smallest(tables: Mapping[str, LaunchTable], names: Sequence[str]) -> float:
+    return min(_mean(tables[name].launch_means) for name in names)
+
+
+def _spanned(found: Sequence[Difference], centre: float, shown_error: float, judged_error: float) -> Change:
+    (low, high), (surely_low, surely_high) = (_span(found, error) for error in (shown_error, judged_error))
+    return Change(
+        value=math.exp(centre),
+        low=low,
+        high=high,
+        surely_low=surely_low,
+        surely_high=surely_high,
+        smallest_visible_effect=max(each.visible(judged_error) for each in found),
+    )
+
+
+def _span(found: Sequence[Difference], error: float) -> tuple[float, float]:
+    low = min(each.centre - each.half_width(error) for each in found)
+    high = max(each.centre + each.half_width(error) for each in found)
+    return math.exp(low), math.exp(high)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _variance(values: Sequence[float]) -> float:
+    centre = _mean(values)
+    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
