@@ -4,7 +4,6 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,15 +42,12 @@ def _skipped(reason: str) -> NotImplementedError:
 
 
 def _adopted() -> Mapping[str, bool]:
-    """Settings first, before a library is loaded that reads them; the way to a model in this checkout; then imports.
-
-    asv forks the process of each benchmark from one that has imported this module.
-    """
-    adopted: Mapping[str, bool] = {}
-    with suppress(NotImplementedError):
-        adopted = facade("adopt_settings")()
+    """Settings first, before a library is loaded that reads them; then the way to a model in this checkout."""
+    try:
+        adopted: Mapping[str, bool] = facade("adopt_settings")()
         facade("make_importable")(MODEL, Path(__file__).parents[1])
-        facade("preload")()
+    except NotImplementedError:
+        return {}
     return adopted
 
 

@@ -33,8 +33,8 @@ def test_the_front_is_what_suites_of_other_commits_call() -> None:
         "adopt_settings",
         "compare",
         "forward",
+        "grid",
         "make_importable",
-        "preload",
         "publish",
         "usable_threads",
     }
@@ -54,20 +54,6 @@ def test_the_front_costs_no_torch() -> None:
     program = "import sys, int8bench.facade; print([n for n in ('torch', 'numpy', 'scipy') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-@pytest.mark.torch
-def test_preloading_leaves_nothing_to_import_and_starts_no_thread() -> None:
-    """What a forward needs has been imported, and the process can still be forked whole."""
-    program = (
-        "import os, sys; from int8bench import facade; facade.adopt_settings(); facade.preload();"
-        "before = set(sys.modules); threads = len(os.listdir('/proc/self/task')) if sys.platform == 'linux' else 1;"
-        "facade.forward('qnnpack', batch=1, threads=1, model='simplecnn');"
-        "heavy = {'torch', 'torch._dynamo', 'torch.ao.quantization.quantize_fx', 'sklearn.datasets'};"
-        "print(threads, sorted(heavy & (set(sys.modules) - before)))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "1 []"
 
 
 def test_a_speed_up_is_the_records(compared: facade.Comparison) -> None:

@@ -20,8 +20,10 @@ from int8bench.progress import Progress
 from int8bench.records import BEST
 
 if TYPE_CHECKING:
+    from int8bench.cases import Variant
     from int8bench.records import Cell, Run
     from int8bench.tracking.published import Values
+    from int8bench.worker import Prepared
 
 __all__ = [
     "FLOAT32",
@@ -29,8 +31,8 @@ __all__ = [
     "adopt_settings",
     "compare",
     "forward",
+    "grid",
     "make_importable",
-    "preload",
     "publish",
     "usable_threads",
 ]
@@ -95,24 +97,11 @@ def make_importable(model: str, root: Path) -> None:
     sys.path += [str(root / "src"), str(root)]
 
 
-def preload() -> None:
-    """Pays in this process for what `forward` imports and asks of the machine, so that its forks need not.
-
-    Starts no thread. For harnesses that fork, as asv does: its plain times took 7 s each, most of it imports.
-    """
-    import sklearn.datasets  # noqa: F401  what reads digits
-    import torch._inductor  # the first trace of a model asks for it, and with it comes half of torch
-    import torch.ao.quantization.quantize_fx  # noqa: F401
-
-    usable_threads()
-
-
-@lru_cache(maxsize=1)
 def usable_threads() -> int:
     """How many cores this process may use: affinity and container quota respected."""
     from int8bench import hardware
 
-    return hardware.detect().usable_cores or 1
+    return hardware.usable_core_count()
 
 
 @lru_cache(maxsize=1)
@@ -133,22 +122,90 @@ def forward(
         NotImplementedError: the contender cannot run here; asv and pytest then skip.
         RequestError: no such model or data.
     """
+    return grid(contenders=(contender,), model=model, input_shape=input_shape, data=data).forward(
+        contender, batch=batch, threads=threads
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Contenders that are prepared once, for a harness that forks a process for each cell."""
+
+    prepared: "Prepared"
+
+    def forward(self, contender: str, *, batch: int, threads: int) -> Callable[[], object]:
+        """A warmed call that answers one batch, built anew in this process.
+
+        Raises:
+            NotImplementedError: the contender cannot run here.
+        """
+        from int8bench import worker
+
+        call = worker.predictor(self.prepared, self._variant(contender), threads).bind(
+            worker.pictures(self.prepared.order.validation, batch)
+        )
+        call()
+        return call
+
+    def cost(self, contender: str, *, batch: int, threads: int) -> Mapping[str, float]:
+        """What the contender costs in this process, which must be a fresh one: ``peak_memory`` in bytes.
+
+        Raises:
+            NotImplementedError: the contender cannot run here.
+        """
+        from int8bench import worker
+
+        return {"peak_memory": float(worker.peak_bytes(self.prepared, self._variant(contender), batch, threads))}
+
+    def answers(self, contender: str) -> Mapping[str, float]:
+        """What it answers and with how many bytes of weights: ``weights``, and of int8 ``sqnr`` in dB, and ``top1``.
+
+        Raises:
+            NotImplementedError: the contender cannot run here.
+        """
+        from int8bench import worker
+
+        checked = worker.checked(self.prepared, self._variant(contender))
+        found = {
+            "weights": float(checked.weights_bytes),
+            "sqnr": checked.fidelity.sqnr_db if contender != FLOAT32 else None,
+            "top1": checked.fidelity.top1,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _variant(self, contender: str) -> "Variant":
+        variant = _variant(contender)
+        if variant in self.prepared.refused:
+            raise NotImplementedError(self.prepared.refused[variant])
+        return variant
+
+
+def grid(*, contenders: Sequence[str], model: str, input_shape: str | None = None, data: str = "digits") -> Grid:
+    """Prepares contenders; starts no thread once the model is trained, so that forks of this process are whole.
+
+    Args:
+        contenders: `FLOAT32` (channels-last), and int8 engines.
+        model: a known model or ``package.module:factory``.
+        input_shape: such as ``3x32x32``; needed for a model of yours.
+        data: what int8 is calibrated with and batches are taken from.
+
+    Raises:
+        RequestError: no such engine, model or data.
+    """
     from int8bench import worker
-    from int8bench.cases import float32_references, int8_variant
-    from int8bench.engines.registry import engine_named
     from int8bench.subject import order_for, prepare_subject
 
-    variant = float32_references()[0] if contender == FLOAT32 else int8_variant(contender)
     subject = prepare_subject(
         model=model, weights=None, input_shape=input_shape, data=data, data_dir=None, seed=0, advance=_say
     )
-    prepared = worker.prepare(order_for(subject, (variant,)))
-    if variant in prepared.refused:
-        raise NotImplementedError(prepared.refused[variant])
-    built = engine_named(variant.engine).build(prepared.ready[variant], threads)
-    call = built.bind(worker.pictures(subject.validation, batch))
-    call()
-    return call
+    variants = dict.fromkeys(_variant(each) for each in (FLOAT32, *contenders))  # float32 is what answers are held to
+    return Grid(prepared=worker.prepare(order_for(subject, tuple(variants))))
+
+
+def _variant(contender: str) -> "Variant":
+    from int8bench.cases import float32_references, int8_variant
+
+    return float32_references()[0] if contender == FLOAT32 else int8_variant(contender)
 
 
 def compare(

@@ -142,8 +142,16 @@ def prepare(order: Order) -> Prepared:
 
 def check(state: Prepared, variant: Variant, _line: Channel) -> Checked:
     """Answers the validation pictures with a variant and holds the answers against float32."""
-    reference = _build(state, float32_references()[0], threads=1)
-    candidate = _build(state, variant, threads=1)
+    return checked(state, variant)
+
+
+def checked(state: Prepared, variant: Variant) -> Checked:
+    """The same, in a process that the lab did not start.
+
+    The float32 that is held against must have been prepared with it.
+    """
+    reference = predictor(state, float32_references()[0], threads=1)
+    candidate = predictor(state, variant, threads=1)
     order = state.order
     expected = _answers(reference, order.validation)
     found = fidelity.compare(expected, _answers(candidate, order.validation), order.labels)
@@ -169,7 +177,7 @@ def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
     batch = pictures(state.order.validation, order.group.batch)
     shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
     built = {
-        variant: _build(state, variant, order.group.threads)
+        variant: predictor(state, variant, order.group.threads)
         for variant in (order.variants[i] for i in rng.permutation(len(order.variants)).tolist())
     }
     _same_answers(built, batch)
@@ -187,7 +195,7 @@ def trial(state: Prepared, order: TrialOrder, _line: Channel) -> Race:
     names = [REFERENCE, CANDIDATE]
     calls = dict(zip(names, order.calls or (None, None), strict=True))
     built = {
-        names[i]: _build(state, order.variant, order.group.threads).bind(batch) for i in rng.permutation(2).tolist()
+        names[i]: predictor(state, order.variant, order.group.threads).bind(batch) for i in rng.permutation(2).tolist()
     }
     counted_as = order.calls[0] if order.calls else None
     contenders = [Contender(name=name, call=built[name], calls=calls[name], counted_as=counted_as) for name in names]
@@ -202,7 +210,7 @@ def alone(state: Prepared, order: SoloOrder, line: Channel) -> Stream:
     shift = bytearray(int(np.random.default_rng(order.seed).integers(1, HEAP_SHIFT_BYTES)))
     before = memory.resident_bytes()
     built: list[Predictor] = []
-    build_s = sampling.time_once(lambda: built.append(_build(state, order.variant, order.group.threads)))
+    build_s = sampling.time_once(lambda: built.append(predictor(state, order.variant, order.group.threads)))
     call = built[0].bind(batch)
     memory.release_free()
     cold: list[float] = []
@@ -215,11 +223,20 @@ def alone(state: Prepared, order: SoloOrder, line: Channel) -> Stream:
     return Stream(calls=calls, started_s=started, ended_s=ended)
 
 
-def idle(_state: Prepared, _payload: None, _line: Channel) -> int:
+def idle(_state: Prepared, _payload: None, _line: Channel | None) -> int:
     """The bytes that a fork which does nothing adds at its peak, measured as a contender's are."""
     before = memory.resident_bytes()
     memory.release_free()
     return memory.peak_bytes_during(lambda: None) - before
+
+
+def peak_bytes(state: Prepared, variant: Variant, batch: int, threads: int) -> int:
+    """The peak of this process's resident bytes over its first calls, less what it held and what doing nothing adds."""
+    adds = idle(state, None, None)
+    before = memory.resident_bytes()
+    call = predictor(state, variant, threads).bind(pictures(state.order.validation, batch))
+    memory.release_free()
+    return memory.peak_bytes_during(lambda: _first_calls(call, [])) - before - adds
 
 
 def pictures(images: Images, batch: int) -> Images:
@@ -233,7 +250,12 @@ def _first_calls(call: sampling.Call, cold: list[float]) -> None:
         call()
 
 
-def _build(state: Prepared, variant: Variant, threads: int) -> Predictor:
+def predictor(state: Prepared, variant: Variant, threads: int) -> Predictor:
+    """A predictor, built in this process.
+
+    Raises:
+        EngineError: the variant was refused when it was prepared.
+    """
     if variant in state.refused:
         raise EngineError(state.refused[variant])
     return engine_named(variant.engine).build(state.ready[variant], threads)
@@ -252,8 +274,8 @@ def _same_answers(built: Mapping[Variant, Predictor], batch: Images) -> None:
     if reference is None:
         return
     expected = built[reference](batch)
-    for variant, predictor in built.items():
-        objection = fidelity.objection(fidelity.compare(expected, predictor(batch)))
+    for variant, each in built.items():
+        objection = fidelity.objection(fidelity.compare(expected, each(batch)))
         if objection is not None:
             raise EngineError(f"{variant.label}: {objection}")
 

@@ -73,7 +73,7 @@ class QuantizedEngine:
         """
         assert variant.precision == INT8
         self._select()
-        with _known_warnings_ignored():
+        with _known_warnings_ignored(), _without_stack_traces():
             observed = _trace(self.name, model, _images(example[:1]))
             _calibrate(self.name, observed, calibration)
         return _Observed(module=observed, variant=variant, example=example)
@@ -151,6 +151,22 @@ def _known_warnings_ignored() -> Iterator[None]:
         for start in _KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message=start)
         yield
+
+
+@contextmanager
+def _without_stack_traces() -> Iterator[None]:
+    """Traces without the line of each operator, for which torch would import its compiler: 2 s in every process."""
+    from torch.fx import config
+
+    before = getattr(config, "do_not_emit_stack_traces", None)
+    if before is None:  # an older torch, which has no such switch
+        yield
+        return
+    config.do_not_emit_stack_traces = True
+    try:
+        yield
+    finally:
+        config.do_not_emit_stack_traces = before
 
 
 def _images(batch: Images) -> torch.Tensor:

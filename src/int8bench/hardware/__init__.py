@@ -10,9 +10,19 @@ cores.py    the processors that this process may really use
 probe.py    asks this machine
 """
 
-from int8bench.hardware.cores import usable_processors
+from int8bench.hardware.cores import usable_core_count, usable_processors
 from int8bench.hardware.files import load, parse
 from int8bench.hardware.machine import Hardware, TorchView, fingerprint
 from int8bench.hardware.probe import detect, detect_torch
 
-__all__ = ["Hardware", "TorchView", "detect", "detect_torch", "fingerprint", "load", "parse", "usable_processors"]
+__all__ = [
+    "Hardware",
+    "TorchView",
+    "detect",
+    "detect_torch",
+    "fingerprint",
+    "load",
+    "parse",
+    "usable_core_count",
+    "usable_processors",
+]

@@ -19,6 +19,11 @@ def affinity() -> frozenset[int] | None:
     return frozenset(ask(0)) if ask else None
 
 
+def usable_core_count() -> int:
+    """How many cores this process can keep busy, without a look at the rest of the machine."""
+    return usable_cores(logical=os.cpu_count(), allowed=affinity(), quota=cgroup_quota()) or 1
+
+
 def usable_cores(*, logical: int | None, allowed: frozenset[int] | None, quota: float | None) -> int | None:
     """Cores that can be kept busy all the time; a quota of 1.5 cores keeps one busy and throttles two."""
     told = [count for count in (len(allowed) if allowed else None, logical) if count]

@@ -30,6 +30,9 @@ class Suite(Protocol):
     def names(self) -> Mapping[str, str]:
         """Every benchmark by its id, the same on both sides, and whether it is of `TIME` or `TRACK`."""
 
+    def left_out(self) -> Mapping[str, str]:
+        """What is there and is not measured, by its id or file, with the reason."""
+
     def enter(self, name: str, within: Within) -> None:
         """Sets a benchmark up, calls `within` once, and tears it down.
 

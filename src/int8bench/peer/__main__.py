@@ -1,0 +1,135 @@
+"""The program of a side: ``python -P .../int8bench/peer FD PARENT``; opens a suite, then forks a process a benchmark.
+
+It has no thread and starts none, so that its forks are whole; it ends with the coordinator, and its forks with it.
+"""
+
+import ctypes
+import gc
+import importlib
+import importlib.util
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+NAME = "_int8bench_peer"  # so that `int8bench` stays free for the side's own
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+SUITES = {"grid": "grid_suite", "asv": "asv_suite", "pytest": "pytest_suite"}
+MOST_WORDS = 300  # characters of a fault that are worth telling
+
+
+def main() -> None:
+    """Opens the suite it is sent, says what is in it, and serves forks until the coordinator goes."""
+    _die_with(int(sys.argv[2]))
+    _load_package()
+    wire = importlib.import_module(f"{NAME}.wire")
+    line = wire.Line(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        order = line.receive()
+    except EOFError:
+        return
+    opened = _open(order)
+    line.send(opened["told"])
+    if opened["suite"] is not None:
+        gc.collect()
+        gc.freeze()  # forks share these pages; a collection in a fork would copy them
+        _serve(line, opened["suite"])
+
+
+def _load_package() -> None:
+    """Makes this folder importable as `NAME`, whatever else is called int8bench here."""
+    folder = Path(__file__).parent
+    spec = importlib.util.spec_from_file_location(
+        NAME, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[NAME] = module
+    spec.loader.exec_module(module)
+
+
+def _open(order: dict[str, Any]) -> dict[str, Any]:
+    """The suite that is asked for, and what is told of it: its names, what is left out, and where modules came from."""
+    origins: ModuleType = importlib.import_module(f"{NAME}.origins")
+    try:
+        suite = importlib.import_module(f"{NAME}.{SUITES[order['suite']]}").open_suite(
+            order["folder"], order["options"]
+        )
+        told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
+    except Exception as error:  # noqa: BLE001  whatever a side's own code raises is that side's sentence
+        return {"suite": None, "told": {"error": _sentence(error)}}
+    return {"suite": suite, "told": {**told, "origins": origins.of_packages(order["packages"])}}
+
+
+def _serve(line: Any, suite: Any) -> None:  # noqa: ANN401  of the package that is loaded under another name
+    while True:
+        try:
+            asked = line.receive()
+        except EOFError:
+            return
+        if "enter" in asked:
+            line.send({"pid": _fork(line, suite, asked)})
+        else:
+            _, status = os.waitpid(asked["reap"], 0)
+            line.send({"code": os.waitstatus_to_exitcode(status)})
+
+
+def _fork(line: Any, suite: Any, asked: dict[str, Any]) -> int:  # noqa: ANN401
+    """Forks a process for one benchmark; the line to it came along with the request, as a descriptor."""
+    wire = importlib.import_module(f"{NAME}.wire")
+    _, descriptors, _, _ = socket.recv_fds(line.socket, 1, 1)
+    theirs = wire.Line(socket.socket(fileno=descriptors[0]))
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        line.close()
+        _live(theirs, suite, asked, parent)
+    theirs.close()
+    return pid
+
+
+def _live(line: Any, suite: Any, asked: dict[str, Any], parent: int) -> None:  # noqa: ANN401
+    """A fork's whole life."""
+    turns = importlib.import_module(f"{NAME}.turns")
+    skipped = importlib.import_module(f"{NAME}.suite").SkippedError
+    try:
+        _die_with(parent)
+        if asked["cores"] and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, asked["cores"])
+        shift = bytearray(asked["shift"])  # moves the heap, so that no layout is the answer
+        suite.enter(asked["enter"], lambda opened: turns.take_turns(line, opened))
+        del shift
+    except skipped as reason:
+        _tell(line, {"skipped": str(reason)})
+    except BaseException as error:  # noqa: BLE001  pytest's outcomes and SystemExit included
+        _tell(line, {"error": _sentence(error)})
+    finally:
+        os._exit(0)
+
+
+def _tell(line: Any, message: dict[str, Any]) -> None:  # noqa: ANN401
+    try:
+        line.send(message)
+    except OSError:
+        os._exit(1)
+
+
+def _sentence(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}"[:MOST_WORDS] if lines else type(error).__name__
+
+
+def _die_with(parent: int) -> None:
+    """Asks the kernel to end this process with its parent; Linux only, elsewhere the end of the line does it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""One benchmark of one side, taking its turns: told to warm up, to time a sample, to stop; asleep in between."""
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from itertools import repeat
+from typing import Any
+
+from .suite import Opened
+from .wire import Line
+
+Clock = Callable[[], float]
+
+
+def take_turns(line: Line, opened: Opened, *, clock: Clock = time.perf_counter, shared: Clock = time.monotonic) -> None:
+    """Says what it is, then answers until it is told to stop or the line ends.
+
+    Asked for ``warm``, it calls for that many seconds and answers with the seconds of its fastest call; asked for
+    ``sample``, it makes the untimed calls and then the timed ones, and answers with the mean seconds of those, and with
+    how often it lost the processor meanwhile; asked to ``sustain``, it calls until that moment of the clock that all
+    processes share.
+    """
+    line.send({"opened": sorted(opened.values) if opened.values is not None else None, "values": opened.values})
+    while True:
+        try:
+            asked = line.receive()
+        except EOFError:
+            return
+        if "stop" in asked:
+            return
+        line.send(_answer(asked, opened, clock, shared))
+
+
+def _answer(asked: Mapping[str, Any], opened: Opened, clock: Clock, shared: Clock) -> dict[str, Any]:
+    if "warm" in asked:
+        return {"fastest_s": _warm(opened, float(asked["warm"]), clock)}
+    if "sustain" in asked:
+        return _sustain(opened, float(asked["sustain"]), shared)
+    return _sample(opened, int(asked["sample"]), int(asked["untimed"]), clock)
+
+
+def _warm(opened: Opened, duration_s: float, clock: Clock) -> float:
+    """Calls for so many seconds, once at least; the seconds of the fastest call."""
+    fastest = _timed(opened, 1, clock)
+    end = clock() + duration_s
+    while clock() < end:
+        fastest = min(fastest, _timed(opened, 1, clock))
+    return fastest
+
+
+def _sample(opened: Opened, calls: int, untimed: int, clock: Clock) -> dict[str, Any]:
+    if untimed:
+        _timed(opened, untimed, clock)
+    before, cpu = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
+    seconds = _timed(opened, calls, clock)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    lost = after.ru_nivcsw - before.ru_nivcsw + after.ru_majflt - before.ru_majflt
+    return {"s": seconds / calls, "cpu_s": time.process_time() - cpu, "lost": lost}
+
+
+def _timed(opened: Opened, calls: int, clock: Clock) -> float:
+    """Seconds of that many calls together; where each has something to be done before it, each is timed alone."""
+    call = opened.call
+    assert call is not None
+    if opened.before is None:
+        rounds = repeat(None, calls)
+        start = clock()
+        for _ in rounds:
+            call()
+        return clock() - start
+    total = 0.0
+    for _ in range(calls):
+        opened.before()
+        start = clock()
+        call()
+        total += clock() - start
+    return total
+
+
+def _sustain(opened: Opened, until: float, clock: Clock) -> dict[str, Any]:
+    call = opened.call
+    assert call is not None
+    calls, started = 0, clock()
+    now = started
+    while now < until:
+        if opened.before is not None:
+            opened.before()
+        call()
+        calls += 1
+        now = clock()
+    return {"calls": calls, "started_s": started, "ended_s": now}
