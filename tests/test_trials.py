@@ -13,6 +13,7 @@ from int8bench.cases import Group
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.progress import Progress
 
+HERE = "0123456789ab"
 GROUPS = (Group(batch=1, threads=1), Group(batch=32, threads=1))
 
 
@@ -55,7 +56,14 @@ def raced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, tuple[Group, ...],
     monkeypatch.setattr(trials, "_one_race_everywhere", race)
     monkeypatch.setattr(trials, "default_subject", lambda _advance: None)
     monkeypatch.setattr(trials, "order_for", lambda _subject, _variants: None)
+    on_machine(monkeypatch, HERE)
     return asked
+
+
+def on_machine(monkeypatch: pytest.MonkeyPatch, fingerprint: str) -> None:
+    """Plays the machine of that fingerprint."""
+    monkeypatch.setattr(hardware, "detect", lambda: fingerprint)
+    monkeypatch.setattr(hardware, "fingerprint", str)
 
 
 def run(output: Path, *, races: int = 2, slowed: bool = False, engine: str = "fbgemm", **kw: object) -> list:
@@ -109,7 +117,12 @@ def test_outcomes_are_written_after_every_race(raced: list, tmp_path: Path) -> N
     """The file holds a row a race and group; progress ends at its total."""
     output, told = tmp_path / "trials.json", []
     rows = run(output, told=told)
-    assert json.loads(output.read_text(encoding="utf-8")) == {"schema": trials.SCHEMA, "rows": rows}
+    assert json.loads(output.read_text(encoding="utf-8")) == {
+        "schema": trials.SCHEMA,
+        "fingerprint": HERE,
+        "designs": {"plain": trials.DESIGN.to_dict()},
+        "rows": rows,
+    }
     assert [(each["race"], each["batch"]) for each in rows] == [(0, 1), (0, 32), (1, 1), (1, 32)]
     assert raced == [(0, GROUPS, False), (1, GROUPS, False)]
     assert told[-1] == Progress(phase="done", done=2, total=2)
@@ -162,6 +175,39 @@ def test_what_was_raced_before_it_stopped_is_kept(
     assert len(run(output)) == 4
 
 
+def test_races_of_two_machines_are_never_joined(raced: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file says on which machine its races were made; another one's are refused, and the file stays as it is."""
+    output = tmp_path / "trials.json"
+    run(output)
+    before = output.read_bytes()
+    on_machine(monkeypatch, "ba9876543210")
+    with pytest.raises(RequestError, match=r"-o .*: holds races of 0123456789ab, and this machine is ba9876543210"):
+        run(output, races=3)
+    assert output.read_bytes() == before
+    assert len(raced) == 2
+
+
+def test_races_of_a_file_without_a_machine_are_not_gone_on_with(raced: list, tmp_path: Path) -> None:
+    """Files of earlier versions can be read, and are left as they are."""
+    output = tmp_path / "trials.json"
+    output.write_text(json.dumps({"schema": trials.SCHEMA, "rows": [row()]}), encoding="utf-8")
+    with pytest.raises(RequestError, match="holds races of a machine that it does not name"):
+        run(output)
+    assert not raced
+
+
+def test_races_of_two_designs_are_never_joined(raced: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a kind of race has changed, its races are refused, and those of the other kind are not."""
+    output = tmp_path / "trials.json"
+    run(output)
+    run(output, races=1, slowed=True)
+    monkeypatch.setattr(trials, "DESIGN", replace(trials.DESIGN, race_s=0.1))
+    with pytest.raises(RequestError, match=r"-o .*: holds plain races of another design than this int8bench's"):
+        run(output, races=3)
+    assert len(run(output, races=2, slowed=True)) == 8
+    assert len(raced) == 4
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -170,13 +216,14 @@ def test_what_was_raced_before_it_stopped_is_kept(
         '{"schema": "int8bench.trials", "rows": [{"race": 1}]}',
         '{"schema": "int8bench.trials", "rows": [1]}',
         '{"schema": "int8bench.trials", "rows": 1}',
+        '{"schema": "int8bench.trials", "designs": [], "rows": []}',
         "[1]",
         "[" * 100_000,
         "no JSON",
         "",
         "\xff\xfe",
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_another_file_is_left_alone(raced: list, tmp_path: Path, content: str) -> None:
     """It is neither gone on with nor written over."""
@@ -213,15 +260,3 @@ def test_groups_are_those_that_the_machine_can_run(monkeypatch: pytest.MonkeyPat
         trials.groups_of((1,), (1, 2))
     monkeypatch.setattr(hardware, "usable_processors", lambda: (0, 1, 2))
     assert [each.threads for each in trials.groups_of((1,), None)] == [1, 2]
-
-
-def test_a_race_stops_when_its_interval_and_its_verdict_are_made() -> None:
-    """Narrow and clear, both; the slowed design shares the rule."""
-    made = SimpleNamespace(
-        estimate=SimpleNamespace(half_width=trials.DESIGN.precision),
-        judgement=SimpleNamespace(verdict=trials.Verdict.SAME),
-    )
-    unclear = SimpleNamespace(estimate=made.estimate, judgement=SimpleNamespace(verdict=trials.Verdict.UNCLEAR))
-    wide = SimpleNamespace(estimate=SimpleNamespace(half_width=1.0), judgement=made.judgement)
-    for design in (trials.DESIGN, replace(trials.SLOWED_DESIGN, precision=trials.DESIGN.precision)):
-        assert [trials._may_stop(each, design) for each in (made, unclear, wide)] == [True, False, False]

@@ -18,35 +18,17 @@ from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, Noth
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Launch, launched
 from int8bench.lab.messages import Setup
-from int8bench.lab.sampling import Durations, Race
+from int8bench.lab.sampling import Race
 from int8bench.progress import Advance, Progress
-from int8bench.stats.ratio import Estimate, LaunchTable, estimate
-from int8bench.stats.sample import Pairs, Sample
-from int8bench.stats.stopping import Looks, default_looks, nominal_errors
-from int8bench.stats.verdict import Judgement, Verdict, judge
+from int8bench.racing import Design, Judged, judged_at, log_ratio
+from int8bench.stats.ratio import LaunchTable
+from int8bench.stats.stopping import default_looks
+from int8bench.stats.verdict import Verdict
 from int8bench.subject import default_subject, order_for
+from int8bench.summary import CONFIDENCE, ERROR_RATE, MARGIN
 
 SCHEMA = "int8bench.trials"
 FORK_TIMEOUT_S = 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
-    """How each race of a trial is run; the stopping rule is the one that `run` uses."""
-
-    looks: Looks
-    forks: int
-    race_s: float
-    warmup_s: float
-    precision: float
-    margin: float
-    confidence: float
-    error_rate: float
-
-    @property
-    def durations(self) -> Durations:
-        """The phases of a fork; no singly timed calls, as only ratios are asked for."""
-        return Durations(warmup_s=self.warmup_s, race_s=self.race_s, single_s=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +38,7 @@ class Outcome:
     group: Group
     race: int
     slowed: bool
-    estimate: Estimate
-    judgement: Judgement
+    judged: Judged
     measured_s: float
 
     def to_dict(self) -> dict[str, object]:
@@ -67,13 +48,13 @@ class Outcome:
             "threads": self.group.threads,
             "race": self.race,
             "slowed": self.slowed,
-            "value": self.estimate.value,
-            "low": self.estimate.low,
-            "high": self.estimate.high,
-            "launches": self.estimate.launches,
-            "forks": self.estimate.forks,
-            "pairs": self.estimate.pairs,
-            "verdict": self.judgement.verdict.value,
+            "value": self.judged.estimate.value,
+            "low": self.judged.estimate.low,
+            "high": self.judged.estimate.high,
+            "launches": self.judged.estimate.launches,
+            "forks": self.judged.estimate.forks,
+            "pairs": self.judged.estimate.pairs,
+            "verdict": self.judged.judgement.verdict.value,
             "measured_s": self.measured_s,
         }
 
@@ -81,9 +62,6 @@ class Outcome:
 Row = Mapping[str, Any]
 ROW_KEYS = {"engine", "batch", "threads", "race", "slowed", "value", "low", "high", "verdict", "measured_s"}
 
-CONFIDENCE = 0.95
-ERROR_RATE = 0.001
-MARGIN = 0.01
 DEFAULT_THREADS = (1, 2)
 SLOWED_CALLS = (50, 51)  # a known slow-down of 2 %
 DESIGN = Design(
@@ -155,69 +133,109 @@ def run_trials(
     """
     diagnosis.check_int8("--engine", engine)
     training.check_writable(output)
-    rows = _stored(output)
+    store = _Store.at(output, slowed=slowed)
     try:
-        _race_missing(engine, groups, rows, races=races, slowed=slowed, output=output, advance=advance)
+        _race_missing(engine, groups, store, races=races, slowed=slowed, advance=advance)
     except KeyboardInterrupt:
-        raise _interrupted(rows, output, "stopped") from None
+        raise _interrupted(store, "stopped") from None
     except LabError as error:
-        raise _interrupted(rows, output, str(error)) from error
-    return rows
+        raise _interrupted(store, str(error)) from error
+    return store.rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Store:
+    """The file of a trial: the machine, the design of each kind of race in it, and the outcomes."""
+
+    output: Path
+    fingerprint: str
+    designs: Mapping[str, object]
+    rows: list[dict[str, Any]]
+
+    @classmethod
+    def at(cls, output: Path, *, slowed: bool) -> "_Store":
+        """What an earlier trial left there, to go on with; nothing where there is no file.
+
+        Raises:
+            RequestError: there is something else, or races of another machine or design; it is not written over.
+        """
+        here = hardware.fingerprint(hardware.detect())
+        kind, design = _design_of(slowed=slowed)
+        stored: dict[str, Any] = (
+            _stored(output) if output.exists() else {"fingerprint": here, "designs": {}, "rows": []}
+        )
+        if stored.get("fingerprint") != here:
+            made_on = stored.get("fingerprint", "a machine that it does not name")
+            raise _mixture(output, f"holds races of {made_on}, and this machine is {here}")
+        designs = {kind: design.to_dict(), **stored["designs"]}
+        if designs[kind] != design.to_dict():
+            raise _mixture(output, f"holds {kind} races of another design than this int8bench's")
+        return cls(output=output, fingerprint=here, designs=designs, rows=stored["rows"])
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Keeps more outcomes, in the file too."""
+        self.rows.extend(rows)
+        document = {
+            "schema": SCHEMA,
+            "fingerprint": self.fingerprint,
+            "designs": dict(self.designs),
+            "rows": self.rows,
+        }
+        records.write_text(self.output, json.dumps(document, indent=0))
+
+    def has(self, engine: str, group: Group, race: int, *, slowed: bool) -> bool:
+        """Whether that race is there already."""
+        mine = {"engine": engine, "batch": group.batch, "threads": group.threads, "race": race, "slowed": slowed}
+        return any(mine.items() <= row.items() for row in self.rows)
+
+
+def _design_of(*, slowed: bool) -> tuple[str, Design]:
+    return ("slowed", SLOWED_DESIGN) if slowed else ("plain", DESIGN)
+
+
+def _mixture(output: Path, what: str) -> RequestError:
+    return RequestError(f"-o {output}: {what}, which never go together; give another -o")
 
 
 def _race_missing(
-    engine: str,
-    groups: Sequence[Group],
-    rows: list[dict[str, Any]],
-    *,
-    races: int,
-    slowed: bool,
-    output: Path,
-    advance: Advance,
+    engine: str, groups: Sequence[Group], store: _Store, *, races: int, slowed: bool, advance: Advance
 ) -> None:
-    """Runs the races that `rows` lacks, adds them to it, and writes it after each."""
+    """Runs the races that the store lacks, and keeps each in it."""
     variant = int8_variant(engine)
     order = order_for(default_subject(advance), (float32_references()[0], variant))
-    design, calls = (SLOWED_DESIGN, SLOWED_CALLS) if slowed else (DESIGN, None)
+    _, design = _design_of(slowed=slowed)
     for race in range(races):
         advance(Progress(phase=f"race {race + 1} of {races}", done=race, total=races))
-        missing = [group for group in groups if not _has(rows, engine, group, race, slowed=slowed)]
+        missing = [group for group in groups if not store.has(engine, group, race, slowed=slowed)]
         if missing:
+            calls = SLOWED_CALLS if slowed else None
             outcomes = _one_race_everywhere(order, variant, missing, design, race, calls)
-            rows += [{"engine": engine, **outcome.to_dict()} for outcome in outcomes]
-            records.write_text(output, json.dumps({"schema": SCHEMA, "rows": rows}, indent=0))
+            store.add([{"engine": engine, **outcome.to_dict()} for outcome in outcomes])
     advance(Progress(phase="done", done=races, total=races))
 
 
-def _has(rows: Sequence[Row], engine: str, group: Group, race: int, *, slowed: bool) -> bool:
-    mine = {"engine": engine, "batch": group.batch, "threads": group.threads, "race": race, "slowed": slowed}
-    return any(mine.items() <= row.items() for row in rows)
-
-
-def _interrupted(rows: Sequence[Row], output: Path, why: str) -> Int8BenchError:
-    goes_on = f"the same command goes on from {output}"
-    if not rows:
+def _interrupted(store: _Store, why: str) -> Int8BenchError:
+    goes_on = f"the same command goes on from {store.output}"
+    if not store.rows:
         return NothingMeasuredError(f"{why}, before the first race was over; {goes_on}")
-    return InterruptedRunError(f"{why}, with {len(rows)} outcomes kept; {goes_on}")
+    return InterruptedRunError(f"{why}, with {len(store.rows)} outcomes kept; {goes_on}")
 
 
-def _stored(output: Path) -> list[dict[str, Any]]:
-    """The rows of an earlier trial; none where there is no file.
+def _stored(output: Path) -> dict[str, Any]:
+    """What an earlier trial left in the file.
 
     Raises:
-        RequestError: there is something else, which is not written over.
+        RequestError: it is no file of trials.
     """
-    if not output.exists():
-        return []
     try:
-        document = json.loads(output.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
         ours = document["schema"] == SCHEMA and all(row.keys() >= ROW_KEYS for row in document["rows"])
+        ours = ours and isinstance(document.setdefault("designs", {}), dict)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         ours = False
     if not ours:
         raise RequestError(f"-o {output}: not a file of int8bench trials, so it is left alone; give another -o")
-    rows: list[dict[str, Any]] = document["rows"]
-    return rows
+    return document
 
 
 def _one_race_everywhere(
@@ -240,7 +258,7 @@ def _one_race_everywhere(
                     measured[group].append(_forks(launch, variant, group, design, calls, rng))
         for group in (g for g in groups if g not in settled):
             outcome = _outcome(measured[group], group, design, look, race=race, slowed=calls is not None)
-            if _may_stop(outcome, design) or last == design.looks.launches[-1]:
+            if outcome.judged.settles(design) or last == design.launches:
                 settled[group] = outcome
         first = last
         if len(settled) == len(groups):
@@ -272,27 +290,16 @@ def _outcome(
     launches: Sequence[Sequence[Race]], group: Group, design: Design, look: int, *, race: int, slowed: bool
 ) -> Outcome:
     table = LaunchTable(
-        log_ratios=tuple(tuple(_log_ratio(fork) for fork in forks) for forks in launches),
+        log_ratios=tuple(
+            tuple(log_ratio(fork, reference=worker.REFERENCE, candidate=worker.CANDIDATE) for fork in forks)
+            for forks in launches
+        ),
         pairs=sum(sum(fork.kept) for forks in launches for fork in forks),
     )
-    shown, judged = (nominal_errors(design.looks, e)[look] for e in (1 - design.confidence, design.error_rate))
     return Outcome(
         group=group,
         race=race,
         slowed=slowed,
-        estimate=estimate(table, confidence=design.confidence, nominal_error=shown),
-        judgement=judge(table, nominal_error=judged, margin=design.margin),
+        judged=judged_at(table, design, look),
         measured_s=sum(fork.wall_s for forks in launches for fork in forks),
     )
-
-
-def _log_ratio(race: Race) -> float:
-    """Positive where the candidate is faster, as everywhere."""
-    reference, candidate = race.track(worker.REFERENCE), race.track(worker.CANDIDATE)
-    return Pairs(
-        reference=Sample(times_s=reference.times_s), candidate=Sample(times_s=candidate.times_s), kept=race.kept
-    ).log_ratio
-
-
-def _may_stop(outcome: Outcome, design: Design) -> bool:
-    return outcome.estimate.half_width <= design.precision and outcome.judgement.verdict is not Verdict.UNCLEAR

@@ -1,0 +1,80 @@
+"""How a race that tries our own verdicts is designed, and judged at its looks as a run's cell is. Pure."""
+
+from dataclasses import asdict, dataclass
+
+from int8bench.lab.sampling import Durations, Race
+from int8bench.stats.ratio import Estimate, LaunchTable, estimate
+from int8bench.stats.sample import Pairs, Sample
+from int8bench.stats.stopping import Looks, nominal_errors
+from int8bench.stats.verdict import Judgement, Verdict, judge
+from int8bench.summary import FEWEST_ROUNDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """How each race of a trial is run; the stopping rule is the one that `run` uses."""
+
+    looks: Looks
+    forks: int
+    race_s: float
+    warmup_s: float
+    precision: float
+    margin: float
+    confidence: float
+    error_rate: float
+
+    @property
+    def durations(self) -> Durations:
+        """The phases of a fork; no singly timed calls, as only ratios are asked for."""
+        return Durations(warmup_s=self.warmup_s, race_s=self.race_s, single_s=0.0)
+
+    @property
+    def launches(self) -> int:
+        """The most launches of a race."""
+        return self.looks.launches[-1]
+
+    def to_dict(self) -> dict[str, object]:
+        """What a file keeps of it, so that unlike races are never joined."""
+        return {**asdict(self), "looks": list(self.looks.launches)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a race shows at one of its looks: the 95 % interval, and the verdict."""
+
+    estimate: Estimate
+    judgement: Judgement
+
+    def settles(self, design: Design) -> bool:
+        """Whether a race of that design stops here: precise enough, and the verdict made."""
+        return self.estimate.half_width <= design.precision and self.judgement.verdict is not Verdict.UNCLEAR
+
+
+def judged_at(table: LaunchTable, design: Design, look: int) -> Judged:
+    """What a race of that design shows at a look, when it has the launches of the table."""
+    shown, judged = (nominal_errors(design.looks, e)[look] for e in (1 - design.confidence, design.error_rate))
+    return Judged(
+        estimate=estimate(table, confidence=design.confidence, nominal_error=shown),
+        judgement=judge(table, nominal_error=judged, margin=design.margin),
+    )
+
+
+def judged(table: LaunchTable, design: Design) -> Judged:
+    """What a race with all its launches shows at the look at which it would have stopped."""
+    for look, launches in enumerate(design.looks.launches):
+        seen = LaunchTable(log_ratios=table.log_ratios[:launches], pairs=table.pairs)
+        found = judged_at(seen, design, look)
+        if found.settles(design):
+            break
+    return found
+
+
+def log_ratio(race: Race, *, reference: str, candidate: str) -> float:
+    """One contender against another in one fork: positive where the candidate is faster, as everywhere."""
+    # A fork with a single undisturbed round uses all its rounds, as one where more than half were disturbed does.
+    kept = race.kept if sum(race.kept) >= FEWEST_ROUNDS else (True,) * len(race.kept)
+    return Pairs(
+        reference=Sample(times_s=race.track(reference).times_s),
+        candidate=Sample(times_s=race.track(candidate).times_s),
+        kept=kept,
+    ).log_ratio

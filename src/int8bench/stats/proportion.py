@@ -1,0 +1,57 @@
+"""How often something happens, from a count, with an exact interval; and whether so many fit a declared rate. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from scipy.special import bdtrc, betaincinv
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proportion:
+    """A count out of so many trials, the share, and its interval."""
+
+    count: int
+    trials: int
+    value: float
+    low: float
+    high: float
+    confidence: float
+
+    def to_dict(self) -> dict[str, float]:
+        """What an answer keeps of it."""
+        return asdict(self)
+
+
+def proportion(count: int, trials: int, *, confidence: float) -> Proportion:
+    """The share of successes with the exact binomial interval (Clopper and Pearson 1934), error split evenly.
+
+    Raises:
+        ValueError: no trial, or a count outside 0 to `trials`.
+    """
+    if not 0 <= count <= trials or trials < 1:
+        raise ValueError(f"proportion: {count} of {trials}, expected a count from 0 up to the number of trials")
+    tail = (1 - confidence) / 2
+    return Proportion(
+        count=count,
+        trials=trials,
+        value=count / trials,
+        low=float(betaincinv(count, trials - count + 1, tail)) if count else 0.0,
+        high=float(betaincinv(count + 1, trials - count, 1 - tail)) if count < trials else 1.0,
+        confidence=confidence,
+    )
+
+
+def chance_of_at_least(count: int, trials: int, rate: float) -> float:
+    """The probability of `count` events or more in so many independent trials, each with probability `rate`."""
+    return float(bdtrc(count - 1, trials, rate)) if count > 0 else 1.0
+
+
+def chance_of_at_most(count: int, rates: Sequence[float]) -> float:
+    """The probability of `count` events or fewer in independent trials with a probability each (Poisson binomial)."""
+    chances = [1.0]  # of 0, 1, 2 ... events so far
+    for rate in rates:
+        stays = [*(chance * (1 - rate) for chance in chances), 0.0]
+        grows = [0.0, *(chance * rate for chance in chances)]
+        chances = [a + b for a, b in zip(stays, grows, strict=True)]
+    return min(1.0, math.fsum(chances[: count + 1]))
