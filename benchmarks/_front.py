@@ -13,7 +13,7 @@ from ._subject import DATA, ENGINE, INPUT_SHAPE, MODEL
 CONTENDERS = ("float32", ENGINE)
 BATCHES = (1, 8, 32, 128)
 THREADS = (1, 2, 4, 8)
-BUDGET_S = float(os.environ.get("INT8BENCH_BUDGET_S", "75"))
+BUDGET_S = float(os.environ.get("INT8BENCH_BUDGET_S", "60"))
 SETUP_TIMEOUT_S = 900.0
 
 Tracked = Mapping[str, Mapping[tuple[str, ...], float]]

@@ -94,14 +94,16 @@ def _fork(line: Any, suite: Any, asked: dict[str, Any]) -> int:  # noqa: ANN401
 
 def _live(line: Any, suite: Any, asked: dict[str, Any], parent: int) -> None:  # noqa: ANN401
     """A fork's whole life."""
-    turns = importlib.import_module(f"{NAME}.turns")
+    turns, origins = (importlib.import_module(f"{NAME}.{each}") for each in ("turns", "origins"))
     skipped = importlib.import_module(f"{NAME}.suite").SkippedError
     try:
         _die_with(parent)
         if asked["cores"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, asked["cores"])
         shift = bytearray(asked["shift"])  # moves the heap, so that no layout is the answer
-        suite.enter(asked["enter"], lambda opened: turns.take_turns(line, opened))
+        suite.enter(
+            asked["enter"], lambda opened: turns.take_turns(line, opened, origins.of_packages(asked["packages"]))
+        )
         del shift
     except skipped as reason:
         _tell(line, {"skipped": str(reason)})

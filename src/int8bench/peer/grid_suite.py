@@ -36,10 +36,10 @@ class GridSuite:
 
     def __init__(
         self,
-        grid: Any,
+        grid: Any,  # noqa: ANN401  of the side's own int8bench
         contenders: tuple[str, ...],
         batches: tuple[int, ...],
-        threads: tuple[int, ...],  # noqa: ANN401
+        threads: tuple[int, ...],
     ) -> None:
         """Holds a facade's grid and the cells that are asked for."""
         self._grid = grid

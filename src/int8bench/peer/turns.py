@@ -13,14 +13,14 @@ Clock = Callable[[], float]
 
 
 def take_turns(line: Line, opened: Opened, *, clock: Clock = time.perf_counter, shared: Clock = time.monotonic) -> None:
-    """Says what it is, then answers until it is told to stop or the line ends.
+    """Says what it is and where its modules came from, then answers until it is told to stop or the line ends.
 
     Asked for ``warm``, it calls for that many seconds and answers with the seconds of its fastest call; asked for
     ``sample``, it makes the untimed calls and then the timed ones, and answers with the mean seconds of those, and with
     how often it lost the processor meanwhile; asked to ``sustain``, it calls until that moment of the clock that all
     processes share.
     """
-    line.send({"opened": sorted(opened.values) if opened.values is not None else None, "values": opened.values})
+    line.send({"values": dict(opened.values) if opened.values is not None else None, "origins": dict(origins)})
     while True:
         try:
             asked = line.receive()

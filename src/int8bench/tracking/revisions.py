@@ -76,15 +76,20 @@ class Repository:
         return ", which is a shallow clone (git fetch --unshallow brings the rest)" if shallow else ""
 
 
-def install_beside(tree: Path, overlay: Path) -> Path:
+def is_packaged(tree: Path) -> bool:
+    """Whether a tree has a package that pip installs."""
+    return any((tree / name).exists() for name in PACKAGED)
+
+
+def install_beside(tree: Path, overlay: Path, *, python: str = sys.executable) -> Path:
     """A folder to put before all others on the path: the tree's package without its dependencies, or the tree itself.
 
     Raises:
         RequestError: the package of this commit does not install.
     """
-    if not any((tree / name).exists() for name in PACKAGED):
+    if not is_packaged(tree):
         return tree
-    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
     where = ("--target", str(overlay), str(tree))
     try:
         _run(*pip, "--no-build-isolation", *where)  # as quick as can be, where the build backend is installed here

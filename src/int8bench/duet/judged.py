@@ -1,0 +1,181 @@
+"""Samples of a duet -> comparisons, each with its interval and its word, the error of all of them bounded. Pure."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from int8bench.comparisons import UNCLEAR, Comparison, Metric, Ratio, words
+from int8bench.duet.samples import Fork, Numbers, Samples
+from int8bench.peer.grid_suite import ANSWERS, COST
+from int8bench.peer.suite import TIME
+from int8bench.stats.family import comparison_error
+from int8bench.stats.ratio import FEWEST_LAUNCHES, LaunchTable, estimate
+from int8bench.stats.stopping import Looks, nominal_errors
+from int8bench.stats.verdict import Verdict, judge
+
+CONFIDENCE = 0.95
+ERROR_RATE = 0.001  # of one verdict
+FAMILY_ERROR_RATE = 0.05  # of a single wrong verdict in the whole suite
+MARGIN = 0.01  # a difference of up to 1 % either way is "same"
+# Numbers that are what they are, without noise: of these any difference is one.
+EXACT = {Metric.WEIGHTS, Metric.SQNR, Metric.TOP1}
+FLOAT32 = "float32/"  # how the ids of the grid's reference begin
+
+Table = Mapping[int, Sequence[float]]
+"""Log of head over base: (launch, fork)."""
+
+
+def error_of_each(names: Mapping[str, str]) -> float:
+    """The error of one comparison, so that the whole suite's is bounded; a tracked benchmark may hold three metrics."""
+    most = sum(2 if kind == TIME else 3 for kind in names.values())
+    return comparison_error(max(1, most), each=ERROR_RATE, family=FAMILY_ERROR_RATE)
+
+
+def comparisons(names: Mapping[str, str], samples: Samples, looks: Looks, track_looks: Looks) -> tuple[Comparison, ...]:
+    """Every comparison of the suite, in its order.
+
+    Args:
+        names: of the benchmarks that both sides have, and of what kind each is.
+        samples: what was measured.
+        looks: the launches at which times were looked at.
+        track_looks: those of tracked numbers.
+    """
+    error = error_of_each(names)
+    found: list[Comparison] = []
+    for name, kind in names.items():
+        if name in samples.stopped:
+            found.append(_none(name, Metric.TIME if kind == TIME else Metric.TRACKED, samples.stopped[name]))
+        elif kind == TIME:
+            found += _of_times(name, samples, looks, error)
+        else:
+            found += _of_numbers(name, samples.numbers.get(name, []), track_looks, error)
+    return (*found, *_of_speedups(names, samples, looks, error))
+
+
+def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float, *, pairs: int) -> Comparison:
+    """One comparison from log-ratios of head over base."""
+    shown_id = name.removesuffix(COST).removesuffix(ANSWERS)
+    if len(table) < FEWEST_LAUNCHES:
+        return _none(name, metric, f"{len(table)} launches, {FEWEST_LAUNCHES} or more are needed to tell")
+    launches = LaunchTable(log_ratios=tuple(tuple(table[launch]) for launch in sorted(table)), pairs=pairs)
+    shown, judged = (_nominal(looks, len(table), each) for each in (1 - CONFIDENCE, error))
+    ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
+    found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
+    less, more = words(metric)
+    word = {Verdict.FASTER: more, Verdict.SLOWER: less}.get(found.verdict, found.verdict.value)  # of head over base
+    return Comparison(
+        id=shown_id,
+        metric=metric,
+        verdict=word,
+        ratio=Ratio(value=ratio.value, low=ratio.low, high=ratio.high),
+        launches=ratio.launches,
+        forks=ratio.forks,
+        pairs=ratio.pairs,
+        smallest_visible_effect=found.smallest_visible_effect,
+        reason=_reason(found.reason, found.more_launches),
+    )
+
+
+def is_settled(name: str, samples: Samples, looks: Looks, error: float) -> bool:
+    """Whether a timed benchmark needs no more launches: its verdict is made."""
+    forks = samples.forks.get(name, [])
+    table = _by_launch((fork.launch, fork.log_ratio) for fork in forks)
+    return name in samples.stopped or (
+        len(table) >= FEWEST_LAUNCHES
+        and compared(name, Metric.TIME, table, looks, error, pairs=_pairs(forks)).verdict != UNCLEAR
+    )
+
+
+def _of_times(name: str, samples: Samples, looks: Looks, error: float) -> Iterable[Comparison]:
+    forks, loads = samples.forks.get(name, []), samples.loads.get(name, [])
+    table = _by_launch((fork.launch, fork.log_ratio) for fork in forks)
+    yield compared(name, Metric.TIME, table, looks, error, pairs=_pairs(forks))
+    if loads:
+        table = _by_launch((load.launch, load.log_ratio) for load in loads)
+        yield compared(name, Metric.THROUGHPUT, table, _one_look(table), error, pairs=2 * len(loads))
+
+
+def _of_speedups(names: Mapping[str, str], samples: Samples, looks: Looks, error: float) -> Iterable[Comparison]:
+    """The speed-up of each int8 cell of a grid: float32's log-ratio less int8's, fork by fork."""
+    for name, kind in names.items():
+        reference = FLOAT32 + name.partition("/")[2]
+        if kind != TIME or name.startswith(FLOAT32) or not {name, reference} <= samples.forks.keys():
+            continue
+        of_float32 = {(fork.launch, fork.fork): fork for fork in samples.forks[reference]}
+        both = [
+            (of_float32[mine.launch, mine.fork], mine)
+            for mine in samples.forks[name]
+            if (mine.launch, mine.fork) in of_float32
+        ]
+        table = _by_launch((mine.launch, theirs.log_ratio - mine.log_ratio) for theirs, mine in both)
+        yield compared(name, Metric.SPEEDUP, table, looks, error, pairs=_pairs([mine for _, mine in both]))
+
+
+def _of_numbers(name: str, numbers: Sequence[Numbers], looks: Looks, error: float) -> Iterable[Comparison]:
+    metrics = dict.fromkeys(metric for each in numbers for metric in (*each.base, *each.head))
+    if not metrics:
+        yield _none(name, Metric.TRACKED, "not measured yet")
+    for metric in metrics:
+        sides = [(each.launch, each.base.get(metric), each.head.get(metric)) for each in numbers]
+        reason = next((why for _, base, head in sides if (why := _objection(metric, base, head))), None)
+        if reason is not None:
+            yield _none(name, Metric(metric), reason)
+            continue
+        table = _by_launch((launch, _log_ratio(float(base or 0), float(head or 0))) for launch, base, head in sides)
+        yield compared(name, Metric(metric), table, looks, error, pairs=len(numbers))
+
+
+def _objection(metric: str, base: float | None, head: float | None) -> str | None:
+    """Why two numbers have no ratio; numbers that are the same have one, whatever they are."""
+    for side, value in (("base", base), ("head", head)):
+        if value is None:
+            return f"{side} has no {metric}"
+        if not math.isfinite(value) and base != head:
+            return f"{side} is {value}"
+    if base != head and (base is None or head is None or base <= 0 or head <= 0):
+        return f"base is {base:g}, head is {head:g}: there is no ratio of these"
+    return None
+
+
+def _log_ratio(base: float, head: float) -> float:
+    return 0.0 if base == head else math.log(head / base)
+
+
+def _by_launch(found: Iterable[tuple[int, float]]) -> dict[int, list[float]]:
+    table: dict[int, list[float]] = {}
+    for launch, value in found:
+        table.setdefault(launch, []).append(value)
+    return table
+
+
+def _pairs(forks: Sequence[Fork]) -> int:
+    return sum(sum(fork.kept) for fork in forks)
+
+
+def _one_look(table: Table) -> Looks:
+    return Looks(launches=(max(2, len(table)),))
+
+
+def _nominal(looks: Looks, launches: int, error: float) -> float:
+    """The error to use at the look that so many launches have reached."""
+    reached = sum(launches >= look for look in looks.launches)
+    return nominal_errors(looks, error)[max(0, reached - 1)]
+
+
+def _none(name: str, metric: Metric, reason: str) -> Comparison:
+    return Comparison(
+        id=name.removesuffix(COST).removesuffix(ANSWERS),
+        metric=metric,
+        verdict=UNCLEAR,
+        ratio=None,
+        launches=0,
+        forks=0,
+        pairs=0,
+        smallest_visible_effect=None,
+        reason=reason,
+    )
+
+
+def _reason(reason: str | None, more_launches: int | None) -> str | None:
+    if reason is None or more_launches is None:
+        return reason
+    return f"{reason}; {more_launches} more launches would settle it"

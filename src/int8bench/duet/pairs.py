@@ -1,0 +1,129 @@
+"""One benchmark on both sides: rounds of paired samples in random order, the idle side asleep; and sustained load."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
+import numpy as np
+
+from int8bench.errors import LabError
+from int8bench.lab import noise, sampling
+
+BASE, HEAD = 0, 1
+SIDES = (BASE, HEAD)
+# A turn begins with a process that was asleep, on a core whose caches the other side has filled: some calls are not
+# timed, for this long or one call, before a sample that is long against what is left of it.
+UNTIMED_S = 0.0003
+SAMPLE_S = 0.001
+MOST_UNTIMED = 20
+FEWEST_ROUNDS = 8  # a median of fewer says little; measured even when the time is up
+LONGEST = 8.0  # a fork may take this many times its duration before it stops short of FEWEST_ROUNDS
+FEWEST_PAIRS = 2
+
+
+class Side(Protocol):
+    """What of `peers.Turns` is needed here."""
+
+    def ask(self, message: dict[str, object], timeout_s: float) -> dict[str, float]:
+        """Its answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """How long the phases of one fork last, in seconds."""
+
+    warmup_s: float
+    race_s: float
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRace:
+    """One fork of each side: mean seconds a call, round by round (round,) on both sides, and which rounds are kept."""
+
+    calls: int
+    base_s: tuple[float, ...]
+    head_s: tuple[float, ...]
+    kept: tuple[bool, ...]
+
+    @property
+    def log_ratio(self) -> float:
+        """Median over the kept rounds of log(head / base): positive where head takes longer."""
+        rounds = zip(self.base_s, self.head_s, self.kept, strict=True)
+        return median(math.log(head / base) for base, head, kept in rounds if kept)
+
+
+def race(
+    sides: Sequence[Side],
+    durations: Durations,
+    *,
+    rng: np.random.Generator,
+    now: Callable[[], float] = sampling.shared_now,
+) -> PairRace:
+    """Races base and head: warm-up, then rounds of one sample of each, in random order.
+
+    Raises:
+        LabError: a side raised, died, or timed a call at nothing.
+    """
+    fastest = [side.ask({"warm": durations.warmup_s}, durations.timeout_s)["fastest_s"] for side in sides]
+    slower = max(*fastest, 1e-9)
+    calls = max(1, round(SAMPLE_S / slower))
+    untimed = min(MOST_UNTIMED, math.ceil(UNTIMED_S / slower)) if min(fastest) < sampling.LEAD_IN_BELOW_S else 0
+    asked: dict[str, object] = {"sample": calls, "untimed": untimed}
+    rounds: list[tuple[float, float]] = []
+    disturbed: list[bool] = []
+    start = now()
+    while not _over(now() - start, len(rounds), durations.race_s):
+        before = noise.read()
+        told = {side: sides[side].ask(asked, durations.timeout_s) for side in rng.permutation(SIDES).tolist()}
+        stolen = noise.read().since(before).steal_ticks
+        rounds.append((_time(told[BASE]), _time(told[HEAD])))
+        disturbed.append(stolen > 0 or any(each["lost"] > 0 for each in told.values()))
+    return PairRace(
+        calls=calls,
+        base_s=tuple(base for base, _ in rounds),
+        head_s=tuple(head for _, head in rounds),
+        kept=noise.kept_rounds(disturbed),
+    )
+
+
+def sustained(
+    streams: Sequence[Sequence[Side]],
+    *,
+    load_s: float,
+    timeout_s: float,
+    together: Callable[[Sequence[Side], dict[str, object], float], list[dict[str, float]]],
+    now: Callable[[], float] = sampling.shared_now,
+) -> float:
+    """Log of head's throughput over base's: each side's streams call together for a while, base, head, head, base.
+
+    Args:
+        streams: (side, stream).
+        load_s: how long each turn lasts.
+        timeout_s: how long a stream may be silent.
+        together: asks all streams the same before it waits for their answers.
+        now: the clock that all processes share.
+
+    Raises:
+        LabError: a stream raised or died.
+    """
+    logs: dict[int, list[float]] = {BASE: [], HEAD: []}
+    for side in (BASE, HEAD, HEAD, BASE):
+        told = together(streams[side], {"sustain": now() + load_s}, timeout_s)
+        first, last = min(each["started_s"] for each in told), max(each["ended_s"] for each in told)
+        logs[side].append(math.log(sum(each["calls"] for each in told) / (last - first)))
+    return sum(logs[HEAD]) / len(logs[HEAD]) - sum(logs[BASE]) / len(logs[BASE])
+
+
+def _over(passed: float, done: int, race_s: float) -> bool:
+    if passed >= LONGEST * race_s and done >= FEWEST_PAIRS:
+        return True
+    return passed >= race_s and done >= FEWEST_ROUNDS
+
+
+def _time(told: dict[str, float]) -> float:
+    if not told["s"] > 0:
+        raise LabError("a call took no time by the clock; measure something longer")
+    return told["s"]

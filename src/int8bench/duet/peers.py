@@ -1,0 +1,255 @@
+"""A side's processes as the coordinator sees them: launches that have opened a suite, and forks that take turns.
+
+Each is an interpreter of its own, with its side's package first on the path, that runs `int8bench.peer` by its place.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from int8bench.errors import LabError
+from int8bench.lab.environment import ProcessSettings
+from int8bench.peer.wire import Line
+
+OPEN_TIMEOUT_S = 900.0  # imports of a suite, its caches, and the training of a model
+REAP_TIMEOUT_S = 60.0
+LAST_WORDS = 300  # characters of a dead process's standard error that are worth telling
+PROGRAM = Path(__file__).parents[1] / "peer" / "__main__.py"
+
+
+class SkippedError(Exception):
+    """A benchmark says of itself that it cannot run on a side; the message is its reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a launch of a side is started with: interpreter, folders first on the path, working folder."""
+
+    label: str
+    python: str
+    path: tuple[str, ...]
+    folder: str
+    packages: tuple[str, ...]
+    """The packages that must come from `path`, where anything of them is loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The suite that is to be opened."""
+
+    suite: str
+    options: Mapping[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class Turns:
+    """A benchmark that is open in a forked process of one side, and asleep until it is asked for something."""
+
+    pid: int
+    values: Mapping[str, float] | None
+    _line: Line
+    _launch: "PeerLaunch"
+    _ended: bool = False
+
+    def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Its answer.
+
+        Raises:
+            LabError: it raised, died, or said nothing for `timeout_s` seconds.
+        """
+        self.say(message)
+        return self.hear(timeout_s)
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        """Asks it for something without waiting for the answer.
+
+        Raises:
+            LabError: it is gone.
+        """
+        try:
+            self._line.send(message)
+        except OSError:
+            raise LabError(f"{self._launch.label}: the measuring process is gone{self._launch.last_words()}") from None
+
+    def hear(self, timeout_s: float) -> dict[str, Any]:
+        """Its next answer.
+
+        Raises:
+            LabError: it raised, died, or said nothing for `timeout_s` seconds.
+        """
+        return _heard(self._line, self._launch, timeout_s)
+
+    def end(self) -> None:
+        """Ends the process and waits for it; safe to call again."""
+        if not self._ended:
+            self._ended = True
+            with suppress(OSError):
+                self._line.send({"stop": True})
+            self._launch.reap(self.pid, self._line)
+
+
+@dataclass(slots=True, eq=False)
+class PeerLaunch:
+    """One fresh interpreter of a side, which has opened the suite; its address layout is shared by its forks."""
+
+    label: str
+    names: Mapping[str, str]
+    left_out: Mapping[str, str]
+    _process: "subprocess.Popen[bytes]"
+    _line: Line
+    _errors: IO[bytes]
+    _place: Place
+
+    def order(self, order: Order) -> None:
+        """Has it open a suite; what became of that is said when it is asked whether it is open."""
+        place = self._place
+        with suppress(OSError):
+            self._line.send(
+                {
+                    "suite": order.suite,
+                    "folder": place.folder,
+                    "options": dict(order.options),
+                    "packages": list(place.packages),
+                }
+            )
+
+    def opened(self, timeout_s: float) -> None:
+        """Waits until the suite is open, and sees that what is measured is the side's own.
+
+        Raises:
+            LabError: it did not start, the suite does not open, or a package came from somewhere else.
+        """
+        try:
+            told = self._line.receive(timeout_s)
+        except (EOFError, TimeoutError, ValueError) as error:
+            raise LabError(f"{self.label}: the suite did not open{self.last_words()}") from error
+        if "error" in told:
+            raise LabError(f"{self.label}: the suite does not open: {told['error']}")
+        self.names, self.left_out = told["names"], told["left_out"]
+        _check_origins(self._place, told["origins"])
+
+    def enter(self, name: str, *, cores: Sequence[int], shift: int, timeout_s: float) -> Turns:
+        """Opens a benchmark in a forked process.
+
+        Args:
+            name: of the benchmark.
+            cores: that the process is held to; all where empty.
+            shift: bytes that its heap is moved by.
+            timeout_s: for its setup.
+
+        Raises:
+            SkippedError: the benchmark says that it cannot run there.
+            LabError: it raised, died, or took too long, or measures what is not the side's own.
+        """
+        ours, theirs = socket.socketpair()
+        line = Line(ours)
+        try:
+            self._line.send({"enter": name, "cores": list(cores), "shift": shift, "packages": self._place.packages})
+            socket.send_fds(self._line.socket, [b"f"], [theirs.fileno()])
+            pid = int(self._line.receive(timeout_s)["pid"])
+        except (EOFError, OSError, ValueError) as error:
+            raise LabError(f"{self.label}: a launch is gone{self.last_words()}") from error
+        finally:
+            theirs.close()
+        try:
+            told = _heard(line, self, timeout_s)
+            _check_origins(self._place, told["origins"])
+        except BaseException:
+            self.reap(pid, line)
+            raise
+        return Turns(pid, told["values"], line, self)
+
+    def reap(self, pid: int, line: Line) -> None:
+        """Ends a fork and waits for it."""
+        line.close()
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number is still this process's
+        with suppress(OSError, EOFError, TimeoutError):
+            self._line.send({"reap": pid})
+            self._line.receive(REAP_TIMEOUT_S)
+
+    def last_words(self) -> str:
+        """The end of what the launch and its forks wrote to standard error, ready to follow a sentence."""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f": {lines[-1][:LAST_WORDS]}" if lines else ""
+
+    def close(self) -> None:
+        """Ends the interpreter and all its forks."""
+        self._line.close()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._errors.close()
+
+
+@contextmanager
+def launched(places: Sequence[Place], order: Order, *, timeout_s: float = OPEN_TIMEOUT_S) -> Iterator[list[PeerLaunch]]:
+    """A launch of each side, opening at the same time; all of them end with the block.
+
+    Raises:
+        LabError: one of them did not start, or its suite does not open.
+    """
+    launches: list[PeerLaunch] = []
+    try:
+        for place in places:
+            launches.append(_started(place, order))  # noqa: PERF401  what has started ends, whatever stops the next
+        for launch in launches:
+            launch.opened(timeout_s)
+        yield launches
+    finally:
+        for launch in launches:
+            launch.close()
+
+
+def _started(place: Place, order: Order) -> PeerLaunch:
+    ours, theirs = socket.socketpair()
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the launch
+    descriptor = theirs.fileno()
+    environment = {**ProcessSettings().applied_to(os.environ), "PYTHONPATH": os.pathsep.join(place.path)}
+    process = subprocess.Popen(
+        [place.python, "-P", "-W", "ignore", str(PROGRAM), str(descriptor), str(os.getpid())],
+        env=environment,
+        cwd=place.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=errors,
+        stderr=errors,
+        pass_fds=(descriptor,),
+        start_new_session=True,
+    )
+    theirs.close()
+    launch = PeerLaunch(place.label, {}, {}, process, Line(ours), errors, place)
+    launch.order(order)
+    return launch
+
+
+def _heard(line: Line, launch: PeerLaunch, timeout_s: float) -> dict[str, Any]:
+    try:
+        told = line.receive(timeout_s)
+    except TimeoutError:
+        raise LabError(f"{launch.label}: gave no answer in {timeout_s:.0f} s and was stopped") from None
+    except (EOFError, ValueError):
+        raise LabError(f"{launch.label}: the measuring process died{launch.last_words()}") from None
+    if "skipped" in told:
+        raise SkippedError(f"{launch.label}: {told['skipped']}")
+    if "error" in told:
+        raise LabError(f"{launch.label}: {told['error']}")
+    return told
+
+
+def _check_origins(place: Place, origins: Mapping[str, Sequence[str]]) -> None:
+    """Refuses to measure a package that came from elsewhere than the side's own folders."""
+    for package, folders in origins.items():
+        for folder in folders:
+            if not any(Path(folder).is_relative_to(Path(own).resolve()) for own in place.path):
+                raise LabError(
+                    f"{place.label}: {package} was imported from {folder}, not from this side's own files; "
+                    "is it put first on the path by the suite, or by a PYTHONPATH?"
+                )

@@ -1,0 +1,67 @@
+"""What a duet has measured so far, benchmark by benchmark; raw, so that every figure can be computed again."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+DIGITS = 6  # of a raw time: a nanosecond of a millisecond, below any clock's noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """One fork of each side; seconds a call (round,), and which rounds are kept (round,)."""
+
+    launch: int
+    fork: int
+    calls: int
+    base_s: tuple[float, ...]
+    head_s: tuple[float, ...]
+    kept: tuple[int, ...]
+    log_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """What a tracked benchmark said in one fork of each side, by metric."""
+
+    launch: int
+    base: Mapping[str, float]
+    head: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Log of head's sustained throughput over base's in one launch."""
+
+    launch: int
+    log_ratio: float
+
+
+@dataclass(slots=True)
+class Samples:
+    """By benchmark: forks, tracked numbers, loads, and why one was given up."""
+
+    forks: dict[str, list[Fork]] = field(default_factory=dict)
+    numbers: dict[str, list[Numbers]] = field(default_factory=dict)
+    loads: dict[str, list[Load]] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def give_up(self, name: str, reason: str) -> None:
+        """Drops what is known of a benchmark that went wrong, and keeps the reason."""
+        self.stopped[name] = reason
+        for known in (self.forks, self.numbers, self.loads):
+            known.pop(name, None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a record keeps."""
+        return {
+            "forks": {name: [asdict(each) for each in found] for name, found in self.forks.items()},
+            "numbers": {name: [asdict(each) for each in found] for name, found in self.numbers.items()},
+            "loads": {name: [asdict(each) for each in found] for name, found in self.loads.items()},
+        }
+
+
+def rounded(times_s: tuple[float, ...]) -> tuple[float, ...]:
+    """The times as they are written down."""
+    return tuple(float(f"{time_s:.{DIGITS}g}") for time_s in times_s)

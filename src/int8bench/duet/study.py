@@ -1,0 +1,433 @@
+"""Joins it all: two sides and a suite become comparisons, launch by launch; what was measured is kept when it stops."""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from int8bench import hardware, records
+from int8bench.duet import judged, pairs, record
+from int8bench.duet.pairs import BASE, HEAD, SIDES
+from int8bench.duet.peers import Order, PeerLaunch, Place, SkippedError, Turns, launched
+from int8bench.duet.plan import FORK_S, TRACK_LAUNCHES, TRACK_S, Plan, plan_for
+from int8bench.duet.samples import Fork, Load, Numbers, Samples, rounded
+from int8bench.duet.sides import Asked, Side, prepared, suite_folder
+from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
+from int8bench.lab.environment import cores_for
+from int8bench.peer.suite import TIME
+from int8bench.progress import Advance, Progress
+from int8bench.stats.stopping import Looks
+from int8bench.tracking.revisions import Repository
+
+GRID, ASV, PYTEST = SUITES = ("grid", "asv", "pytest")
+OWNERS = ("base", "head", "own")
+HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before a benchmark is set up
+LAUNCH_S = 4.0  # imports of a pair, for the progress bar
+OVERRUN = 1.2  # of the budget
+TRACK_LOOKS = Looks(launches=(TRACK_LAUNCHES,))
+_THREADS = re.compile(r"/t(\d+)(?:#|$)")  # of a grid's ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a person asked for; None means that the duet chooses."""
+
+    base: str | None
+    head: str | None
+    base_python: str | None = None
+    head_python: str | None = None
+    suite: str = GRID
+    select: str | None = None
+    benchmarks: str = "head"
+    quick: bool = False
+    budget_s: float | None = None
+    timeout_s: float = 120.0
+    seed: int = 0
+    model: str = "simplecnn"
+    input_shape: str | None = None
+    data: str = "digits"
+    engines: tuple[str, ...] = ("fbgemm",)
+    batches: tuple[int, ...] = (1, 8, 32)
+    threads: tuple[int, ...] | None = None
+    folder: Path = field(default_factory=Path.cwd)
+
+
+@dataclass(slots=True)
+class _Duet:
+    """The state of one duet."""
+
+    request: Request
+    sides: tuple[Side, Side]
+    places: tuple[Place, Place]
+    output: Path | None
+    advance: Advance
+    rng: np.random.Generator
+    findings: list[dict[str, Any]]
+    samples: Samples = field(default_factory=Samples)
+    names: dict[str, str] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    plan: Plan | None = None
+    measured_s: float = 0.0
+    done: float = 0.0
+    total: float = 1.0
+
+    @property
+    def planned(self) -> Plan:
+        """The plan, once the suites are open."""
+        assert self.plan is not None
+        return self.plan
+
+    def tell(self, phase: str) -> None:
+        """Tells what is being done from now on."""
+        self.advance(Progress(done=min(self.done, self.total), total=self.total, phase=phase))
+
+    def live(self, kind: str) -> list[str]:
+        """The benchmarks of a kind that have not gone wrong."""
+        gone = {*self.samples.stopped, *self.samples.skipped}
+        return [name for name, its in self.names.items() if (its == TIME) == (kind == TIME) and name not in gone]
+
+
+def run(request: Request, output: Path | None, advance: Advance) -> record.Duet:
+    """Measures base and head; the comparisons, which also lie at `output` where one is given.
+
+    Raises:
+        RequestError: the request cannot be met.
+        NothingMeasuredError: nothing could be compared, or it was stopped before anything was.
+        InterruptedRunError: it was stopped, with figures for some benchmarks, which lie at `output`.
+    """
+    _check(request)
+    advance(Progress(phase="laying out base and head"))
+    duet = _prepared(request, output, advance)
+    try:
+        _measure(duet)
+    except KeyboardInterrupt:
+        raise _interrupted(duet, "stopped") from None
+    except LabError as error:
+        raise _interrupted(duet, str(error)) from error
+    found = _record(duet, complete=True)
+    if not any(each.ratio is not None for each in found.comparisons):
+        reasons = "; ".join(dict.fromkeys(each.reason for each in found.comparisons if each.reason))
+        raise NothingMeasuredError(f"nothing could be compared: {reasons or _nothing_in_common(duet)}")
+    return found
+
+
+def _check(request: Request) -> None:
+    if request.suite not in SUITES:
+        raise RequestError(f"--suite {request.suite}: expected one of {', '.join(SUITES)}")
+    if request.benchmarks not in OWNERS:
+        raise RequestError(f"--benchmarks {request.benchmarks}: expected one of {', '.join(OWNERS)}")
+    for label, revision, python in (
+        ("BASE", request.base, request.base_python),
+        ("HEAD", request.head, request.head_python),
+    ):
+        if revision is None and python is None:
+            raise RequestError(f"{label}: not given; type int8bench duet BASE HEAD, or --{label.lower()}-python PYTHON")
+    if request.select is not None:
+        try:
+            re.compile(request.select)
+        except re.error as error:
+            raise RequestError(f"--select {request.select}: not a regular expression: {error}") from error
+    usable = hardware.usable_core_count()
+    for count in request.threads or ():
+        if count > usable:
+            raise RequestError(f"--threads {count}: this machine has {usable} usable cores; try --threads {usable}")
+
+
+def _prepared(request: Request, output: Path | None, advance: Advance) -> _Duet:
+    from int8bench.subject import cache_folder
+
+    findings: list[dict[str, Any]] = []
+    of_git = request.base is not None or request.head is not None
+    repository = Repository.around(request.folder) if of_git else None
+    if repository is not None and repository.is_dirty():
+        findings.append(_note("dirty-tree", "the working tree has changes, which neither base nor head contains"))
+    cache = (cache_folder() or Path.cwd() / ".int8bench") / "revisions"
+    asked = (
+        Asked(label="base", revision=request.base, python=request.base_python),
+        Asked(label="head", revision=request.head, python=request.head_python),
+    )
+    sides = (prepared(asked[BASE], repository, cache), prepared(asked[HEAD], repository, cache))
+    owners = {"base": (BASE, BASE), "head": (HEAD, HEAD), "own": SIDES}[request.benchmarks]
+    folders = [suite_folder(sides[owner], repository, request.folder) for owner in owners]
+    return _Duet(
+        request=request,
+        sides=sides,
+        places=(sides[BASE].place(folders[BASE]), sides[HEAD].place(folders[HEAD])),
+        output=output,
+        advance=advance,
+        rng=np.random.default_rng([request.seed, time.time_ns()]),
+        findings=findings,
+    )
+
+
+def _order(request: Request) -> Order:
+    usable = hardware.usable_core_count()
+    options: Mapping[str, Any] = {
+        "contenders": ["float32", *request.engines],
+        "batches": list(request.batches),
+        "threads": list(request.threads or dict.fromkeys((1, usable))),
+        "model": request.model,
+        "input_shape": request.input_shape,
+        "data": request.data,
+    }
+    return Order(suite=request.suite, options=options if request.suite == GRID else {})
+
+
+def _measure(duet: _Duet) -> None:
+    """Launch after launch, block after block; what has settled is left out of the next block.
+
+    Raises:
+        LabError: a side's launch did not start, or its suite does not open.
+    """
+    with ExitStack() as first:
+        duet.tell("opening the suites")
+        launches = first.enter_context(launched(duet.places, _order(duet.request)))
+        _match(duet, launches)
+        for look, (begin, end) in enumerate(pairwise((0, *duet.planned.looks.launches))):
+            unsettled = [name for name in duet.live(TIME) if look == 0 or not _is_settled(duet, name)]
+            if look and (not unsettled or duet.measured_s * end / begin > OVERRUN * duet.planned.budget_s):
+                break
+            for index in range(begin, end):
+                if index == 0:
+                    _serve(duet, launches, index, unsettled)
+                    first.close()
+                else:
+                    duet.tell(f"starting launch {index + 1} of {duet.planned.launches}")
+                    with launched(duet.places, _order(duet.request)) as others:
+                        _serve(duet, others, index, unsettled)
+                duet.done += LAUNCH_S
+                _save(duet, complete=False)
+    duet.total = duet.done
+    duet.tell("done")
+
+
+def _match(duet: _Duet, launches: Sequence[PeerLaunch]) -> None:
+    """What both sides have, what only one has, and the plan for it."""
+    base, head = launches[BASE].names, launches[HEAD].names
+    wanted = re.compile(duet.request.select or "")
+    duet.names = {name: kind for name, kind in head.items() if base.get(name) == kind and wanted.search(name)}
+    duet.added = tuple(name for name in head if name not in duet.names and wanted.search(name))
+    duet.removed = tuple(name for name in base if name not in duet.names and wanted.search(name))
+    for label, launch in zip(("base", "head"), launches, strict=True):
+        for name, reason in launch.left_out.items():
+            duet.findings.append(_note("left-out", f"{label}: {name}: {reason}"))
+    if not duet.names:
+        raise NothingMeasuredError(_nothing_in_common(duet))
+    timed = sum(kind == TIME for kind in duet.names.values())
+    duet.plan = plan_for(
+        timed=timed,
+        tracked=len(duet.names) - timed,
+        budget_s=duet.request.budget_s,
+        quick=duet.request.quick,
+        timeout_s=duet.request.timeout_s,
+    )
+    each_s = timed * (FORK_S + duet.planned.durations.race_s) + LAUNCH_S
+    duet.total = duet.planned.launches * each_s + (len(duet.names) - timed) * TRACK_S * TRACK_LAUNCHES
+
+
+def _nothing_in_common(duet: _Duet) -> str:
+    chosen = f" that match --select {duet.request.select}" if duet.request.select else ""
+    left_out = "; ".join(str(each["message"]) for each in duet.findings if each["code"] == "left-out")
+    return (
+        f"base and head have no {duet.request.suite} benchmarks in common{chosen} "
+        f"(only in head: {len(duet.added)}, only in base: {len(duet.removed)}){': ' if left_out else ''}{left_out}"
+    )
+
+
+def _is_settled(duet: _Duet, name: str) -> bool:
+    return judged.is_settled(name, duet.samples, duet.planned.looks, judged.error_of_each(duet.names))
+
+
+def _serve(duet: _Duet, launches: Sequence[PeerLaunch], index: int, unsettled: Sequence[str]) -> None:
+    """All that a pair of launches is for, in random order."""
+    share = len(duet.live(TIME)) / max(1, len(unsettled))  # the time of what has settled goes where it is unclear
+    race_s = duet.planned.durations.race_s * share
+    tasks: list[tuple[float, Callable[[], None]]] = [
+        (FORK_S + race_s, partial(_race, duet, launches, index, name, race_s)) for name in unsettled
+    ]
+    if index < TRACK_LAUNCHES:
+        tasks += [(TRACK_S, partial(_track, duet, launches, index, name)) for name in duet.live("track")]
+        tasks += [(2 * TRACK_S, partial(_load, duet, launches, index, name)) for name in _loaded(duet)]
+    for i in duet.rng.permutation(len(tasks)).tolist():
+        cost_s, work = tasks[i]
+        started = time.monotonic()
+        work()
+        duet.measured_s += time.monotonic() - started
+        duet.done += cost_s
+
+
+def _loaded(duet: _Duet) -> list[str]:
+    """The grid's cells of which several streams fit on this machine: with one, throughput is the time again."""
+    if duet.request.suite != GRID or duet.planned.load_s is None:
+        return []
+    return [name for name in duet.live(TIME) if hardware.usable_core_count() // _threads(duet, name) > 1]
+
+
+def _race(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str, race_s: float) -> None:
+    durations = pairs.Durations(
+        warmup_s=duet.planned.durations.warmup_s, race_s=race_s, timeout_s=duet.request.timeout_s
+    )
+
+    def work(turns: Sequence[Turns]) -> None:
+        raced = pairs.race(turns, durations, rng=duet.rng)
+        fork = Fork(
+            launch=index,
+            fork=0,
+            calls=raced.calls,
+            base_s=rounded(raced.base_s),
+            head_s=rounded(raced.head_s),
+            kept=tuple(int(each) for each in raced.kept),
+            log_ratio=raced.log_ratio,
+        )
+        duet.samples.forks.setdefault(name, []).append(fork)
+
+    duet.tell(f"racing {name}, launch {index + 1} of {duet.planned.launches}")
+    _guarded(duet, launches, index, name, work)
+
+
+def _track(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str) -> None:
+    def work(turns: Sequence[Turns]) -> None:
+        base, head = (dict(each.values or {}) for each in turns)
+        duet.samples.numbers.setdefault(name, []).append(Numbers(launch=index, base=base, head=head))
+
+    duet.tell(f"tracking {name}")
+    _guarded(duet, launches, index, name, work)
+
+
+def _load(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str) -> None:
+    threads = _threads(duet, name)
+    streams = hardware.usable_core_count() // threads
+    assert duet.planned.load_s is not None
+    load_s = duet.planned.load_s
+
+    def work(turns: Sequence[Turns]) -> None:
+        by_side = [turns[::2], turns[1::2]]
+        log_ratio = pairs.sustained(by_side, load_s=load_s, timeout_s=duet.request.timeout_s, together=_together)
+        duet.samples.loads.setdefault(name, []).append(Load(launch=index, log_ratio=log_ratio))
+
+    duet.tell(f"loading {name}")
+    _guarded(duet, launches, index, name, work, streams=streams)
+
+
+def _together(streams: Sequence[Any], message: dict[str, object], timeout_s: float) -> list[dict[str, float]]:
+    """Asks all streams before it waits for one."""
+    for each in streams:
+        each.say(message)
+    return [each.hear(timeout_s) for each in streams]
+
+
+def _guarded(
+    duet: _Duet,
+    launches: Sequence[PeerLaunch],
+    index: int,
+    name: str,
+    work: Callable[[Sequence[Turns]], None],
+    *,
+    streams: int = 1,
+) -> None:
+    """Opens a benchmark on both sides, base and head in turn, does the work, and ends the processes.
+
+    What goes wrong is the benchmark's, whose other figures are dropped: a fault is never compared.
+    """
+    turns: list[Turns] = []
+    try:
+        for stream in range(streams):
+            cores = _cores(duet, name, index + stream)
+            shifts = [int(duet.rng.integers(1, HEAP_SHIFT_BYTES)) for _ in SIDES]
+            opened: dict[int, Turns] = {}
+            for side in duet.rng.permutation(SIDES).tolist():
+                opened[side] = launches[side].enter(
+                    name, cores=cores, shift=shifts[side], timeout_s=duet.request.timeout_s
+                )
+                turns.append(opened[side])
+            turns[-2:] = [opened[side] for side in SIDES]
+        work(turns)
+    except SkippedError as reason:
+        duet.samples.skipped[name] = str(reason)
+        duet.samples.give_up(name, str(reason))
+    except LabError as error:
+        duet.samples.give_up(name, str(error))
+    finally:
+        for each in turns:
+            each.end()
+
+
+def _threads(duet: _Duet, name: str) -> int:
+    found = _THREADS.search(name)
+    return int(found[1]) if found and duet.request.suite == GRID else 1
+
+
+def _cores(duet: _Duet, name: str, index: int) -> tuple[int, ...]:
+    """Both sides share the same cores, which move on from launch to launch; a suite of others may use them all."""
+    usable = hardware.usable_processors()[: hardware.usable_core_count()]
+    if duet.request.suite != GRID:
+        return usable
+    return cores_for(threads=_threads(duet, name), launch=index, usable=usable)
+
+
+def _interrupted(duet: _Duet, why: str) -> Exception:
+    found = _record(duet, complete=False) if duet.plan is not None else None
+    known = sum(each.ratio is not None for each in found.comparisons) if found else 0
+    if not known:
+        return NothingMeasuredError(f"{why}, before anything could be compared; type the same command to start again")
+    where = f"; they are in {duet.output}" if duet.output else "; give -o DUET.json to keep them"
+    return InterruptedRunError(f"{why}, with {known} comparisons made{where}")
+
+
+def _save(duet: _Duet, *, complete: bool) -> None:
+    if duet.output is not None:
+        record.save(_of(duet, complete=complete), duet.output)
+
+
+def _record(duet: _Duet, *, complete: bool) -> record.Duet:
+    found = _of(duet, complete=complete)
+    if duet.output is not None:
+        record.save(found, duet.output)
+    return found
+
+
+def _of(duet: _Duet, *, complete: bool) -> record.Duet:
+    machine = hardware.detect()
+    compared = {name: kind for name, kind in duet.names.items() if name not in duet.samples.skipped}
+    notes = [_note("skipped", f"{name}: {reason}") for name, reason in duet.samples.skipped.items()]
+    return record.Duet(
+        base=duet.sides[BASE].title,
+        head=duet.sides[HEAD].title,
+        complete=complete,
+        error_rate=judged.error_of_each(duet.names),
+        comparisons=judged.comparisons(compared, duet.samples, duet.planned.looks, TRACK_LOOKS),
+        added=duet.added,
+        removed=duet.removed,
+        findings=(*duet.findings, *notes),
+        environment={
+            "hardware": machine.to_dict(),
+            "fingerprint": hardware.fingerprint(machine),
+            "versions": records.versions(),
+        },
+        settings={
+            "suite": duet.request.suite,
+            "select": duet.request.select,
+            "benchmarks": duet.request.benchmarks,
+            "quick": duet.request.quick,
+            "confidence": judged.CONFIDENCE,
+            "margin": judged.MARGIN,
+            "family_error_rate": judged.FAMILY_ERROR_RATE,
+            "measured_s": round(duet.measured_s, 1),
+            "plan": duet.planned.to_dict(),
+            "sides": {"base": duet.sides[BASE].to_dict(), "head": duet.sides[HEAD].to_dict()},
+            **({"grid": dict(_order(duet.request).options)} if duet.request.suite == GRID else {}),
+        },
+        samples=duet.samples.to_dict(),
+    )
+
+
+def _note(code: str, message: str) -> dict[str, Any]:
+    return {"code": code, "severity": "note", "subject": "duet", "message": message, "why": "", "advice": ""}
