@@ -131,28 +131,28 @@ def test_a_reference_that_nobody_would_use_widens_nothing() -> None:
 
 
 def test_a_few_replicates_share_their_spread() -> None:
-    """Twelve cells of three replicates, with luck that the cells of a run share, keep the error and see 10 %."""
+    """Twelve cells of three replicates, with luck that the cells of a run share, keep the error and see 25 %."""
     rng = np.random.default_rng(7)
     runs, wrong, seen = 4000, 0, 0
     for _ in range(runs):
         shared = rng.normal(0, 0.012, (2, 3))
         values = rng.normal(0, 0.012, (12, 2, 3)) + shared
-        values[0, 1] += math.log(1.1)
+        values[0, 1] += math.log(1.25)
         found = list(two_runs.pooled({str(i): (cell[0], cell[1]) for i, cell in enumerate(values)}).values())
         called = [abs(each.centre) > each.half_width(ERROR) for each in found]
         seen += called[0]
         wrong += sum(called[1:])
-    assert wrong / (11 * runs) <= 2 * ERROR
+    assert wrong / (11 * runs) <= ERROR
     assert seen / runs >= 0.95
 
 
-def test_a_noisy_cell_keeps_its_own_spread() -> None:
-    """The quiet cells do not lend a noisy one their precision, and one replicate borrows theirs."""
-    quiet = {str(i): ([0.0, 0.001], [0.0, 0.001]) for i in range(9)}
-    found = two_runs.pooled({**quiet, "noisy": ([0.0, 0.2], [0.1, 0.3]), "single": ([0.0], [0.0])})
+def test_a_cell_has_its_own_spread_or_the_common_one() -> None:
+    """The quiet cells do not lend a noisy one their precision, nor does a cell that is quiet by chance keep its own."""
+    cells = {str(i): ([0.0, 0.01], [0.0, 0.01]) for i in range(9)}
+    found = two_runs.pooled({**cells, "noisy": ([0.0, 0.2], [0.1, 0.3]), "lucky": ([0.0, 0.0], [0.001, 0.001])})
     assert found["noisy"].error == pytest.approx(two_runs.difference([0.0, 0.2], [0.1, 0.3]).error)
-    assert found["single"].error > 0
-    assert found["0"].freedom == 20
+    assert found["lucky"].error == pytest.approx(found["0"].error)
+    assert found["0"].freedom == 2
 
 
 def test_the_power_is_that_of_noncentral_t() -> None:
@@ -169,4 +169,4 @@ def test_what_cannot_be_told_is_refused() -> None:
     with pytest.raises(ValueError, match="no reference in common"):
         two_runs.change_of_smallest({"a": _table(np.ones(2))}, {}, shown_error=0.05, judged_error=ERROR)
     with pytest.raises(ValueError, match="two replicates"):
-        two_runs.pooled({"a": ([0.0], [0.0])})
+        two_runs.pooled({"a": ([0.0], [0.0, 1.0])})
