@@ -1,0 +1,301 @@
+"""An asv suite as a side's benchmarks: what asv would find, one id a combination of parameters, spelled as asv does.
+
+asv sets a benchmark up before every sample. Here it is set up once in a process, because an expensive setup would cost
+more than all that is measured; a benchmark that says ``number = 1`` uses its setup up, and gets a new one before every
+call. `timeout`, `repeat`, `rounds`, `timer` and the like tell asv how to sample, and are not heeded.
+"""
+
+import ctypes
+import fcntl
+import importlib
+import inspect
+import itertools
+import json
+import math
+import os
+import pickle
+import pkgutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .suite import TIME, TRACK, Opened, SkippedError, Within
+
+CONFIGURATIONS = ("asv.conf.json", "asv.conf.jsonc")
+DEFAULT_FOLDER = "benchmarks"  # asv's own
+TRACKED = "value"  # the name of the one number that a tracking benchmark gives
+NOT_MEASURED = {
+    "TimerawBenchmark": "timeraw_ times an interpreter of its own, which cannot take turns",
+    "MemBenchmark": "mem_ sizes an object and has nothing to time",
+    "PeakMemBenchmark": "peakmem_ reads the memory of a process that asv starts",
+}
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combination:
+    """A benchmark of asv's with one combination of its parameters."""
+
+    benchmark: Any
+    parameters: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a suite holds: combinations by id, and reasons by the id or module that is left out."""
+
+    combinations: dict[str, Combination] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def open_suite(folder: str, _options: Mapping[str, object]) -> "AsvSuite":
+    """The suite of the asv.conf.json in `folder`: imported, and nothing of it called.
+
+    Raises:
+        FileNotFoundError: there is no configuration, or its folder of benchmarks is no package.
+        ModuleNotFoundError: this side has no asv_runner.
+        ValueError: the configuration is not JSON.
+    """
+    root = _benchmark_folder(Path(folder).absolute())
+    importlib.import_module("asv_runner._aux").update_sys_path(str(root))
+    found = Found()
+    for module in _modules(root.name, found):
+        for attribute, owner, function in _candidates(module):
+            _add(module, attribute, owner, function, found)
+    return AsvSuite(found)
+
+
+class AsvSuite:
+    """An asv suite that is imported."""
+
+    def __init__(self, found: Found) -> None:
+        """Makes the folders that benchmarks run in; they go with this interpreter."""
+        self._found = found
+        self._scratch = tempfile.TemporaryDirectory(prefix="int8bench-asv-")
+        keys = (each.benchmark.setup_cache_key for each in found.combinations.values())
+        self._caches = {key: Path(self._scratch.name) / f"cache-{n}" for n, key in enumerate(dict.fromkeys(keys))}
+
+    def names(self) -> Mapping[str, str]:
+        """Every combination of parameters of what times a call or tracks a number."""
+        return {name: _kind(each.benchmark) for name, each in self._found.combinations.items()}
+
+    def left_out(self) -> Mapping[str, str]:
+        """Modules that failed to import, other kinds of benchmark, and combinations that the suite itself skips."""
+        return self._found.left_out
+
+    def enter(self, name: str, within: Within) -> None:
+        """Sets up as asv does, in a folder that is the benchmark's own or its setup_cache's; tears down in the end.
+
+        Raises:
+            SkippedError: setup raises NotImplementedError, the call SkipNotImplemented, or the number is NaN.
+            RuntimeError: its setup_cache failed.
+            Exception: whatever else the benchmark raises.
+        """
+        combination = self._found.combinations[name]
+        with self._folder(combination.benchmark) as cache:
+            given = () if cache is None else (cache,)
+            _entered(combination.benchmark, (*given, *combination.parameters), within)
+
+    @contextmanager
+    def _folder(self, benchmark: Any) -> Iterator[Any]:  # noqa: ANN401
+        """Goes where asv would; gives what setup_cache returned, None where there is none."""
+        if benchmark.setup_cache_key is None:
+            with tempfile.TemporaryDirectory(dir=self._scratch.name) as place, chdir(place):
+                yield None
+        else:
+            kept = self._caches[benchmark.setup_cache_key]
+            kept.mkdir(exist_ok=True)
+            with chdir(kept):
+                yield _cached(benchmark)
+
+
+def _benchmark_folder(folder: Path) -> Path:
+    configuration = next((folder / name for name in CONFIGURATIONS if (folder / name).is_file()), None)
+    if configuration is None:
+        raise FileNotFoundError(f"{folder}: no {CONFIGURATIONS[0]}; --suite asv needs the folder that has it")
+    named = _read(configuration).get("benchmark_dir", DEFAULT_FOLDER)
+    root = Path(os.path.normpath(folder / named))  # links keep their name, by which the suite is imported
+    if not (root / "__init__.py").is_file():
+        raise FileNotFoundError(f"{root}: no __init__.py; asv's benchmark_dir is a package")
+    return root
+
+
+def _read(configuration: Path) -> Mapping[str, Any]:
+    """The configuration; json5 is slow, and only needed where there are comments."""
+    text = configuration.read_text(encoding="utf-8")
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = importlib.import_module("json5").loads(text)
+    if not isinstance(content, dict):
+        raise ValueError(f"{configuration}: {type(content).__name__}, expected a JSON object")  # noqa: TRY004
+    return content
+
+
+def _modules(name: str, found: Found) -> Iterator[ModuleType]:
+    """The module and all below it, in asv's order; one that fails is left out, with what is below it."""
+    try:
+        module = importlib.import_module(name)
+    except BaseException as error:  # noqa: BLE001  as asv does: SystemExit and pytest's skips are no reason to end
+        found.left_out[name.partition(".")[2] or name] = first_line(error)
+        return
+    yield module
+    for _, below, _ in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+        yield from _modules(below, found)
+
+
+def _candidates(module: ModuleType) -> Iterator[tuple[str, type | None, Callable[..., Any]]]:
+    """Whatever asv looks at in a module: functions, and methods with their classes, imported ones too."""
+    for name, value in list(vars(module).items()):
+        if name.startswith("_"):
+            continue
+        if inspect.isclass(value) and not inspect.isabstract(value):
+            for attribute, method in inspect.getmembers(value):
+                if inspect.isfunction(method) or inspect.ismethod(method):
+                    yield attribute, value, method
+        elif inspect.isfunction(value):
+            yield name, None, value
+
+
+def _add(module: ModuleType, attribute: str, owner: type | None, function: Callable[..., Any], found: Found) -> None:
+    make = importlib.import_module("asv_runner.discovery")._get_benchmark  # noqa: SLF001  asv's own eye for a name
+    try:
+        benchmark = make(attribute, module, owner, function)
+        if benchmark is not None:
+            _add_combinations(benchmark, found)
+    except Exception as error:  # noqa: BLE001  a class that cannot be made, parameters that are no list
+        parts = (*module.__name__.split(".")[1:], *([owner.__name__] if owner else []), attribute)
+        found.left_out[".".join(parts)] = first_line(error)
+
+
+def _add_combinations(benchmark: Any, found: Found) -> None:  # noqa: ANN401
+    kind = type(benchmark).__name__
+    if _kind(benchmark) is None:
+        found.left_out[benchmark.name] = NOT_MEASURED.get(kind, f"a {kind} neither times a call nor tracks a number")
+        return
+    spellings, values = itertools.product(*benchmark.params), itertools.product(*benchmark._params)  # noqa: SLF001
+    for spelled, parameters in zip(spellings, values, strict=True):
+        name = f"{benchmark.name}({', '.join(spelled)})" if benchmark.params else benchmark.name
+        if parameters in benchmark._skip_tuples:  # noqa: SLF001
+            found.left_out[name] = "its skip_params name this combination"
+        else:
+            found.combinations[name] = Combination(benchmark=benchmark, parameters=parameters)
+
+
+def _kind(benchmark: Any) -> Any:  # noqa: ANN401
+    """Whether it is timed or tracked; None for what is neither. Of its class alone: `type` is the suite's to set."""
+    return {"TimeBenchmark": TIME, "TrackBenchmark": TRACK}.get(type(benchmark).__name__)
+
+
+def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within) -> None:  # noqa: ANN401
+    try:
+        _each(benchmark._setups, arguments)  # noqa: SLF001
+    except NotImplementedError as error:
+        with suppress(Exception):  # asv tears down what skipped itself halfway; its fault is not the reason
+            _each(benchmark._teardowns, arguments)  # noqa: SLF001
+        raise SkippedError(str(error) or "its setup raised NotImplementedError") from error
+    try:
+        within(_opened(benchmark, arguments))
+    except importlib.import_module("asv_runner.benchmarks.mark").SkipNotImplemented as error:
+        raise SkippedError(str(error) or "it raised SkipNotImplemented") from error
+    finally:
+        _each(benchmark._teardowns, arguments)  # noqa: SLF001
+
+
+def _opened(benchmark: Any, arguments: tuple[Any, ...]) -> Opened:  # noqa: ANN401
+    if _kind(benchmark) == TRACK:
+        return Opened(values={TRACKED: _number(benchmark.func(*arguments))})
+    benchmark._load_vars()  # noqa: SLF001  setup may have set `number`
+    call = partial(benchmark.func, *arguments) if arguments else benchmark.func
+    uses_up = benchmark.number == 1 and (benchmark._setups or benchmark._teardowns)  # noqa: SLF001
+    return Opened(call=call, before=Renewal(benchmark, arguments) if uses_up else None)
+
+
+def _number(value: Any) -> float:  # noqa: ANN401
+    """What a benchmark tracked; None and NaN are asv's ways to say that there is nothing."""
+    if value is None or math.isnan(value):
+        raise SkippedError(f"it gave {value}, which is asv's word for nothing measured")
+    if math.isinf(value):
+        raise ValueError(f"it gave {value}, expected a finite number")
+    return float(value)
+
+
+@dataclass(slots=True)
+class Renewal:
+    """Tears a benchmark down and sets it up anew; the first time it is set up already."""
+
+    benchmark: Any
+    arguments: tuple[Any, ...]
+    used: bool = False
+
+    def __call__(self) -> None:
+        """Before every call."""
+        if self.used:
+            _each(self.benchmark._teardowns, self.arguments)  # noqa: SLF001
+            _each(self.benchmark._setups, self.arguments)  # noqa: SLF001
+        self.used = True
+
+
+def _each(functions: Sequence[Callable[..., object]], arguments: tuple[Any, ...]) -> None:
+    for function in functions:
+        function(*arguments)
+
+
+def _cached(benchmark: Any) -> Any:  # noqa: ANN401
+    """What setup_cache returned, run once an interpreter: in a process of its own, in this folder, as asv does."""
+    with Path("lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not Path("cache.pickle").exists():
+            _in_own_process(partial(_fill_cache, benchmark))
+    kind, content = pickle.loads(Path("cache.pickle").read_bytes())  # noqa: S301  we wrote it
+    if kind == "error":
+        raise RuntimeError(f"setup_cache failed: {content}")
+    return content
+
+
+def _fill_cache(benchmark: Any) -> None:  # noqa: ANN401
+    try:
+        written = pickle.dumps(("cache", benchmark.do_setup_cache()))
+    except BaseException as error:  # noqa: BLE001  told to all that need it, and not tried again
+        written = pickle.dumps(("error", first_line(error)))
+    Path("cache.new").write_bytes(written)
+    Path("cache.new").rename("cache.pickle")
+
+
+def _in_own_process(work: Callable[[], None]) -> None:
+    """Does work whose traces in memory must not stay here; it ends with this process.
+
+    Raises:
+        RuntimeError: it did not end by itself.
+    """
+    here = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _die_with(here)
+            work()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    if code := os.waitstatus_to_exitcode(status):
+        raise RuntimeError(f"setup_cache failed: its process ended with {code}")
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+
+def first_line(error: BaseException) -> str:
+    """The kind of an error and the first line that it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,60 @@
+"""Opens a suite in a fresh interpreter and enters its benchmarks in forks, one by one, as a side's peer does.
+
+Run as ``python peer_driver.py KIND FOLDER ANSWER [OPTIONS]``; what happened is written to ANSWER, nothing is printed.
+"""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+CALLS = 3
+
+
+def main(kind, folder, answer, options="{}"):
+    """Opens, enters everything, and writes down what came of it."""
+    suite = importlib.import_module(f"int8bench.peer.{kind}_suite").open_suite(folder, json.loads(options))
+    told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
+    told["entered"] = {name: _forked(suite, name) for name in told["names"]}
+    Path(answer).write_text(json.dumps(told), encoding="utf-8")
+
+
+def _forked(suite, name):
+    """What one benchmark did in a process of its own."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.write(writing, json.dumps(_entered(suite, name)).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    os.wait()
+    return json.loads(said)
+
+
+def _entered(suite, name):
+    opened = []
+    try:
+        suite.enter(name, lambda given: opened.append(_used(given)))
+    except importlib.import_module("int8bench.peer.suite").SkippedError as reason:
+        return {"opened": opened, "skipped": str(reason)}
+    except BaseException as error:  # noqa: BLE001  pytest's outcomes included
+        return {"opened": opened, "error": f"{type(error).__name__}: {error}"}
+    return {"opened": opened}
+
+
+def _used(opened):
+    """What the calls gave, or the numbers."""
+    if opened.values is not None:
+        return dict(opened.values)
+    results = []
+    for _ in range(CALLS):
+        if opened.before is not None:
+            opened.before()
+        results.append(opened.call())
+    return results
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
