@@ -37,6 +37,7 @@ FILES |= {
     "tracking/asv_results.py",
     "tracking/dashboard.py",
     "scaffold.py",
+    "policy.py",
 } | {_.relative_to(PACKAGE).as_posix() for _ in PACKAGE.glob("hardware/*.py")}
 OPENING = {
     "open",

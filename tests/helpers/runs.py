@@ -85,7 +85,7 @@ def run(played: Played) -> records.Run:
 
 def _record(played, cases, ledger):
     plan = Plan(
-        looks=default_looks(played.launches),
+        looks=default_looks(max(2, played.launches)),
         forks=1,
         durations=Durations(warmup_s=0.0, race_s=0.1, single_s=0.1),
         replicates=3,

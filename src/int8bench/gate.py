@@ -1,0 +1,230 @@
+"""The verdict in CI: measures what the policy asks for and has it judged. Opens no file itself, and draws nothing.
+
+Two ways to what changed. With a base revision a duet races both sides now, every metric paired. Without one the present
+run is held against the baseline of this very hardware: speed-ups (paired inside each run), peak memory, bytes of
+weights, SQNR and top-1 are judged; absolute time and throughput of two runs never are, as their interval does not hold
+the drift from run to run (see `compare`). The paired speed-up stands for time there.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from int8bench import baselines, hardware, records
+from int8bench.comparisons import Metric
+from int8bench.errors import InterruptedRunError, NothingMeasuredError, RequestError
+from int8bench.judging import Changed, Gate, Verdict, judged, red_findings
+from int8bench.policy import TABLE, Policy
+from int8bench.progress import Advance
+from int8bench.records import Run
+from int8bench.tracking.revisions import Repository
+
+if TYPE_CHECKING:
+    from int8bench import study
+
+PRECISION = 0.005  # half of what a speed-up may lose: a cell that precise leaves its time to the others
+SILENCE_S = 120.0  # of a measuring process, as in `int8bench run`
+PAIRED_ONLY = (Metric.TIME, Metric.THROUGHPUT)  # what two stored runs cannot tell
+RUN_FILE = Path("reports") / "gate-run.json"  # the record of the run that was judged last, for `int8bench report`
+SHORT_HASH = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a person asked for beside the policy; `folder` is the project's top, where pyproject.toml lies."""
+
+    folder: Path
+    base: str | None = None
+    require_baseline: bool = False
+    record: bool = False
+    quick: bool = False
+    budget_s: float | None = None
+
+
+class Raced(Changed, Protocol):
+    """What the gate takes of a duet."""
+
+    @property
+    def findings(self) -> tuple[Mapping[str, Any], ...]:
+        """What is wrong on the head side."""
+
+
+Measure = Callable[["study.Request", Path, Advance], Run]
+Race = Callable[[str], Raced]
+
+
+def run(
+    request: Request,
+    policy: Policy,
+    advance: Advance,
+    *,
+    race: Race,
+    measure: Measure | None = None,
+    fingerprint: str | None = None,
+) -> Gate:
+    """Measures what the policy asks for, and judges it.
+
+    Args:
+        request: what was typed.
+        policy: what is held.
+        advance: told of progress.
+        race: races a base revision against head.
+        measure: makes a run; `study.run` where none is given.
+        fingerprint: of this hardware; taken where none is given.
+
+    Raises:
+        RequestError: the request contradicts itself or the policy, or the baseline is no baseline.
+        NothingMeasuredError: nothing was measured that could be judged, or a baseline was required and there is none.
+    """
+    base = _base(request, policy)
+    if base is not None:
+        raced = race(base)
+        return judged(raced, raced.findings, policy, metrics=policy.metrics)
+    _check_stored(policy)
+    here = fingerprint or hardware.fingerprint(hardware.detect())
+    baseline = baselines.load(request.folder, here)
+    if baseline is None and request.require_baseline:
+        raise NothingMeasuredError(
+            f"no baseline of this hardware ({baselines.path_of(request.folder, here)}), and one is required; "
+            "record one with: int8bench gate --record"
+        )
+    found = _measured(request, policy, advance, measure)
+    if not any(cell.status == records.OK for cell in found.cells):
+        raise NothingMeasuredError("no cell was measured, so there is nothing to judge")
+    return _against_baseline(request, policy, found, baseline)
+
+
+def _base(request: Request, policy: Policy) -> str | None:
+    """The revision to race against; options for baselines win over the policy's base, and contradict one that is typed.
+
+    Raises:
+        RequestError: they do.
+    """
+    stored = request.require_baseline or request.record
+    if request.base is not None and stored:
+        option = "--record" if request.record else "--require-baseline"
+        raise RequestError(f"{option} is about baselines, and --base {request.base} needs none; leave one of them out")
+    return request.base or (None if stored else policy.base)
+
+
+def _check_stored(policy: Policy) -> None:
+    """Refuses a policy that no baseline can answer.
+
+    Raises:
+        RequestError: it is about another suite than the grid, or about paired metrics alone.
+    """
+    if policy.suite != "grid":
+        raise RequestError(f"{TABLE}.suite {policy.suite}: judged by a duet alone; type: int8bench gate --base main")
+    if set(policy.metrics) <= set(PAIRED_ONLY):
+        raise RequestError(
+            f"{TABLE}.metrics {', '.join(policy.metrics)}: judged by a duet alone, as times of two runs drift; "
+            "type: int8bench gate --base main, or add speedup"
+        )
+
+
+def _measured(request: Request, policy: Policy, advance: Advance, measure: Measure | None) -> Run:
+    """A run of its own, never gone on with from another one, whose code may have been another.
+
+    Raises:
+        NothingMeasuredError: it was stopped.
+    """
+    from int8bench import study
+
+    order = study.Request(
+        model=policy.model,
+        weights=None,
+        input_shape=policy.input_shape,
+        engines=policy.engines,
+        batches=policy.batch,
+        threads=policy.threads,
+        data=policy.data,
+        data_dir=None,
+        precision=PRECISION,
+        budget_s=request.budget_s if request.quick or request.budget_s is not None else policy.budget_s,
+        quick=request.quick,
+        seed=0,
+        timeout_s=SILENCE_S,
+    )
+    with tempfile.TemporaryDirectory(prefix="int8bench-gate-") as folder:
+        try:
+            found = (measure or study.run)(order, Path(folder) / "run.json", advance)
+        except InterruptedRunError as error:
+            raise NothingMeasuredError(
+                f"not judged: {str(error).rpartition('; ')[0]}; type the same command to start again"
+            ) from error
+    records.save(found, request.folder / RUN_FILE)
+    return found
+
+
+def _against_baseline(request: Request, policy: Policy, found: Run, baseline: Run | None) -> Gate:
+    commit = _commit(request.folder)
+    gate = (
+        _first(request, policy, found, commit) if baseline is None else _held(request, policy, found, baseline, commit)
+    )
+    path = baselines.path_of(request.folder, found.environment.fingerprint)
+    if request.record or gate.verdict is Verdict.RECORDED:
+        baselines.record(found, request.folder, commit=commit)
+        return replace(gate, reasons=(*gate.reasons, f"recorded as the baseline of this hardware: {path}"))
+    return gate
+
+
+def _first(request: Request, policy: Policy, found: Run, commit: str | None) -> Gate:
+    """A run on hardware that has no baseline: recorded where no finding is red, and not judged."""
+    here = found.environment.fingerprint
+    foreign = baselines.others(request.folder, here)
+    red = red_findings(found.findings, policy)
+    reasons = [f"no baseline of this hardware ({here}): nothing to judge by", *red]
+    if foreign:
+        reasons.append(f"baselines of other hardware do not judge this one: {', '.join(foreign)}")
+    if red and not request.record:
+        reasons.append("not recorded, as a finding is red; with --record it is all the same")
+    return Gate(
+        verdict=Verdict.FAIL if red else Verdict.RECORDED,
+        reasons=tuple(reasons),
+        base="none",
+        head=_named("this run", commit),
+        complete=found.complete,
+        error_rate=policy.error_rate,
+        comparisons=(),
+        added=(),
+        removed=(),
+        notes=(),
+        findings=tuple(found.findings),
+        policy=policy,
+    )
+
+
+def _held(request: Request, policy: Policy, found: Run, baseline: Run, commit: str | None) -> Gate:
+    """A run against its baseline."""
+    from int8bench.compare import compare
+
+    name = baselines.path_of(request.folder, baseline.environment.fingerprint).name
+    compared = compare(
+        baseline,
+        found,
+        base=_named(f"baseline {name}", baselines.commit_of(baseline)),
+        head=_named("this run", commit),
+        error_rate=policy.error_rate,
+        family_error_rate=policy.family_error_rate,
+    )
+    metrics = [metric for metric in policy.metrics if metric not in PAIRED_ONLY]
+    return judged(compared, found.findings, policy, metrics=metrics, notes=compared.notes)
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit that is checked out, marked where the tree has changes; None outside a repository."""
+    try:
+        repository = Repository.around(folder)
+        found = repository.commit("HEAD")
+    except RequestError:
+        return None
+    return f"{found}-dirty" if repository.is_dirty() else found
+
+
+def _named(what: str, commit: str | None) -> str:
+    if commit is None:
+        return what
+    marked = "-dirty" if commit.endswith("-dirty") else ""
+    return f"{what} ({commit[:SHORT_HASH]}{marked})"

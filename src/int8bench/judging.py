@@ -1,0 +1,181 @@
+"""A policy held against what changed: pass or fail, and the reasons in whole sentences. Pure.
+
+Red is what is sure at the declared error and worse by more than its threshold, and every finding of the policy's
+severity or worse. What is unclear is not red, but said, with what would have been seen. Nothing measured is no verdict.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from int8bench import units
+from int8bench.comparisons import UNCLEAR, Comparison, Metric
+from int8bench.errors import NothingMeasuredError
+from int8bench.findings import Severity
+from int8bench.policy import Policy
+
+Findings = Sequence[Mapping[str, Any]]
+RANKS = (Severity.ERROR, Severity.WARNING, Severity.NOTE)  # worst first
+
+
+class Verdict(StrEnum):
+    """What a gate says; its exit code is in `EXIT_CODES`."""
+
+    PASS = "pass"  # noqa: S105  no password
+    FAIL = "fail"
+    RECORDED = "recorded"
+    """There was no baseline of this hardware: now there is, and nothing was judged."""
+    UNCLEAR = "unclear"
+    """Not everything that was asked for is there, and nothing of what is there is red."""
+
+
+EXIT_CODES = {Verdict.PASS: 0, Verdict.RECORDED: 0, Verdict.FAIL: 1, Verdict.UNCLEAR: 3}
+
+
+class Changed(Protocol):
+    """What changed from a base to a head: a duet, or two stored runs."""
+
+    @property
+    def base(self) -> str:
+        """What the base is called."""
+
+    @property
+    def head(self) -> str:
+        """What the head is called."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for was measured."""
+
+    @property
+    def error_rate(self) -> float:
+        """Of one verdict."""
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """What came of it."""
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """What head alone has."""
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """What base alone has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The verdict, why, and what it rests on."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    base: str
+    head: str
+    complete: bool
+    error_rate: float
+    comparisons: tuple[Comparison, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    notes: tuple[str, ...]
+    findings: tuple[Mapping[str, Any], ...]
+    policy: Policy
+
+    @property
+    def exit_code(self) -> int:
+        """0 fine, 1 red, 3 cannot tell."""
+        return EXIT_CODES[self.verdict]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON answer."""
+        return {
+            "verdict": self.verdict.value,
+            "reasons": list(self.reasons),
+            "base": self.base,
+            "head": self.head,
+            "complete": self.complete,
+            "error_rate": self.error_rate,
+            "comparisons": [each.to_dict() for each in self.comparisons],
+            "added": list(self.added),
+            "removed": list(self.removed),
+            "notes": list(self.notes),
+            "findings": [dict(each) for each in self.findings],
+            "policy": self.policy.to_dict(),
+        }
+
+
+def judged(
+    changed: Changed, findings: Findings, policy: Policy, *, metrics: Sequence[Metric], notes: Sequence[str] = ()
+) -> Gate:
+    """The verdict on what changed.
+
+    Args:
+        changed: what is judged.
+        findings: what is wrong on the head side, whatever changed.
+        policy: what is held.
+        metrics: those of the policy's that this kind of comparison can judge.
+        notes: sentences that the answer has to carry.
+
+    Raises:
+        NothingMeasuredError: none of the metrics has a figure on both sides.
+    """
+    mine = [each for each in changed.comparisons if each.metric in metrics]
+    if not any(each.ratio is not None for each in mine):
+        missing = next((f": {each.reason}" for each in mine if each.reason), "")
+        raise NothingMeasuredError(f"nothing that the policy judges was measured on both sides{missing}")
+    worse = [each for each in mine if each.worse_by > policy.thresholds[each.metric]]
+    red = [_regression(each, policy.thresholds[each.metric], changed) for each in worse]
+    red += red_findings(findings, policy)
+    partly = [] if changed.complete else ["not everything that was asked for was measured"]
+    return Gate(
+        verdict=Verdict.FAIL if red else Verdict.UNCLEAR if partly else Verdict.PASS,
+        reasons=(*red, *partly, *_doubts(mine)),
+        base=changed.base,
+        head=changed.head,
+        complete=changed.complete,
+        error_rate=changed.error_rate,
+        comparisons=tuple(changed.comparisons),
+        added=tuple(changed.added),
+        removed=tuple(changed.removed),
+        notes=tuple(notes),
+        findings=tuple(findings),
+        policy=policy,
+    )
+
+
+def red_findings(findings: Findings, policy: Policy) -> list[str]:
+    """The findings of the policy's severity or worse, a sentence each."""
+    worst = RANKS[: RANKS.index(policy.severity) + 1]
+    return [
+        f"finding of severity {each['severity']}, {each['code']}: {each['message']}"
+        for each in findings
+        if each["severity"] in worst
+    ]
+
+
+def _regression(found: Comparison, threshold: float, changed: Changed) -> str:
+    """What is red, by how much, how sure, and between what."""
+    ratio = found.ratio
+    assert ratio is not None, "what is surely worse has a ratio"
+    by = units.share(found.worse_by) if math.isfinite(found.worse_by) else "all there was"
+    return (
+        f"{found.id}: {found.metric} is {found.verdict}, worse by {by} where {100 * threshold:g}% is allowed; head "
+        f"over base {ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]; from {changed.base} to {changed.head}"
+    )
+
+
+def _doubts(mine: Sequence[Comparison]) -> Iterator[str]:
+    """What could not be told, metric by metric, with what would have been seen."""
+    for metric in dict.fromkeys(each.metric for each in mine):
+        all_of_it = [each for each in mine if each.metric is metric]
+        unclear = [each for each in all_of_it if each.verdict == UNCLEAR]
+        seen = [each.smallest_visible_effect for each in unclear if each.smallest_visible_effect is not None]
+        if seen:
+            yield (
+                f"{metric} is unclear in {len(unclear)} of {len(all_of_it)}: a change of {units.share(max(seen))} "
+                "would have been seen in each; a longer --budget sees less"
+            )
+        elif unclear:
+            yield f"{metric} has no answer in {len(unclear)} of {len(all_of_it)}: {unclear[0].reason}"

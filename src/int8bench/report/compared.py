@@ -1,0 +1,205 @@
+"""What changed between two sides, as text and as Markdown, from the JSON document of duet, compare or gate alone.
+
+Draws, never measures, and judges nothing: the words and the reasons are the document's.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from int8bench.comparisons import SAME, UNCLEAR, WORSE, Metric, Worse, words
+from int8bench.report.text import SEVERITIES, draw
+
+BAD, GOOD, NEUTRAL, DOUBT = "bad", "good", "neutral", "doubt"
+STYLES = {BAD: "red", GOOD: "green", NEUTRAL: "default", DOUBT: "yellow"}
+ORDER = (BAD, GOOD, DOUBT, NEUTRAL)  # what a person looks for first
+VERDICTS = {"pass": "bold green", "fail": "bold red", "recorded": "bold yellow", "unclear": "bold yellow"}
+NARROWEST = 80  # below, rows would be broken in the middle of a figure
+MOST_ROWS = 60  # one screen or two; --json has all
+MOST_NAMES = 8
+
+Document = Mapping[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+
+
+def render(document: Document, *, width: int, colour: bool) -> str:
+    """The document as text.
+
+    Args:
+        document: what `Duet.to_dict`, `Compared.to_dict` or `Gate.to_dict` gives.
+        width: columns of the screen; long names are folded, figures never.
+        colour: whether to use colours, for a terminal.
+    """
+    rows = _sorted(document["comparisons"])
+    parts: list[RenderableType] = [*_headline(document), *_table(rows)]
+    parts += [Text(sentence, style="yellow") for sentence in _reasons(rows)]
+    parts += [*_findings(document), *_changed_names(document)]
+    parts += [Text(sentence, style="dim") for sentence in _footer(document)]
+    return draw(Group(*parts), width=max(width, NARROWEST), colour=colour)
+
+
+def markdown(document: Document) -> str:
+    """The document as Markdown, for a comment on a pull request: what matters first, the rest folded away."""
+    rows = _sorted(document["comparisons"])
+    sure = [row for row in rows if _kind(row) in {BAD, GOOD}]
+    rest = [row for row in rows if _kind(row) in {DOUBT, NEUTRAL}]
+    lines = [
+        f"### int8bench: {_escaped(_title(document))}",
+        "",
+        f"`{_code(document['base'])}` to `{_code(document['head'])}`",
+        "",
+    ]
+    lines += [*(f"- {_escaped(reason)}" for reason in document.get("reasons", ())), ""]
+    lines += [*_rows_of(sure)] if sure else ["No difference is sure."]
+    if rest:
+        lines += ["", f"<details><summary>{_counts(rest)}</summary>", "", *_rows_of(rest), ""]
+        lines += [f"- {_escaped(sentence)}" for sentence in _reasons(rest)] + ["", "</details>"]
+    lines += ["", *(f"- {_escaped(text.plain)}" for text in (*_findings(document), *_changed_names(document)))]
+    lines += ["", *(f"<sub>{_escaped(sentence)}</sub>  " for sentence in _footer(document))]
+    return "\n".join(lines).strip() + "\n"
+
+
+def _title(document: Document) -> str:
+    """The answer in a line: the gate's word where there is one, and how many verdicts of each kind."""
+    counted = _counts(document["comparisons"]) or "nothing compared"
+    verdict = document.get("verdict")
+    unfinished = "" if document["complete"] else ", unfinished"
+    return f"{verdict}: {counted}{unfinished}" if verdict else f"{counted}{unfinished}"
+
+
+def _headline(document: Document) -> Iterator[Text]:
+    verdict = document.get("verdict")
+    yield Text(_title(document), style=VERDICTS.get(str(verdict), "bold"))
+    yield Text(f"head {_plain(document['head'])} over base {_plain(document['base'])}")
+    for reason in document.get("reasons", ()):
+        yield Text(_plain(reason), style=VERDICTS["fail"] if verdict == "fail" else "default")
+    yield Text("")
+
+
+def _counts(rows: Rows) -> str:
+    """How many verdicts of each word there are: ``2 slower, 10 same``."""
+    found = [row["verdict"] for row in rows]
+    return ", ".join(f"{found.count(word)} {word}" for word in dict.fromkeys(found))
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    """What a verdict is to whoever reads it."""
+    metric = Metric(row["metric"])
+    if row["verdict"] in {SAME, UNCLEAR}:
+        return DOUBT if row["verdict"] == UNCLEAR else NEUTRAL
+    if WORSE[metric] is Worse.UNKNOWN:
+        return NEUTRAL
+    has_more = row["verdict"] == words(metric)[1]
+    return BAD if has_more == (WORSE[metric] is Worse.MORE) else GOOD
+
+
+def _sorted(rows: Rows) -> list[Mapping[str, Any]]:
+    """Bad news first, the largest of them on top; what is alike stays in its order."""
+    return sorted(rows, key=lambda row: (ORDER.index(_kind(row)), -_distance(row) if _kind(row) in {BAD, GOOD} else 0))
+
+
+def _distance(row: Mapping[str, Any]) -> float:
+    return abs(row["ratio"]["value"] - 1) if row["ratio"] else 0.0
+
+
+def _table(rows: Rows) -> Iterator[RenderableType]:
+    if not rows:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("cell", overflow="fold")
+    for title in ("metric", "head/base", "95% interval", "verdict"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "head/base" else "left")
+    table.add_column("would see", no_wrap=True, justify="right")
+    for row in rows[:MOST_ROWS]:
+        figures = _figures(row)
+        table.add_row(
+            _plain(row["id"]), row["metric"], *figures, Text(row["verdict"], STYLES[_kind(row)]), _visible(row)
+        )
+    yield table
+    if len(rows) > MOST_ROWS:
+        yield Text(f"and {len(rows) - MOST_ROWS} more, see --json", style="dim")
+    yield Text("")
+
+
+def _figures(row: Mapping[str, Any]) -> tuple[str, str]:
+    ratio = row["ratio"]
+    return (f"{ratio['value']:.3f}", f"[{ratio['low']:.3f}, {ratio['high']:.3f}]") if ratio else ("", "")
+
+
+def _visible(row: Mapping[str, Any]) -> str:
+    """The change that would have been seen; nothing where there is no noise."""
+    visible = row["smallest_visible_effect"]
+    return f"{visible:.1%}" if visible else ""
+
+
+def _reasons(rows: Rows) -> Iterator[str]:
+    """Why rows have no verdict, once for all of the same metric that only differ in their figures."""
+    grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["reason"]:
+            shape = "".join("#" if each.isdigit() else each for each in row["reason"])
+            grouped.setdefault((row["metric"], shape), []).append(row)
+    for (metric, _), mine in grouped.items():
+        first = _plain(mine[0]["reason"])
+        where = _plain(mine[0]["id"]) + (f" and {len(mine) - 1} more" if len(mine) > 1 else "")
+        yield f"{metric} of {where}: {first}"
+
+
+def _findings(document: Document) -> Iterator[Text]:
+    """A finding each; without advice where there is none."""
+    for finding in document.get("findings", ()):
+        line = Text(f"{finding['severity']} ", style=SEVERITIES.get(finding["severity"], "default"))
+        line.append(f"{_plain(finding['message'])} {_plain(finding.get('advice', ''))}".rstrip(), style="default")
+        line.append(f" [{_plain(finding['code'])}]", style="dim")
+        yield line
+
+
+def _changed_names(document: Document) -> Iterator[Text]:
+    for key, what in (("added", "only in head"), ("removed", "only in base")):
+        names = [_plain(name) for name in document[key]]
+        if names:
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            yield Text(f"{what}, not compared: {', '.join(names[:MOST_NAMES])}{more}")
+
+
+def _footer(document: Document) -> Iterator[str]:
+    """What the words and intervals are worth; by Bonferroni, the error of all verdicts together is at most the sum."""
+    noisy = sum(bool(row["smallest_visible_effect"]) for row in document["comparisons"])
+    error = document["error_rate"]
+    together = f", any of these {noisy} with {min(1.0, noisy * error):.2g} at most (Bonferroni)" if noisy > 1 else ""
+    yield f"A verdict from figures with noise is wrong with a probability of {error:.2g} at most{together}."
+    yield (
+        "head/base above 1: head has more, or takes longer. would see: the change that would have been called with 95% "
+        "probability."
+    )
+    yield from (_plain(note) for note in document.get("notes", ()))
+
+
+def _rows_of(rows: Rows) -> Iterator[str]:
+    yield "| cell | metric | head/base | 95 % interval | verdict | would see |"
+    yield "|---|---|--:|---|---|--:|"
+    for row in rows[:MOST_ROWS]:
+        value, interval = _figures(row)
+        word = f"**{row['verdict']}**" if _kind(row) == BAD else row["verdict"]
+        yield f"| `{_code(row['id'])}` | {row['metric']} | {value} | {interval} | {word} | {_visible(row)} |"
+    if len(rows) > MOST_ROWS:
+        yield f"| and {len(rows) - MOST_ROWS} more, see the JSON | | | | | |"
+
+
+def _plain(text: object) -> str:
+    """A text of a document without what a terminal would take for a command."""
+    return "".join(each if each.isprintable() else " " for each in str(text))
+
+
+def _code(text: object) -> str:
+    """A text inside a code span of a table: no backtick ends it, no bar splits the row."""
+    return _plain(text).replace("`", "'").replace("|", "\\|")
+
+
+def _escaped(text: str) -> str:
+    """A text that Markdown shows as it is: no HTML, no mention of people, no formatting."""
+    kept = _plain(text).replace("&", "&amp;").replace("<", "&lt;").replace("@", "@\u200b")
+    return "".join(f"\\{each}" if each in "*_`|[]" else each for each in kept)
