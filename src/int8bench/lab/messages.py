@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a launch does once: ``function(payload)``, named ``module:function``; its result is handed to every task."""
+    """What a launch does once: ``function(payload)``, named ``module:function``; its result is handed to every task.
+
+    With `serves` it is called as ``function(payload, serve)`` and calls ``serve(state)`` where the launch is ready:
+    forks are then served from there, with all that is alive at that point, and the call does not return.
+    """
 
     function: str
     payload: object
+    serves: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

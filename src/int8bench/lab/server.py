@@ -12,9 +12,9 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from int8bench.errors import Int8BenchError
+from int8bench.errors import Int8BenchError, LabError
 from int8bench.lab.channel import Channel
 from int8bench.lab.messages import Done, Failure, Setup, Task
 
@@ -37,12 +37,28 @@ def main() -> None:
     except EOFError:
         return
     assert isinstance(setup, Setup)
-    outcome = _outcome(lambda: function_named(setup.function)(setup.payload))
-    control.send(outcome if isinstance(outcome, Failure) else Done(value=os.getpid()))
-    if isinstance(outcome, Done):
-        gc.collect()
-        gc.freeze()  # forks share these pages; a collection in a fork would copy them
-        _serve(control, outcome.value)
+    outcome = _outcome(lambda: _set_up(setup, lambda state: _ready(control, state)))
+    control.send(outcome)  # only a setup that failed comes back
+
+
+def _set_up(setup: Setup, serve: Callable[[object], NoReturn]) -> NoReturn:
+    function = function_named(setup.function)
+    if not setup.serves:
+        serve(function(setup.payload))
+    function(setup.payload, serve)
+    raise LabError(f"{setup.function} ended without having served")
+
+
+def _ready(control: Channel, state: object) -> NoReturn:
+    """Says that the launch is ready, and serves it to its end, wherever in the setup it is."""
+    control.send(Done(value=os.getpid()))
+    gc.collect()
+    gc.freeze()  # forks share these pages; a collection in a fork would copy them
+    try:
+        _serve(control, state)
+    except BaseException:  # noqa: BLE001  nothing may unwind a setup that has served
+        traceback.print_exc()
+    os._exit(0)
 
 
 def _serve(control: Channel, state: object) -> None:
@@ -64,8 +80,11 @@ def _fork(control: Channel, state: object, task: Task) -> int:
     launch = os.getpid()
     pid = os.fork()
     if pid == 0:
-        control.close()
-        _run(line, state, task, launch)
+        try:
+            control.close()
+            _run(line, state, task, launch)
+        finally:
+            os._exit(1)  # whatever escapes: a fork never goes on as a second launch
     line.close()
     return pid
 
@@ -85,11 +104,11 @@ def _run(line: Channel, state: object, task: Task, launch: int) -> None:
 def _outcome(step: Callable[[], object]) -> Done | Failure:
     try:
         return Done(value=step())
-    except Exception as error:  # noqa: BLE001  every fault becomes a failed row with its reason, never a result
+    except BaseException as error:  # noqa: BLE001  every fault becomes a failed row with its reason, never a result
         return Failure(sentence=_sentence(error), trace=traceback.format_exc())
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     first = str(error).strip().splitlines()[:1]
     if isinstance(error, Int8BenchError):
         return str(error)

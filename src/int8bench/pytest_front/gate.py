@@ -1,0 +1,189 @@
+"""pytest-benchmark's present run judged against its stored ones. Pure, but for what pytest-benchmark loads.
+
+Every stored run of a machine like this one counts, and every run is one draw of its process's luck.
+"""
+
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from int8bench import summary
+from int8bench.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, words
+from int8bench.pytest_front.machines import fingerprint_here, fingerprint_of
+from int8bench.stats.family import comparison_error
+from int8bench.stats.prediction import FEWEST_RUNS, Change, change, runs_to_see
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRuns:
+    """The medians of the runs that can be compared, by benchmark, and why others cannot."""
+
+    medians_s: Mapping[Key, Sequence[float]]
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdicts:
+    """What the gate says of a session."""
+
+    threshold: float
+    error_rate: float
+    fingerprint: str | None
+    comparisons: tuple[Comparison, ...]
+    regressions: tuple[str, ...]
+    not_measured: tuple[str, ...]
+    others: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """What ``--int8bench-gate-json`` writes."""
+        return {
+            "schema": "int8bench.pytest-gate",
+            "threshold": self.threshold,
+            "error_rate": self.error_rate,
+            "fingerprint": self.fingerprint,
+            "regressions": list(self.regressions),
+            "comparisons": [each.to_dict() for each in self.comparisons],
+            "not_measured": list(self.not_measured),
+            "not_comparable": list(self.others),
+        }
+
+
+def judge_session(session: Any, *, threshold: float) -> Verdicts:  # noqa: ANN401  pytest-benchmark has no types
+    """Judges the benchmarks that pytest-benchmark's session has measured; before it stores them.
+
+    Args:
+        session: pytest-benchmark's ``BenchmarkSession``.
+        threshold: by which fraction a benchmark may be slower.
+    """
+    here = fingerprint_here()
+    measured = {
+        _key(bench.fullname, bench.params): float(bench.stats.median)
+        for bench in session.benchmarks
+        if bench and not bench.has_error and _is_time(bench.stats.median)
+    }
+    stored = _stored_runs(session.storage, here)
+    error = comparison_error(max(1, len(measured)), each=summary.ERROR_RATE, family=summary.FAMILY_ERROR_RATE)
+    judged = [
+        _judged(key, stored.medians_s.get(key, ()), median_s, threshold, error) for key, median_s in measured.items()
+    ]
+    return Verdicts(
+        threshold=threshold,
+        error_rate=error,
+        fingerprint=here,
+        comparisons=tuple(comparison for comparison, _ in judged),
+        regressions=tuple(comparison.id for comparison, regressed in judged if regressed),
+        not_measured=tuple(bench.fullname for bench in session.benchmarks if bench.has_error),
+        others=stored.others,
+    )
+
+
+def _stored_runs(storage: Any, here: str | None) -> StoredRuns:  # noqa: ANN401  pytest-benchmark has no types
+    with warnings.catch_warnings(record=True) as unreadable:
+        warnings.simplefilter("always")
+        runs = [(fingerprint_of(run.get("machine_info")), run) for _, run in storage.load()]
+    medians: dict[Key, list[float]] = {}
+    for key, median_s in (each for theirs, run in runs if theirs and theirs == here for each in _medians(run)):
+        medians.setdefault(key, []).append(median_s)
+    foreign = sum(theirs is not None and theirs != here for theirs, _ in runs)
+    silent = sum(theirs is None for theirs, _ in runs)
+    told = (
+        *_told(foreign, "of another machine"),
+        *_told(silent, "that do not say of which machine, stored without int8bench"),
+        *(str(each.message) for each in unreadable),
+    )
+    return StoredRuns(medians_s=medians, others=told)
+
+
+def _told(count: int, what: str) -> tuple[str, ...]:
+    return (f"stored runs {what}: {count}",) if count else ()
+
+
+def _medians(run: Mapping[str, Any]) -> Iterator[tuple[Key, float]]:
+    """The medians of a stored run, without benchmarks whose figures are no times."""
+    for bench in run["benchmarks"]:
+        median_s, name = bench["stats"].get("median"), bench.get("fullname")
+        if _is_time(median_s) and isinstance(name, str):
+            yield _key(name, bench.get("params")), float(median_s)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+def _key(fullname: str, params: object) -> Key:
+    """A benchmark's name and its parameters as JSON shows them, so that a stored one is known again."""
+    from pytest_benchmark.utils import safe_dumps
+
+    return fullname, json.dumps(json.loads(safe_dumps(params)), sort_keys=True)  # type: ignore[no-untyped-call]
+
+
+def _judged(
+    key: Key, earlier_s: Sequence[float], new_s: float, threshold: float, error: float
+) -> tuple[Comparison, bool]:
+    """The comparison of one benchmark, and whether it is surely slower by more than the threshold."""
+    if len(earlier_s) < FEWEST_RUNS:
+        return _untold(key[0], len(earlier_s), _too_few(len(earlier_s))), False
+    found = change(earlier_s, new_s)
+    if found.error == 0:  # copies of one file: they say nothing of the luck of a run
+        return _untold(
+            key[0], len(earlier_s), "all stored runs have the same figure, so their spread is not known"
+        ), False
+    low, high = found.interval(error)
+    verdict = _word(low, high)
+    comparison = Comparison(
+        id=key[0],
+        metric=Metric.TIME,
+        verdict=verdict,
+        ratio=_ratio(found),
+        launches=len(earlier_s) + 1,
+        forks=0,
+        pairs=0,
+        smallest_visible_effect=found.smallest_visible(error),
+        reason=_what_it_takes(found, threshold, error) if verdict == UNCLEAR else None,
+    )
+    return comparison, low > 1 + threshold
+
+
+def _word(low: float, high: float) -> str:
+    less, more = words(Metric.TIME)
+    if low >= 1 / (1 + summary.MARGIN) and high <= 1 + summary.MARGIN:
+        return SAME
+    if low > 1:
+        return more
+    return less if high < 1 else UNCLEAR
+
+
+def _ratio(found: Change) -> Ratio:
+    low, high = found.interval(1 - summary.CONFIDENCE)
+    return Ratio(value=math.exp(found.log_ratio), low=low, high=high)
+
+
+def _untold(name: str, runs: int, reason: str) -> Comparison:
+    return Comparison(
+        id=name,
+        metric=Metric.TIME,
+        verdict=UNCLEAR,
+        ratio=None,
+        launches=runs + 1,
+        forks=0,
+        pairs=0,
+        smallest_visible_effect=None,
+        reason=reason,
+    )
+
+
+def _too_few(runs: int) -> str:
+    missing = f"store {FEWEST_RUNS - runs} more with --benchmark-autosave"
+    return f"{runs} stored runs of this machine, {FEWEST_RUNS} are needed: {missing}"
+
+
+def _what_it_takes(found: Change, threshold: float, error: float) -> str:
+    runs = runs_to_see(found, threshold, error)
+    if runs is None:
+        return f"runs differ too much for one of them to show {threshold:.1%}; the race fixture or int8bench duet can"
+    return f"{runs} stored runs would show {threshold:.1%}"
