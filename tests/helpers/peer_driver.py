@@ -4,20 +4,31 @@ Run as ``python peer_driver.py KIND FOLDER ANSWER [OPTIONS]``; what happened is 
 """
 
 import importlib
+import importlib.util
 import json
 import os
 import sys
 from pathlib import Path
 
 CALLS = 3
+PEER = Path(__file__).parents[2] / "src" / "int8bench" / "peer"
 
 
 def main(kind, folder, answer, options="{}"):
     """Opens, enters everything, and writes down what came of it."""
-    suite = importlib.import_module(f"int8bench.peer.{kind}_suite").open_suite(folder, json.loads(options))
+    _load_package()
+    suite = importlib.import_module(f"_int8bench_peer.{kind}_suite").open_suite(folder, json.loads(options))
     told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
     told["entered"] = {name: _forked(suite, name) for name in told["names"]}
     Path(answer).write_text(json.dumps(told), encoding="utf-8")
+
+
+def _load_package():
+    """As a side's peer does, so that int8bench itself is not imported."""
+    spec = importlib.util.spec_from_file_location("peer_program", PEER / "__main__.py")
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    program._load_package()
 
 
 def _forked(suite, name):
@@ -37,7 +48,7 @@ def _entered(suite, name):
     opened = []
     try:
         suite.enter(name, lambda given: opened.append(_used(given)))
-    except importlib.import_module("int8bench.peer.suite").SkippedError as reason:
+    except importlib.import_module("_int8bench_peer.suite").SkippedError as reason:
         return {"opened": opened, "skipped": str(reason)}
     except BaseException as error:  # noqa: BLE001  pytest's outcomes included
         return {"opened": opened, "error": f"{type(error).__name__}: {error}"}

@@ -26,6 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .faults import first_line
 from .suite import TIME, TRACK, Opened, SkippedError, Within
 
 CONFIGURATIONS = ("asv.conf.json", "asv.conf.jsonc")
@@ -293,9 +294,3 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)
-
-
-def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line that it says."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,195 @@
+"""What a test gets in place of pytest-benchmark's fixture: one use of it hands a call over to be timed in turns."""
+
+import gc
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from .suite import Opened, Within
+
+STATISTICS = (
+    *("min", "max", "mean", "stddev", "median", "iqr", "q1", "q3", "ld15iqr", "hd15iqr", "ops", "total", "rounds"),
+    *("outliers", "iqr_outliers", "stddev_outliers"),
+)  # those of pytest-benchmark's
+
+
+class AlreadyUsedError(Exception):
+    """A test used its fixture twice."""
+
+
+class Numbers(SimpleNamespace):
+    """Statistics by attribute and by key, as pytest-benchmark gives them."""
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+        """The statistic of that name."""
+        return getattr(self, name)
+
+
+NOTHING = dict.fromkeys(STATISTICS, math.nan)  # calls that are paired have no statistics of their own
+NO_STATISTICS = Numbers(stats=Numbers(**NOTHING, data=[]), **NOTHING)
+
+
+@dataclass(slots=True, eq=False)
+class Measurement:
+    """What came of entering one test."""
+
+    within: Within
+    used: str = ""
+    """How the fixture was used; empty where it was not."""
+    reads_statistics: bool = False
+    fault: BaseException | None = None
+    """What was raised while it was measured; the test may have caught it."""
+    reports: list[tuple[pytest.TestReport, BaseException | None]] = field(default_factory=list)
+
+    def measure(self, opened: Opened, *, used: str) -> None:
+        """Has a call timed.
+
+        Raises:
+            AlreadyUsedError: it is the second of this test.
+        """
+        if self.used:
+            raise AlreadyUsedError(f"Fixture can only be used once. Previously it was used in {self.used} mode.")
+        self.used = used
+        try:
+            self.within(opened)
+        except BaseException as error:
+            self.fault = error
+            raise
+
+
+class Benchmark:
+    """The fixture: called as pytest-benchmark's is, with the attributes that tests know of it."""
+
+    disabled, enabled, skipped, cprofile = False, True, False, False
+
+    def __init__(self, node: pytest.Item, measurement: Measurement) -> None:
+        """Of the test `node`."""
+        callspec = getattr(node, "callspec", None)
+        options = next((mark.kwargs for mark in node.iter_markers("benchmark")), {})
+        self.name, self.fullname = node.name, node.nodeid
+        self.param: str | None = callspec.id if callspec else None
+        self.params: Mapping[str, Any] | None = callspec.params if callspec else None
+        self.group: str | None = options.get("group")
+        self.extra_info: dict[str, Any] = {}
+        self.has_error = False
+        self._without_collector = options.get("disable_gc") or getattr(
+            node.config.option, "benchmark_disable_gc", False
+        )
+        self._measurement = measurement
+
+    @property
+    def stats(self) -> Numbers | None:
+        """None before use; afterwards statistics that are not numbers, and a note that the test asked for them."""
+        if not self._measurement.used:
+            return None
+        self._measurement.reads_statistics = True
+        return NO_STATISTICS
+
+    def __call__(self, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Has the call timed; its result."""
+        call = partial(function_to_benchmark, *args, **kwargs) if args or kwargs else function_to_benchmark
+        self._measure(Opened(call=call), used="benchmark(...)")
+        return call()
+
+    def pedantic(
+        self,
+        target: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        setup: Callable[[], Any] | None = None,
+        teardown: Callable[..., object] | None = None,
+        rounds: int = 1,
+        warmup_rounds: int = 0,
+        iterations: int = 1,
+    ) -> Any:  # noqa: ANN401
+        """Has the target timed, each call with a setup and a teardown of its own; the result of one more call.
+
+        Rounds and iterations tell pytest-benchmark how to sample; they are not heeded.
+
+        Raises:
+            ValueError: what pytest-benchmark refuses too.
+        """
+        del rounds, warmup_rounds
+        if iterations > 1 and setup:
+            raise ValueError("Can't use more than 1 `iterations` with a `setup` function.")
+        used = "benchmark.pedantic(...)"
+        if setup is None and teardown is None:
+            call = partial(target, *args, **(kwargs or {}))
+            self._measure(Opened(call=call), used=used)
+            return call()
+        rounds_of = Rounds(target, (tuple(args), dict(kwargs or {})), setup, teardown)
+        self._measure(Opened(call=rounds_of.call, before=rounds_of.begin), used=used)
+        rounds_of.begin()
+        result = rounds_of.call()
+        rounds_of.end()
+        return result
+
+    def weave(self, *_args: object, **_kwargs: object) -> None:
+        """Skips the test: what is called, and how often, is not the test's to say."""
+        pytest.skip("weaves its benchmark into other code, which cannot take turns")
+
+    patch = weave
+
+    def _measure(self, opened: Opened, *, used: str) -> None:
+        try:
+            with _collector(off=bool(self._without_collector)):
+                self._measurement.measure(opened, used=used)
+        except Exception:
+            self.has_error = True
+            raise
+
+
+@dataclass(slots=True, eq=False)
+class Rounds:
+    """Calls of a target, each between a setup that may give its arguments and a teardown that gets them."""
+
+    target: Callable[..., Any]
+    given: tuple[tuple[Any, ...], dict[str, Any]]
+    setup: Callable[[], Any] | None
+    teardown: Callable[..., object] | None
+    arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+    """None where no round has begun."""
+
+    def begin(self) -> None:
+        """Ends the round before this, and sets the next one up.
+
+        Raises:
+            TypeError: the test gives arguments, and so does its setup.
+        """
+        self.end()
+        made = self.setup() if self.setup else None
+        if made and any(self.given):
+            raise TypeError("Can't use `args` or `kwargs` if `setup` returns the arguments.")
+        self.arguments = made or self.given
+
+    def call(self) -> Any:  # noqa: ANN401
+        """The timed call."""
+        assert self.arguments is not None
+        args, kwargs = self.arguments
+        return self.target(*args, **kwargs)
+
+    def end(self) -> None:
+        """Tears down what has begun."""
+        if self.arguments is not None and self.teardown is not None:
+            args, kwargs = self.arguments
+            self.teardown(*args, **kwargs)
+        self.arguments = None
+
+
+@contextmanager
+def _collector(*, off: bool) -> Iterator[None]:
+    """Without Python's garbage collector, where the test asks for that."""
+    on = gc.isenabled()
+    if off:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
