@@ -11,6 +11,7 @@ from int8bench import compare, records
 from int8bench.comparisons import Comparison, Metric
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
 from int8bench.records import Run
+from int8bench.stats.stopping import Looks, nominal_errors
 
 _SPEC = importlib.util.spec_from_file_location("runs", Path(__file__).parent / "helpers" / "runs.py")
 assert _SPEC is not None
@@ -102,11 +103,15 @@ def test_exact_answers_are_infinitely_good(
 
 def test_answers_of_other_weights_are_not_compared() -> None:
     """SQNR and top-1 of models that were trained apart say nothing of the code; bytes of weights still do."""
-    found = _by_name(_compared(runs.run(Played(weights_sha256="b", top1=0.5))))
-    for metric in (Metric.SQNR, Metric.TOP1):
-        assert (found[ENGINE, metric].verdict, found[ENGINE, metric].ratio) == ("unclear", None)
-        assert "weights_sha256 (a and b)" in found[ENGINE, metric].reason
-    assert found[ENGINE, Metric.WEIGHTS].verdict == "same"
+    compared = _compared(runs.run(Played(weights_sha256="b", top1=0.5)))
+    assert not {Metric.SQNR, Metric.TOP1} & {each.metric for each in compared.comparisons}
+    assert "SQNR and top-1 are not compared: the runs differ in weights_sha256 (a and b)." in compared.notes
+    assert _by_name(compared)[ENGINE, Metric.WEIGHTS].verdict == "same"
+
+
+def test_a_peak_that_is_none_is_left_out() -> None:
+    """A model so small that it holds no more than an idle process has no ratio of peaks, and that is no fault."""
+    assert (SMALL, Metric.PEAK_MEMORY) not in _by_name(_compared(runs.run(Played(memory_bytes=-9_000_000))))
 
 
 def test_pictures_without_labels_have_no_top1() -> None:
@@ -166,6 +171,19 @@ def test_too_few_launches_never_tell() -> None:
     mine = _by_name(_compared(new, old))[SMALL, Metric.SPEEDUP]
     assert mine.verdict == "unclear"
     assert "2 launches, 3 or more" in mine.reason
+
+
+@pytest.mark.parametrize("early", [0, 1])
+def test_a_run_that_stopped_early_costs_error(early: int) -> None:
+    """The verdict is made at the smaller of the nominal errors of the looks that the two runs reached."""
+    both = [runs.run(Played(seed=seed, launches=launches, spread=0.05)) for seed, launches in ((1, 5), (2, 8))]
+    looks = Looks(launches=(5, 7, 8))
+    plan = {**both[0].settings["plan"], "looks": list(looks.launches)}
+    both = [replace(run, settings={**run.settings, "plan": plan}) for run in both]
+    reason = _by_name(_compared(both[1 - early], both[early]))[SMALL, Metric.SPEEDUP].reason
+    at_first, _, at_last = nominal_errors(looks, 0.001)
+    assert f"{at_first:.2g}" != f"{at_last:.2g}"
+    assert f"at error {min(at_first, at_last):.2g} holds 1" in reason
 
 
 def test_the_error_of_the_grid_is_shared_out() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from int8bench import baselines, gate, records, study
 from int8bench.comparisons import Comparison, Metric, Ratio
+from int8bench.duet import study as duet_study
 from int8bench.errors import InterruptedRunError, NothingMeasuredError, RecordError, RequestError
 from int8bench.judging import Gate
 from int8bench.policy import Policy
@@ -233,6 +234,26 @@ def test_a_base_is_a_duet_and_needs_no_baseline(judge: Judge, tmp_path: Path) ->
     assert "cell: time is slower, worse by 3.0%" in found.reasons[0]
     assert judge(policy=Policy(base="develop", suite="asv")).base == "develop"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_raced_is_what_the_policy_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a stand-in the duet is asked for HEAD against the base, with the policy's suite, grid and budget."""
+    asked: list[duet_study.Request] = []
+    monkeypatch.setattr(duet_study, "run", lambda request, *_: (asked.append(request), _duet("main", "same"))[1])
+    policy = Policy(suite="asv", budget_s=60.0, batch=(2,), threads=(1,), model="a.b:c", input_shape="1x8x8")
+    request = gate.Request(folder=tmp_path, base="main")
+    assert gate.run(request, policy, lambda _: None).exit_code == 0
+    gate.run(request, Policy(engines=("x86",)), lambda _: None)
+    first, second = asked
+    assert (first.base, first.head, first.suite, first.budget_s, first.folder) == (
+        "main",
+        "HEAD",
+        "asv",
+        60.0,
+        tmp_path,
+    )
+    assert (first.batches, first.threads, first.model, first.input_shape) == ((2,), (1,), "a.b:c", "1x8x8")
+    assert (second.engines, second.budget_s, second.quick) == (("x86",), None, False)
 
 
 def test_baseline_options_win_over_the_policys_base(judge: Judge) -> None:

@@ -111,12 +111,13 @@ def test_a_finding_is_red_at_the_policys_severity_or_worse(severity: Severity, h
 
 
 def test_doubt_is_said_with_what_would_have_been_seen() -> None:
-    """A pass with unclear cells says how many, and the change that all of them would have seen."""
+    """Unclear cells are counted, with the change that all would have seen; a cell without figures is no pass."""
     doubts = [_comparison(Metric.TIME, "unclear", visible=visible) for visible in (0.02, 0.07)]
     gate = _gate(
         *doubts, _comparison(Metric.TIME, "same"), _comparison(Metric.SQNR, "unclear", None, visible=None, reason="why")
     )
-    assert gate.verdict is Verdict.PASS
+    assert gate.verdict is Verdict.UNCLEAR
+    assert _gate(*doubts).verdict is Verdict.PASS
     assert gate.reasons == (
         "time is unclear in 2 of 3: a change of 7.0% would have been seen in each; a longer --budget sees less",
         "sqnr has no answer in 1 of 1: why",

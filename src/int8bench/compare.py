@@ -173,7 +173,7 @@ def _comparisons(
         yield from (_time(two, *pair) for pair in two.cells)
         yield from _of_replicates(two, Metric.THROUGHPUT, lambda solo: solo.items / solo.seconds)
         yield from _of_replicates(two, Metric.PEAK_MEMORY, lambda solo: solo.peak_bytes - solo.idle_peak_bytes)
-    yield from _exact(two, same_machine=same_machine)
+    yield from _exact(two, same_answers=same_machine and not likeness.differing_answers(two.old, two.new))
 
 
 def _missing(old: Cell, new: Cell) -> Comparison:
@@ -241,8 +241,7 @@ def _of_replicates(two: _Two, metric: Metric, value: Callable[[SoloSample], floa
     usable = {name: both for name, both in sides.items() if all(len(side) > 1 and min(side) > 0 for side in both)}
     found = two_runs.pooled({name: (_logs(old), _logs(new)) for name, (old, new) in usable.items()})
     for name, (old, new) in sides.items():
-        if name not in found:
-            yield _unclear(name, metric, "a figure that is not above zero, or fewer than two replicates")
+        if name not in found:  # a peak that is no higher than an idle process has no ratio, and nothing went wrong
             continue
         change = two_runs.change(found[name], shown_error=two.errors.shown, judged_error=two.errors.judged)
         replicates = min(len(old), len(new))
@@ -262,19 +261,16 @@ def _logs(values: Sequence[float]) -> list[float]:
     return [math.log(value) for value in values]
 
 
-def _exact(two: _Two, *, same_machine: bool) -> Iterator[Comparison]:
+def _exact(two: _Two, *, same_answers: bool) -> Iterator[Comparison]:
     """What has no noise, once an engine: bytes of weights, and what the answers are worth."""
-    differing = likeness.differing_answers(two.old, two.new)
     variants = {cell.id.rpartition("/b")[0]: (old, cell) for old, cell in reversed(two.cells)}
     for name, (old, new) in sorted(variants.items()):
         yield _point(name, Metric.WEIGHTS, *(float((cell.memory_bytes or {})["weights"]) for cell in (old, new)))
-        if not same_machine:
+        if not same_answers:
             continue
         for metric, key in ((Metric.SQNR, "sqnr_db"), (Metric.TOP1, "top1")):
             values = [(cell.fidelity or {}).get(key) for cell in (old, new)]
-            if differing:
-                yield _unclear(name, metric, f"not of the same answers: the runs differ in {', '.join(differing)}")
-            elif metric is Metric.SQNR or None not in values:  # no top-1 where pictures have no labels
+            if metric is Metric.SQNR or None not in values:  # no top-1 where pictures have no labels
                 yield _point(name, metric, *(math.inf if value is None else float(value) for value in values))
 
 
@@ -370,6 +366,9 @@ def _notes(two: _Two, machine: Sequence[str], process: Sequence[str], base: str,
             f"The measuring processes differ in {', '.join(process)}: time, throughput and peak memory are not "
             "compared."
         )
+    answers = likeness.differing_answers(two.old, two.new)
+    if answers and not machine:
+        yield f"SQNR and top-1 are not compared: the runs differ in {', '.join(answers)}."
     versions = likeness.differing_versions(two.old, two.new)
     if versions:
         yield f"Versions differ in {', '.join(versions)}: what changed may be theirs."

@@ -9,8 +9,9 @@ the drift from run to run (see `compare`). The paired speed-up stands for time t
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from int8bench import baselines, hardware, records
 from int8bench.comparisons import Metric
@@ -51,6 +52,7 @@ class Raced(Changed, Protocol):
         """What is wrong on the head side."""
 
 
+Made = TypeVar("Made")
 Measure = Callable[["study.Request", Path, Advance], Run]
 Race = Callable[[str], Raced]
 
@@ -60,7 +62,7 @@ def run(
     policy: Policy,
     advance: Advance,
     *,
-    race: Race,
+    race: Race | None = None,
     measure: Measure | None = None,
     fingerprint: str | None = None,
 ) -> Gate:
@@ -70,7 +72,7 @@ def run(
         request: what was typed.
         policy: what is held.
         advance: told of progress.
-        race: races a base revision against head.
+        race: races a base revision against HEAD; `duet.study.run` where none is given.
         measure: makes a run; `study.run` where none is given.
         fingerprint: of this hardware; taken where none is given.
 
@@ -80,7 +82,7 @@ def run(
     """
     base = _base(request, policy)
     if base is not None:
-        raced = race(base)
+        raced = _unless_stopped(partial(race or partial(_duet, request, policy, advance), base))
         return judged(raced, raced.findings, policy, metrics=policy.metrics)
     _check_stored(policy)
     here = fingerprint or hardware.fingerprint(hardware.detect())
@@ -130,7 +132,7 @@ def _measured(request: Request, policy: Policy, advance: Advance, measure: Measu
     Raises:
         NothingMeasuredError: it was stopped.
     """
-    from int8bench import study
+    from int8bench import study  # torch, which `gate --help` and a duet's coordinator need not
 
     order = study.Request(
         model=policy.model,
@@ -142,20 +144,58 @@ def _measured(request: Request, policy: Policy, advance: Advance, measure: Measu
         data=policy.data,
         data_dir=None,
         precision=PRECISION,
-        budget_s=request.budget_s if request.quick or request.budget_s is not None else policy.budget_s,
+        budget_s=_budget_s(request, policy),
         quick=request.quick,
         seed=0,
         timeout_s=SILENCE_S,
     )
     with tempfile.TemporaryDirectory(prefix="int8bench-gate-") as folder:
-        try:
-            found = (measure or study.run)(order, Path(folder) / "run.json", advance)
-        except InterruptedRunError as error:
-            raise NothingMeasuredError(
-                f"not judged: {str(error).rpartition('; ')[0]}; type the same command to start again"
-            ) from error
+        found = _unless_stopped(partial(measure or study.run, order, Path(folder) / "run.json", advance))
     records.save(found, request.folder / RUN_FILE)
     return found
+
+
+def _duet(request: Request, policy: Policy, advance: Advance, base: str) -> Raced:
+    """A base revision and HEAD, raced now."""
+    from int8bench.duet import study as duet_study
+
+    order = duet_study.Request(
+        base=base,
+        head="HEAD",
+        suite=policy.suite,
+        quick=request.quick,
+        budget_s=_budget_s(request, policy),
+        timeout_s=SILENCE_S,
+        model=policy.model,
+        input_shape=policy.input_shape,
+        data=policy.data,
+        batches=policy.batch,
+        threads=policy.threads,
+        folder=request.folder.absolute(),
+    )
+    if policy.engines is not None:
+        order = replace(order, engines=policy.engines)
+    return duet_study.run(order, None, advance)
+
+
+def _budget_s(request: Request, policy: Policy) -> float | None:
+    """What was typed wins; --quick alone has a budget of its own."""
+    return request.budget_s if request.quick or request.budget_s is not None else policy.budget_s
+
+
+def _unless_stopped(work: Callable[[], Made]) -> Made:
+    """What the work gives.
+
+    Raises:
+        NothingMeasuredError: it was stopped: half a measurement is not judged, and not gone on with, as by then the
+            code may be another.
+    """
+    try:
+        return work()
+    except InterruptedRunError as error:
+        raise NothingMeasuredError(
+            f"not judged: {str(error).rpartition('; ')[0]}; type the same command to start again"
+        ) from error
 
 
 def _against_baseline(request: Request, policy: Policy, found: Run, baseline: Run | None) -> Gate:

@@ -1,7 +1,8 @@
 """A policy held against what changed: pass or fail, and the reasons in whole sentences. Pure.
 
 Red is what is sure at the declared error and worse by more than its threshold, and every finding of the policy's
-severity or worse. What is unclear is not red, but said, with what would have been seen. Nothing measured is no verdict.
+severity or worse. What is unclear is not red, but said, with what would have been seen. What could not be measured on
+one side is not green; nothing measured is no verdict.
 """
 
 import math
@@ -28,7 +29,7 @@ class Verdict(StrEnum):
     RECORDED = "recorded"
     """There was no baseline of this hardware: now there is, and nothing was judged."""
     UNCLEAR = "unclear"
-    """Not everything that was asked for is there, and nothing of what is there is red."""
+    """Something that was to be judged has no figure on one side, and nothing of what has figures is red."""
 
 
 EXIT_CODES = {Verdict.PASS: 0, Verdict.RECORDED: 0, Verdict.FAIL: 1, Verdict.UNCLEAR: 3}
@@ -129,8 +130,9 @@ def judged(
     red = [_regression(each, policy.thresholds[each.metric], changed) for each in worse]
     red += red_findings(findings, policy)
     partly = [] if changed.complete else ["not everything that was asked for was measured"]
+    whole = changed.complete and not any(each.verdict == UNCLEAR and each.ratio is None for each in mine)
     return Gate(
-        verdict=Verdict.FAIL if red else Verdict.UNCLEAR if partly else Verdict.PASS,
+        verdict=Verdict.FAIL if red else Verdict.PASS if whole else Verdict.UNCLEAR,
         reasons=(*red, *partly, *_doubts(mine)),
         base=changed.base,
         head=changed.head,
