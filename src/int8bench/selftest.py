@@ -102,11 +102,11 @@ class _Session:
         if stored is None or any(stored.get(key) != value for key, value in self.settings.items()):
             return
         try:
-            self.samples = [Sample(**sample) for sample in stored["samples"]]
-            self.spent_before_s = float(stored["spent_s"])
+            samples, spent_s = [Sample(**sample) for sample in stored["samples"]], float(stored["spent_s"])
         except (KeyError, TypeError, ValueError):
-            self.samples = []  # not what `save` writes
-        else:
+            return  # not what `save` writes
+        if samples:
+            self.samples, self.spent_before_s = samples, spent_s
             self.advance(Progress(phase=f"going on with a selftest that was stopped after {self.launches} launches"))
 
 
@@ -137,6 +137,7 @@ def run(
     except LabError as error:
         raise _interrupted(session, str(error)) from error
     if not session.races:
+        trust.forget(session.unfinished)  # its time is spent: the next one must not begin with none left
         raise NothingMeasuredError(
             f"{session.budget_s:.0f} s were not enough for one race of {DESIGN.launches} launches; "
             "type: int8bench selftest --thorough"
