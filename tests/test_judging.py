@@ -119,7 +119,7 @@ def test_doubt_is_said_with_what_would_have_been_seen() -> None:
     assert gate.verdict is Verdict.UNCLEAR
     assert _gate(*doubts).verdict is Verdict.PASS
     assert gate.reasons == (
-        "time is unclear in 2 of 3: a change of 7.0% would have been seen in each; a longer --budget sees less",
+        "time is unclear in 2 of 3: a change of 7.0% would have been seen in each; a longer --budget sees smaller ones",
         "sqnr has no answer in 1 of 1: why",
     )
 

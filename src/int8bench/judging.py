@@ -177,7 +177,7 @@ def _doubts(mine: Sequence[Comparison]) -> Iterator[str]:
         if seen:
             yield (
                 f"{metric} is unclear in {len(unclear)} of {len(all_of_it)}: a change of {units.share(max(seen))} "
-                "would have been seen in each; a longer --budget sees less"
+                "would have been seen in each; a longer --budget sees smaller ones"
             )
         elif unclear:
             yield f"{metric} has no answer in {len(unclear)} of {len(all_of_it)}: {unclear[0].reason}"
