@@ -152,7 +152,9 @@ def test_the_comment_has_what_matters_on_top() -> None:
     assert "| unclear |" in folded
     assert "- error It is slow. Type this. \\[qnnpack-on-x86\\]" in folded
     assert "\n\n\n" not in text
-    assert "No difference is sure." in compared.markdown(_document(_row(Metric.TIME, "same")))
+    plain = compared.markdown(_document(_row(Metric.TIME, "same")))
+    assert "No difference is sure." in plain
+    assert "\n\n\n" not in plain
 
 
 def test_texts_of_a_document_stay_texts() -> None:
