@@ -56,8 +56,9 @@ def markdown(document: Document) -> str:
         lines += [*(f"- {_escaped(reason)}" for reason in document["reasons"]), ""]
     lines += [*_rows_of(sure)] if sure else ["No difference is sure."]
     if rest:
-        lines += ["", f"<details><summary>{_counts(rest)}</summary>", "", *_rows_of(rest), ""]
-        lines += [f"- {_escaped(sentence)}" for sentence in _reasons(rest)] + ["", "</details>"]
+        said = [f"- {_escaped(sentence)}" for sentence in _reasons(rest)]
+        lines += ["", f"<details><summary>{_counts(rest)}</summary>", "", *_rows_of(rest)]
+        lines += [*(["", *said] if said else []), "", "</details>"]
     beside = [f"- {_escaped(text.plain)}" for text in (*_findings(document), *_changed_names(document))]
     lines += ["", *beside] if beside else []
     lines += ["", *(f"<sub>{_escaped(sentence)}</sub>  " for sentence in _footer(document))]
