@@ -191,7 +191,7 @@ SAYING = [
     ("pass", {"skipped": "asks for `benchmark` and never uses it"}),
     ("benchmark.weave(os)", {"skipped": "weaves its benchmark into other code, which cannot take turns"}),
     ("sys.exit('over')", {"error": "SystemExit: over"}),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
