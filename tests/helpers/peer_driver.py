@@ -35,7 +35,7 @@ def _forked(suite, name):
     """What one benchmark did in a process of its own."""
     reading, writing = os.pipe()
     if os.fork() == 0:
-        os.write(writing, json.dumps(_entered(suite, name)).encode())
+        os.write(writing, json.dumps(_entered(suite, name), default=str).encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
