@@ -188,11 +188,10 @@ class Runner:
         known: dict[str, dict[str, Any]] = {}
         for step in steps:
             names = self._names(inputs, known)
+            before = len(self.outcomes)
             outputs = self._step(step, names, shell=shell, path=path)
-            outcome = self.outcomes[-1]
-            ended = "skipped" if outcome.code is None else "failure" if outcome.code else "success"
             if "id" in step:
-                known[step["id"]] = {"outputs": outputs, "outcome": ended}
+                known[step["id"]] = {"outputs": outputs, "outcome": _ended(self.outcomes[before:])}
         return known
 
     def _step(
@@ -255,6 +254,12 @@ class Runner:
         return {**contexts, "env": self.environment, "vars": {}, "secrets": {}, "needs": {}}
 
 
+def _ended(outcomes: Sequence[Outcome]) -> str:
+    """GitHub's word for a step, or for all steps of an action."""
+    codes = [each.code for each in outcomes if each.code is not None]
+    return "failure" if any(codes) else "success" if codes else "skipped"
+
+
 def pairs(text: str) -> dict[str, str]:
     """Name -> value of a file such as GITHUB_OUTPUT: `name=value`, or `name<<END`, lines, `END`."""
     found: dict[str, str] = {}
@@ -278,40 +283,52 @@ def prepared(scratch: Path, *, repository: Path, event: str, base: str | None) -
         event: what started the workflow, push or pull_request.
         base: what `main` is at the origin; by default what it is in the repository.
     """
-    origin, workspace, temporary, home = (scratch / name for name in ("origin.git", "workspace", "temp", "home"))
-    head = _git(repository, "rev-parse", "HEAD")
+    head = _cloned(repository, scratch, base=base)
+    (scratch / "temp").mkdir()
+    _furnished(scratch / "home")
+    github = _github(event, head)
+    theirs = {name: text for name, text in os.environ.items() if not name.startswith(("GITHUB_", "VIRTUAL_ENV"))}
+    environment = {**theirs, **_variables(github, scratch)}
+    return Runner(workspace=scratch / "workspace", scratch=scratch, github=github, environment=environment)
+
+
+def _cloned(repository: Path, scratch: Path, *, base: str | None) -> str:
+    """Makes the origin and the workspace; the commit that is checked out."""
+    origin, head = scratch / "origin.git", _git(repository, "rev-parse", "HEAD")
     _git(repository, "clone", "--quiet", "--bare", str(repository), str(origin))
     _git(origin, "update-ref", "refs/heads/main", _git(repository, "rev-parse", base or "HEAD"))
     _git(origin, "update-ref", "refs/heads/head", head)
-    _git(scratch, "clone", "--quiet", "--branch", "head", str(origin), str(workspace))
-    temporary.mkdir()
+    _git(scratch, "clone", "--quiet", "--branch", "head", str(origin), str(scratch / "workspace"))
+    return head
+
+
+def _furnished(home: Path) -> None:
+    """A home in which steps may write, as on a runner, with your caches and settings."""
     home.mkdir()
     for name in HOME:
         if (Path.home() / name).exists():
             (home / name).symlink_to(Path.home() / name)
-    pull = {"number": "1", "head": {"repo": {"full_name": f"{NAMED}-fork"}}}  # as from a fork: no comment is written
-    github = {
+
+
+def _github(event: str, head: str) -> dict[str, Any]:
+    """The context `github`; a pull request is as from a fork, so that no comment is written."""
+    pull = {"number": "1", "head": {"repo": {"full_name": f"{NAMED}-fork"}}}
+    return {
         "event_name": event,
         "event": {"pull_request": pull if event == "pull_request" else {}},
+        "base_ref": "main" if event == "pull_request" else "",
         "repository": NAMED,
         "sha": head,
-        "workspace": str(workspace),
         "token": "",
     }
-    ours = {
-        "CI": "true",
-        "HOME": str(home),
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_BASE_REF": "main" if event == "pull_request" else "",
-        "GITHUB_EVENT_NAME": event,
-        "GITHUB_REPOSITORY": NAMED,
-        "GITHUB_SHA": head,
-        "GITHUB_WORKSPACE": str(workspace),
-        "RUNNER_OS": "Linux",
-        "RUNNER_TEMP": str(temporary),
-    }
-    theirs = {name: text for name, text in os.environ.items() if not name.startswith(("GITHUB_", "VIRTUAL_ENV"))}
-    return Runner(workspace=workspace, scratch=scratch, github=github, environment={**theirs, **ours})
+
+
+def _variables(github: Mapping[str, Any], scratch: Path) -> dict[str, str]:
+    """What a runner sets."""
+    ours = {"CI": "true", "GITHUB_ACTIONS": "true", "RUNNER_OS": "Linux", "HOME": str(scratch / "home")}
+    ours |= {"RUNNER_TEMP": str(scratch / "temp"), "GITHUB_WORKSPACE": str(scratch / "workspace")}
+    names = ("event_name", "base_ref", "repository", "sha")
+    return ours | {f"GITHUB_{name.upper()}": github[name] for name in names}
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -44,6 +44,8 @@ LISTED = {
     'git push --quiet origin "$saved:refs/heads/asv-results"',
     "python -m pip install . int8bench",
     "python -m pip install .",
+    "python -m venv .venv",
+    'echo "$PWD/.venv/bin" >> "$GITHUB_PATH"',
     "python -m pytest tests/perf --benchmark-json=pytest-benchmark.json",
     'base=$(git merge-base "origin/$GITHUB_BASE_REF" HEAD)',
     "base=${CI_MERGE_REQUEST_TARGET_BRANCH_SHA:-$CI_MERGE_REQUEST_DIFF_BASE_SHA}",
@@ -194,7 +196,7 @@ def test_results_are_kept_the_same_way_here_and_in_the_template() -> None:
 def lines(text: str) -> list[str]:
     """The lines of a script, joined where they go on, without redirection and what is made of their exit code."""
     whole = re.sub(r"\\\n\s*", "", text).splitlines()
-    stripped = [line.strip() for line in whole if line.strip()]
+    stripped = [line.strip() for line in whole if line.strip() and not line.lstrip().startswith("#")]
     return [re.sub(r"( > [\w.]+)?( \|\| (code=\$\?|test \$\? -eq 1))?$", "", line) for line in stripped]
 
 
