@@ -12,7 +12,14 @@ from .wire import Line
 Clock = Callable[[], float]
 
 
-def take_turns(line: Line, opened: Opened, *, clock: Clock = time.perf_counter, shared: Clock = time.monotonic) -> None:
+def take_turns(
+    line: Line,
+    opened: Opened,
+    origins: Mapping[str, list[str]],
+    *,
+    clock: Clock = time.perf_counter,
+    shared: Clock = time.monotonic,
+) -> None:
     """Says what it is and where its modules came from, then answers until it is told to stop or the line ends.
 
     Asked for ``warm``, it calls for that many seconds and answers with the seconds of its fastest call; asked for
