@@ -181,7 +181,7 @@ class Grid:
 
 
 def grid(*, contenders: Sequence[str], model: str, input_shape: str | None = None, data: str = "digits") -> Grid:
-    """Prepares contenders; starts no thread once the model is trained, so that forks of this process are whole.
+    """Prepares contenders; starts no thread, so that forks of this process are whole.
 
     Args:
         contenders: `FLOAT32` (channels-last), and int8 engines.
@@ -192,9 +192,12 @@ def grid(*, contenders: Sequence[str], model: str, input_shape: str | None = Non
     Raises:
         RequestError: no such engine, model or data.
     """
+    import torch
+
     from int8bench import worker
     from int8bench.subject import order_for, prepare_subject
 
+    torch.set_num_threads(1)  # a pool that is there before a fork is not there after it, and would be waited for
     subject = prepare_subject(
         model=model, weights=None, input_shape=input_shape, data=data, data_dir=None, seed=0, advance=_say
     )

@@ -82,7 +82,7 @@ class RaceResult:
 
     def _cannot_tell(self, allowed: float) -> str:
         return (
-            f"slower by more than {allowed:.3g}? [{interval(self.sure)}] at error {self.error_rate:g} "
+            f"slower by more than {allowed * 100:g} %? [{interval(self.sure)}] at error {self.error_rate:g} "
             f"holds {1 + allowed:.3g}; {self._what_it_takes(allowed)}"
         )
 
