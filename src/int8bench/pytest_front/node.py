@@ -32,6 +32,8 @@ DROPPED = {
     *("xmlpath", "report_log", "htmlpath", "json_report_file", "capture", "numprocesses", "maxprocesses", "dist", "tx"),
 }
 DROPPED_PREFIXES = ("benchmark_", "cov", "no_cov", "junit", "html", "json_report", "allure", "int8bench_", "looponfail")
+# A launch has this package imported before pytest wants to rewrite the asserts of all plug-ins, and says so.
+KNOWN_WARNING = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
 ARGUMENTS = ("-p", "no:terminal", "-p", "no:faulthandler", "-p", "no:xdist")
 
 
@@ -95,7 +97,12 @@ def order_of(item: pytest.Item, earlier: tuple[RaceResult, ...], temporary: Path
     return NodeOrder(
         name=item.nodeid,
         arguments=(*named, *ARGUMENTS, f"{item.path}{separator}{inside}"),
-        options={**carried(vars(config.option)), "capture": "no", "log_file": os.devnull},
+        options={
+            **carried(vars(config.option)),
+            "pythonwarnings": [*(config.option.pythonwarnings or ()), KNOWN_WARNING],
+            "capture": "no",
+            "log_file": os.devnull,
+        },
         directory=str(config.invocation_params.dir),
         temporary=str(temporary),
         earlier=earlier,
