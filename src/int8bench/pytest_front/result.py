@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from int8bench import options
 from int8bench.comparisons import Ratio
 
+SMALL = 0.1  # ratios below are shown with three digits, so that none is 0.000
 MOST_LAUNCHES_TOLD = 1000  # beyond, the ratio is at the threshold, and nobody waits
 
 
@@ -76,7 +77,7 @@ class RaceResult:
     def figures(self) -> str:
         """The word, the ratio with both intervals, and what they rest on."""
         return (
-            f"{self.verdict}: candidate/reference {self.ratio.value:.3f} [{interval(self.ratio)}], "
+            f"{self.verdict}: candidate/reference {figure(self.ratio.value)} [{interval(self.ratio)}], "
             f"at error {self.error_rate:g} [{interval(self.sure)}], {self.launches} launches, {self.pairs} pairs"
         )
 
@@ -97,4 +98,9 @@ class RaceResult:
 
 def interval(ratio: Ratio) -> str:
     """The ends of the interval: ``1.041, 1.063``."""
-    return f"{ratio.low:.3f}, {ratio.high:.3f}"
+    return f"{figure(ratio.low)}, {figure(ratio.high)}"
+
+
+def figure(value: float) -> str:
+    """A ratio with three decimals, or three digits where it is small."""
+    return f"{value:.3f}" if value >= SMALL else f"{value:.3g}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from int8bench import summary
 from int8bench.comparisons import Comparison
 from int8bench.pytest_front.gate import Verdicts
-from int8bench.pytest_front.result import RaceResult, interval
+from int8bench.pytest_front.result import RaceResult, figure, interval
 
 
 def race_lines(results: Sequence[RaceResult]) -> list[str]:
@@ -43,6 +43,6 @@ def _heading(verdicts: Verdicts) -> str:
 def _row(each: Comparison) -> str:
     if each.ratio is None:
         return f"{each.verdict}: {each.reason}"
-    shown = f"{each.verdict}: {each.ratio.value:.3f} [{interval(each.ratio)}], {each.launches - 1} stored runs"
+    shown = f"{each.verdict}: {figure(each.ratio.value)} [{interval(each.ratio)}], {each.launches - 1} stored runs"
     visible = f"; {each.smallest_visible_effect:.1%} would be seen" if each.smallest_visible_effect is not None else ""
     return f"{shown}{visible}{f'; {each.reason}' if each.reason else ''}"
