@@ -1,0 +1,71 @@
+"""A setup that serves from inside: forks see what is alive there, and a setup that never serves says so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from int8bench.errors import LabError
+from int8bench.lab.environment import ProcessSettings
+from int8bench.lab.launches import Launch, launched
+from int8bench.lab.messages import Setup
+
+SETUPS = """
+import os, sys
+
+def inside(payload, serve):
+    folder = [payload]
+    try:
+        serve(folder)
+    finally:
+        os._exit(9)  # a served setup must not be unwound
+
+def never(payload, serve):
+    return payload
+
+def leaving(payload, serve):
+    sys.exit("no display")
+
+def state(state, payload, line):
+    return state
+
+def leave(state, payload, line):
+    sys.exit(3)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _setups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "serving_setups.py").write_text(SETUPS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    """A launch that serves from inside its setup."""
+    setup = Setup(function="serving_setups:inside", payload=3, serves=True)
+    with launched((0,), setup, settings=ProcessSettings()) as (one,):
+        yield one
+
+
+def test_forks_are_served_from_inside_the_setup(launch: Launch) -> None:
+    """With the state that it hands over, again and again."""
+    assert [launch.fork("serving_setups:state", None).result(10) for _ in range(2)] == [[3], [3]]
+
+
+def test_a_task_that_leaves_the_interpreter_does_not_unwind_the_setup(launch: Launch) -> None:
+    """Its fork says what it did, and the launch goes on."""
+    with pytest.raises(LabError, match="SystemExit: 3"):
+        launch.fork("serving_setups:leave", None).result(10)
+    assert launch.fork("serving_setups:state", None).result(10) == [3]
+
+
+@pytest.mark.parametrize(
+    ("setup", "sentence"),
+    [("never", "serving_setups:never ended without having served"), ("leaving", "SystemExit: no display")],
+)
+def test_a_setup_that_does_not_serve_is_one_sentence(setup: str, sentence: str) -> None:
+    """It returned, or wanted to end the interpreter."""
+    wrong = Setup(function=f"serving_setups:{setup}", payload=3, serves=True)
+    with pytest.raises(LabError, match=sentence), launched((0,), wrong, settings=ProcessSettings()):
+        pass
