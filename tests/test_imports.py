@@ -26,12 +26,13 @@ FORBIDDEN = {
 }
 PRINTING = {"cli.py"}
 # Everything is timed in sampling.py; clock.py looks at the clock itself, and keeps a thread busy by it.
-CLOCKS = {"lab/sampling.py", "lab/clock.py"}
+CLOCKS = {"lab/sampling.py", "lab/clock.py", "peer/turns.py"}  # a side's process has nothing else of ours
 # Who may touch files: records, checkpoints and the last selftest, machines and their counters, pictures, and a launch's
 # standard error.
 FILES = {"records.py", "training.py", "trials.py", "data.py", "subject.py", "lab/memory.py", "lab/noise.py", "trust.py"}
 FILES |= {
     "lab/launches.py",
+    "duet/peers.py",
     "engines/evidence.py",
     "tracking/side.py",
     "tracking/asv_results.py",

@@ -17,6 +17,8 @@ from int8bench import __version__, options
 from int8bench.errors import Int8BenchError, NothingMeasuredError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from int8bench.progress import Progress
     from int8bench.records import Run
 
@@ -66,6 +68,11 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where cifar10 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seeds the split of the data and the training.")
+]
+
+
+Markdown = Annotated[
+    Path | None, typer.Option("--markdown", help="Write the answer there for a comment on a pull request.")
 ]
 
 
@@ -234,6 +241,144 @@ def trials(
 
 
 @app.command()
+def duet(
+    base: Annotated[str | None, typer.Argument(metavar="BASE", help="A git revision.")] = None,
+    head: Annotated[str | None, typer.Argument(metavar="HEAD", help="Another one, held against the first.")] = None,
+    *,
+    base_python: Annotated[
+        str | None,
+        typer.Option("--base-python", help="The python of an environment for base."),
+    ] = None,
+    head_python: Annotated[str | None, typer.Option("--head-python", help="The same for head.")] = None,
+    suite: Annotated[
+        str, typer.Option("--suite", help="grid (float32 and int8), asv or pytest: the benchmarks found here.")
+    ] = "grid",
+    select: Annotated[str | None, typer.Option("--select", help="Only benchmarks whose id has this in it.")] = None,
+    benchmarks: Annotated[
+        str, typer.Option("--benchmarks", help="Whose benchmark code both sides run: head, base, or own.")
+    ] = "head",
+    quick: Annotated[bool, typer.Option("--quick", help="Less time, wider intervals.")] = False,
+    budget: Annotated[str | None, typer.Option("--budget", help="Measuring time, such as 90s or 10m.")] = None,
+    model: Model = "simplecnn",
+    input_shape: InputShape = None,
+    data: Data = "digits",
+    engines: Annotated[str, typer.Option("--engines", help="int8 engines of the grid.")] = "fbgemm",
+    batch: Annotated[str, typer.Option("--batch", help="Batch sizes of the grid.")] = "1,8,32",
+    threads: Annotated[
+        str | None, typer.Option("--threads", help="Thread counts of the grid; default: 1 and all usable.")
+    ] = None,
+    timeout: Annotated[str, typer.Option("--timeout", help="How long a measuring process may be silent.")] = "120s",
+    markdown: Markdown = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The record, with all samples, saved as it grows.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Two revisions (or two environments), raced now, paired: did head change anything, by how much, how sure?"""
+    from int8bench.duet import study
+
+    request = study.Request(
+        base=base,
+        head=head,
+        base_python=base_python,
+        head_python=head_python,
+        suite=suite,
+        select=select,
+        benchmarks=benchmarks,
+        quick=quick,
+        budget_s=options.seconds("--budget", budget) if budget is not None else None,
+        timeout_s=options.seconds("--timeout", timeout),
+        model=model,
+        input_shape=input_shape,
+        data=data,
+        engines=options.names("--engines", engines),
+        batches=options.counts("--batch", batch),
+        threads=options.counts("--threads", threads) if threads is not None else None,
+    )
+    with _bar() as advance:
+        found = study.run(request, output, advance)
+    _compared(found.shown.to_dict(), markdown=markdown, as_json=as_json)
+    if output is not None:
+        _note(f"int8bench: the record with all samples is in {output}")
+    raise typer.Exit(EXIT_BAD_NEWS if found.is_bad_news else EXIT_FINE)
+
+
+@app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD.json", help="A record that 'int8bench run' wrote.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="Another one, held against the first.")],
+    *,
+    markdown: Markdown = None,
+    as_json: AsJson = False,
+) -> None:
+    """Two stored runs: speed-ups always, absolute figures where the hardware is the same; times are never judged."""
+    from int8bench import compare as two_runs
+    from int8bench import records
+
+    found = two_runs.compare(records.load(old), records.load(new), base=str(old), head=str(new))
+    _compared(found.to_dict(), markdown=markdown, as_json=as_json)
+    raise typer.Exit(EXIT_BAD_NEWS if any(each.worse_by > 0 for each in found.comparisons) else EXIT_FINE)
+
+
+@app.command()
+def gate(
+    *,
+    base: Annotated[
+        str | None, typer.Option("--base", help="Race HEAD against this revision now; no baseline is needed.")
+    ] = None,
+    require_baseline: Annotated[
+        bool, typer.Option("--require-baseline", help="Exit 3 where this hardware has no baseline.")
+    ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Make this run the baseline of this hardware, green or red.")
+    ] = False,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="With --base: grid, asv or pytest; default: the policy's.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Less time, wider intervals.")] = False,
+    budget: Annotated[str | None, typer.Option("--budget", help="Measuring time, such as 90s or 10m.")] = None,
+    markdown: Markdown = None,
+    as_json: AsJson = False,
+) -> None:
+    """The verdict for CI, by [tool.int8bench.gate] of pyproject.toml: red only where something is surely worse."""
+    from int8bench import gate as verdicts
+    from int8bench import policy
+
+    held = policy.load(Path())
+    request = verdicts.Request(
+        folder=Path(),
+        base=base,
+        suite=suite,
+        require_baseline=require_baseline,
+        record=record,
+        quick=quick,
+        budget_s=options.seconds("--budget", budget) if budget is not None else None,
+    )
+    with _bar() as advance:
+        found = verdicts.run(request, held, advance)
+    _compared(found.to_dict(), markdown=markdown, as_json=as_json)
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def selftest(
+    *,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Take an hour instead of five minutes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How far verdicts on this machine can be trusted: false alarms, coverage, the smallest slow-down seen."""
+    from int8bench import selftest as lab_selftest
+    from int8bench.report import selftest as sheet
+
+    with _bar() as advance:
+        found = lab_selftest.run(thorough=thorough, advance=advance)
+    _print(_json(found) if as_json else sheet.render(found, **_screen()))
+    if found["kept"] is None:
+        _note("int8bench: kept nowhere, so no verdict quotes it; set XDG_CACHE_HOME to a folder that can be written")
+    raise typer.Exit(EXIT_FINE if found["trusted"] else EXIT_BAD_NEWS)
+
+
+@app.command()
 def init(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="package.module:factory, or a known model.")],
     *,
@@ -335,6 +480,18 @@ def _answer(record: "Run", *, as_json: bool) -> None:
     from int8bench.report import text
 
     _print(records.dumps(record).rstrip() if as_json else text.render(record, **_screen()))
+
+
+def _compared(document: "Mapping[str, Any]", *, markdown: Path | None, as_json: bool) -> None:
+    """Prints what changed (of duet, compare or gate), and writes it for a pull request where that is asked for."""
+    from int8bench.report import compared
+
+    if markdown is not None:
+        from int8bench import records
+
+        records.write_text(markdown, compared.markdown(document))
+        _note(f"int8bench: the comment is in {markdown}")
+    _print(_json(document) if as_json else compared.render(document, **_screen()))
 
 
 def _exit_code(record: "Run") -> int:

@@ -38,6 +38,7 @@ class Request:
 
     folder: Path
     base: str | None = None
+    suite: str | None = None
     require_baseline: bool = False
     record: bool = False
     quick: bool = False
@@ -162,7 +163,7 @@ def _duet(request: Request, policy: Policy, advance: Advance, base: str) -> Race
     order = duet_study.Request(
         base=base,
         head="HEAD",
-        suite=policy.suite,
+        suite=request.suite or policy.suite,
         quick=request.quick,
         budget_s=_budget_s(request, policy),
         timeout_s=SILENCE_S,
@@ -171,6 +172,8 @@ def _duet(request: Request, policy: Policy, advance: Advance, base: str) -> Race
         data=policy.data,
         batches=policy.batch,
         threads=policy.threads,
+        error_rate=policy.error_rate,
+        family_error_rate=policy.family_error_rate,
         folder=request.folder.absolute(),
     )
     if policy.engines is not None:

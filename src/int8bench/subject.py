@@ -5,7 +5,6 @@ Runs in the coordinator; trains SimpleCNN where no weights are given, once, and 
 
 import hashlib
 import io
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from int8bench import cache, models, training, units
 from int8bench import data as data_sets
-from int8bench import models, training, units
 from int8bench.cases import Variant
 from int8bench.errors import ModelError
 from int8bench.progress import Advance, Progress
@@ -129,16 +128,6 @@ def order_for(subject: Subject, variants: tuple[Variant, ...]) -> Order:
     )
 
 
-def cache_folder() -> Path | None:
-    """Where checkpoints are kept between runs: $XDG_CACHE_HOME/int8bench or ~/.cache/int8bench; None without a home."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    if base and Path(base).is_absolute():  # a relative one is to be ignored, by the XDG base directory specification
-        return Path(base) / "int8bench"
-    with suppress(RuntimeError):  # a container's user may have no home
-        return Path.home() / ".cache" / "int8bench"
-    return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """What a training came to."""
@@ -212,7 +201,7 @@ def _reporter(model: str, advance: Advance) -> Callable[[training.Epoch], None]:
 
 def _trained(loaded: models.LoadedModel, splits: data_sets.Splits, seed: int, advance: Advance) -> None:
     """Puts trained weights into the model: from the cache, or by training, which fills it."""
-    folder = cache_folder()
+    folder = cache.folder()
     path = folder / f"{loaded.name}-{_digest(splits, seed)}.pt" if folder else None
     if path and _recalled(path, loaded, splits, advance):
         return

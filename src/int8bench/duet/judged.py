@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from int8bench.comparisons import UNCLEAR, Comparison, Metric, Ratio, words
 from int8bench.duet.samples import Fork, Numbers, Samples
@@ -24,13 +25,15 @@ Table = Mapping[int, Sequence[float]]
 """Log of head over base: (launch, fork)."""
 
 
-def error_of_each(names: Mapping[str, str]) -> float:
+def error_of_each(names: Mapping[str, str], *, each: float = ERROR_RATE, family: float = FAMILY_ERROR_RATE) -> float:
     """The error of one comparison, so that the whole suite's is bounded; a tracked benchmark may hold three metrics."""
     most = sum(2 if kind == TIME else 3 for kind in names.values())
-    return comparison_error(max(1, most), each=ERROR_RATE, family=FAMILY_ERROR_RATE)
+    return comparison_error(max(1, most), each=each, family=family)
 
 
-def comparisons(names: Mapping[str, str], samples: Samples, looks: Looks, track_looks: Looks) -> tuple[Comparison, ...]:
+def comparisons(
+    names: Mapping[str, str], samples: Samples, looks: Looks, track_looks: Looks, error: float
+) -> tuple[Comparison, ...]:
     """Every comparison of the suite, in its order.
 
     Args:
@@ -38,8 +41,8 @@ def comparisons(names: Mapping[str, str], samples: Samples, looks: Looks, track_
         samples: what was measured.
         looks: the launches at which times were looked at.
         track_looks: those of tracked numbers.
+        error: of one verdict.
     """
-    error = error_of_each(names)
     found: list[Comparison] = []
     for name, kind in names.items():
         if name in samples.stopped:
@@ -116,6 +119,9 @@ def _of_numbers(name: str, numbers: Sequence[Numbers], looks: Looks, error: floa
         yield _none(name, Metric.TRACKED, "not measured yet")
     for metric in metrics:
         sides = [(each.launch, each.base.get(metric), each.head.get(metric)) for each in numbers]
+        if all(head is not None and base is not None and head <= 0 < base for _, base, head in sides):
+            yield _gone(name, Metric(metric), len(numbers))
+            continue
         reason = next((why for _, base, head in sides if (why := _objection(metric, base, head))), None)
         if reason is not None:
             yield _none(name, Metric(metric), reason)
@@ -172,6 +178,19 @@ def _none(name: str, metric: Metric, reason: str) -> Comparison:
         pairs=0,
         smallest_visible_effect=None,
         reason=reason,
+    )
+
+
+def _gone(name: str, metric: Metric, launches: int) -> Comparison:
+    """A number that was there in base and is nothing in head, such as the accuracy of a broken calibration."""
+    return replace(
+        _none(name, metric, "nothing of it is left in head"),
+        verdict=words(metric)[0],
+        ratio=Ratio(value=0.0, low=0.0, high=0.0),
+        launches=launches,
+        forks=launches,
+        pairs=launches,
+        smallest_visible_effect=0.0,
     )
 
 

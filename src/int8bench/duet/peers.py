@@ -18,7 +18,9 @@ from int8bench.errors import LabError
 from int8bench.lab.environment import ProcessSettings
 from int8bench.peer.wire import Line
 
-OPEN_TIMEOUT_S = 900.0  # imports of a suite, its caches, and the training of a model
+OPEN_TIMEOUT_S = 900.0  # imports of a suite, and the training of a model
+ENTER_TIMEOUT_S = 600.0  # the set-up of a benchmark, and of a cache that several share
+FINISH_TIMEOUT_S = 10.0  # its end
 REAP_TIMEOUT_S = 60.0
 LAST_WORDS = 300  # characters of a dead process's standard error that are worth telling
 PROGRAM = Path(__file__).parents[1] / "peer" / "__main__.py"
@@ -86,12 +88,24 @@ class Turns:
         """
         return _heard(self._line, self._launch, timeout_s)
 
+    def finish(self, timeout_s: float) -> None:
+        """Lets the benchmark go on to its end: it is torn down, and what it asserts of its result is heard.
+
+        Raises:
+            LabError: it raised.
+            SkippedError: it says that it cannot be measured.
+        """
+        self.say({"stop": True})
+        try:
+            told = self._line.receive(timeout_s)
+        except (EOFError, TimeoutError, ValueError):
+            return  # it has ended; or does not, and is ended
+        _checked(told, self._launch)
+
     def end(self) -> None:
         """Ends the process and waits for it; safe to call again."""
         if not self._ended:
             self._ended = True
-            with suppress(OSError):
-                self._line.send({"stop": True})
             self._launch.reap(self.pid, self._line)
 
 
@@ -106,6 +120,7 @@ class PeerLaunch:
     _line: Line
     _errors: IO[bytes]
     _place: Place
+    _scratch: "tempfile.TemporaryDirectory[str]"
 
     def order(self, order: Order) -> None:
         """Has it open a suite; what became of that is said when it is asked whether it is open."""
@@ -188,6 +203,8 @@ class PeerLaunch:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._errors.close()
+        with suppress(OSError):  # a process of a benchmark's own may still be writing there
+            self._scratch.cleanup()
 
 
 @contextmanager
@@ -213,7 +230,13 @@ def _started(place: Place, order: Order) -> PeerLaunch:
     ours, theirs = socket.socketpair()
     errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the launch
     descriptor = theirs.fileno()
-    environment = {**ProcessSettings().applied_to(os.environ), "PYTHONPATH": os.pathsep.join(place.path)}
+    scratch = tempfile.TemporaryDirectory(prefix="int8bench-", ignore_cleanup_errors=True)
+    environment = {
+        **ProcessSettings().applied_to(os.environ),
+        "PYTHONPATH": os.pathsep.join((*place.path, *_asked_for())),
+        "PYTHONDONTWRITEBYTECODE": "1",  # the suite lies in a tree that is kept
+        "TMPDIR": scratch.name,  # what suites leave there goes with the launch, which is killed
+    }
     process = subprocess.Popen(
         [place.python, "-P", "-W", "ignore", str(PROGRAM), str(descriptor), str(os.getpid())],
         env=environment,
@@ -225,9 +248,14 @@ def _started(place: Place, order: Order) -> PeerLaunch:
         start_new_session=True,
     )
     theirs.close()
-    launch = PeerLaunch(place.label, {}, {}, process, Line(ours), errors, place)
+    launch = PeerLaunch(place.label, {}, {}, process, Line(ours), errors, place, scratch)
     launch.order(order)
     return launch
+
+
+def _asked_for() -> list[str]:
+    """The folders that the person puts first on the path, behind the side's own."""
+    return [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
 
 
 def _heard(line: Line, launch: PeerLaunch, timeout_s: float) -> dict[str, Any]:
@@ -237,6 +265,10 @@ def _heard(line: Line, launch: PeerLaunch, timeout_s: float) -> dict[str, Any]:
         raise LabError(f"{launch.label}: gave no answer in {timeout_s:.0f} s and was stopped") from None
     except (EOFError, ValueError):
         raise LabError(f"{launch.label}: the measuring process died{launch.last_words()}") from None
+    return _checked(told, launch)
+
+
+def _checked(told: dict[str, Any], launch: PeerLaunch) -> dict[str, Any]:
     if "skipped" in told:
         raise SkippedError(f"{launch.label}: {told['skipped']}")
     if "error" in told:

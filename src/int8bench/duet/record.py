@@ -41,6 +41,11 @@ class Duet:
         """What got surely worse."""
         return tuple(each for each in self.comparisons if each.worse_by > 0)
 
+    @property
+    def is_bad_news(self) -> bool:
+        """Whether something got surely worse, or does not work any more in head."""
+        return bool(self.worse) or any(each["severity"] == "error" for each in self.findings)
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; the inverse of `from_dict`."""
         return {

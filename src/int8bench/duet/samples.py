@@ -53,6 +53,17 @@ class Samples:
         for known in (self.forks, self.numbers, self.loads):
             known.pop(name, None)
 
+    def skip(self, name: str, reason: str) -> None:
+        """Leaves a benchmark out that says of itself that it cannot run on a side."""
+        self.skipped[name] = reason
+        for known in (self.forks, self.numbers, self.loads):
+            known.pop(name, None)
+
+    @property
+    def gone(self) -> set[str]:
+        """The benchmarks that are not measured any more."""
+        return {*self.stopped, *self.skipped}
+
     def to_dict(self) -> dict[str, Any]:
         """What a record keeps."""
         return {

@@ -1,6 +1,7 @@
 """Joins it all: two sides and a suite become comparisons, launch by launch; what was measured is kept when it stops."""
 
 import re
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,10 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from int8bench import hardware, records
+from int8bench import cache, hardware, records
 from int8bench.duet import judged, pairs, record
 from int8bench.duet.pairs import BASE, HEAD, SIDES
-from int8bench.duet.peers import Order, PeerLaunch, Place, SkippedError, Turns, launched
+from int8bench.duet.peers import (
+    ENTER_TIMEOUT_S,
+    FINISH_TIMEOUT_S,
+    Order,
+    PeerLaunch,
+    Place,
+    SkippedError,
+    Turns,
+    launched,
+)
 from int8bench.duet.plan import FORK_S, TRACK_LAUNCHES, TRACK_S, Plan, plan_for
 from int8bench.duet.samples import Fork, Load, Numbers, Samples, rounded
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
@@ -50,6 +60,8 @@ class Request:
     budget_s: float | None = None
     timeout_s: float = 120.0
     seed: int = 0
+    error_rate: float = judged.ERROR_RATE
+    family_error_rate: float = judged.FAMILY_ERROR_RATE
     model: str = "simplecnn"
     input_shape: str | None = None
     data: str = "digits"
@@ -85,13 +97,18 @@ class _Duet:
         assert self.plan is not None
         return self.plan
 
+    @property
+    def error(self) -> float:
+        """The error of one verdict."""
+        return judged.error_of_each(self.names, each=self.request.error_rate, family=self.request.family_error_rate)
+
     def tell(self, phase: str) -> None:
         """Tells what is being done from now on."""
         self.advance(Progress(done=min(self.done, self.total), total=self.total, phase=phase))
 
     def live(self, kind: str) -> list[str]:
         """The benchmarks of a kind that have not gone wrong."""
-        gone = {*self.samples.stopped, *self.samples.skipped}
+        gone = self.samples.gone
         return [name for name, its in self.names.items() if (its == TIME) == (kind == TIME) and name not in gone]
 
 
@@ -142,19 +159,17 @@ def _check(request: Request) -> None:
 
 
 def _prepared(request: Request, output: Path | None, advance: Advance) -> _Duet:
-    from int8bench.subject import cache_folder
-
     findings: list[dict[str, Any]] = []
     of_git = request.base is not None or request.head is not None
     repository = Repository.around(request.folder) if of_git else None
     if repository is not None and repository.is_dirty():
         findings.append(_note("dirty-tree", "the working tree has changes, which neither base nor head contains"))
-    cache = (cache_folder() or Path.cwd() / ".int8bench") / "revisions"
+    builds = (cache.folder() or Path(tempfile.gettempdir()) / "int8bench") / "revisions"
     asked = (
         Asked(label="base", revision=request.base, python=request.base_python),
         Asked(label="head", revision=request.head, python=request.head_python),
     )
-    sides = (prepared(asked[BASE], repository, cache), prepared(asked[HEAD], repository, cache))
+    sides = (prepared(asked[BASE], repository, builds), prepared(asked[HEAD], repository, builds))
     owners = {"base": (BASE, BASE), "head": (HEAD, HEAD), "own": SIDES}[request.benchmarks]
     folders = [suite_folder(sides[owner], repository, request.folder) for owner in owners]
     return _Duet(
@@ -243,7 +258,7 @@ def _nothing_in_common(duet: _Duet) -> str:
 
 
 def _is_settled(duet: _Duet, name: str) -> bool:
-    return judged.is_settled(name, duet.samples, duet.planned.looks, judged.error_of_each(duet.names))
+    return judged.is_settled(name, duet.samples, duet.planned.looks, duet.error)
 
 
 def _serve(duet: _Duet, launches: Sequence[PeerLaunch], index: int, unsettled: Sequence[str]) -> None:
@@ -344,15 +359,15 @@ def _guarded(
             shifts = [int(duet.rng.integers(1, HEAP_SHIFT_BYTES)) for _ in SIDES]
             opened: dict[int, Turns] = {}
             for side in duet.rng.permutation(SIDES).tolist():
-                opened[side] = launches[side].enter(
-                    name, cores=cores, shift=shifts[side], timeout_s=duet.request.timeout_s
-                )
+                timeout_s = max(duet.request.timeout_s, ENTER_TIMEOUT_S)
+                opened[side] = launches[side].enter(name, cores=cores, shift=shifts[side], timeout_s=timeout_s)
                 turns.append(opened[side])
             turns[-2:] = [opened[side] for side in SIDES]
         work(turns)
+        for each in turns:
+            each.finish(FINISH_TIMEOUT_S)
     except SkippedError as reason:
-        duet.samples.skipped[name] = str(reason)
-        duet.samples.give_up(name, str(reason))
+        duet.samples.skip(name, str(reason))
     except LabError as error:
         duet.samples.give_up(name, str(error))
     finally:
@@ -398,12 +413,13 @@ def _of(duet: _Duet, *, complete: bool) -> record.Duet:
     machine = hardware.detect()
     compared = {name: kind for name, kind in duet.names.items() if name not in duet.samples.skipped}
     notes = [_note("skipped", f"{name}: {reason}") for name, reason in duet.samples.skipped.items()]
+    notes += [_failed(name, reason) for name, reason in duet.samples.stopped.items()]
     return record.Duet(
         base=duet.sides[BASE].title,
         head=duet.sides[HEAD].title,
         complete=complete,
-        error_rate=judged.error_of_each(duet.names),
-        comparisons=judged.comparisons(compared, duet.samples, duet.planned.looks, TRACK_LOOKS),
+        error_rate=duet.error,
+        comparisons=judged.comparisons(compared, duet.samples, duet.planned.looks, TRACK_LOOKS, duet.error),
         added=duet.added,
         removed=duet.removed,
         findings=(*duet.findings, *notes),
@@ -419,7 +435,7 @@ def _of(duet: _Duet, *, complete: bool) -> record.Duet:
             "quick": duet.request.quick,
             "confidence": judged.CONFIDENCE,
             "margin": judged.MARGIN,
-            "family_error_rate": judged.FAMILY_ERROR_RATE,
+            "family_error_rate": duet.request.family_error_rate,
             "measured_s": round(duet.measured_s, 1),
             "plan": duet.planned.to_dict(),
             "sides": {"base": duet.sides[BASE].to_dict(), "head": duet.sides[HEAD].to_dict()},
@@ -427,6 +443,19 @@ def _of(duet: _Duet, *, complete: bool) -> record.Duet:
         },
         samples=duet.samples.to_dict(),
     )
+
+
+def _failed(name: str, reason: str) -> dict[str, Any]:
+    """A benchmark that went wrong: an error where head breaks it, a warning where only base did."""
+    severity = "error" if reason.startswith("head") else "warning"
+    return {
+        "code": "benchmark-failed",
+        "severity": severity,
+        "subject": name,
+        "message": f"{name}: {reason}",
+        "why": "What raises on one side has no figure there, and nothing to be compared with.",
+        "advice": f"Leave it out with --select, or mend it in {'head' if severity == 'error' else 'base'}.",
+    }
 
 
 def _note(code: str, message: str) -> dict[str, Any]:

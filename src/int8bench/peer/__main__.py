@@ -3,28 +3,25 @@
 It has no thread and starts none, so that its forks are whole; it ends with the coordinator, and its forks with it.
 """
 
-import ctypes
 import gc
 import importlib
 import importlib.util
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 NAME = "_int8bench_peer"  # so that `int8bench` stays free for the side's own
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+MODULES = ("origins", "turns", "mortal", "suite", "faults")  # what forks use, imported before them
 SUITES = {"grid": "grid_suite", "asv": "asv_suite", "pytest": "pytest_suite"}
 MOST_WORDS = 300  # characters of a fault that are worth telling
 
 
 def main() -> None:
     """Opens the suite it is sent, says what is in it, and serves forks until the coordinator goes."""
-    _die_with(int(sys.argv[2]))
     _load_package()
+    importlib.import_module(f"{NAME}.mortal").die_with(int(sys.argv[2]))
     wire = importlib.import_module(f"{NAME}.wire")
     line = wire.Line(socket.socket(fileno=int(sys.argv[1])))
     try:
@@ -54,14 +51,14 @@ def _load_package() -> None:
 
 def _open(order: dict[str, Any]) -> dict[str, Any]:
     """The suite that is asked for, and what is told of it: its names, what is left out, and where modules came from."""
-    origins: ModuleType = importlib.import_module(f"{NAME}.origins")
+    origins, *_ = (importlib.import_module(f"{NAME}.{each}") for each in MODULES)
     try:
         suite = importlib.import_module(f"{NAME}.{SUITES[order['suite']]}").open_suite(
             order["folder"], order["options"]
         )
         told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
     except Exception as error:  # noqa: BLE001  whatever a side's own code raises is that side's sentence
-        return {"suite": None, "told": {"error": _sentence(error)}}
+        return {"suite": None, "told": {"error": _words(error)}}
     return {"suite": suite, "told": {**told, "origins": origins.of_packages(order["packages"])}}
 
 
@@ -94,10 +91,10 @@ def _fork(line: Any, suite: Any, asked: dict[str, Any]) -> int:  # noqa: ANN401
 
 def _live(line: Any, suite: Any, asked: dict[str, Any], parent: int) -> None:  # noqa: ANN401
     """A fork's whole life."""
-    turns, origins = (importlib.import_module(f"{NAME}.{each}") for each in ("turns", "origins"))
+    turns, origins, mortal = (importlib.import_module(f"{NAME}.{each}") for each in ("turns", "origins", "mortal"))
     skipped = importlib.import_module(f"{NAME}.suite").SkippedError
     try:
-        _die_with(parent)
+        mortal.die_with(parent)
         if asked["cores"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, asked["cores"])
         shift = bytearray(asked["shift"])  # moves the heap, so that no layout is the answer
@@ -108,7 +105,7 @@ def _live(line: Any, suite: Any, asked: dict[str, Any], parent: int) -> None:  #
     except skipped as reason:
         _tell(line, {"skipped": str(reason)})
     except BaseException as error:  # noqa: BLE001  pytest's outcomes and SystemExit included
-        _tell(line, {"error": _sentence(error)})
+        _tell(line, {"error": _words(error)})
     finally:
         os._exit(0)
 
@@ -120,17 +117,9 @@ def _tell(line: Any, message: dict[str, Any]) -> None:  # noqa: ANN401
         os._exit(1)
 
 
-def _sentence(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}"[:MOST_WORDS] if lines else type(error).__name__
-
-
-def _die_with(parent: int) -> None:
-    """Asks the kernel to end this process with its parent; Linux only, elsewhere the end of the line does it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
+def _words(error: BaseException) -> str:
+    said: str = importlib.import_module(f"{NAME}.faults").first_line(error)
+    return said[:MOST_WORDS]
 
 
 if __name__ == "__main__":

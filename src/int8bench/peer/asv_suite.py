@@ -5,7 +5,6 @@ more than all that is measured; a benchmark that says ``number = 1`` uses its se
 call. `timeout`, `repeat`, `rounds`, `timer` and the like tell asv how to sample, and are not heeded.
 """
 
-import ctypes
 import fcntl
 import importlib
 import inspect
@@ -15,8 +14,6 @@ import math
 import os
 import pickle
 import pkgutil
-import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, suppress
@@ -27,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from .faults import first_line
+from .mortal import die_with
 from .suite import TIME, TRACK, Opened, SkippedError, Within
 
 CONFIGURATIONS = ("asv.conf.json", "asv.conf.jsonc")
@@ -37,7 +35,6 @@ NOT_MEASURED = {
     "MemBenchmark": "mem_ sizes an object and has nothing to time",
     "PeakMemBenchmark": "peakmem_ reads the memory of a process that asv starts",
 }
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,17 +277,10 @@ def _in_own_process(work: Callable[[], None]) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            _die_with(here)
+            die_with(here)
             work()
         finally:
             os._exit(0)
     _, status = os.waitpid(pid, 0)
     if code := os.waitstatus_to_exitcode(status):
         raise RuntimeError(f"setup_cache failed: its process ended with {code}")
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
