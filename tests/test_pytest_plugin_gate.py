@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 # Loaded before pytester runs pytest in this process, which then finds them and does not load them a second time.
-from int8bench import records
+from int8bench import records, trust
 from int8bench.pytest_front import gate, machines, text
 
 assert records
@@ -268,3 +268,11 @@ def test_the_fingerprint_alone_makes_no_warning_of_unlike_machines(run: Run, pyt
     rewrite(stored(pytester)[0], None)
     result = run("1.0", "--benchmark-compare", "-W", "error::pytest_benchmark.logger.PytestBenchmarkWarning")
     assert result.ret == 0
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_the_selftest_of_this_machine_is_quoted(run: Run, monkeypatch: pytest.MonkeyPatch, *, gated: bool) -> None:
+    """Beside every verdict, and nowhere without one."""
+    monkeypatch.setattr(trust, "quote", lambda fingerprint: f"verdicts on {fingerprint} can be trusted down to 1.3 %")
+    result = run("1.0", *(["--int8bench-gate"] if gated else []))
+    assert (f"verdicts on {HERE} can be trusted down to 1.3 %" in result.outlines) is gated

@@ -143,6 +143,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         "int8bench: races": text.race_lines(results) if results else [],
         "int8bench: gate": [*text.gate_lines(verdicts), *unwritten] if verdicts is not None else [],
         "int8bench: not comparable, the stored run is of another machine": withheld,
+        "int8bench: selftest of this machine": _quoted() if results or verdicts is not None else [],
     }
     for title, lines in sections.items():
         _write(terminalreporter, title, lines)
@@ -198,6 +199,16 @@ def _exit_status(verdicts: "Verdicts") -> pytest.ExitCode:
     if verdicts.regressions:
         return pytest.ExitCode.TESTS_FAILED
     return pytest.ExitCode.OK if verdicts.comparisons else pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def _quoted() -> list[str]:
+    """What the last selftest on this hardware said of verdicts here."""
+    from int8bench import trust
+    from int8bench.pytest_front import machines
+
+    fingerprint = machines.fingerprint_here()
+    quote = None if fingerprint is None else trust.quote(fingerprint)
+    return [] if quote is None else [quote]
 
 
 def _write(terminal: pytest.TerminalReporter, title: str, lines: Sequence[str]) -> None:
