@@ -10,7 +10,7 @@ TORCH_INDEX_URL ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench asv-here readme test lint types cover build clean
+.PHONY: help install bench asv-here gate readme test lint types cover build clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,12 @@ COMMITS ?= HEAD
 
 asv-here: $(STAMP) ## the asv suite over COMMITS=HEAD~3..HEAD, in .venv
 	$(BIN)/int8bench asv $(COMMITS)
+
+# What `make gate` races HEAD against: the commit that this branch shares with it.
+BASE ?= origin/main
+
+gate: $(STAMP) ## is this commit worse than the one it left BASE=origin/main at?
+	$(BIN)/int8bench gate --base "$$(git merge-base $(BASE) HEAD)" --markdown reports/gate.md
 
 readme: $(STAMP) ## put the table of reports/run.json into the README
 	$(BIN)/python scripts/readme_output.py reports/run.json

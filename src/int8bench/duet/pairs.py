@@ -60,14 +60,24 @@ def race(
     durations: Durations,
     *,
     rng: np.random.Generator,
+    cores: Sequence[int] = (),
     now: Callable[[], float] = sampling.shared_now,
 ) -> PairRace:
     """Races base and head: warm-up, then rounds of one sample of each, in random order.
 
+    Args:
+        sides: base, then head.
+        durations: how long each phase lasts.
+        rng: draws the order of each round.
+        cores: that the threads of a side are spread over, one each, where it has as many.
+        now: the clock that all processes share.
+
     Raises:
         LabError: a side raised, died, or timed a call at nothing.
     """
-    fastest = [side.ask({"warm": durations.warmup_s}, durations.timeout_s)["fastest_s"] for side in sides]
+    fastest = [
+        side.ask({"warm": durations.warmup_s, "cores": list(cores)}, durations.timeout_s)["fastest_s"] for side in sides
+    ]
     slower = max(*fastest, 1e-9)
     calls = max(1, round(SAMPLE_S / slower))
     untimed = min(MOST_UNTIMED, math.ceil(UNTIMED_S / slower)) if min(fastest) < sampling.LEAD_IN_BELOW_S else 0

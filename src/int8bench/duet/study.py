@@ -292,7 +292,7 @@ def _race(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str, ra
     )
 
     def work(turns: Sequence[Turns]) -> None:
-        raced = pairs.race(turns, durations, rng=duet.rng)
+        raced = pairs.race(turns, durations, rng=duet.rng, cores=_cores(duet, name, index))
         fork = Fork(
             launch=index,
             fork=0,

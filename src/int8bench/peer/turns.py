@@ -1,9 +1,11 @@
 """One benchmark of one side, taking its turns: told to warm up, to time a sample, to stop; asleep in between."""
 
+import os
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 from .suite import Opened
@@ -38,8 +40,22 @@ def take_turns(
         line.send(_answer(asked, opened, clock, shared))
 
 
+def spread(cores: Sequence[int], tasks: Path = Path("/proc/self/task")) -> None:
+    """Gives each thread of this process a core of its own, where there are as many threads as cores.
+
+    A thread that was asleep may be woken on the core where its own main thread waits for it, and is moved away at the
+    next tick only: a forward of 0.8 ms on two threads took 4 ms in most turns.
+    """
+    threads = sorted(int(each.name) for each in tasks.iterdir()) if tasks.exists() else []
+    if len(cores) > 1 and len(threads) == len(cores):
+        for thread, core in zip(threads, cores, strict=True):
+            os.sched_setaffinity(thread, {core})
+
+
 def _answer(asked: Mapping[str, Any], opened: Opened, clock: Clock, shared: Clock) -> dict[str, Any]:
     if "warm" in asked:
+        _timed(opened, 1, clock)  # starts the threads that it has
+        spread(asked["cores"])
         return {"fastest_s": _warm(opened, float(asked["warm"]), clock)}
     if "sustain" in asked:
         return _sustain(opened, float(asked["sustain"]), shared)
