@@ -13,7 +13,8 @@ from int8bench import cli
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
 OUTPUT = re.compile(r"<!-- output:begin -->.*?<!-- output:end -->", re.DOTALL)  # what a run printed, not what is typed
-BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)  # of another language: nothing to type
+CODE = re.compile(r"^```\w*\n.*?^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`([^`\n]+)`")
 
 
@@ -21,7 +22,7 @@ def commands(text: str) -> list[str]:
     """What a person is told to type: every line of a block, and every inline code that begins like a command."""
     typed = OUTPUT.sub("", text)
     lines = [line for block in BLOCK.findall(typed) for line in block.splitlines()]
-    lines += [code for code in INLINE.findall(BLOCK.sub("", typed)) if code.split()[0] in RULES and " " in code]
+    lines += [code for code in INLINE.findall(CODE.sub("", typed)) if code.split()[0] in RULES and " " in code]
     return list(dict.fromkeys(stripped for line in lines if (stripped := line.partition(" #")[0].strip())))
 
 
@@ -55,6 +56,20 @@ def asv(words: list[str]) -> None:
     parser.parse_args(words)
 
 
+def in_pytest(words: list[str]) -> None:
+    """Options of pytest-benchmark and of our plug-in."""
+    from argparse import ArgumentParser
+
+    known = ArgumentParser()
+    known.add_argument("paths", nargs="*")
+    known.add_argument("--benchmark-autosave", action="store_true")
+    known.add_argument("--int8bench-gate")
+    known.add_argument("--int8bench-race-budget")
+    known.parse_args(words)
+    plugin = (REPOSITORY / "src" / "int8bench" / "pytest_plugin.py").read_text(encoding="utf-8")
+    assert all(word.partition("=")[0] in plugin for word in words if word.startswith("--int8bench"))
+
+
 def activation(words: list[str]) -> None:
     """Goes into the environment that the Makefile makes."""
     assert words == [".venv/bin/activate"]
@@ -65,6 +80,7 @@ RULES: dict[str, Callable[[list[str]], None]] = {
     "make": target,
     "pip": wheel,
     "asv": asv,
+    "pytest": in_pytest,
     ".": activation,
 }
 
