@@ -28,6 +28,7 @@ SLOWER = """            select()
                 pass
             return answer
 """
+CONVERTED = "            module = _convert(self.name, copy.deepcopy(prepared.module))\n"
 CLOCK = ("import io\n", "import io\nfrom time import perf_counter\n")
 KEPT_BYTES = 8 << 20
 FOLLOWERS = 4  # commits behind each regression of a history, which say that it stays
@@ -73,9 +74,8 @@ REGRESSIONS = (
         edits=(
             (
                 INT8,
-                "            module = _convert(self.name, copy.deepcopy(prepared.module))\n",
-                "            module = _convert(self.name, copy.deepcopy(prepared.module))\n"
-                f"            module.kept = torch.ones({KEPT_BYTES // 4})\n",
+                CONVERTED,
+                f"{CONVERTED}            module.kept = torch.ones({KEPT_BYTES // 4})\n",
             ),
         ),
     ),

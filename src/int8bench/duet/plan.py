@@ -10,7 +10,7 @@ from int8bench.stats.stopping import Looks, default_looks
 # Measuring time; the imports of the launches, a pair at a time, come on top.
 DEFAULT_A_BENCHMARK_S = 25.0
 DEFAULT_BUDGET_S = (60.0, 600.0)  # of a suite of few benchmarks, and of many
-QUICK_A_BENCHMARK_S = 4.0
+QUICK_A_BENCHMARK_S = 2.5
 QUICK_BUDGET_S = (10.0, 120.0)
 # Luck of layout is drawn once a launch and is most of the spread, so launches come before longer forks; below half a
 # second a fork of its own is mostly set-up.
