@@ -1,6 +1,8 @@
-"""Resident memory, seen by the kernel."""
+"""A process's own memory, seen by the kernel."""
 
+import mmap
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,7 @@ def _released() -> None:
 @linux
 def test_the_peak_of_a_step_holds_what_the_step_touched() -> None:
     """A step that fills 64 MiB and lets it go has a peak that much higher."""
-    before = memory.resident_bytes()
+    before = memory.private_bytes()
     peak = memory.peak_bytes_during(lambda: bytearray(b"x") * (64 * MIB))
     assert 60 * MIB < peak - before < 80 * MIB
 
@@ -29,8 +31,25 @@ def test_the_peak_of_a_step_holds_what_the_step_touched() -> None:
 def test_the_peak_of_an_earlier_step_is_forgotten() -> None:
     """After a large step a small one has a small peak."""
     memory.peak_bytes_during(lambda: bytearray(b"x") * (64 * MIB))
-    before = memory.resident_bytes()
+    before = memory.private_bytes()
     assert memory.peak_bytes_during(lambda: None) - before < 8 * MIB
+
+
+@linux
+def test_pages_of_files_cost_nothing(tmp_path: Path) -> None:
+    """A file that is mapped and read is in memory, and nobody's own."""
+    path = tmp_path / "library"
+    path.write_bytes(b"x" * (64 * MIB))
+    before = memory.private_bytes()
+
+    def read() -> None:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            assert sum(mapped[::4096]) == 64 * MIB // 4096 * ord("x")
+            kept.append(memory.private_bytes())
+
+    kept: list[int] = []
+    memory.peak_bytes_during(read)
+    assert kept[0] - before < 8 * MIB
 
 
 def test_the_step_is_run_once() -> None:
@@ -42,6 +61,6 @@ def test_the_step_is_run_once() -> None:
 
 def test_handing_memory_back_is_safe_anywhere() -> None:
     """Releasing leaves the process with no more than it had, give or take a page."""
-    before = memory.resident_bytes()
+    before = memory.private_bytes()
     memory.release_free()
-    assert memory.resident_bytes() <= before + MIB
+    assert memory.private_bytes() <= before + MIB

@@ -25,7 +25,7 @@ Images = npt.NDArray[np.float32]
 
 HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before contenders are built
 CHECK_BATCH = 64  # pictures a forward when outputs are checked
-SETTLING_CALLS = 3  # calls over which the peak of memory is read; the first packs, the next ones reuse
+SETTLING_CALLS = 3  # calls before the peak of memory is read: the first packs, the next ones reuse
 REFERENCE, CANDIDATE = "reference", "candidate"  # the two sides of a trial
 GO_TIMEOUT_S = 60.0  # how long a stream waits for the others
 
@@ -91,7 +91,7 @@ class SoloOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alone:
-    """What a contender cost alone: seconds to build and for the first call, and its resident bytes at their peak."""
+    """What a contender cost alone: seconds to build and for the first call, and its own bytes at their peak."""
 
     build_s: float
     cold_s: float
@@ -208,14 +208,13 @@ def alone(state: Prepared, order: SoloOrder, line: Channel) -> Stream:
     """Measures a contender alone, tells `Alone`, waits for a time to stop at, and calls until then."""
     batch = pictures(state.order.validation, order.group.batch)
     shift = bytearray(int(np.random.default_rng(order.seed).integers(1, HEAP_SHIFT_BYTES)))
-    before = memory.resident_bytes()
+    memory.release_free()
+    before = memory.private_bytes()
     built: list[Predictor] = []
     build_s = sampling.time_once(lambda: built.append(predictor(state, order.variant, order.group.threads)))
     call = built[0].bind(batch)
-    memory.release_free()
-    cold: list[float] = []
-    peak = memory.peak_bytes_during(lambda: _first_calls(call, cold))
-    line.send(Alone(build_s=build_s, cold_s=cold[0], peak_bytes=peak - before))
+    cold_s = sampling.time_once(call)
+    line.send(Alone(build_s=build_s, cold_s=cold_s, peak_bytes=_peak_of(call) - before))
     until = line.receive(GO_TIMEOUT_S)
     assert isinstance(until, float)
     calls, started, ended = sampling.sustained(call, until=until)
@@ -223,20 +222,20 @@ def alone(state: Prepared, order: SoloOrder, line: Channel) -> Stream:
     return Stream(calls=calls, started_s=started, ended_s=ended)
 
 
-def idle(_state: Prepared, _payload: None, _line: Channel | None) -> int:
+def idle(_state: Prepared, _payload: None, _line: Channel) -> int:
     """The bytes that a fork which does nothing adds at its peak, measured as a contender's are."""
-    before = memory.resident_bytes()
     memory.release_free()
-    return memory.peak_bytes_during(lambda: None) - before
+    before = memory.private_bytes()
+    return _peak_of(lambda: None) - before
 
 
 def peak_bytes(state: Prepared, variant: Variant, batch: int, threads: int) -> int:
-    """The peak of this process's resident bytes over its first calls, less what it held and what doing nothing adds."""
-    adds = idle(state, None, None)
-    before = memory.resident_bytes()
-    call = predictor(state, variant, threads).bind(pictures(state.order.validation, batch))
+    """The peak of this process's own bytes over a warm call, with what the contender holds."""
+    images = pictures(state.order.validation, batch)
     memory.release_free()
-    return memory.peak_bytes_during(lambda: _first_calls(call, [])) - before - adds
+    before = memory.private_bytes()
+    call = predictor(state, variant, threads).bind(images)
+    return _peak_of(call) - before
 
 
 def pictures(images: Images, batch: int) -> Images:
@@ -244,10 +243,13 @@ def pictures(images: Images, batch: int) -> Images:
     return np.ascontiguousarray(images[np.arange(batch) % len(images)])
 
 
-def _first_calls(call: sampling.Call, cold: list[float]) -> None:
-    cold.append(sampling.time_once(call))
-    for _ in range(SETTLING_CALLS):
-        call()
+def _peak_of(call: sampling.Call) -> int:
+    """The peak of this process's own bytes while a warm call runs."""
+    with memory.large_blocks_apart():
+        for _ in range(SETTLING_CALLS):
+            call()
+        memory.release_free()
+        return memory.peak_bytes_during(call)
 
 
 def predictor(state: Prepared, variant: Variant, threads: int) -> Predictor:

@@ -21,6 +21,7 @@ MOST_UNTIMED = 20
 FEWEST_ROUNDS = 8  # a median of fewer says little; measured even when the time is up
 LONGEST = 8.0  # a fork may take this many times its duration before it stops short of FEWEST_ROUNDS
 FEWEST_PAIRS = 2
+NO_TIME = "a call took no time by the clock; measure something longer"
 
 
 class Side(Protocol):
@@ -117,12 +118,14 @@ def sustained(
         now: the clock that all processes share.
 
     Raises:
-        LabError: a stream raised or died.
+        LabError: a stream raised, died, or took no time.
     """
     logs: dict[int, list[float]] = {BASE: [], HEAD: []}
     for side in (BASE, HEAD, HEAD, BASE):
         told = together(streams[side], {"sustain": now() + load_s}, timeout_s)
         first, last = min(each["started_s"] for each in told), max(each["ended_s"] for each in told)
+        if not last > first:
+            raise LabError(NO_TIME)
         logs[side].append(math.log(sum(each["calls"] for each in told) / (last - first)))
     return sum(logs[HEAD]) / len(logs[HEAD]) - sum(logs[BASE]) / len(logs[BASE])
 
@@ -135,5 +138,5 @@ def _over(passed: float, done: int, race_s: float) -> bool:
 
 def _time(told: dict[str, float]) -> float:
     if not told["s"] > 0:
-        raise LabError("a call took no time by the clock; measure something longer")
+        raise LabError(NO_TIME)
     return told["s"]

@@ -9,11 +9,13 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from int8bench.duet import scratch
+from int8bench.duet.scratch import Scratch
 from int8bench.errors import LabError
 from int8bench.lab.environment import ProcessSettings
 from int8bench.peer.wire import Line
@@ -23,6 +25,8 @@ ENTER_TIMEOUT_S = 600.0  # the set-up of a benchmark, and of a cache that severa
 FINISH_TIMEOUT_S = 10.0  # its end
 REAP_TIMEOUT_S = 60.0
 LAST_WORDS = 300  # characters of a dead process's standard error that are worth telling
+READ_BACK = 10_000  # bytes in which its last line is looked for
+SCRATCH = "int8bench-launch-"
 PROGRAM = Path(__file__).parents[1] / "peer" / "__main__.py"
 
 
@@ -92,7 +96,7 @@ class Turns:
         """Lets the benchmark go on to its end: it is torn down, and what it asserts of its result is heard.
 
         Raises:
-            LabError: it raised.
+            LabError: it raised, or had measured what is not the side's own.
             SkippedError: it says that it cannot be measured.
         """
         self.say({"stop": True})
@@ -100,7 +104,7 @@ class Turns:
             told = self._line.receive(timeout_s)
         except (EOFError, TimeoutError, ValueError):
             return  # it has ended; or does not, and is ended
-        _checked(told, self._launch)
+        self._launch.check_origins(_checked(told, self._launch))
 
     def end(self) -> None:
         """Ends the process and waits for it; safe to call again."""
@@ -120,7 +124,9 @@ class PeerLaunch:
     _line: Line
     _errors: IO[bytes]
     _place: Place
-    _scratch: "tempfile.TemporaryDirectory[str]"
+    _scratch: Scratch
+    _said: int = 0
+    """How much of standard error was there before the benchmark that is open."""
 
     def order(self, order: Order) -> None:
         """Has it open a suite; what became of that is said when it is asked whether it is open."""
@@ -148,6 +154,14 @@ class PeerLaunch:
         if "error" in told:
             raise LabError(f"{self.label}: the suite does not open: {told['error']}")
         self.names, self.left_out = told["names"], told["left_out"]
+        self.check_origins(told)
+
+    def check_origins(self, told: Mapping[str, Any]) -> None:
+        """Sees that every package which is the side's own came from its folders.
+
+        Raises:
+            LabError: one came from somewhere else.
+        """
         _check_origins(self._place, told["origins"])
 
     def enter(self, name: str, *, cores: Sequence[int], shift: int, timeout_s: float) -> Turns:
@@ -165,6 +179,7 @@ class PeerLaunch:
         """
         ours, theirs = socket.socketpair()
         line = Line(ours)
+        self._said = os.fstat(self._errors.fileno()).st_size
         try:
             self._line.send({"enter": name, "cores": list(cores), "shift": shift, "packages": self._place.packages})
             socket.send_fds(self._line.socket, [b"f"], [theirs.fileno()])
@@ -175,7 +190,7 @@ class PeerLaunch:
             theirs.close()
         try:
             told = _heard(line, self, timeout_s)
-            _check_origins(self._place, told["origins"])
+            self.check_origins(told)
         except BaseException:
             self.reap(pid, line)
             raise
@@ -191,9 +206,10 @@ class PeerLaunch:
             self._line.receive(REAP_TIMEOUT_S)
 
     def last_words(self) -> str:
-        """The end of what the launch and its forks wrote to standard error, ready to follow a sentence."""
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        """The last line that was written since the benchmark was opened, ready to follow a sentence."""
+        end = os.fstat(self._errors.fileno()).st_size
+        start = max(self._said, end - READ_BACK)  # read in place: where the launch writes next is not moved
+        lines = os.pread(self._errors.fileno(), end - start, start).decode(errors="replace").strip().splitlines()
         return f": {lines[-1][:LAST_WORDS]}" if lines else ""
 
     def close(self) -> None:
@@ -203,8 +219,7 @@ class PeerLaunch:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._errors.close()
-        with suppress(OSError):  # a process of a benchmark's own may still be writing there
-            self._scratch.cleanup()
+        self._scratch.remove()
 
 
 @contextmanager
@@ -214,41 +229,41 @@ def launched(places: Sequence[Place], order: Order, *, timeout_s: float = OPEN_T
     Raises:
         LabError: one of them did not start, or its suite does not open.
     """
-    launches: list[PeerLaunch] = []
-    try:
-        for place in places:
-            launches.append(_started(place, order))  # noqa: PERF401  what has started ends, whatever stops the next
+    with ExitStack() as ending:  # what has started ends, whatever stops the next one or the end of another
+        launches = [ending.enter_context(closing(_started(place, order))) for place in places]
         for launch in launches:
             launch.opened(timeout_s)
         yield launches
-    finally:
-        for launch in launches:
-            launch.close()
 
 
 def _started(place: Place, order: Order) -> PeerLaunch:
     ours, theirs = socket.socketpair()
     errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the launch
     descriptor = theirs.fileno()
-    scratch = tempfile.TemporaryDirectory(prefix="int8bench-", ignore_cleanup_errors=True)
+    folder = scratch.made(Path(tempfile.gettempdir()), SCRATCH)
     environment = {
         **ProcessSettings().applied_to(os.environ),
         "PYTHONPATH": os.pathsep.join((*place.path, *_asked_for())),
         "PYTHONDONTWRITEBYTECODE": "1",  # the suite lies in a tree that is kept
-        "TMPDIR": scratch.name,  # what suites leave there goes with the launch, which is killed
+        "TMPDIR": str(folder.path),  # what suites leave there goes with the launch, which is killed
     }
-    process = subprocess.Popen(
-        [place.python, "-P", "-W", "ignore", str(PROGRAM), str(descriptor), str(os.getpid())],
-        env=environment,
-        cwd=place.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=errors,
-        stderr=errors,
-        pass_fds=(descriptor,),
-        start_new_session=True,
-    )
-    theirs.close()
-    launch = PeerLaunch(place.label, {}, {}, process, Line(ours), errors, place, scratch)
+    try:
+        process = subprocess.Popen(
+            [place.python, "-P", "-W", "ignore", str(PROGRAM), str(descriptor), str(os.getpid())],
+            env=environment,
+            cwd=place.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            pass_fds=(descriptor,),
+            start_new_session=True,
+        )
+    except OSError as error:
+        folder.remove()
+        raise LabError(f"{place.label}: {place.python} does not start: {error.strerror or error}") from error
+    finally:
+        theirs.close()
+    launch = PeerLaunch(place.label, {}, {}, process, Line(ours), errors, place, folder)
     launch.order(order)
     return launch
 

@@ -9,10 +9,8 @@ import os
 import sys
 from collections.abc import Mapping, MutableMapping
 
-from int8bench.lab.environment import ALLOCATOR, ProcessSettings
+from int8bench.lab.environment import ALLOCATOR, MALLOPT, ProcessSettings
 
-# malloc.h of glibc
-_MALLOPT = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_TOP_PAD_": -2, "MALLOC_MMAP_THRESHOLD_": -3}
 _LARGEST_INT = (1 << 31) - 1  # mallopt takes an int; the variables take a size
 _LIBRARIES = {"OPENBLAS_NUM_THREADS": "numpy", "GOMP_SPINCOUNT": "torch", "KMP_BLOCKTIME": "torch"}
 
@@ -34,7 +32,7 @@ def adopt_settings(
 
 def _in_time(name: str, value: str, environment: Mapping[str, str]) -> bool:
     if name in ALLOCATOR:
-        return environment.get(name) == value or _told_allocator(_MALLOPT[name], min(int(value), _LARGEST_INT))
+        return environment.get(name) == value or _told_allocator(MALLOPT[name], min(int(value), _LARGEST_INT))
     return environment.get(name) == value or _LIBRARIES.get(name) not in sys.modules
 
 

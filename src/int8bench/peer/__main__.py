@@ -21,7 +21,8 @@ MOST_WORDS = 300  # characters of a fault that are worth telling
 def main() -> None:
     """Opens the suite it is sent, says what is in it, and serves forks until the coordinator goes."""
     _load_package()
-    importlib.import_module(f"{NAME}.mortal").die_with(int(sys.argv[2]))
+    mortal = importlib.import_module(f"{NAME}.mortal")
+    mortal.end_group_with(int(sys.argv[2]))
     wire = importlib.import_module(f"{NAME}.wire")
     line = wire.Line(socket.socket(fileno=int(sys.argv[1])))
     try:
@@ -34,6 +35,7 @@ def main() -> None:
         gc.collect()
         gc.freeze()  # forks share these pages; a collection in a fork would copy them
         _serve(line, opened["suite"])
+    mortal.end_group()
 
 
 def _load_package() -> None:
@@ -54,7 +56,7 @@ def _open(order: dict[str, Any]) -> dict[str, Any]:
     origins, *_ = (importlib.import_module(f"{NAME}.{each}") for each in MODULES)
     try:
         suite = importlib.import_module(f"{NAME}.{SUITES[order['suite']]}").open_suite(
-            order["folder"], order["options"]
+            order["folder"], {**order["options"], "packages": order["packages"]}
         )
         told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
     except Exception as error:  # noqa: BLE001  whatever a side's own code raises is that side's sentence
@@ -102,6 +104,7 @@ def _live(line: Any, suite: Any, asked: dict[str, Any], parent: int) -> None:  #
             asked["enter"], lambda opened: turns.take_turns(line, opened, origins.of_packages(asked["packages"]))
         )
         del shift
+        _tell(line, {"origins": origins.of_packages(asked["packages"])})  # what was imported by the calls themselves
     except skipped as reason:
         _tell(line, {"skipped": str(reason)})
     except BaseException as error:  # noqa: BLE001  pytest's outcomes and SystemExit included

@@ -4,6 +4,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def take_turns(
     Asked for ``warm``, it calls for that many seconds and answers with the seconds of its fastest call; asked for
     ``sample``, it makes the untimed calls and then the timed ones, and answers with the mean seconds of those, and with
     how often it lost the processor meanwhile; asked to ``sustain``, it calls until that moment of the clock that all
-    processes share.
+    processes share, once at least.
     """
     line.send({"values": dict(opened.values) if opened.values is not None else None, "origins": dict(origins)})
     while True:
@@ -49,7 +50,8 @@ def spread(cores: Sequence[int], tasks: Path = Path("/proc/self/task")) -> None:
     threads = sorted(int(each.name) for each in tasks.iterdir()) if tasks.exists() else []
     if len(cores) > 1 and len(threads) == len(cores):
         for thread, core in zip(threads, cores, strict=True):
-            os.sched_setaffinity(thread, {core})
+            with suppress(OSError):  # it has ended meanwhile, or may not go there
+                os.sched_setaffinity(thread, {core})
 
 
 def _answer(asked: Mapping[str, Any], opened: Opened, clock: Clock, shared: Clock) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _sustain(opened: Opened, until: float, clock: Clock) -> dict[str, Any]:
     assert call is not None
     calls, started = 0, clock()
     now = started
-    while now < until:
+    while now < until or not calls:
         if opened.before is not None:
             opened.before()
         call()

@@ -1,4 +1,7 @@
-"""Messages between the coordinator and the processes of a side: strict JSON, each with its length before it."""
+"""Messages between the coordinator and the processes of a side: JSON, each with its length before it.
+
+Not strict JSON: a benchmark may give NaN, and both ends are Python's.
+"""
 
 import json
 import socket
