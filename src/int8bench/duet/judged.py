@@ -26,8 +26,12 @@ Table = Mapping[int, Sequence[float]]
 
 
 def error_of_each(names: Mapping[str, str], *, each: float = ERROR_RATE, family: float = FAMILY_ERROR_RATE) -> float:
-    """The error of one comparison, so that the whole suite's is bounded; a tracked benchmark may hold three metrics."""
-    most = sum(2 if kind == TIME else 3 for kind in names.values())
+    """The error of one comparison, so that the whole suite's is bounded.
+
+    A timed benchmark has a time and perhaps a throughput, and a speed-up where its float32 is there; a tracked one
+    may hold three metrics.
+    """
+    most = sum(2 + (_reference(name) in names) if kind == TIME else 3 for name, kind in names.items())
     return comparison_error(max(1, most), each=each, family=family)
 
 
@@ -61,8 +65,11 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
         return _none(name, metric, f"{len(table)} launches, {FEWEST_LAUNCHES} or more are needed to tell")
     launches = LaunchTable(log_ratios=tuple(tuple(table[launch]) for launch in sorted(table)), pairs=pairs)
     shown, judged = (_nominal(looks, len(table), each) for each in (1 - CONFIDENCE, error))
-    ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
-    found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
+    try:
+        ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
+        found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
+    except OverflowError:
+        return _none(name, metric, "it differs from launch to launch by more than any ratio can say")
     less, more = words(metric)
     word = {Verdict.FASTER: more, Verdict.SLOWER: less}.get(found.verdict, found.verdict.value)  # of head over base
     return Comparison(
@@ -100,8 +107,8 @@ def _of_times(name: str, samples: Samples, looks: Looks, error: float) -> Iterab
 def _of_speedups(names: Mapping[str, str], samples: Samples, looks: Looks, error: float) -> Iterable[Comparison]:
     """The speed-up of each int8 cell of a grid: float32's log-ratio less int8's, fork by fork."""
     for name, kind in names.items():
-        reference = FLOAT32 + name.partition("/")[2]
-        if kind != TIME or name.startswith(FLOAT32) or not {name, reference} <= samples.forks.keys():
+        reference = _reference(name)
+        if kind != TIME or reference is None or not {name, reference} <= samples.forks.keys():
             continue
         of_float32 = {(fork.launch, fork.fork): fork for fork in samples.forks[reference]}
         both = [
@@ -114,20 +121,27 @@ def _of_speedups(names: Mapping[str, str], samples: Samples, looks: Looks, error
 
 
 def _of_numbers(name: str, numbers: Sequence[Numbers], looks: Looks, error: float) -> Iterable[Comparison]:
-    metrics = dict.fromkeys(metric for each in numbers for metric in (*each.base, *each.head))
-    if not metrics:
+    found = dict.fromkeys(key for each in numbers for key in (*each.base, *each.head))
+    if not found:
         yield _none(name, Metric.TRACKED, "not measured yet")
-    for metric in metrics:
-        sides = [(each.launch, each.base.get(metric), each.head.get(metric)) for each in numbers]
-        if all(head is not None and base is not None and head <= 0 < base for _, base, head in sides):
-            yield _gone(name, Metric(metric), len(numbers))
-            continue
-        reason = next((why for _, base, head in sides if (why := _objection(metric, base, head))), None)
-        if reason is not None:
-            yield _none(name, Metric(metric), reason)
-            continue
-        table = _by_launch((launch, _log_ratio(float(base or 0), float(head or 0))) for launch, base, head in sides)
-        yield compared(name, Metric(metric), table, looks, error, pairs=len(numbers))
+    for key in found:
+        metric = Metric(key) if key in set(Metric) else Metric.TRACKED
+        sides = [(each.launch, each.base.get(key), each.head.get(key)) for each in numbers]
+        reason = next((why for _, base, head in sides if (why := _objection(key, base, head))), None)
+        if all(_is_gone(metric, base, head) for _, base, head in sides):
+            yield _gone(name, metric, len(numbers))
+        elif reason is not None:
+            yield _none(name, metric, reason)
+        else:
+            table = _by_launch((launch, _log_ratio(float(base or 0), float(head or 0))) for launch, base, head in sides)
+            yield compared(name, metric, table, looks, error, pairs=len(numbers))
+
+
+def _is_gone(metric: Metric, base: float | None, head: float | None) -> bool:
+    """Whether nothing is left of a number; of decibels, where there is more noise than signal."""
+    if base is None or head is None or base <= 0:
+        return False
+    return head == 0 or (metric is Metric.SQNR and head < 0)
 
 
 def _objection(metric: str, base: float | None, head: float | None) -> str | None:
@@ -140,6 +154,11 @@ def _objection(metric: str, base: float | None, head: float | None) -> str | Non
     if base != head and (base is None or head is None or base <= 0 or head <= 0):
         return f"base is {base:g}, head is {head:g}: there is no ratio of these"
     return None
+
+
+def _reference(name: str) -> str | None:
+    """The float32 cell that an int8 cell of the grid is held to; None for float32 itself."""
+    return None if name.startswith(FLOAT32) else FLOAT32 + name.partition("/")[2]
 
 
 def _log_ratio(base: float, head: float) -> float:

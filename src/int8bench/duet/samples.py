@@ -1,5 +1,6 @@
 """What a duet has measured so far, benchmark by benchmark; raw, so that every figure can be computed again."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -68,9 +69,19 @@ class Samples:
         """What a record keeps."""
         return {
             "forks": {name: [asdict(each) for each in found] for name, found in self.forks.items()},
-            "numbers": {name: [asdict(each) for each in found] for name, found in self.numbers.items()},
+            "numbers": {name: [_written(each) for each in found] for name, found in self.numbers.items()},
             "loads": {name: [asdict(each) for each in found] for name, found in self.loads.items()},
         }
+
+
+def _written(numbers: Numbers) -> dict[str, Any]:
+    """What JSON has no number for is written as Python spells it."""
+    sides = {"base": numbers.base, "head": numbers.head}
+    spelled = {
+        side: {name: value if math.isfinite(value) else str(value) for name, value in found.items()}
+        for side, found in sides.items()
+    }
+    return {"launch": numbers.launch, **spelled}
 
 
 def rounded(times_s: tuple[float, ...]) -> tuple[float, ...]:

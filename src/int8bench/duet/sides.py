@@ -9,16 +9,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from int8bench.duet import scratch
 from int8bench.duet.peers import Place
 from int8bench.errors import RequestError
 from int8bench.tracking.revisions import Repository, install_beside, is_packaged
 
 MOST_KEPT = 40  # builds in the cache; the oldest go
+BUILDING = ".building-"
 SUITES = {"benchmarks", "benchmark", "tests", "test", "conftest", "setup"}  # code that measures, not measured code
 NOT_PACKAGES = (".dist-info", ".data", "bin", "__pycache__", ".libs", ".pth")
 ASK = "import sys; print(*sys.version_info[:2], sys.executable, sep='\\n')"
@@ -125,14 +126,15 @@ def _built(asked: Asked, repository: Repository, commit: str, python: str, cache
     digest = hashlib.sha256(f"{repository.top.resolve()} {python}".encode()).hexdigest()[:8]
     folder = cache / f"{commit[:16]}-{digest}"
     if not folder.exists():
-        with _beside(folder) as scratch:
-            tree = repository.lay_out(commit, scratch / "tree")
-            try:
-                install_beside(tree, scratch / "package", python=python)
-            except RequestError as error:
-                raise RequestError(f"{asked.label} {asked.revision}: does not install: {error}") from error
+        cache.mkdir(parents=True, exist_ok=True)
+        building = scratch.made(cache, BUILDING)
+        try:
+            tree = repository.lay_out(commit, building.path / "tree")
+            _install(asked, tree, building.path / "package", python)
             with suppress(OSError):  # another duet was quicker
-                scratch.rename(folder)
+                building.path.rename(folder)
+        finally:
+            building.remove()
         _thin_out(cache)
     with suppress(OSError):
         os.utime(folder)
@@ -140,29 +142,11 @@ def _built(asked: Asked, repository: Repository, commit: str, python: str, cache
     return tree, folder / "package" if is_packaged(tree) else tree
 
 
-@contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """A folder to build in, gone afterwards; what a killed process left of another is removed first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(".building-*"):
-        if not _is_alive(int(left.name.rpartition("-")[2])):
-            shutil.rmtree(left, ignore_errors=True)
-    scratch = folder.parent / f".building-{folder.name}-{os.getpid()}"
-    scratch.mkdir()
+def _install(asked: Asked, tree: Path, package: Path, python: str) -> None:
     try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        install_beside(tree, package, python=python)
+    except RequestError as error:
+        raise RequestError(f"{asked.label} {asked.revision}: does not install: {error}") from error
 
 
 def _thin_out(cache: Path) -> None:

@@ -126,12 +126,14 @@ def run(request: Request, output: Path | None, advance: Advance) -> record.Duet:
     try:
         _measure(duet)
     except KeyboardInterrupt:
-        raise _interrupted(duet, "stopped") from None
+        again = "; type the same command to start again"
+        raise _interrupted(duet, "stopped", f"stopped before anything could be compared{again}") from None
     except LabError as error:
-        raise _interrupted(duet, str(error)) from error
+        raise _interrupted(duet, str(error), f"nothing could be compared: {error}") from error
     found = _record(duet, complete=True)
     if not any(each.ratio is not None for each in found.comparisons):
-        reasons = "; ".join(dict.fromkeys(each.reason for each in found.comparisons if each.reason))
+        told = (*(each.reason for each in found.comparisons), *duet.samples.skipped.values())
+        reasons = "; ".join(dict.fromkeys(each for each in told if each))
         raise NothingMeasuredError(f"nothing could be compared: {reasons or _nothing_in_common(duet)}")
     return found
 
@@ -191,9 +193,15 @@ def _order(request: Request) -> Order:
         "threads": list(request.threads or dict.fromkeys((1, usable))),
         "model": request.model,
         "input_shape": request.input_shape,
-        "data": request.data,
+        "data": _found_from_anywhere(request),
     }
     return Order(suite=request.suite, options=options if request.suite == GRID else {})
+
+
+def _found_from_anywhere(request: Request) -> str:
+    """The data by a path that holds in the folders that launches run in."""
+    kind, colon, path = request.data.partition(":")
+    return f"{kind}:{request.folder / path}" if colon else request.data
 
 
 def _measure(duet: _Duet) -> None:
@@ -206,6 +214,7 @@ def _measure(duet: _Duet) -> None:
         duet.tell("opening the suites")
         launches = first.enter_context(launched(duet.places, _order(duet.request)))
         _match(duet, launches)
+        _save(duet, complete=False)  # a place that cannot be written is said now
         for look, (begin, end) in enumerate(pairwise((0, *duet.planned.looks.launches))):
             unsettled = [name for name in duet.live(TIME) if look == 0 or not _is_settled(duet, name)]
             if look and (not unsettled or duet.measured_s * end / begin > OVERRUN * duet.planned.budget_s):
@@ -352,17 +361,12 @@ def _guarded(
 
     What goes wrong is the benchmark's, whose other figures are dropped: a fault is never compared.
     """
+    if name in duet.samples.gone:
+        return
     turns: list[Turns] = []
     try:
         for stream in range(streams):
-            cores = _cores(duet, name, index + stream)
-            shifts = [int(duet.rng.integers(1, HEAP_SHIFT_BYTES)) for _ in SIDES]
-            opened: dict[int, Turns] = {}
-            for side in duet.rng.permutation(SIDES).tolist():
-                timeout_s = max(duet.request.timeout_s, ENTER_TIMEOUT_S)
-                opened[side] = launches[side].enter(name, cores=cores, shift=shifts[side], timeout_s=timeout_s)
-                turns.append(opened[side])
-            turns[-2:] = [opened[side] for side in SIDES]
+            _open(duet, launches, name, _cores(duet, name, index + stream), turns)
         work(turns)
         for each in turns:
             each.finish(FINISH_TIMEOUT_S)
@@ -373,6 +377,31 @@ def _guarded(
     finally:
         for each in turns:
             each.end()
+
+
+def _open(
+    duet: _Duet, launches: Sequence[PeerLaunch], name: str, cores: tuple[int, ...], turns: list[Turns]
+) -> None:
+    """Opens a benchmark on both sides, in random order, and adds base's turns and then head's.
+
+    Raises:
+        SkippedError: a side says that it cannot be measured there.
+        LabError: it does not open. Where it fails on both sides this is said, as it is not head's doing then.
+    """
+    opened: dict[int, Turns] = {}
+    faults: dict[int, LabError] = {}
+    timeout_s = max(duet.request.timeout_s, ENTER_TIMEOUT_S)
+    try:
+        for side in duet.rng.permutation(SIDES).tolist():
+            shift = int(duet.rng.integers(1, HEAP_SHIFT_BYTES))
+            try:
+                opened[side] = launches[side].enter(name, cores=cores, shift=shift, timeout_s=timeout_s)
+            except LabError as error:
+                faults[side] = error
+    finally:
+        turns += [opened[side] for side in SIDES if side in opened]
+    if faults:
+        raise LabError("; ".join(str(faults[side]) for side in SIDES if side in faults))
 
 
 def _threads(duet: _Duet, name: str) -> int:
@@ -388,11 +417,11 @@ def _cores(duet: _Duet, name: str, index: int) -> tuple[int, ...]:
     return cores_for(threads=_threads(duet, name), launch=index, usable=usable)
 
 
-def _interrupted(duet: _Duet, why: str) -> Exception:
+def _interrupted(duet: _Duet, why: str, nothing: str) -> Exception:
     found = _record(duet, complete=False) if duet.plan is not None else None
     known = sum(each.ratio is not None for each in found.comparisons) if found else 0
     if not known:
-        return NothingMeasuredError(f"{why}, before anything could be compared; type the same command to start again")
+        return NothingMeasuredError(nothing)
     where = f"; they are in {duet.output}" if duet.output else "; give -o DUET.json to keep them"
     return InterruptedRunError(f"{why}, with {known} comparisons made{where}")
 
