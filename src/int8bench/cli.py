@@ -297,7 +297,7 @@ def duet(
     )
     with _bar() as advance:
         found = study.run(request, output, advance)
-    _compared(found.shown.to_dict(), markdown=markdown, as_json=as_json)
+    _compared(found.shown.to_dict(), found.environment["fingerprint"], markdown=markdown, as_json=as_json)
     if output is not None:
         _note(f"int8bench: the record with all samples is in {output}")
     raise typer.Exit(EXIT_BAD_NEWS if found.is_bad_news else EXIT_FINE)
@@ -315,8 +315,9 @@ def compare(
     from int8bench import compare as two_runs
     from int8bench import records
 
-    found = two_runs.compare(records.load(old), records.load(new), base=str(old), head=str(new))
-    _compared(found.to_dict(), markdown=markdown, as_json=as_json)
+    before, after = records.load(old), records.load(new)
+    found = two_runs.compare(before, after, base=str(old), head=str(new))
+    _compared(found.to_dict(), after.environment.fingerprint, markdown=markdown, as_json=as_json)
     raise typer.Exit(EXIT_BAD_NEWS if any(each.worse_by > 0 for each in found.comparisons) else EXIT_FINE)
 
 
@@ -342,7 +343,7 @@ def gate(
 ) -> None:
     """The verdict for CI, by [tool.int8bench.gate] of pyproject.toml: red only where something is surely worse."""
     from int8bench import gate as verdicts
-    from int8bench import policy
+    from int8bench import hardware, policy
 
     held = policy.load(Path())
     request = verdicts.Request(
@@ -356,7 +357,8 @@ def gate(
     )
     with _bar() as advance:
         found = verdicts.run(request, held, advance)
-    _compared(found.to_dict(), markdown=markdown, as_json=as_json)
+    here = hardware.fingerprint(hardware.detect())
+    _compared(found.to_dict(), here, markdown=markdown, as_json=as_json)
     raise typer.Exit(found.exit_code)
 
 
@@ -476,22 +478,28 @@ def _stopped() -> NothingMeasuredError:
 
 
 def _answer(record: "Run", *, as_json: bool) -> None:
-    from int8bench import records
+    from int8bench import records, trust
     from int8bench.report import text
 
-    _print(records.dumps(record).rstrip() if as_json else text.render(record, **_screen()))
+    quote = trust.quote(record.environment.fingerprint)
+    _print(records.dumps(record).rstrip() if as_json else text.render(record, **_screen(), quote=quote))
 
 
-def _compared(document: "Mapping[str, Any]", *, markdown: Path | None, as_json: bool) -> None:
-    """Prints what changed (of duet, compare or gate), and writes it for a pull request where that is asked for."""
+def _compared(found: "Mapping[str, Any]", fingerprint: str, *, markdown: Path | None, as_json: bool) -> None:
+    """Prints what changed (of duet, compare or gate), and writes it for a pull request where that is asked for.
+
+    With it stands what the selftest said of that hardware.
+    """
+    from int8bench import trust
     from int8bench.report import compared
 
-    if markdown is not None:
+    document = {**found, "selftest": trust.quote(fingerprint)}
+    _print(_json(document) if as_json else compared.render(document, **_screen()))
+    if markdown is not None:  # after the answer, which is there even where this cannot be written
         from int8bench import records
 
         records.write_text(markdown, compared.markdown(document))
         _note(f"int8bench: the comment is in {markdown}")
-    _print(_json(document) if as_json else compared.render(document, **_screen()))
 
 
 def _exit_code(record: "Run") -> int:

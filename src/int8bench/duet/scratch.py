@@ -27,7 +27,7 @@ class Scratch:
 
 
 def made(parent: Path, prefix: str) -> Scratch:
-    """A new folder of that prefix in `parent`, after all that killed processes left there of the same prefix is gone."""
+    """A new folder of that prefix in `parent`, after what killed processes left there of that prefix is gone."""
     sweep(parent, prefix)
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))

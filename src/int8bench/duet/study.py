@@ -200,8 +200,8 @@ def _order(request: Request) -> Order:
 
 def _found_from_anywhere(request: Request) -> str:
     """The data by a path that holds in the folders that launches run in."""
-    kind, colon, path = request.data.partition(":")
-    return f"{kind}:{request.folder / path}" if colon else request.data
+    kind, _, path = request.data.partition(":")
+    return f"{kind}:{request.folder / path}" if kind == "imagefolder" else request.data
 
 
 def _measure(duet: _Duet) -> None:
@@ -379,9 +379,7 @@ def _guarded(
             each.end()
 
 
-def _open(
-    duet: _Duet, launches: Sequence[PeerLaunch], name: str, cores: tuple[int, ...], turns: list[Turns]
-) -> None:
+def _open(duet: _Duet, launches: Sequence[PeerLaunch], name: str, cores: tuple[int, ...], turns: list[Turns]) -> None:
     """Opens a benchmark on both sides, in random order, and adds base's turns and then head's.
 
     Raises:

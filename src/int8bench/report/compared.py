@@ -29,7 +29,8 @@ def render(document: Document, *, width: int, colour: bool) -> str:
     """The document as text.
 
     Args:
-        document: what `Duet.to_dict`, `Compared.to_dict` or `Gate.to_dict` gives.
+        document: what `Duet.to_dict`, `Compared.to_dict` or `Gate.to_dict` gives; and, as `selftest`, what one said of
+            this hardware, where there was one.
         width: columns of the screen; long names are folded, figures never.
         colour: whether to use colours, for a terminal.
     """
@@ -179,6 +180,8 @@ def _footer(document: Document) -> Iterator[str]:
         "probability."
     )
     yield from (_plain(note) for note in document.get("notes", ()))
+    if document.get("selftest"):
+        yield _plain(document["selftest"])
 
 
 def _rows_of(rows: Rows) -> Iterator[str]:

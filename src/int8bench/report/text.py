@@ -20,16 +20,18 @@ GAP = 2  # spaces between columns
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
-def render(run: Run, *, width: int, colour: bool) -> str:
+def render(run: Run, *, width: int, colour: bool, quote: str | None = None) -> str:
     """The run as text.
 
     Args:
         run: finished or not.
         width: columns of the screen; a row is never broken, however few.
         colour: whether to use colours, for a terminal.
+        quote: what the selftest said of this hardware, where there was one.
     """
+    quoted = [Text(_plain(quote), style="dim")] if quote else []
     columns = _columns(run.cells, width)
-    content = Group(*_headline(run), _table(run, columns), *_reasons(run), *_findings(run), _footer(run))
+    content = Group(*_headline(run), _table(run, columns), *_reasons(run), *_findings(run), _footer(run), *quoted)
     return draw(content, width=max(width, _width(columns)), colour=colour)
 
 
