@@ -1,0 +1,82 @@
+"""Where modules came from: the proof that a side measures its own revision."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from int8bench.peer import origins
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Writes modules into a folder that is on the path."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+
+    def written(*names: str) -> Path:
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("", encoding="utf-8")
+        importlib.invalidate_caches()
+        return tmp_path.resolve()
+
+    yield written
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_package_is_one_folder(write: Write) -> None:
+    """Whatever of it was imported, below or not."""
+    folder = write("orig_toy/__init__.py", "orig_toy/part/__init__.py", "orig_toy/part/leaf.py")
+    for name in ("orig_toy", "orig_toy.part.leaf"):
+        importlib.import_module(name)
+    assert origins.of_packages(["orig_toy"]) == {"orig_toy": [str(folder / "orig_toy")]}
+
+
+def test_a_single_module_is_the_folder_that_it_lies_in(write: Write) -> None:
+    """As a package of one file is installed."""
+    folder = write("orig_single.py")
+    importlib.import_module("orig_single")
+    assert origins.of_packages(["orig_single"]) == {"orig_single": [str(folder)]}
+
+
+def test_what_was_not_imported_has_no_origin(write: Write) -> None:
+    """It measures nothing, so it proves nothing; a name that begins alike is another package."""
+    write("orig_toy/__init__.py", "orig_toy2/__init__.py")
+    importlib.import_module("orig_toy2")
+    assert origins.of_packages(["orig_toy"]) == {"orig_toy": []}
+
+
+def test_a_module_from_elsewhere_is_found(write: Write, tmp_path: Path) -> None:
+    """A package may be put together from two places; both are told."""
+    folder = write("orig_toy/__init__.py")
+    importlib.import_module("orig_toy")
+    stray = ModuleType("orig_toy.stray")
+    stray.__file__ = str(tmp_path / "elsewhere" / "stray.py")
+    sys.modules["orig_toy.stray"] = stray
+    assert origins.of_packages(["orig_toy"])["orig_toy"] == sorted(
+        [str(folder / "elsewhere"), str(folder / "orig_toy")]
+    )
+
+
+def test_links_are_followed(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts is where the files are."""
+    folder = write("real/orig_linked/__init__.py")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.syspath_prepend(tmp_path / "link")
+    importlib.import_module("orig_linked")
+    assert origins.of_packages(["orig_linked"]) == {"orig_linked": [str(folder / "real" / "orig_linked")]}
+
+
+def test_modules_without_a_file_are_no_proof(write: Write) -> None:
+    """Namespaces, and what is built in."""
+    write("orig_space/inside.py")
+    importlib.import_module("orig_space.inside")
+    assert origins.of_packages(["sys", "orig_space"])["sys"] == []
+    assert len(origins.of_packages(["orig_space"])["orig_space"]) == 1
