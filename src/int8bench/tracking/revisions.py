@@ -110,5 +110,14 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1][:LAST_LINES]
-        raise RequestError(f"{' '.join(command[:4])} ... failed: {last}")
+        raise RequestError(f"{' '.join(command[:4])} ... failed: {_reason(done.stderr)[:LAST_LINES]}")
+
+
+def _reason(told: str) -> str:
+    """The last line that says something: of a build that pip quotes, the build's own; no note on what to do with it."""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    quoted = [i for i, line in enumerate(lines) if line.endswith("[end of output]")]
+    if quoted and quoted[-1]:
+        lines = lines[: quoted[-1]]
+    said = [line for line in lines if not line.startswith(("note: ", "hint: "))]
+    return (said or lines or ["no message"])[-1].lstrip("│ ")
