@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -127,6 +127,8 @@ class PeerLaunch:
     _scratch: Scratch
     _said: int = 0
     """How much of standard error was there before the benchmark that is open."""
+    _open: set[Line] = field(default_factory=set)
+    """The lines to its forks."""
 
     def order(self, order: Order) -> None:
         """Has it open a suite; what became of that is said when it is asked whether it is open."""
@@ -179,6 +181,7 @@ class PeerLaunch:
         """
         ours, theirs = socket.socketpair()
         line = Line(ours)
+        self._open.add(line)
         self._said = os.fstat(self._errors.fileno()).st_size
         try:
             self._line.send({"enter": name, "cores": list(cores), "shift": shift, "packages": self._place.packages})
@@ -199,6 +202,7 @@ class PeerLaunch:
     def reap(self, pid: int, line: Line) -> None:
         """Ends a fork and waits for it."""
         line.close()
+        self._open.discard(line)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number is still this process's
         with suppress(OSError, EOFError, TimeoutError):
@@ -214,7 +218,8 @@ class PeerLaunch:
 
     def close(self) -> None:
         """Ends the interpreter and all its forks."""
-        self._line.close()
+        for line in (self._line, *self._open):
+            line.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -259,6 +264,8 @@ def _started(place: Place, order: Order) -> PeerLaunch:
             start_new_session=True,
         )
     except OSError as error:
+        ours.close()
+        errors.close()
         folder.remove()
         raise LabError(f"{place.label}: {place.python} does not start: {error.strerror or error}") from error
     finally:

@@ -1,0 +1,382 @@
+"""A duet from two commits to its comparisons: a real asv suite end to end, what is refused, and Ctrl-C half-way."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from int8bench import hardware
+from int8bench.comparisons import Metric
+from int8bench.duet import record, study
+from int8bench.duet.peers import SkippedError
+from int8bench.duet.record import Duet
+from int8bench.duet.study import Request
+from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
+from int8bench.progress import Progress
+
+WHO = ("-c", "user.name=toy", "-c", "user.email=toy@example.invalid", "-c", "commit.gpgsign=false")
+TOY = """
+def slow(): return sum(range({slow}))
+def same(): return sum(range(6000))
+def numbers(): return {numbers}
+def asked(): {asked}
+"""
+SUITE = """
+import toy
+
+def time_slow(): toy.slow()
+def time_same(): toy.same()
+def time_asked(): toy.asked()
+def track_numbers(): return toy.numbers()
+def time_{only}(): pass
+
+class Skips:
+    def setup(self): raise NotImplementedError("not on this machine")
+    def time_it(self): pass
+
+class Broken:
+    def setup(self): raise ValueError("broken in both")
+    def time_it(self): pass
+"""
+OWN = """
+def test_slow(benchmark):
+    import toy
+    benchmark(toy.slow)
+"""
+BASE = {"slow": 6000, "numbers": 10, "asked": "return 1"}
+HEAD = {"slow": 9000, "numbers": 12, "asked": "raise KeyError('gone')"}
+COMPARISON = {"id", "metric", "verdict", "ratio", "launches", "forks", "pairs", "smallest_visible_effect", "reason"}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(("git", *WHO, "-C", folder, *arguments), capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def _commit(folder: Path, tag: str, files: Mapping[str, str]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    _git(folder, "add", "--all")
+    _git(folder, "commit", "--quiet", "-m", tag)
+    _git(folder, "tag", tag)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two commits of a small project with an asv suite: head is half as slow again, and breaks something."""
+    folder = tmp_path_factory.mktemp("study") / "project"
+    folder.mkdir()
+    _git(folder, "init", "--quiet", "--initial-branch=main")
+    common = {"asv.conf.json": "{}", "benchmarks/__init__.py": "", "tests/test_speed.py": OWN}
+    _commit(folder, "bare", {"toy.py": TOY.format(**BASE), "README.md": "no suite yet"})
+    _commit(
+        folder, "base", {**common, "toy.py": TOY.format(**BASE), "benchmarks/b.py": SUITE.format(only="only_in_base")}
+    )
+    _commit(folder, "head", {"toy.py": TOY.format(**HEAD), "benchmarks/b.py": SUITE.format(only="only_in_head")})
+    return folder
+
+
+@pytest.fixture
+def _own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+
+pytestmark = pytest.mark.usefixtures("_own_cache")
+
+
+def _request(project: Path, **changes: Any) -> Request:
+    asked = Request(base="base", head="head", suite="asv", quick=True, timeout_s=60.0, folder=project)
+    return replace(asked, **changes)
+
+
+def _quiet(_: Progress) -> None:
+    """Progress that nobody looks at."""
+
+
+@pytest.fixture(scope="module")
+def raced(project: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> "tuple[Duet, Path, list[Progress]]":
+    """One duet, the file that it leaves, and what it told; each revision has benchmark code of its own."""
+    output, steps = tmp_path_factory.mktemp("raced") / "duet.json", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        found = study.run(_request(project, benchmarks="own", budget_s=14.0), output, steps.append)
+    return found, output, steps
+
+
+def _of(duet: Duet, name: str) -> dict[str, Any]:
+    return next(each.to_dict() for each in duet.comparisons if each.id == name)
+
+
+def test_what_got_slower_is_named(raced: tuple[Duet, Path, list[Progress]]) -> None:
+    """With a size whose interval holds the truth; what is alike is not called different."""
+    duet = raced[0]
+    slow, same = _of(duet, "b.time_slow"), _of(duet, "b.time_same")
+    assert slow["verdict"] == "slower"
+    assert 1.2 < slow["ratio"]["low"] < slow["ratio"]["value"] < slow["ratio"]["high"] < 1.9
+    assert (slow["launches"], slow["forks"]) == (4, 4)
+    assert slow["pairs"] >= 4 * 4
+    assert same["verdict"] in {"same", "unclear"}
+    assert [each.id for each in duet.worse] == ["b.time_slow"]
+
+
+def test_a_tracked_number_is_compared(raced: tuple[Duet, Path, list[Progress]]) -> None:
+    """It has no noise, and nobody said which way is worse."""
+    found = _of(raced[0], "b.track_numbers")
+    assert (found["metric"], found["verdict"]) == (Metric.TRACKED.value, "more")
+    assert found["ratio"]["value"] == pytest.approx(1.2)
+
+
+def test_what_one_side_alone_has_is_listed(raced: tuple[Duet, Path, list[Progress]]) -> None:
+    """Not failed, and not compared."""
+    duet = raced[0]
+    assert (duet.added, duet.removed) == (("b.time_only_in_head",), ("b.time_only_in_base",))
+    assert not {"b.time_only_in_head", "b.time_only_in_base"} & {each.id for each in duet.comparisons}
+
+
+def test_what_head_breaks_is_an_error_and_what_both_break_a_warning(
+    raced: tuple[Duet, Path, list[Progress]],
+) -> None:
+    """Both are rows with their reason; what skips itself is a note and no row."""
+    duet = raced[0]
+    assert _of(duet, "b.time_asked")["reason"] == "head: KeyError: 'gone'"
+    both = "base: ValueError: broken in both; head: ValueError: broken in both"
+    assert _of(duet, "b.Broken.time_it")["reason"] == both
+    found = {(each["severity"], each["code"], each["message"]) for each in duet.findings}
+    assert found == {
+        ("error", "benchmark-failed", "b.time_asked: head: KeyError: 'gone'"),
+        ("warning", "benchmark-failed", f"b.Broken.time_it: {both}"),
+        *(found & {("note", "skipped", f"b.Skips.time_it: {side}: not on this machine") for side in ("base", "head")}),
+    }
+    assert len(found) == 3
+    assert duet.is_bad_news
+
+
+def test_the_record_is_all_of_it(raced: tuple[Duet, Path, list[Progress]], project: Path) -> None:
+    """Strict JSON, with the samples, the plan and both commits."""
+    duet, output, _ = raced
+    document = json.loads(output.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert record.from_dict(document).shown == record.from_dict(duet.shown.to_dict())
+    assert document["complete"] is True
+    assert set(document["samples"]["forks"]) == {"b.time_slow", "b.time_same"}
+    assert {side: each["commit"] for side, each in document["settings"]["sides"].items()} == {
+        side: _git(project, "rev-parse", side).strip() for side in ("base", "head")
+    }
+    assert document["environment"]["fingerprint"] == hardware.fingerprint(hardware.detect())
+    assert document["settings"]["plan"]["budget_s"] == 14
+
+
+def test_progress_is_told_to_the_end(raced: tuple[Duet, Path, list[Progress]]) -> None:
+    """It never goes back, and ends where it is done."""
+    steps = [each for each in raced[2] if each.total is not None]
+    assert [each.done for each in steps] == sorted(each.done for each in steps)
+    assert steps[-1].done == steps[-1].total
+    assert all(each.total is None or each.done <= each.total for each in steps)
+
+
+def test_the_repository_is_left_as_it_was(raced: tuple[Duet, Path, list[Progress]], project: Path) -> None:
+    """No worktree, no branch, no file."""
+    assert raced[0].complete
+    assert _git(project, "status", "--porcelain", "--ignored") == ""
+    assert len(_git(project, "worktree", "list").splitlines()) == 1
+    assert _git(project, "branch", "--list").split() == ["*", "main"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "sentence"),
+    [
+        ({"suite": "unittest"}, RequestError, "--suite unittest: expected one of grid, asv, pytest"),
+        ({"benchmarks": "mine"}, RequestError, "--benchmarks mine: expected one of base, head, own"),
+        ({"select": "("}, RequestError, r"--select \(: not a regular expression"),
+        ({"base": None}, RequestError, "BASE: not given; type int8bench duet BASE HEAD, or --base-python PYTHON"),
+        ({"head": None}, RequestError, "HEAD: not given; type int8bench duet BASE HEAD, or --head-python PYTHON"),
+        ({"base": "nowhere"}, RequestError, "nowhere: no such commit"),
+        ({"base_python": "/no/python"}, RequestError, "--base-python /no/python: cannot be started"),
+        ({"threads": (10_000,)}, RequestError, "--threads 10000: this machine has .* usable cores; try --threads"),
+        ({"budget_s": 1.0}, RequestError, "--budget 1s: .* benchmarks need .* s or more; try --budget"),
+        ({"select": "no_such"}, NothingMeasuredError, "no asv benchmarks in common that match --select no_such"),
+        ({"base": "bare", "benchmarks": "own"}, NothingMeasuredError, r"base: the suite does not open: .*asv\.conf"),
+        ({"select": "Skips"}, NothingMeasuredError, "nothing could be compared: .*: not on this machine"),
+        ({"select": "Broken"}, NothingMeasuredError, "nothing could be compared: base: ValueError: broken in both"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    project: Path, changes: dict[str, Any], kind: type[Exception], sentence: str
+) -> None:
+    """What was given, what was expected, what to type; exit code 2, or 3 where nothing could be measured."""
+    with pytest.raises(kind, match=sentence) as told:
+        study.run(_request(project, **changes), None, _quiet)
+    assert "\n" not in str(told.value)
+    assert "start again" not in str(told.value)
+
+
+def test_outside_a_repository_a_revision_is_told(tmp_path: Path) -> None:
+    """By the folder that was looked in."""
+    with pytest.raises(RequestError, match="not in a git repository"):
+        study.run(_request(tmp_path), None, _quiet)
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_race(project: Path, tmp_path: Path) -> None:
+    """Not after minutes."""
+    phases: list[str] = []
+    with pytest.raises(RequestError, match="it is a folder"):
+        study.run(_request(project, select="slow"), tmp_path, lambda step: phases.append(step.phase))
+    assert phases == ["laying out base and head", "opening the suites"]
+
+
+def test_a_suite_that_one_revision_has_alone_is_listed(project: Path) -> None:
+    """The code of head runs on both sides, so that base has a suite too; of its own it would have none."""
+    steps: list[str] = []
+
+    def stop(step: Progress) -> None:
+        steps.append(step.phase)
+        if step.phase.startswith("racing"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(NothingMeasuredError, match="stopped before anything could be compared; type the same command"):
+        study.run(_request(project, base="bare", select="slow"), None, stop)
+    assert steps[-1] == "racing b.time_slow, launch 1 of 4"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_ctrl_c_half_way_keeps_what_is_there(project: Path, tmp_path: Path, *, kept: bool) -> None:
+    """Three launches are a verdict: they are in -o, and it is said so; without -o it is said what would keep them."""
+    output = tmp_path / "duet.json" if kept else None
+
+    def stop(step: Progress) -> None:
+        if step.phase == "starting launch 4 of 4":
+            raise KeyboardInterrupt
+
+    sentence = rf"they are in {re.escape(str(output))}" if kept else "give -o DUET.json to keep them"
+    with pytest.raises(InterruptedRunError, match=f"^stopped, with 1 comparisons made; {sentence}$"):
+        study.run(_request(project, select="numbers" if not kept else "time_slow", budget_s=3.0), output, stop)
+    if output is not None:
+        duet = record.from_dict(json.loads(output.read_text(encoding="utf-8")))
+        assert not duet.complete
+        assert [each.launches for each in duet.comparisons] == [3]
+
+
+def test_a_dirty_tree_is_a_note(project: Path) -> None:
+    """Base and head are commits; what is not committed is in neither."""
+    (project / "toy.py").write_text("changed", encoding="utf-8")
+    try:
+        duet = study.run(_request(project, select="track_numbers"), None, _quiet)
+    finally:
+        _git(project, "checkout", "--quiet", "--", "toy.py")
+    assert [(each["severity"], each["code"]) for each in duet.findings] == [("note", "dirty-tree")]
+
+
+def test_two_environments_need_no_repository(tmp_path: Path, project: Path) -> None:
+    """The suite is the one in the folder that the person is in."""
+    suite = {"asv.conf.json": "{}", "benchmarks/__init__.py": "", "benchmarks/b.py": "def track_it(): return 3\n"}
+    for name, content in suite.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    asked = _request(
+        project, base=None, head=None, base_python=sys.executable, head_python=sys.executable, folder=tmp_path
+    )
+    duet = study.run(asked, None, _quiet)
+    assert [(each.id, each.verdict) for each in duet.comparisons] == [("b.track_it", "same")]
+    assert (duet.base, duet.head) == (f"installed in {sys.executable}", f"installed in {sys.executable}")
+
+
+def test_tests_of_pytest_benchmark_are_raced_with_the_sides_own_code(project: Path) -> None:
+    """Though pytest puts the folder of head's code first on the path, base measures its own."""
+    duet = study.run(_request(project, suite="pytest", budget_s=3.0), None, _quiet)
+    (found,) = duet.comparisons
+    assert (found.id, found.verdict) == ("tests/test_speed.py::test_slow", "slower")
+
+
+def test_the_command_answers_json_and_markdown(project: Path, tmp_path: Path) -> None:
+    """Exit code 1 where head is worse; comparisons with the keys that were promised; a comment for a pull request."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "int8bench", "duet", "base", "head", "--suite", "asv", "--quick", "--budget", "5s"),
+            *("--select", "time_slow|numbers", "--json", "--markdown", str(tmp_path / "comment.md")),
+        ],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    document = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert [set(each) for each in document["comparisons"]] == [COMPARISON, COMPARISON]
+    assert document["selftest"] is None
+    assert "samples" not in document
+    comment = (tmp_path / "comment.md").read_text(encoding="utf-8")
+    assert "**slower**" in comment
+    assert "| `b.track_numbers` | tracked | 1.200 |" in comment
+
+
+class _Launch:
+    """A launch that enters nothing, in a way of its own."""
+
+    def __init__(self, label: str, *, fault: Exception | None) -> None:
+        self.label, self.fault, self.ended = label, fault, 0
+
+    def enter(self, _name: str, **_: object) -> "_Launch":
+        if self.fault is not None:
+            raise self.fault
+        return self
+
+    def finish(self, _timeout_s: float) -> None:
+        """Well."""
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+@pytest.fixture
+def duet(project: Path) -> study._Duet:
+    """A duet that is prepared, and has measured nothing."""
+    found = study._prepared(_request(project), None, _quiet)
+    found.names = {"b.time_it": "time"}
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("base", "head", "severity", "message"),
+    [
+        (None, LabError("head: it broke"), "error", "head: it broke"),
+        (LabError("base: it broke"), None, "warning", "base: it broke"),
+        (LabError("base: it broke"), LabError("head: it broke"), "warning", "base: it broke; head: it broke"),
+        (SkippedError("base: not here"), LabError("head: it broke"), "note", "base: not here"),
+        (LabError("base: it broke"), SkippedError("head: not here"), "note", "head: not here"),
+    ],
+)
+def test_a_failure_is_told_alike_in_whatever_order_sides_are_opened(
+    duet: study._Duet, base: Exception | None, head: Exception | None, severity: str, message: str, seed: int
+) -> None:
+    """What fails on both sides is not head's doing; what skips itself is left out; what was opened is ended."""
+    duet.rng = np.random.default_rng(seed)
+    sides: Any = (_Launch("base", fault=base), _Launch("head", fault=head))
+    study._guarded(duet, sides, 0, "b.time_it", lambda _: pytest.fail("nothing to measure"))
+    given_up = {**duet.samples.stopped, **duet.samples.skipped}
+    assert given_up == {"b.time_it": message}
+    assert ("b.time_it" in duet.samples.skipped) == (severity == "note")
+    if severity != "note":
+        assert study._failed("b.time_it", message)["severity"] == severity
+        assert [each.ended for each in sides] == [int(each.fault is None) for each in sides]
+    before = duet.samples.stopped.copy()
+    study._guarded(duet, (), 1, "b.time_it", lambda _: pytest.fail("it is not tried again"))
+    assert duet.samples.stopped == before
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"), [("digits", "digits"), ("imagefolder:pictures", "imagefolder:{}/pictures"), ("x:y", "x:y")]
+)
+def test_data_of_the_person_is_found_from_any_folder(project: Path, data: str, expected: str) -> None:
+    """Launches run in the tree of a commit, where what is not committed does not lie."""
+    order = study._order(_request(project, suite="grid", data=data))
+    assert order.options["data"] == expected.format(project)
+    assert study._order(_request(project)).options == {}
