@@ -6,12 +6,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from int8bench import __version__, cli, diagnosis, records, study, subject, trials
+from int8bench import __version__, cli, compare, diagnosis, gate, hardware, records, study, subject, trials, trust
+from int8bench.comparisons import Comparison, Metric, Ratio
+from int8bench.duet import study as duet_study
+from int8bench.duet.record import Duet
 from int8bench.errors import InterruptedRunError, NothingMeasuredError
 from int8bench.progress import Progress
 
@@ -45,7 +49,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
 @pytest.fixture
 def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((study, "run"), (trials, "run_trials"), (subject, "train"), (diagnosis, "measured_here")):
+    places = ((study, "run"), (trials, "run_trials"), (subject, "train"), (diagnosis, "measured_here"))
+    for module, name in (*places, (duet_study, "_prepared")):
         monkeypatch.setattr(module, name, lambda *_, name=name, **__: pytest.fail(f"{name} was called"))
 
 
@@ -97,6 +102,164 @@ def test_the_exit_code_of_a_run(call: Call, monkeypatch: pytest.MonkeyPatch, rec
     """0 where nothing is wrong, 1 with a finding of severity error, 3 where nothing was measured."""
     monkeypatch.setattr(study, "run", lambda *_: record)
     assert call("run", "--json").code == code
+
+
+QUOTE = "selftest of today on this machine: verdicts can be trusted down to 1.3 %"
+
+
+@pytest.fixture
+def quoted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The fingerprints for which it was asked what a selftest said."""
+    asked: list[str] = []
+    monkeypatch.setattr(trust, "quote", lambda fingerprint: (asked.append(fingerprint), QUOTE)[1])
+    return asked
+
+
+def changed(verdict: str = "same", *, severity: str | None = None) -> Duet:
+    """A duet of one comparison."""
+    comparison = Comparison(
+        id="b.time_it",
+        metric=Metric.TIME,
+        verdict=verdict,
+        ratio=Ratio(value=0.5, low=0.4, high=0.6) if verdict == "faster" else Ratio(value=1.5, low=1.4, high=1.6),
+        launches=4,
+        forks=4,
+        pairs=400,
+        smallest_visible_effect=0.01,
+        reason=None,
+    )
+    finding = dict.fromkeys(("code", "subject", "message", "why", "advice"), "x")
+    return Duet(
+        base="1111",
+        head="2222",
+        complete=True,
+        error_rate=0.001,
+        comparisons=(comparison,),
+        added=(),
+        removed=(),
+        findings=({**finding, "severity": severity},) if severity else (),
+        environment={"fingerprint": "of the duet"},
+        settings={},
+        samples={"forks": {}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("duet", "code"),
+    [
+        (changed(), 0),
+        (changed("unclear"), 0),
+        (changed("faster"), 0),
+        (changed(severity="warning"), 0),
+        (changed("slower"), 1),
+        (changed(severity="error"), 1),
+    ],
+)
+def test_the_exit_code_of_a_duet(call: Call, monkeypatch: pytest.MonkeyPatch, duet: Duet, code: int) -> None:
+    """1 where something is surely worse or broken; what is unclear is no red."""
+    monkeypatch.setattr(duet_study, "run", lambda *_: duet)
+    assert call("duet", "a", "b").code == code
+
+
+def test_a_duet_is_asked_for_as_typed(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every option reaches the request; what is left out has the request's own default."""
+    requests: list[duet_study.Request] = []
+    outputs: list[Path | None] = []
+
+    def run(request: duet_study.Request, output: Path | None, _: object) -> Duet:
+        requests.append(request)
+        outputs.append(output)
+        return changed()
+
+    monkeypatch.setattr(duet_study, "run", run)
+    call("duet", "a", "b")
+    call(
+        *("duet", "a", "--head-python", "p", "--suite", "asv", "--select", "x|y", "--benchmarks", "own", "--quick"),
+        *("--budget", "2m", "--model", "m:f", "--input-shape", "3x8x8", "--data", "imagefolder:d"),
+        *("--engines", "x86,onednn", "--batch", "2", "--threads", "1", "--timeout", "5s", "-o", "here.json"),
+    )
+    default, typed = requests
+    assert default == duet_study.Request(base="a", head="b", folder=default.folder)
+    assert typed == duet_study.Request(
+        base="a",
+        head=None,
+        head_python="p",
+        suite="asv",
+        select="x|y",
+        benchmarks="own",
+        quick=True,
+        budget_s=120.0,
+        model="m:f",
+        input_shape="3x8x8",
+        data="imagefolder:d",
+        engines=("x86", "onednn"),
+        batches=(2,),
+        threads=(1,),
+        timeout_s=5.0,
+        folder=default.folder,
+    )
+    assert outputs == [None, Path("here.json")]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_duet_answers_with_what_the_selftest_said(
+    call: Call, monkeypatch: pytest.MonkeyPatch, quoted: list[str], *, as_json: bool
+) -> None:
+    """On the screen, in JSON and in the comment; samples are in the record alone."""
+    monkeypatch.setattr(duet_study, "run", lambda *_: changed("slower"))
+    left = call("duet", "a", "b", "--markdown", "comment.md", *(["--json"] if as_json else []))
+    assert left.code == 1
+    assert quoted == ["of the duet"]
+    assert QUOTE in left.out
+    assert "trusted down to 1.3 %" in Path("comment.md").read_text(encoding="utf-8")
+    assert "the comment is in comment.md" in left.err
+    if as_json:
+        assert json.loads(left.out) == {**changed("slower").shown.to_dict(), "selftest": QUOTE}
+
+
+def test_an_answer_is_printed_though_its_comment_cannot_be_written(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes of measuring are not lost to a wrong path."""
+    monkeypatch.setattr(duet_study, "run", lambda *_: changed("slower"))
+    left = call("duet", "a", "b", "--markdown", ".")
+    assert left.code == 2
+    assert "b.time_it" in left.out
+    assert "cannot be written" in left.err
+
+
+class Answer(NamedTuple):
+    """What comparing or judging gives, as little of it as is printed."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    exit_code: int = 0
+
+    def to_dict(self) -> dict[str, object]:
+        """As small as can be."""
+        return {**changed().shown.to_dict(), "comparisons": []}
+
+
+def test_every_verdict_is_shown_with_the_selftest_of_its_hardware(
+    call: Call, monkeypatch: pytest.MonkeyPatch, quoted: list[str]
+) -> None:
+    """Of a run its own, of two runs that of the new one, of a gate this machine's; run's JSON is the record alone."""
+    runs = {
+        f"{name}.json": replace(
+            made(),
+            environment=replace(made().environment, fingerprint=f"of {name}", hardware={"brand": "x"}),
+            settings={"confidence": 0.95, "error_rate": 0.001, "family_error_rate": 0.05},
+            cells=(),
+        )
+        for name in ("old", "new")
+    }
+    monkeypatch.setattr(records, "load", lambda path: runs[str(path)])
+    monkeypatch.setattr(compare, "compare", lambda *_, **__: Answer())
+    monkeypatch.setattr(gate, "run", lambda *_: Answer())
+    monkeypatch.setattr(hardware, "fingerprint", lambda _: "of this machine")
+    monkeypatch.setattr(study, "run", lambda *_: made(status="failed"))
+    for command in (("compare", "old.json", "new.json"), ("gate",), ("report", "new.json")):
+        left = call(*command)
+        assert QUOTE in left.out, command
+    assert QUOTE not in call("run", "--json").out
+    assert quoted[:3] == ["of new", "of this machine", "of new"]
 
 
 def test_nothing_but_the_answer_is_on_standard_output(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +331,17 @@ def test_a_request_is_handed_on_as_typed(call: Call, monkeypatch: pytest.MonkeyP
         (("report", "nowhere.json"), "no such file"),
         (("report",), "RUN.json"),
         (("run", "--no-such-flag"), "No such option"),
+        (("duet",), "BASE: not given; type int8bench duet BASE HEAD"),
+        (("duet", "HEAD~1"), "HEAD: not given; type int8bench duet BASE HEAD"),
+        (("duet", "HEAD~1", "HEAD", "--suite", "unittest"), "expected one of grid, asv, pytest"),
+        (("duet", "HEAD~1", "HEAD", "--benchmarks", "mine"), "expected one of base, head, own"),
+        (("duet", "HEAD~1", "HEAD", "--select", "("), "not a regular expression"),
+        (("duet", "HEAD~1", "HEAD", "--threads", "100000"), "usable cores; try --threads"),
+        (("duet", "HEAD~1", "HEAD", "--budget", "0"), "try --budget 90s"),
+        (("duet", "HEAD~1", "HEAD", "--timeout", "x"), "try --timeout 90s"),
+        (("duet", "HEAD~1", "HEAD", "--engines", ""), "try --engines fbgemm,x86"),
+        (("duet", "HEAD~1", "HEAD", "--batch", "0"), "try --batch 1"),
+        (("compare", "nowhere.json", "nowhere.json"), "no such file"),
         (("frobnicate",), "No such command 'frobnicate'"),
         (("--frobnicate",), "No such option"),
     ],
@@ -210,6 +384,7 @@ def test_the_version_is_one_line(call: Call) -> None:
         ("train", subject, "train"),
         ("trials", trials, "run_trials"),
         ("doctor", diagnosis, "diagnose"),
+        ("duet", duet_study, "run"),
     ],
 )
 def test_whatever_is_stopped_is_one_sentence(

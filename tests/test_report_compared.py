@@ -175,6 +175,18 @@ def test_texts_of_a_document_stay_texts() -> None:
         assert "@someone" not in outside
 
 
+def test_what_a_selftest_said_stands_last() -> None:
+    """On the screen and in the comment, as a text; where there was none, nothing is said of it."""
+    quote = "selftest of today on this machine: verdicts can be trusted down to 1.3 % <b>\x1b[31m"
+    row = _row(Metric.TIME, "same")
+    drawn, text = _drawn(_document(row, selftest=quote)), compared.markdown(_document(row, selftest=quote))
+    assert drawn[-1] == quote.replace("\x1b", " ")
+    assert text.splitlines()[-1].startswith("<sub>selftest of today on this machine: verdicts can be trusted down")
+    assert "<b>" not in text
+    assert _drawn(_document(row, selftest=None)) == _drawn(_document(row))
+    assert compared.markdown(_document(row, selftest=None)) == compared.markdown(_document(row))
+
+
 def test_colour_is_for_terminals() -> None:
     """With colour the same words in escape sequences, without none."""
     document = _document(*MIXED)

@@ -53,6 +53,13 @@ def test_a_stored_run_is_drawn_as_it_was(width: int) -> None:
     assert _drawn(width=width) + "\n" == (RUNS / f"quick.{width}.txt").read_text(encoding="utf-8")
 
 
+def test_what_a_selftest_said_stands_last() -> None:
+    """One more line after all others, without what a terminal would take for a command."""
+    quote = "selftest of today on this machine: verdicts can be trusted down to 1.3 %"
+    quoted = text.render(_run(), width=120, colour=False, quote=f"{quote}\x1b")
+    assert quoted == f"{_drawn()}\n{quote}"
+
+
 def test_the_answer_stands_first() -> None:
     """The first line asks, the next ones answer, engine by engine, before any figure."""
     lines = _drawn().splitlines()
