@@ -4,13 +4,15 @@ import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from int8bench import facade, records
-from int8bench.errors import NothingMeasuredError, RequestError
+from int8bench.duet.peers import Order, PeerLaunch, Place, SkippedError, launched
+from int8bench.errors import LabError, NothingMeasuredError, RequestError
 from int8bench.tracking import side
 
 GOLDEN = Path(__file__).parent / "golden/runs/quick.json"
@@ -120,3 +122,101 @@ def test_a_model_in_the_checkout_becomes_importable_if_nothing_else_has_it(
     assert sys.path == before
     facade.make_importable("shop_of_a_checkout.models:make", tmp_path)
     assert str(tmp_path / place).rstrip(os.sep) in sys.path
+
+
+MODEL = """
+from torch import nn
+
+def make():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 10))
+"""
+
+
+def _grid(folder: Path, **options: object) -> tuple[list[Place], Order]:
+    """A side that has this int8bench, and an order for a grid of a small model of somebody's."""
+    (folder / "grid_toy.py").write_text(MODEL, encoding="utf-8")
+    source = Path(facade.__file__).parents[1]
+    place = Place(
+        label="head",
+        python=sys.executable,
+        path=(str(source), str(folder)),
+        folder=str(folder),
+        packages=("int8bench", "grid_toy"),
+    )
+    wanted: Mapping[str, object] = {
+        "contenders": ["float32", "qnnpack", "nowhere"],
+        "batches": [2],
+        "threads": [1],
+        "model": "grid_toy:make",
+        "input_shape": "3x8x8",
+        "data": "digits",
+    }
+    return [place], Order(suite="grid", options={**wanted, **options})
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerLaunch]:
+    """A process of a side that has prepared a grid, and forks a process for each of its cells."""
+    pytest.importorskip("torch")
+    with launched(*_grid(tmp_path_factory.mktemp("grid")), timeout_s=300) as (only,):
+        yield only
+
+
+def _told(grid: PeerLaunch, name: str, *asked: Mapping[str, object]) -> list[Mapping[str, float]]:
+    """The numbers of a name of the grid, and what it answers; it must end well."""
+    turns = grid.enter(name, cores=(), shift=1, timeout_s=120)
+    try:
+        told = [turns.values or {}, *(turns.ask(each, 120) for each in asked)]
+        turns.finish(120)
+    finally:
+        turns.end()
+    return told
+
+
+@pytest.mark.torch
+def test_a_cell_of_a_grid_is_a_call_in_each_fork(grid: PeerLaunch) -> None:
+    """One preparation serves them all, on one thread, so that no fork waits for threads that it has not."""
+    for name in ("float32/b2/t1", "qnnpack/b2/t1"):
+        for _ in range(2):
+            _, warm, sample = _told(grid, name, {"warm": 0.01, "cores": []}, {"sample": 3, "untimed": 1})
+            assert warm["fastest_s"] > 0
+            assert sample["s"] > 0
+
+
+@pytest.mark.torch
+def test_a_cell_of_a_grid_has_a_cost(grid: PeerLaunch) -> None:
+    """The peak of its memory in a process that did nothing else."""
+    (cost,) = _told(grid, "float32/b2/t1#cost")
+    assert cost.keys() == {"peak_memory"}
+    assert cost["peak_memory"] >= 0
+
+
+@pytest.mark.torch
+def test_a_contender_of_a_grid_answers(grid: PeerLaunch) -> None:
+    """Bytes of weights, the share of right answers, and for int8 the noise that quantization adds."""
+    (float32,), (int8,) = (_told(grid, f"{name}#answers") for name in ("float32", "qnnpack"))
+    assert float32.keys() == {"weights", "top1"}
+    assert int8.keys() == {"weights", "top1", "sqnr"}
+    assert int8["weights"] < float32["weights"]
+    assert 0 < int8["sqnr"] < 100
+    assert all(0 <= each["top1"] <= 1 for each in (float32, int8))
+    assert _told(grid, "qnnpack#answers") == [int8]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["nowhere/b2/t1", "nowhere/b2/t1#cost", "nowhere#answers"])
+def test_an_engine_that_cannot_run_skips(grid: PeerLaunch, name: str) -> None:
+    """With the reason that was found while the grid was prepared; the others are measured."""
+    with pytest.raises(SkippedError, match=r"head: .*nowhere"):
+        grid.enter(name, cores=(), shift=1, timeout_s=120)
+
+
+@pytest.mark.torch
+def test_a_grid_that_cannot_be_prepared_says_why(tmp_path: Path) -> None:
+    """In the words of the error, before anything is measured."""
+    pytest.importorskip("torch")
+    refused = pytest.raises(
+        LabError, match=r"^head: the suite does not open: DataError: --data didgits: unknown; did you"
+    )
+    with refused, launched(*_grid(tmp_path, data="didgits"), timeout_s=300):
+        pytest.fail("it serves")
