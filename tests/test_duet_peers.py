@@ -163,8 +163,8 @@ def test_what_suites_leave_behind_lies_in_the_launchs_own_folder(launch: PeerLau
     [
         ("b.time_raises", "base: ValueError: it broke"),
         ("b.time_exits", "base: SystemExit: leaving"),
-        ("b.time_dies", "base: the measuring process died"),
         ("b.time_shouts_and_dies", "base: the measuring process died: last words"),
+        ("b.time_dies", "base: the measuring process died"),
     ],
 )
 def test_a_call_that_goes_wrong_is_one_line(launch: PeerLaunch, name: str, sentence: str) -> None:
@@ -306,6 +306,20 @@ def test_nothing_outlives_the_block(
         pass
     assert _eventually(lambda: not any(_group(leader) for leader in leaders))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no kernel tells of a parent's end")
+def test_forks_end_with_their_launch(place: Make) -> None:
+    """A launch may be killed alone, for want of memory; who waits for its forks hears of it."""
+    with launched([place()], ORDER, timeout_s=60) as (only,):
+        turns = only.enter("b.time_hangs", cores=(), shift=1, timeout_s=60)
+        turns.say({"warm": 0.0, "cores": []})
+        os.kill(only._process.pid, signal.SIGKILL)
+        with pytest.raises(LabError, match=r"^base: the measuring process died$"):
+            turns.hear(60)
+        assert _eventually(lambda: not _running(turns.pid))
+        with pytest.raises(LabError, match=r"^base: a launch is gone$"):
+            only.enter("b.time_it", cores=(), shift=1, timeout_s=60)
 
 
 COORDINATOR = """
