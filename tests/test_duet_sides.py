@@ -158,6 +158,18 @@ def test_another_interpreter_has_a_build_of_its_own(
     assert len(list(cache.iterdir())) == 2
 
 
+def test_a_newer_interpreter_at_the_same_path_has_a_build_of_its_own(
+    commit: Commit, made: Callable[..., Side], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was compiled for the old one does not fit it."""
+    commit(toy_py="")
+    made()
+    newer = sides.Interpreter(path=sys.executable, tag="cpython-399")
+    monkeypatch.setattr(sides, "_interpreter", lambda _: newer)
+    made()
+    assert len(list(cache.iterdir())) == 2
+
+
 def test_what_does_not_install_leaves_nothing(commit: Commit, made: Callable[..., Side], cache: Path) -> None:
     """One sentence with the side, the revision and why; another revision is not harmed."""
     commit(**_packaged(toy__a_py=""))

@@ -22,7 +22,7 @@ MOST_KEPT = 40  # builds in the cache; the oldest go
 BUILDING = ".building-"
 SUITES = {"benchmarks", "benchmark", "tests", "test", "conftest", "setup"}  # code that measures, not measured code
 NOT_PACKAGES = (".dist-info", ".data", "bin", "__pycache__", ".libs", ".pth")
-ASK = "import sys; print(*sys.version_info[:2], sys.executable, sep='\\n')"
+ASK = "import sys; print('tag', sys.implementation.cache_tag)"  # such as cpython-311: compiled parts fit one alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,14 @@ class Asked:
     label: str
     revision: str | None
     python: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """A Python by its path, and the tag of what is compiled for it, which a newer one at the same path changes."""
+
+    path: str
+    tag: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +76,14 @@ def prepared(asked: Asked, repository: Repository | None, cache: Path) -> Side:
     """
     python = _interpreter(asked)
     if asked.revision is None:
-        return Side(label=asked.label, commit=None, python=python, path=(), packages=(), tree=None)
+        return Side(label=asked.label, commit=None, python=python.path, path=(), packages=(), tree=None)
     assert repository is not None
     commit = repository.commit(asked.revision)
     tree, package = _built(asked, repository, commit, python, cache)
     return Side(
         label=asked.label,
         commit=commit,
-        python=python,
+        python=python.path,
         path=(str(package),),
         packages=_packages(package),
         tree=tree,
@@ -96,14 +104,14 @@ def suite_folder(side: Side, repository: Repository | None, here: Path) -> Path:
     return folder
 
 
-def _interpreter(asked: Asked) -> str:
-    """The interpreter's own path.
+def _interpreter(asked: Asked) -> Interpreter:
+    """The interpreter that was asked for, or this one.
 
     Raises:
         RequestError: it does not start, or is too old.
     """
     if asked.python is None:
-        return sys.executable
+        return Interpreter(path=sys.executable, tag=str(sys.implementation.cache_tag))
     given = shutil.which(asked.python) or asked.python
     option = f"--{asked.label}-python {asked.python}"
     try:
@@ -111,26 +119,27 @@ def _interpreter(asked: Asked) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         why = error.strerror if isinstance(error, OSError) else "it does not answer"
         raise RequestError(f"{option}: cannot be started: {why}; give the python of an environment") from error
-    lines = done.stdout.split("\n")
-    if done.returncode or len(lines) < 3:  # noqa: PLR2004  what ASK prints
+    word, _, tag = done.stdout.strip().partition(" ")
+    if done.returncode or word != "tag":  # before 3.11 there is no -P
         raise RequestError(f"{option}: is no Python of 3.11 or later; give the python of an environment")
-    return os.path.abspath(given)  # noqa: PTH100  a link into an environment must stay that link
+    path = os.path.abspath(given)  # noqa: PTH100  a link into an environment must stay that link
+    return Interpreter(path=path, tag=tag)
 
 
-def _built(asked: Asked, repository: Repository, commit: str, python: str, cache: Path) -> tuple[Path, Path]:
+def _built(asked: Asked, repository: Repository, commit: str, python: Interpreter, cache: Path) -> tuple[Path, Path]:
     """The tree of a commit and the folder of its package, from the cache or built into it.
 
     Raises:
         RequestError: the commit does not install; nothing of it is kept.
     """
-    digest = hashlib.sha256(f"{repository.top.resolve()} {python}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{repository.top.resolve()} {python.path} {python.tag}".encode()).hexdigest()[:8]
     folder = cache / f"{commit[:16]}-{digest}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         building = scratch.made(cache, BUILDING)
         try:
             tree = repository.lay_out(commit, building.path / "tree")
-            _install(asked, tree, building.path / "package", python)
+            _install(asked, tree, building.path / "package", python.path)
             with suppress(OSError):  # another duet was quicker
                 building.path.rename(folder)
         finally:
