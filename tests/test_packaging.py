@@ -30,7 +30,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy, into = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, copy)
-    shutil.copytree(REPOSITORY / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("src", "benchmarks"):
+        shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(into), str(copy))
     (found,) = into.glob("*.whl")
     return found
@@ -71,6 +72,7 @@ def test_the_wheel_holds_what_the_package_reads(wheel: Path) -> None:
         "int8bench/py.typed",
         "int8bench/schemas/run.schema.json",
         "int8bench/report/templates/run.html.j2",
+        *(f"int8bench/templates/benchmarks/{path.name}" for path in (REPOSITORY / "benchmarks").glob("*.py")),
     } <= names
     others = {name for name in names if not name.startswith("int8bench/")}
     assert {name.partition("/")[0] for name in others} == {f"int8bench-{__version__}.dist-info"}

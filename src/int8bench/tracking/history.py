@@ -10,7 +10,7 @@ from int8bench.errors import RequestError
 from int8bench.stats import changes as stats
 from int8bench.tracking import asv_results, side
 from int8bench.tracking.asv_results import Folder
-from int8bench.tracking.series import Point, Series, join, topology
+from int8bench.tracking.series import Point, Series, join, overall, topology
 from int8bench.tracking.side import Side
 
 SCHEMA = "int8bench.history"
@@ -157,6 +157,7 @@ def history(results: Path, *, repository: Path | None = None, error_rate: float 
     sides, damaged = side.load_all(results)
     order, untold = topology(repository) if repository else ({}, [])
     series, unfit = join(folder, sides, order)
+    series = [*overall(series, SPEEDUP), *series]
     return History(
         results=results,
         error_rate=error_rate,

@@ -4,14 +4,16 @@ import math
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import geometric_mean
 from typing import NamedTuple
 
 from int8bench.tracking.asv_results import Benchmark, Folder, Result
 from int8bench.tracking.side import SHORT_HASH, Side, SidePoint
 
 SAME = 1e-4  # relative: a side file's value and asv's are the same number
+ALL = "all"  # the value of each parameter in a mean over all of them
 NAMED = 3  # names that a sentence lists before it says how many more
 
 
@@ -73,6 +75,32 @@ def join(folder: Folder, sides: Sequence[Side], order: Mapping[str, int]) -> tup
         for (benchmark, params, machine, env_name, fingerprint, version), points in sorted(found.items(), key=_by_key)
     ]
     return series, [*_strangers(folder, sides), *_unplaced(folder.results, order)]
+
+
+def overall(series: Sequence[Series], benchmark: str) -> list[Series]:
+    """The geometric mean of a benchmark over all its parameters, commit by commit, on each machine.
+
+    What changes everywhere by a little is seen in the mean before it is seen in any cell. Commits that lack a cell
+    have no point: the mean of other cells is another number.
+    """
+    alike: defaultdict[tuple[object, ...], list[Series]] = defaultdict(list)
+    for each in series:
+        if each.benchmark == benchmark:
+            alike[each.machine, each.env_name, each.fingerprint, each.version].append(each)
+    return [_mean_of(cells) for cells in alike.values() if len(cells) > 1]
+
+
+def _mean_of(cells: Sequence[Series]) -> Series:
+    values = [{point.commit: point.value for point in cell.points if point.value > 0} for cell in cells]
+    return replace(
+        cells[0],
+        params=dict.fromkeys(cells[0].params, ALL),
+        points=[
+            point._replace(value=geometric_mean(each[point.commit] for each in values), low=None, high=None)
+            for point in cells[0].points
+            if all(point.commit in each for each in values)
+        ],
+    )
 
 
 def topology(repository: Path) -> tuple[dict[str, int], list[str]]:
