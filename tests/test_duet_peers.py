@@ -276,6 +276,23 @@ def test_an_interpreter_that_does_not_start_is_told(tmp_path: Path, python: str,
         pytest.fail("it serves")
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(5, "broken")])
+def test_a_start_that_is_stopped_leaves_nothing(
+    place: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Ctrl-C may come while a process starts."""
+
+    def stop(*_: object, **__: object) -> None:
+        assert len(list(tmp_path.iterdir())) == 1
+        raise error
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(peers.subprocess, "Popen", stop)
+    with pytest.raises((KeyboardInterrupt, LabError)), launched([place()], ORDER, timeout_s=60):
+        pytest.fail("it serves")
+    assert list(tmp_path.iterdir()) == []
+
+
 def _leaders(launches: list[PeerLaunch]) -> list[int]:
     return [each._process.pid for each in launches]
 

@@ -235,44 +235,48 @@ def launched(places: Sequence[Place], order: Order, *, timeout_s: float = OPEN_T
         LabError: one of them did not start, or its suite does not open.
     """
     with ExitStack() as ending:  # what has started ends, whatever stops the next one or the end of another
-        launches = [ending.enter_context(closing(_started(place, order))) for place in places]
+        launches = [ending.enter_context(closing(_started(place))) for place in places]
+        for launch in launches:
+            launch.order(order)
         for launch in launches:
             launch.opened(timeout_s)
         yield launches
 
 
-def _started(place: Place, order: Order) -> PeerLaunch:
-    ours, theirs = socket.socketpair()
-    errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the launch
-    descriptor = theirs.fileno()
-    folder = scratch.made(Path(tempfile.gettempdir()), SCRATCH)
+def _started(place: Place) -> PeerLaunch:
+    with ExitStack() as undone:  # by whatever comes before the launch is whole
+        ours, theirs = socket.socketpair()
+        undone.callback(ours.close)
+        errors = undone.enter_context(tempfile.TemporaryFile())
+        folder = scratch.made(Path(tempfile.gettempdir()), SCRATCH)
+        undone.callback(folder.remove)
+        with theirs:
+            process = _process(place, theirs.fileno(), errors, folder.path)
+        launch = PeerLaunch(place.label, {}, {}, process, Line(ours), errors, place, folder)
+        undone.pop_all()
+    return launch
+
+
+def _process(place: Place, line: int, errors: IO[bytes], temporary: Path) -> "subprocess.Popen[bytes]":
     environment = {
         **ProcessSettings().applied_to(os.environ),
         "PYTHONPATH": os.pathsep.join((*place.path, *_asked_for())),
         "PYTHONDONTWRITEBYTECODE": "1",  # the suite lies in a tree that is kept
-        "TMPDIR": str(folder.path),  # what suites leave there goes with the launch, which is killed
+        "TMPDIR": str(temporary),  # what suites leave there goes with the launch, which is killed
     }
     try:
-        process = subprocess.Popen(
-            [place.python, "-P", "-W", "ignore", str(PROGRAM), str(descriptor), str(os.getpid())],
+        return subprocess.Popen(
+            [place.python, "-P", "-W", "ignore", str(PROGRAM), str(line), str(os.getpid())],
             env=environment,
             cwd=place.folder,
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
-            pass_fds=(descriptor,),
+            pass_fds=(line,),
             start_new_session=True,
         )
     except OSError as error:
-        ours.close()
-        errors.close()
-        folder.remove()
         raise LabError(f"{place.label}: {place.python} does not start: {error.strerror or error}") from error
-    finally:
-        theirs.close()
-    launch = PeerLaunch(place.label, {}, {}, process, Line(ours), errors, place, folder)
-    launch.order(order)
-    return launch
 
 
 def _asked_for() -> list[str]:
