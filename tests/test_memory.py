@@ -52,6 +52,34 @@ def test_pages_of_files_cost_nothing(tmp_path: Path) -> None:
     assert kept[0] - before < 8 * MIB
 
 
+@linux
+def test_blocks_that_are_freed_are_not_counted_on() -> None:
+    """Of blocks that come one after another, with small ones kept between, one is in use at a time."""
+
+    def step() -> None:
+        for _ in range(20):
+            block = bytearray(MIB)
+            kept.append(bytearray(100))
+            del block
+
+    kept: list[bytearray] = []
+    with memory.counted_exactly():
+        before = memory.private_bytes()
+        peak = memory.peak_bytes_during(step)
+    assert MIB <= peak - before < 1.5 * MIB
+
+
+@linux
+def test_holes_of_the_heap_are_not_filled_again() -> None:
+    """A heap with holes, handed back, has the same peak as one without: what is in use."""
+    blocks = [bytearray(MIB // 4) for _ in range(64)]
+    del blocks[::2]
+    with memory.counted_exactly():
+        before = memory.private_bytes()
+        peak = memory.peak_bytes_during(lambda: [bytearray(MIB // 4) for _ in range(8)])
+    assert 2 * MIB <= peak - before < 2.5 * MIB
+
+
 def test_the_step_is_run_once() -> None:
     """A step is run exactly once."""
     runs = []

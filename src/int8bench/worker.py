@@ -245,7 +245,7 @@ def pictures(images: Images, batch: int) -> Images:
 
 def _peak_of(call: sampling.Call) -> int:
     """The peak of this process's own bytes while a warm call runs."""
-    with memory.large_blocks_apart():
+    with memory.counted_exactly():
         for _ in range(SETTLING_CALLS):
             call()
         memory.release_free()

@@ -9,9 +9,8 @@ import os
 import sys
 from collections.abc import Mapping, MutableMapping
 
-from int8bench.lab.environment import ALLOCATOR, MALLOPT, ProcessSettings
+from int8bench.lab.environment import ALLOCATOR, LARGEST_INT, MALLOPT, ProcessSettings
 
-_LARGEST_INT = (1 << 31) - 1  # mallopt takes an int; the variables take a size
 _LIBRARIES = {"OPENBLAS_NUM_THREADS": "numpy", "GOMP_SPINCOUNT": "torch", "KMP_BLOCKTIME": "torch"}
 
 
@@ -32,7 +31,7 @@ def adopt_settings(
 
 def _in_time(name: str, value: str, environment: Mapping[str, str]) -> bool:
     if name in ALLOCATOR:
-        return environment.get(name) == value or _told_allocator(MALLOPT[name], min(int(value), _LARGEST_INT))
+        return environment.get(name) == value or _told_allocator(MALLOPT[name], min(int(value), LARGEST_INT))
     return environment.get(name) == value or _LIBRARIES.get(name) not in sys.modules
 
 

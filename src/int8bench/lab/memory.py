@@ -2,8 +2,8 @@
 
 Pages of files are not counted: they are the code of libraries, mapped by many processes and read at first use, and far
 more than the rest. The first forward of SimpleCNN touches 16 to 30 MB of them, its activations at batch 1 need less
-than 1 MB. And large blocks are mapped apart meanwhile: in a heap, where they come to lie is luck, and the peak of the
-same forward at batch 32 was 9.5 to 12.1 MB by the holes that it found, where 8.3 MB are alive at once.
+than 1 MB. And large blocks are mapped apart meanwhile, on small pages: in a heap, where they come to lie is luck, and
+the peak of the same forward at batch 32 was 9.5 to 12.1 MB by the holes that it found.
 """
 
 import ctypes
@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from int8bench.lab.environment import MALLOPT
+from int8bench.lab.environment import LARGEST_INT, MALLOPT
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
-_THRESHOLD = "MALLOC_MMAP_THRESHOLD_"
-_APART_FROM = 1 << 16  # bytes
-_DEFAULT_THRESHOLD = 1 << 17  # mallopt(3)
+_LARGE = 1 << 16  # bytes
+_IS_MMAPPED = 2
+_PR_SET_THP_DISABLE = 41  # prctl(2)
+# What glibc is told while blocks are apart, and its own defaults (mallopt(3)).
+_APART = {"MALLOC_MMAP_THRESHOLD_": (_LARGE, 1 << 17), "MALLOC_TOP_PAD_": (0, 1 << 17)}
 _RESET_PEAK = "5"  # proc_pid_clear_refs(5): reset the peak resident set size to the current one
 
 
@@ -42,18 +44,55 @@ def peak_bytes_during(step: Callable[[], object]) -> int:
 
 
 @contextmanager
-def large_blocks_apart(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
-    """Every large block that is allocated meanwhile is a mapping of its own, and gone when it is freed; glibc only.
+def counted_exactly(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """Memory that is in use is resident meanwhile, and little else: by large blocks of their own, and by small pages.
+
+    Every large block is a mapping of its own, and gone when it is freed (glibc only). It is mapped where the heap has no
+    room for it; so the heap is not to grow ahead, and its holes, which are other ones in each process, are taken first,
+    without touching them. And no huge pages are used, of which one is 2 MB for the first byte that is written to it.
 
     Args:
-        environment: what this process was started with; its setting is restored.
+        environment: what this process was started with; its settings are restored.
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", lambda _option, _value: 0)
-    set_option(MALLOPT[_THRESHOLD], _APART_FROM)
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallopt"):
+        yield
+        return
+    _huge_pages(libc, allowed=False)
+    for name, (meanwhile, _) in _APART.items():
+        libc.mallopt(MALLOPT[name], meanwhile)
+    libc.malloc_trim(0)
+    taken = _holes(libc)
     try:
         yield
     finally:
-        set_option(MALLOPT[_THRESHOLD], int(environment.get(_THRESHOLD, _DEFAULT_THRESHOLD)))
+        _huge_pages(libc, allowed=True)
+        for block in taken:
+            libc.free(ctypes.c_void_p(block))
+        for name, (_, default) in _APART.items():
+            libc.mallopt(MALLOPT[name], min(int(environment.get(name, default)), LARGEST_INT))
+
+
+def _huge_pages(libc: ctypes.CDLL, *, allowed: bool) -> None:
+    """Of this process; Linux only."""
+    if sys.platform == "linux":
+        libc.prctl(_PR_SET_THP_DISABLE, 0 if allowed else 1, 0, 0, 0)
+
+
+def _holes(libc: ctypes.CDLL) -> list[int]:
+    """Blocks that fill every hole of the heap which a large block fits into."""
+    libc.malloc.restype = ctypes.c_void_p
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    taken: list[int] = []
+    while (block := libc.malloc(_LARGE)) and not _is_mapped(block):
+        taken.append(block)
+    libc.free(ctypes.c_void_p(block))
+    return taken
+
+
+def _is_mapped(block: int) -> bool:
+    """Whether a block is a mapping of its own: the second bit of the size before it (glibc's malloc.c)."""
+    return bool(ctypes.c_size_t.from_address(block - ctypes.sizeof(ctypes.c_size_t)).value & _IS_MMAPPED)
 
 
 def release_free() -> None:
