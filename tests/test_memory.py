@@ -58,7 +58,7 @@ def test_blocks_that_are_freed_are_not_counted_on() -> None:
 
     def step() -> None:
         for _ in range(20):
-            block = bytearray(MIB)
+            block = bytearray(b"x") * MIB
             kept.append(bytearray(100))
             del block
 
@@ -66,18 +66,18 @@ def test_blocks_that_are_freed_are_not_counted_on() -> None:
     with memory.counted_exactly():
         before = memory.private_bytes()
         peak = memory.peak_bytes_during(step)
-    assert MIB <= peak - before < 1.5 * MIB
+    assert 0.8 * MIB < peak - before < 1.5 * MIB
 
 
 @linux
 def test_holes_of_the_heap_are_not_filled_again() -> None:
     """A heap with holes, handed back, has the same peak as one without: what is in use."""
-    blocks = [bytearray(MIB // 4) for _ in range(64)]
+    blocks = [bytearray(b"x") * (MIB // 4) for _ in range(64)]
     del blocks[::2]
     with memory.counted_exactly():
         before = memory.private_bytes()
-        peak = memory.peak_bytes_during(lambda: [bytearray(MIB // 4) for _ in range(8)])
-    assert 2 * MIB <= peak - before < 2.5 * MIB
+        peak = memory.peak_bytes_during(lambda: [bytearray(b"x") * (MIB // 4) for _ in range(8)])
+    assert 1.8 * MIB < peak - before < 2.5 * MIB
 
 
 def test_the_step_is_run_once() -> None:

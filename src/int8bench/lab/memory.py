@@ -47,9 +47,9 @@ def peak_bytes_during(step: Callable[[], object]) -> int:
 def counted_exactly(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
     """Memory that is in use is resident meanwhile, and little else: by large blocks of their own, and by small pages.
 
-    Every large block is a mapping of its own, and gone when it is freed (glibc only). It is mapped where the heap has no
-    room for it; so the heap is not to grow ahead, and its holes, which are other ones in each process, are taken first,
-    without touching them. And no huge pages are used, of which one is 2 MB for the first byte that is written to it.
+    Every large block is a mapping of its own, and gone when it is freed (glibc only). It is mapped where the heap has
+    no room for it; so the heap is not to grow ahead, and its holes, which are other ones in each process, are taken
+    first, without touching them. And no huge pages are used: one is 2 MB for the first byte that is written to it.
 
     Args:
         environment: what this process was started with; its settings are restored.
