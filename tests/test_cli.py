@@ -14,6 +14,7 @@ import pytest
 
 from int8bench import __version__, cli, compare, diagnosis, gate, hardware, records, study, subject, trials, trust
 from int8bench.comparisons import Comparison, Metric, Ratio
+from int8bench.duet import record as duet_record
 from int8bench.duet import study as duet_study
 from int8bench.duet.record import Duet
 from int8bench.errors import InterruptedRunError, NothingMeasuredError
@@ -199,6 +200,17 @@ def test_a_duet_is_asked_for_as_typed(call: Call, monkeypatch: pytest.MonkeyPatc
         folder=default.folder,
     )
     assert outputs == [None, Path("here.json")]
+
+
+def test_a_stored_duet_is_shown_again(call: Call, tmp_path: Path) -> None:
+    """Report reads what duet wrote, as it reads a run; what is damaged is a sentence."""
+    stored = tmp_path / "duet.json"
+    duet_record.save(changed("slower"), stored)
+    shown = call("report", str(stored), "-o", str(tmp_path / "comment.md"))
+    assert (shown.code, "slower" in shown.out) == (0, True)
+    assert (tmp_path / "comment.md").read_text().startswith("### int8bench")
+    stored.write_text(json.dumps({"schema": duet_record.SCHEMA, "schema_version": 1}))
+    assert call("report", str(stored)).code == 2
 
 
 @pytest.mark.parametrize("as_json", [True, False])

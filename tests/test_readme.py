@@ -13,16 +13,16 @@ from int8bench import cli
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
 OUTPUT = re.compile(r"<!-- output:begin -->.*?<!-- output:end -->", re.DOTALL)  # what a run printed, not what is typed
-BLOCK = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)  # of another language: nothing to type
-CODE = re.compile(r"^```\w*\n.*?^```", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"^```\w+\n.*?^```", re.DOTALL | re.MULTILINE)  # of a language: nothing to type
+BLOCK = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`([^`\n]+)`")
 
 
 def commands(text: str) -> list[str]:
     """What a person is told to type: every line of a block, and every inline code that begins like a command."""
-    typed = OUTPUT.sub("", text)
+    typed = CODE.sub("", OUTPUT.sub("", text))
     lines = [line for block in BLOCK.findall(typed) for line in block.splitlines()]
-    lines += [code for code in INLINE.findall(CODE.sub("", typed)) if code.split()[0] in RULES and " " in code]
+    lines += [code for code in INLINE.findall(BLOCK.sub("", typed)) if code.split()[0] in RULES and " " in code]
     return list(dict.fromkeys(stripped for line in lines if (stripped := line.partition(" #")[0].strip())))
 
 

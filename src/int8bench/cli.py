@@ -162,15 +162,25 @@ def run(
 
 @app.command()
 def report(
-    record: Annotated[Path, typer.Argument(metavar="RUN.json", help="A record that 'int8bench run' wrote.")],
+    record: Annotated[
+        Path, typer.Argument(metavar="RECORD.json", help="What 'int8bench run -o' or 'int8bench duet -o' wrote.")
+    ],
     *,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write an offline HTML page there.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write an offline HTML page there; of a duet, Markdown.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a stored run again, from its file alone."""
+    """Show a stored run or duet again, from its file alone."""
     from int8bench import records
+    from int8bench.duet import record as duets
 
-    loaded = records.load(record)
+    document = records.load_document(record)
+    if duets.is_duet(document):
+        found = duets.from_dict(document, name=str(record))
+        _compared(found.shown.to_dict(), str(found.environment["fingerprint"]), markdown=output, as_json=as_json)
+        return
+    loaded = records.from_dict(document, name=str(record))
     if output is not None:
         from int8bench.report import page
 

@@ -221,8 +221,17 @@ def load(path: Path) -> Run:
     Raises:
         RecordError: there is no such file, or it holds no run; the message has the file and the path inside it.
     """
+    return from_dict(load_document(path), name=str(path))
+
+
+def load_document(path: Path) -> object:
+    """The JSON document that a file holds, of whatever schema.
+
+    Raises:
+        RecordError: there is no such file, or it holds none.
+    """
     try:
-        return loads(path.read_text(encoding="utf-8"), name=str(path))
+        return _document(path.read_text(encoding="utf-8"), name=str(path))
     except FileNotFoundError:
         raise RecordError(f"{path}: no such file; make one with: int8bench run -o {path}") from None
     except UnicodeDecodeError:
@@ -239,8 +248,12 @@ def loads(text: str, *, name: str = "record") -> Run:
     Raises:
         RecordError: it holds no run; the message has `name` and the path inside it.
     """
+    return from_dict(_document(text, name=name), name=name)
+
+
+def _document(text: str, *, name: str) -> object:
     try:
-        document = json.loads(text)
+        document: object = json.loads(text)
         if "\\ud" in text.lower():  # perhaps half a character, which no terminal and no file takes
             json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -252,7 +265,7 @@ def loads(text: str, *, name: str = "record") -> Run:
         raise RecordError(f"{name}: holds half a character; expected what int8bench run wrote") from None
     except ValueError as error:  # a number of thousands of digits
         raise RecordError(f"{name}: {str(error)[:80]}; expected what int8bench run wrote") from None
-    return from_dict(document, name=name)
+    return document
 
 
 def schema() -> dict[str, Any]:

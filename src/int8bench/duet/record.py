@@ -71,13 +71,18 @@ def save(duet: Duet, path: Path) -> None:
     records.write_text(path, json.dumps(duet.to_dict(), allow_nan=False, separators=(",", ":")) + "\n")
 
 
+def is_duet(document: object) -> bool:
+    """Whether a JSON document says that it is a duet."""
+    return isinstance(document, Mapping) and document.get("schema") == SCHEMA
+
+
 def from_dict(document: object, *, name: str = "record") -> Duet:
     """The duet that a JSON document holds.
 
     Raises:
         RecordError: it holds none, or one of a newer schema.
     """
-    if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
+    if not isinstance(document, Mapping) or not is_duet(document):
         raise RecordError(f"{name}: not a record of int8bench duet; expected an object with schema {SCHEMA!r}")
     version = document.get("schema_version")
     if not isinstance(version, int) or version > SCHEMA_VERSION:
@@ -95,7 +100,7 @@ def from_dict(document: object, *, name: str = "record") -> Duet:
             added=tuple(_list(document["added"])),
             removed=tuple(_list(document["removed"])),
             findings=tuple(_list(document["findings"])),
-            environment=document["environment"],
+            environment={**document["environment"], "fingerprint": str(document["environment"]["fingerprint"])},
             settings=document["settings"],
             samples=document.get("samples"),
         )
