@@ -17,6 +17,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 PREDICTOR = "src/int8bench/engines/torch_predictor.py"
 INT8 = "src/int8bench/engines/torch_int8.py"
+FLOAT32 = "src/int8bench/engines/torch_float32.py"
 FORWARD = """            select()
             return module(images)
 """
@@ -57,8 +58,11 @@ REGRESSIONS = (
     *(slower(percent) for percent in (2, 3, 5, 10)),
     Regression(
         name="no-channels-last",
-        truth="time of both contenders above 1",
-        edits=((PREDICTOR, ".contiguous(memory_format=layout_format(layout))", ".contiguous()"),),
+        truth="float32 time above 1, speed-up above 1",
+        edits=(
+            (PREDICTOR, ".contiguous(memory_format=layout_format(layout))", ".contiguous()"),
+            (FLOAT32, "module = module.to(memory_format=layout_format(CHANNELS_LAST))", "pass"),
+        ),
     ),
     Regression(
         name="qnnpack",
