@@ -21,7 +21,9 @@ WARMUP_S = 0.03
 TRACK_S = 0.6
 FEWEST_LAUNCHES = 4  # the t quantile at 3 degrees of freedom is the last that is of use
 MOST_LAUNCHES = 40
-TRACK_LAUNCHES = 4  # numbers that hardly vary need no more
+MOST_TRACK_LAUNCHES = (
+    8  # tracked numbers vary less; with fewer launches Student's quantile would be most of an interval
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,14 @@ class Plan:
 
     looks: Looks
     durations: Durations
+    track_launches: int
     load_s: float | None
     budget_s: float
+
+    @property
+    def track_looks(self) -> Looks:
+        """When tracked numbers are looked at: once."""
+        return Looks(launches=(self.track_launches,))
 
     @property
     def launches(self) -> int:
@@ -42,7 +50,7 @@ class Plan:
         """What a record keeps of the plan."""
         return {
             "looks": list(self.looks.launches),
-            "track_launches": TRACK_LAUNCHES,
+            "track_launches": self.track_launches,
             "warmup_s": self.durations.warmup_s,
             "race_s": self.durations.race_s,
             "load_s": self.load_s,
@@ -56,26 +64,30 @@ def plan_for(*, timed: int, tracked: int, budget_s: float | None, quick: bool, t
     Raises:
         RequestError: the budget has no room for them.
     """
-    fixed_s = tracked * TRACK_S * TRACK_LAUNCHES
-    needed_s = fixed_s + timed * (FORK_S + SHORTEST_RACE_S) * FEWEST_LAUNCHES
+    needed_s = tracked * TRACK_S * FEWEST_LAUNCHES + timed * (FORK_S + SHORTEST_RACE_S) * FEWEST_LAUNCHES
     if budget_s is not None and budget_s < needed_s:
         raise RequestError(
             f"--budget {budget_s:g}s: {timed + tracked} benchmarks need {math.ceil(needed_s)} s or more; "
             f"try --budget {math.ceil(needed_s / 10) * 10}s, or fewer of them with --select"
         )
     budget = budget_s if budget_s is not None else _default_s(timed + tracked, needed_s, quick=quick)
-    launches, race_s = FEWEST_LAUNCHES, SHORTEST_RACE_S
-    if timed:
-        room_s = (budget - fixed_s) / timed
-        most = FEWEST_LAUNCHES if quick else MOST_LAUNCHES
-        launches = min(max(int(room_s / (FORK_S + RACE_S)), FEWEST_LAUNCHES), most)
-        race_s = max(SHORTEST_RACE_S, room_s / launches - FORK_S)
+    most = FEWEST_LAUNCHES if quick else MOST_TRACK_LAUNCHES
+    track_launches = most if _launches(timed, budget - tracked * TRACK_S * most) >= most else FEWEST_LAUNCHES
+    room_s = budget - tracked * TRACK_S * track_launches
+    launches = FEWEST_LAUNCHES if quick else max(track_launches, min(_launches(timed, room_s), MOST_LAUNCHES))
+    race_s = max(SHORTEST_RACE_S, room_s / timed / launches - FORK_S) if timed else SHORTEST_RACE_S
     return Plan(
         looks=default_looks(launches),
         durations=Durations(warmup_s=WARMUP_S, race_s=race_s, timeout_s=timeout_s),
+        track_launches=track_launches,
         load_s=None if quick else RACE_S / 2,
         budget_s=budget,
     )
+
+
+def _launches(timed: int, room_s: float) -> int:
+    """How many launches a time has room for; of tracked numbers alone, as few as are of use."""
+    return int(room_s / timed / (FORK_S + RACE_S)) if timed else FEWEST_LAUNCHES
 
 
 def _default_s(benchmarks: int, needed_s: float, *, quick: bool) -> float:

@@ -26,14 +26,13 @@ from int8bench.duet.peers import (
     Turns,
     launched,
 )
-from int8bench.duet.plan import FORK_S, TRACK_LAUNCHES, TRACK_S, Plan, plan_for
+from int8bench.duet.plan import FORK_S, TRACK_S, Plan, plan_for
 from int8bench.duet.samples import Fork, Load, Numbers, Samples, rounded
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.environment import cores_for
 from int8bench.peer.suite import TIME
 from int8bench.progress import Advance, Progress
-from int8bench.stats.stopping import Looks
 from int8bench.tracking.revisions import Repository
 
 GRID, ASV, PYTEST = SUITES = ("grid", "asv", "pytest")
@@ -41,7 +40,6 @@ OWNERS = ("base", "head", "own")
 HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before a benchmark is set up
 LAUNCH_S = 4.0  # imports of a pair, for the progress bar
 OVERRUN = 1.2  # of the budget
-TRACK_LOOKS = Looks(launches=(TRACK_LAUNCHES,))
 _THREADS = re.compile(r"/t(\d+)(?:#|$)")  # of a grid's ids
 
 
@@ -254,7 +252,7 @@ def _match(duet: _Duet, launches: Sequence[PeerLaunch]) -> None:
         timeout_s=duet.request.timeout_s,
     )
     each_s = timed * (FORK_S + duet.planned.durations.race_s) + LAUNCH_S
-    duet.total = duet.planned.launches * each_s + (len(duet.names) - timed) * TRACK_S * TRACK_LAUNCHES
+    duet.total = duet.planned.launches * each_s + (len(duet.names) - timed) * TRACK_S * duet.planned.track_launches
 
 
 def _nothing_in_common(duet: _Duet) -> str:
@@ -277,7 +275,7 @@ def _serve(duet: _Duet, launches: Sequence[PeerLaunch], index: int, unsettled: S
     tasks: list[tuple[float, Callable[[], None]]] = [
         (FORK_S + race_s, partial(_race, duet, launches, index, name, race_s)) for name in unsettled
     ]
-    if index < TRACK_LAUNCHES:
+    if index < duet.planned.track_launches:
         tasks += [(TRACK_S, partial(_track, duet, launches, index, name)) for name in duet.live("track")]
         tasks += [(2 * TRACK_S, partial(_load, duet, launches, index, name)) for name in _loaded(duet)]
     for i in duet.rng.permutation(len(tasks)).tolist():
@@ -446,7 +444,9 @@ def _of(duet: _Duet, *, complete: bool) -> record.Duet:
         head=duet.sides[HEAD].title,
         complete=complete,
         error_rate=duet.error,
-        comparisons=judged.comparisons(compared, duet.samples, duet.planned.looks, TRACK_LOOKS, duet.error),
+        comparisons=judged.comparisons(
+            compared, duet.samples, duet.planned.looks, duet.planned.track_looks, duet.error
+        ),
         added=duet.added,
         removed=duet.removed,
         findings=(*duet.findings, *notes),
