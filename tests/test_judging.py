@@ -124,6 +124,12 @@ def test_doubt_is_said_with_what_would_have_been_seen() -> None:
     )
 
 
+def test_a_measurement_that_sees_next_to_nothing_says_so_without_a_figure() -> None:
+    """Of a change of thousands of percent nobody learns anything."""
+    (reason,) = _gate(_comparison(Metric.TIME, "unclear", visible=20.5)).reasons
+    assert reason.startswith("time is unclear in 1 of 1: not even twice as much would have been seen in each")
+
+
 def test_what_is_not_complete_is_not_green() -> None:
     """Half an answer is red where it is red, and no pass elsewhere."""
     same, slower = _comparison(Metric.TIME, "same"), _comparison(Metric.TIME, "slower", 1.5)

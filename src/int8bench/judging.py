@@ -168,6 +168,13 @@ def _regression(found: Comparison, threshold: float, changed: Changed) -> str:
     )
 
 
+def _least(visible: float) -> str:
+    """What would have been seen in every cell."""
+    if visible > 1:
+        return "not even twice as much would have been seen in each"
+    return f"a change of {units.share(visible)} would have been seen in each"
+
+
 def _doubts(mine: Sequence[Comparison]) -> Iterator[str]:
     """What could not be told, metric by metric, with what would have been seen."""
     for metric in dict.fromkeys(each.metric for each in mine):
@@ -176,8 +183,8 @@ def _doubts(mine: Sequence[Comparison]) -> Iterator[str]:
         seen = [each.smallest_visible_effect for each in unclear if each.smallest_visible_effect is not None]
         if seen:
             yield (
-                f"{metric} is unclear in {len(unclear)} of {len(all_of_it)}: a change of {units.share(max(seen))} "
-                "would have been seen in each; a longer --budget sees smaller ones"
+                f"{metric} is unclear in {len(unclear)} of {len(all_of_it)}: {_least(max(seen))}; "
+                "a longer --budget sees smaller ones"
             )
         elif unclear:
             yield f"{metric} has no answer in {len(unclear)} of {len(all_of_it)}: {unclear[0].reason}"
