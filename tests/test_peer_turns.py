@@ -1,6 +1,10 @@
 """A benchmark that takes turns: what it calls for each message, what it answers, and on which cores its threads run."""
 
 import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,19 +156,52 @@ def tasks(tmp_path: Path) -> Callable[..., Path]:
 
 def test_each_thread_has_a_core_of_its_own(tasks: Callable[..., Path], placed: dict[int, set[int]]) -> None:
     """The main thread, which has the lowest number, the first one; numbers are not sorted as text."""
-    turns.spread([4, 6], tasks(1001, 999))
+    turns.spread([4, 6], alone=False, tasks=tasks(1001, 999))
     assert placed == {999: {4}, 1001: {6}}
 
 
+@pytest.mark.parametrize(("alone", "expected"), [(True, {7: {3}}), (False, {})])
+def test_one_thread_has_the_first_core_where_it_works_alone(
+    tasks: Callable[..., Path], placed: dict[int, set[int]], *, alone: bool, expected: dict[int, set[int]]
+) -> None:
+    """With helpers that come and go with each call, one core would be all that they have."""
+    turns.spread([3, 4], alone=alone, tasks=tasks(7))
+    assert placed == expected
+
+
+def _busy() -> None:
+    end = time.thread_time() + 0.02
+    while time.thread_time() < end:
+        pass
+
+
+def _helped() -> None:
+    _busy()
+    helper = threading.Thread(target=_busy)
+    helper.start()
+    helper.join()
+
+
 @pytest.mark.parametrize(
-    ("cores", "threads"), [([], (7, 8)), ([3], (7,)), ([3, 4], (7,)), ([3, 4], (7, 8, 9)), ([1, 2], ())]
+    ("work", "expected"),
+    [
+        (_busy, True),
+        (_helped, False),
+        (lambda: subprocess.run([sys.executable, "-c", "sum(range(10**6))"], check=True), False),
+    ],
 )
+def test_a_call_works_alone_without_threads_and_processes(work: Callable[[], object], *, expected: bool) -> None:
+    """Both are gone again when the call returns, and have done a part of its work."""
+    assert turns._works_alone(work) is expected
+
+
+@pytest.mark.parametrize(("cores", "threads"), [([], (7, 8)), ([3, 4], (7, 8, 9)), ([3, 4, 5], (7, 8)), ([1, 2], ())])
 def test_other_counts_are_left_to_the_kernel(
     tasks: Callable[..., Path], placed: dict[int, set[int]], cores: list[int], threads: tuple[int, ...]
 ) -> None:
-    """One core needs no spreading, and who has more or fewer threads than cores knows best."""
-    turns.spread(cores, tasks(*threads))
-    turns.spread(cores, Path("/no/such/folder"))
+    """Who has more or fewer threads than cores knows best."""
+    turns.spread(cores, alone=True, tasks=tasks(*threads))
+    turns.spread(cores, alone=True, tasks=Path("/no/such/folder"))
     assert placed == {}
 
 
@@ -178,5 +215,5 @@ def test_a_thread_that_has_ended_is_no_fault(tasks: Callable[..., Path], monkeyp
         placed[thread] = cores
 
     monkeypatch.setattr(os, "sched_setaffinity", place)
-    turns.spread([0, 1], tasks(1, 2))
+    turns.spread([0, 1], alone=False, tasks=tasks(1, 2))
     assert placed == {2: {1}}

@@ -409,7 +409,8 @@ def _cores(duet: _Duet, name: str, index: int) -> tuple[int, ...]:
     """Both sides share the same cores, which move on from launch to launch; a suite of others may use them all."""
     usable = hardware.usable_processors()[: hardware.usable_core_count()]
     if duet.request.suite != GRID:
-        return usable
+        first = index % len(usable)
+        return usable[first:] + usable[:first]
     return cores_for(threads=_threads(duet, name), launch=index, usable=usable)
 
 

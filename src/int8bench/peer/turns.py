@@ -14,6 +14,8 @@ from .wire import Line
 
 Clock = Callable[[], float]
 
+OTHERS_AT_MOST = 0.1  # of a thread's own processor time: what other threads may do beside it
+
 
 def take_turns(
     line: Line,
@@ -41,23 +43,46 @@ def take_turns(
         line.send(_answer(asked, opened, clock, shared))
 
 
-def spread(cores: Sequence[int], tasks: Path = Path("/proc/self/task")) -> None:
-    """Gives each thread of this process a core of its own, where there are as many threads as cores.
+def spread(cores: Sequence[int], *, alone: bool, tasks: Path = Path("/proc/self/task")) -> None:
+    """Gives each thread of this process a core of its own, where there are as many as cores; one thread has the first.
 
     A thread that was asleep may be woken on the core where its own main thread waits for it, and is moved away at the
-    next tick only: a forward of 0.8 ms on two threads took 4 ms in most turns.
+    next tick only: a forward of 0.8 ms on two threads took 4 ms in most turns. And one thread that moves between cores
+    finds other caches there than the other side does.
+
+    Args:
+        cores: of the benchmark, the same on both sides.
+        alone: whether one thread does all of its work; with helpers that come and go, it is left to the scheduler.
+        tasks: the threads of this process.
     """
     threads = sorted(int(each.name) for each in tasks.iterdir()) if tasks.exists() else []
-    if len(cores) > 1 and len(threads) == len(cores):
-        for thread, core in zip(threads, cores, strict=True):
+    if len(threads) == len(cores) or (len(threads) == 1 and alone):
+        for thread, core in zip(threads, cores, strict=False):
             with suppress(OSError):  # it has ended meanwhile, or may not go there
                 os.sched_setaffinity(thread, {core})
 
 
+def _works_alone(work: Callable[[], object]) -> bool:
+    """Whether this thread does all of a work, to a tenth of its own time: no other thread, and no other process."""
+    others, mine, children = _others_s(), time.thread_time(), _children_s()
+    work()
+    spent = time.thread_time() - mine
+    return _others_s() - others <= OTHERS_AT_MOST * spent and _children_s() == children
+
+
+def _others_s() -> float:
+    return time.process_time() - time.thread_time()
+
+
+def _children_s() -> float:
+    now = os.times()
+    return now.children_user + now.children_system
+
+
 def _answer(asked: Mapping[str, Any], opened: Opened, clock: Clock, shared: Clock) -> dict[str, Any]:
     if "warm" in asked:
-        _timed(opened, 1, clock)  # starts the threads that it has
-        spread(asked["cores"])
+        alone = _works_alone(lambda: _timed(opened, 1, clock))  # which starts the threads that it has
+        spread(asked["cores"], alone=alone)
         return {"fastest_s": _warm(opened, float(asked["warm"]), clock)}
     if "sustain" in asked:
         return _sustain(opened, float(asked["sustain"]), shared)
