@@ -263,6 +263,8 @@ def test_every_verdict_is_shown_with_the_selftest_of_its_hardware(
         for name in ("old", "new")
     }
     monkeypatch.setattr(records, "load", lambda path: runs[str(path)])
+    monkeypatch.setattr(records, "load_document", lambda path: records.to_dict(runs[str(path)]))
+    monkeypatch.setattr(records, "from_dict", lambda _, *, name: runs[name])
     monkeypatch.setattr(compare, "compare", lambda *_, **__: Answer())
     monkeypatch.setattr(gate, "run", lambda *_: Answer())
     monkeypatch.setattr(hardware, "fingerprint", lambda _: "of this machine")

@@ -29,8 +29,8 @@ def test_loading_the_plug_in_imports_nothing_heavy() -> None:
 def test_other_peoples_tests_run_as_before(pytester: pytest.Pytester, without: tuple[str, ...]) -> None:
     """With and without pytest-benchmark: the same results, exit status and summary as where this is not loaded."""
     pytester.makepyfile(FOREIGN)
-    ours = pytester.runpytest("-p", PLUGIN, *without, "-W", "error")
-    theirs = pytester.runpytest("-p", "no:int8bench", *without, "-W", "error")
+    ours = pytester.runpytest_subprocess(*without, "-W", "error")
+    theirs = pytester.runpytest_subprocess("-p", "no:int8bench", *without, "-W", "error")
     for result in (ours, theirs):
         result.assert_outcomes(passed=1, failed=1)
         result.stdout.no_fnmatch_line("*int8bench: *")

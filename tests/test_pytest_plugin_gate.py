@@ -74,6 +74,10 @@ def run(pytester: pytest.Pytester, machine: Callable[[str | None], None], monkey
     return session
 
 
+# This very process has the plug-in already, which pytest would rewrite where it is the first to import it.
+ALREADY_IMPORTED = "ignore::pytest.PytestAssertRewriteWarning"
+
+
 def store(run: Run, pytester: pytest.Pytester, medians: Sequence[float], benchmarks: int = 1) -> None:
     """Stored runs, of as many benchmarks alike: the first as pytest-benchmark writes it, the others copies of it."""
     if not medians:
@@ -206,7 +210,7 @@ def test_a_stored_run_that_cannot_be_read_is_told(run: Run, pytester: pytest.Pyt
     """The others still count, warnings being errors or not."""
     store(run, pytester, STEADY)
     stored(pytester)[0].write_text("{", encoding="utf-8")
-    result = run("1.4", "--int8bench-gate", "-W", "error")
+    result = run("1.4", "--int8bench-gate", "-W", "error", "-W", ALREADY_IMPORTED)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*REGRESSION*5 stored runs*", "not compared: Failed to load *"])
 

@@ -163,7 +163,7 @@ def run(
 @app.command()
 def report(
     record: Annotated[
-        Path, typer.Argument(metavar="RECORD.json", help="What 'int8bench run -o' or 'int8bench duet -o' wrote.")
+        Path, typer.Argument(metavar="RUN.json", help="What 'int8bench run -o' or 'int8bench duet -o' wrote.")
     ],
     *,
     output: Annotated[
