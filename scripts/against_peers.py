@@ -103,7 +103,7 @@ def asv_continuous(project: Path, seconds: float) -> Mapping[str, float]:
     attributes = [f"rounds={ASV_ROUNDS}", f"sample_time={ASV_SAMPLE_S}", f"repeat={repeat}"]
     options = [part for each in attributes for part in ("--attribute", each)]
     run("asv", "machine", "--yes", folder=project)
-    results = project / ".asv" / "results"
+    results = project / "results"
     for each in results.glob("*/*-*.json"):
         each.unlink()
     command = ("asv", "continuous", *SIDES, "--bench", FUNCTION, "--no-only-changed", *options)
