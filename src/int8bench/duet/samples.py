@@ -51,14 +51,12 @@ class Samples:
     def give_up(self, name: str, reason: str) -> None:
         """Drops what is known of a benchmark that went wrong, and keeps the reason."""
         self.stopped[name] = reason
-        for known in (self.forks, self.numbers, self.loads):
-            known.pop(name, None)
+        self._drop(name)
 
     def skip(self, name: str, reason: str) -> None:
         """Leaves a benchmark out that says of itself that it cannot run on a side."""
         self.skipped[name] = reason
-        for known in (self.forks, self.numbers, self.loads):
-            known.pop(name, None)
+        self._drop(name)
 
     @property
     def gone(self) -> set[str]:
@@ -72,6 +70,10 @@ class Samples:
             "numbers": {name: [_written(each) for each in found] for name, found in self.numbers.items()},
             "loads": {name: [asdict(each) for each in found] for name, found in self.loads.items()},
         }
+
+    def _drop(self, name: str) -> None:
+        for known in (self.forks, self.numbers, self.loads):
+            known.pop(name, None)
 
 
 def _written(numbers: Numbers) -> dict[str, Any]:

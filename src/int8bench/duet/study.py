@@ -76,6 +76,9 @@ class _Duet:
     request: Request
     sides: tuple[Side, Side]
     places: tuple[Place, Place]
+    machine: hardware.Hardware
+    usable: tuple[int, ...]
+    """The processors that may be used, no more than a container's quota pays for."""
     output: Path | None
     advance: Advance
     rng: np.random.Generator
@@ -176,6 +179,8 @@ def _prepared(request: Request, output: Path | None, advance: Advance) -> _Duet:
         request=request,
         sides=sides,
         places=(sides[BASE].place(folders[BASE]), sides[HEAD].place(folders[HEAD])),
+        machine=hardware.detect(),
+        usable=hardware.usable_processors()[: hardware.usable_core_count()],
         output=output,
         advance=advance,
         rng=np.random.default_rng([request.seed, time.time_ns()]),
@@ -290,7 +295,7 @@ def _loaded(duet: _Duet) -> list[str]:
     """The grid's cells of which several streams fit on this machine: with one, throughput is the time again."""
     if duet.request.suite != GRID or duet.planned.load_s is None:
         return []
-    return [name for name in duet.live(TIME) if hardware.usable_core_count() // _threads(duet, name) > 1]
+    return [name for name in duet.live(TIME) if len(duet.usable) // _threads(duet, name) > 1]
 
 
 def _race(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str, race_s: float) -> None:
@@ -325,8 +330,7 @@ def _track(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str) -
 
 
 def _load(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str) -> None:
-    threads = _threads(duet, name)
-    streams = hardware.usable_core_count() // threads
+    streams = len(duet.usable) // _threads(duet, name)
     assert duet.planned.load_s is not None
     load_s = duet.planned.load_s
 
@@ -407,11 +411,10 @@ def _threads(duet: _Duet, name: str) -> int:
 
 def _cores(duet: _Duet, name: str, index: int) -> tuple[int, ...]:
     """Both sides share the same cores, which move on from launch to launch; a suite of others may use them all."""
-    usable = hardware.usable_processors()[: hardware.usable_core_count()]
     if duet.request.suite != GRID:
-        first = index % len(usable)
-        return usable[first:] + usable[:first]
-    return cores_for(threads=_threads(duet, name), launch=index, usable=usable)
+        first = index % len(duet.usable)
+        return duet.usable[first:] + duet.usable[:first]
+    return cores_for(threads=_threads(duet, name), launch=index, usable=duet.usable)
 
 
 def _interrupted(duet: _Duet, why: str, nothing: str) -> Exception:
@@ -436,7 +439,6 @@ def _record(duet: _Duet, *, complete: bool) -> record.Duet:
 
 
 def _of(duet: _Duet, *, complete: bool) -> record.Duet:
-    machine = hardware.detect()
     compared = {name: kind for name, kind in duet.names.items() if name not in duet.samples.skipped}
     notes = [_note("skipped", f"{name}: {reason}") for name, reason in duet.samples.skipped.items()]
     notes += [_failed(name, reason) for name, reason in duet.samples.stopped.items()]
@@ -452,8 +454,8 @@ def _of(duet: _Duet, *, complete: bool) -> record.Duet:
         removed=duet.removed,
         findings=(*duet.findings, *notes),
         environment={
-            "hardware": machine.to_dict(),
-            "fingerprint": hardware.fingerprint(machine),
+            "hardware": duet.machine.to_dict(),
+            "fingerprint": hardware.fingerprint(duet.machine),
             "versions": records.versions(),
         },
         settings={
