@@ -23,7 +23,7 @@ from int8bench.records import OK, Cell, Run
 from int8bench.stats import two_runs
 from int8bench.stats.family import comparison_error
 from int8bench.stats.ratio import LaunchTable
-from int8bench.stats.stopping import Looks, nominal_errors
+from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.stats.two_runs import Change
 from int8bench.stats.verdict import FEWEST_LAUNCHES
 
@@ -87,7 +87,7 @@ class _Two:
         """The errors where the runs stopped after so many launches: the smaller of the two looks' nominal errors."""
         reached = tuple(zip(self.looks, (old, new), strict=True))
         shown, judged = (
-            min(_nominal(looks, launches, error) for looks, launches in reached)
+            min(nominal_error_at(looks, launches, error) for looks, launches in reached)
             for error in (self.errors.shown, self.errors.judged)
         )
         return _Errors(shown=shown, judged=judged)
@@ -157,11 +157,6 @@ def _looks(run: Run, name: str) -> Looks:
         return Looks(launches=tuple(run.settings["plan"]["looks"]))
     except ValueError as error:
         raise RecordError(f"{name}: settings.plan.looks: {error}") from None
-
-
-def _nominal(looks: Looks, launches: int, error: float) -> float:
-    reached = sum(launches >= look for look in looks.launches)
-    return nominal_errors(looks, error)[max(0, reached - 1)]
 
 
 def _comparisons(

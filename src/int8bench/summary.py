@@ -18,7 +18,7 @@ from int8bench.stats.family import comparison_error
 from int8bench.stats.mean import mean_interval
 from int8bench.stats.ratio import FEWEST_LAUNCHES, Estimate, LaunchTable, estimate, smallest_of
 from int8bench.stats.sample import Pairs, Sample
-from int8bench.stats.stopping import nominal_errors
+from int8bench.stats.stopping import nominal_error_at
 from int8bench.stats.verdict import Judgement, Verdict, judge, judge_against_best
 
 CONFIDENCE = 0.95
@@ -135,7 +135,9 @@ def _latency(races: Sequence[RaceSample], plan: Plan) -> dict[str, Any]:
     p50, p90, p99 = np.percentile(singles, [50, 90, 99]).tolist()
     by_launch = _by_launch((race.launch, float(np.log(np.median(race.single_s)))) for race in races)
     table = LaunchTable(log_ratios=by_launch, pairs=len(singles))
-    found = estimate(table, confidence=CONFIDENCE, nominal_error=_nominal(plan, len(by_launch), 1 - CONFIDENCE))
+    found = estimate(
+        table, confidence=CONFIDENCE, nominal_error=nominal_error_at(plan.looks, len(by_launch), 1 - CONFIDENCE)
+    )
     middle = {"value": found.value, "low": found.low, "high": found.high}
     return {"median": middle, "p50": p50, "p90": p90, "p99": p99, "calls": len(singles)}
 
@@ -217,7 +219,7 @@ def _against_naive(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan
 def _errors(cases: Sequence[Case], plan: Plan, launches: int) -> tuple[float, float]:
     """The nominal errors, at the look that so many launches have reached, of the interval and of the verdict."""
     verdict = comparison_error(max(1, comparisons(cases)), each=ERROR_RATE, family=FAMILY_ERROR_RATE)
-    return _nominal(plan, launches, 1 - CONFIDENCE), _nominal(plan, launches, verdict)
+    return nominal_error_at(plan.looks, launches, 1 - CONFIDENCE), nominal_error_at(plan.looks, launches, verdict)
 
 
 def launch_table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:
@@ -248,9 +250,3 @@ def _by_launch(found: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], .
     for launch, value in found:
         launches.setdefault(launch, []).append(value)
     return tuple(tuple(launches[launch]) for launch in sorted(launches))
-
-
-def _nominal(plan: Plan, launches: int, error: float) -> float:
-    """The error to use at the look that so many launches have reached."""
-    reached = sum(launches >= look for look in plan.looks.launches)
-    return nominal_errors(plan.looks, error)[max(0, reached - 1)]

@@ -10,7 +10,7 @@ from int8bench.peer.grid_suite import ANSWERS, COST
 from int8bench.peer.suite import TIME
 from int8bench.stats.family import comparison_error
 from int8bench.stats.ratio import FEWEST_LAUNCHES, LaunchTable, estimate
-from int8bench.stats.stopping import Looks, nominal_errors
+from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.stats.verdict import Verdict, judge
 
 CONFIDENCE = 0.95
@@ -64,7 +64,7 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
     if len(table) < FEWEST_LAUNCHES:
         return _none(name, metric, f"{len(table)} launches, {FEWEST_LAUNCHES} or more are needed to tell")
     launches = LaunchTable(log_ratios=tuple(tuple(table[launch]) for launch in sorted(table)), pairs=pairs)
-    shown, judged = (_nominal(looks, len(table), each) for each in (1 - CONFIDENCE, error))
+    shown, judged = (nominal_error_at(looks, len(table), each) for each in (1 - CONFIDENCE, error))
     try:
         ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
         found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
@@ -178,12 +178,6 @@ def _pairs(forks: Sequence[Fork]) -> int:
 
 def _one_look(table: Table) -> Looks:
     return Looks(launches=(max(2, len(table)),))
-
-
-def _nominal(looks: Looks, launches: int, error: float) -> float:
-    """The error to use at the look that so many launches have reached."""
-    reached = sum(launches >= look for look in looks.launches)
-    return nominal_errors(looks, error)[max(0, reached - 1)]
 
 
 def _none(name: str, metric: Metric, reason: str) -> Comparison:

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from scipy.special import nctdtrinc, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
+
+from int8bench.stats.power import visible_effect
+from int8bench.stats.verdict import POWER
 
 FEWEST_RUNS = 4  # with three, Student's quantile at an error of 0.001 is 31.6 standard errors
 MOST_RUNS = 10_000
-POWER = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +35,7 @@ class Change:
 
     def smallest_visible(self, error_rate: float) -> float:
         """The change, as a fraction, whose interval excludes 1 with probability `POWER` (noncentral t)."""
-        critical = float(stdtrit(self.freedom, 1 - error_rate / 2))
-        return math.expm1(float(nctdtrinc(self.freedom, 1 - POWER, critical)) * self.error)
+        return visible_effect(self.error, freedom=self.freedom, nominal_error=error_rate, power=POWER)
 
 
 def change(earlier_s: Sequence[float], new_s: float) -> Change:

@@ -77,6 +77,12 @@ def nominal_errors(looks: Looks, error: float) -> tuple[float, ...]:
     return tuple(2 * float(ndtr(-bound)) for bound in bounds)
 
 
+def nominal_error_at(looks: Looks, launches: int, error: float) -> float:
+    """The nominal error to use at the look that so many launches have reached; the first's before any is."""
+    reached = sum(launches >= look for look in looks.launches)
+    return nominal_errors(looks, error)[max(0, reached - 1)]
+
+
 def _next_bound(fractions: tuple[float, ...], bounds: tuple[float, ...], spent: float) -> float:
     """The bound at the last of `fractions` at which the error spent so far is `spent`."""
     points, density = _inside(fractions[:-1], bounds)

@@ -13,8 +13,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.special import nctdtrinc, stdtrit
+from scipy.special import stdtrit
 
+from int8bench.stats.power import visible_effect
 from int8bench.stats.ratio import FEWEST_LAUNCHES, LaunchTable
 from int8bench.stats.verdict import POWER
 
@@ -35,8 +36,7 @@ class Difference:
 
     def visible(self, nominal_error: float) -> float:
         """The difference, as a fraction, that is called with probability `POWER`; see `verdict`."""
-        critical = float(stdtrit(self.freedom, 1 - nominal_error / 2))
-        return math.expm1(float(nctdtrinc(self.freedom, 1 - POWER, critical)) * self.error)
+        return visible_effect(self.error, freedom=self.freedom, nominal_error=nominal_error, power=POWER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

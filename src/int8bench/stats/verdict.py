@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scipy.special import nctdtrinc, stdtrit
+from scipy.special import stdtrit
 
+from int8bench.stats.power import visible_effect
 from int8bench.stats.ratio import Estimate, LaunchTable, centre_and_error, estimate, smallest_of
 
 FEWEST_LAUNCHES = 3  # with two, one degree of freedom: the quantile at 0.001 is 637 standard errors
@@ -60,14 +61,9 @@ def judge_against_best(tables: Mapping[str, LaunchTable], *, nominal_error: floa
 
 
 def smallest_visible_effect(table: LaunchTable, nominal_error: float) -> float:
-    """The difference, as a fraction, that a race with this spread calls with probability `POWER`.
-
-    The effect in standard errors is the noncentrality at which noncentral t exceeds the critical t with that power.
-    """
+    """The difference, as a fraction, that a race with this spread calls with probability `POWER`."""
     _, error = centre_and_error(table)
-    freedom = table.launches - 1
-    critical = float(stdtrit(freedom, 1 - nominal_error / 2))
-    return math.expm1(float(nctdtrinc(freedom, 1 - POWER, critical)) * error)
+    return visible_effect(error, freedom=table.launches - 1, nominal_error=nominal_error, power=POWER)
 
 
 def _judged(found: Estimate, table: LaunchTable, nominal_error: float, margin: float) -> Judgement:
