@@ -11,8 +11,9 @@ import pytest
 from int8bench.comparisons import Comparison, Metric, Ratio
 from int8bench.duet import record
 from int8bench.duet.record import Duet
-from int8bench.duet.samples import Fork, Load, Numbers, Samples, rounded
+from int8bench.duet.samples import Fork, Load, Numbers, Samples
 from int8bench.errors import RecordError, RequestError
+from int8bench.records import rounded
 
 # The keys of one comparison, which other programs read.
 KEYS = {"id", "metric", "verdict", "ratio", "launches", "forks", "pairs", "smallest_visible_effect", "reason"}

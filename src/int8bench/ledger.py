@@ -15,7 +15,6 @@ from int8bench.lab.sampling import Race
 from int8bench.worker import Alone, Checked, Stream
 
 NOT_YET = "not measured yet"
-DIGITS = 6  # of a raw time: a nanosecond of a millisecond, below any clock's noise
 # The options behind a setting, for a person whose record has another value of it.
 OPTIONS = {
     "plan": "--budget or --quick",
@@ -132,9 +131,9 @@ class Ledger:
                     launch=launch,
                     fork=fork,
                     calls=track.calls,
-                    times_s=_rounded(track.times_s),
+                    times_s=records.rounded(track.times_s),
                     kept=tuple(int(kept) for kept in race.kept),
-                    single_s=_rounded(track.single_s),
+                    single_s=records.rounded(track.single_s),
                     cpu_s=track.cpu_s,
                     wall_s=track.wall_s,
                     noise={
@@ -194,11 +193,6 @@ def race_samples(cell: records.Cell) -> list[RaceSample]:
         RaceSample(**{**each, **{key: tuple(each[key]) for key in ("times_s", "kept", "single_s")}})
         for each in cell.samples["races"]
     ]
-
-
-def _rounded(times_s: Sequence[float]) -> tuple[float, ...]:
-    """The times as they are written down, so that every figure follows from the record to the last digit."""
-    return tuple(float(f"{time_s:.{DIGITS}g}") for time_s in times_s)
 
 
 def _exists(path: Path) -> bool:

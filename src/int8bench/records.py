@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "int8bench.run"
 SCHEMA_VERSION = 1
+DIGITS = 6  # of a raw time: a nanosecond of a millisecond, below any clock's noise
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 BEST, NAIVE = "best_float32", "naive_float32"  # the roles of a reference: the headline's, and the flattering one
 PACKAGES = ("int8bench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "psutil", "py-cpuinfo")
@@ -125,6 +126,11 @@ def assembled(document: Mapping[str, Any]) -> Run:
             "cells": tuple(Cell(**cell) for cell in document["cells"]),
         }
     )
+
+
+def rounded(times_s: Sequence[float]) -> tuple[float, ...]:
+    """The times as they are written down, so that every figure follows from the record to the last digit."""
+    return tuple(float(f"{time_s:.{DIGITS}g}") for time_s in times_s)
 
 
 def versions() -> dict[str, str]:

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-DIGITS = 6  # of a raw time: a nanosecond of a millisecond, below any clock's noise
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fork:
@@ -84,8 +82,3 @@ def _written(numbers: Numbers) -> dict[str, Any]:
         for side, found in sides.items()
     }
     return {"launch": numbers.launch, **spelled}
-
-
-def rounded(times_s: tuple[float, ...]) -> tuple[float, ...]:
-    """The times as they are written down."""
-    return tuple(float(f"{time_s:.{DIGITS}g}") for time_s in times_s)

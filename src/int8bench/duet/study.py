@@ -27,7 +27,7 @@ from int8bench.duet.peers import (
     launched,
 )
 from int8bench.duet.plan import FORK_S, TRACK_S, Plan, plan_for
-from int8bench.duet.samples import Fork, Load, Numbers, Samples, rounded
+from int8bench.duet.samples import Fork, Load, Numbers, Samples
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.environment import cores_for
@@ -309,8 +309,8 @@ def _race(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str, ra
             launch=index,
             fork=0,
             calls=raced.calls,
-            base_s=rounded(raced.base_s),
-            head_s=rounded(raced.head_s),
+            base_s=records.rounded(raced.base_s),
+            head_s=records.rounded(raced.head_s),
             kept=tuple(int(each) for each in raced.kept),
             log_ratio=raced.log_ratio,
         )

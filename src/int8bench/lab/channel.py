@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass, field
 
 from int8bench.errors import LabError
+from int8bench.peer.wire import exactly
 
 _LENGTH = struct.Struct("<Q")
 
@@ -40,26 +41,14 @@ class Channel:
             TimeoutError: nothing came within `timeout_s` seconds.
         """
         self.socket.settimeout(timeout_s)
-        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
-        return pickle.loads(self._exactly(length))  # noqa: S301  from our own process, see the class
+        (length,) = _LENGTH.unpack(exactly(self.socket, _LENGTH.size))
+        return pickle.loads(exactly(self.socket, length))  # noqa: S301  from our own process, see the class
 
     def close(self) -> None:
         """Ends the line; the other side sees its end."""
         if not self._closed:
             self._closed = True
             self.socket.close()
-
-    def _exactly(self, size: int) -> bytes:
-        body = bytearray()
-        while len(body) < size:
-            try:
-                part = self.socket.recv(min(size - len(body), 1 << 20))
-            except ConnectionError as error:
-                raise EOFError from error
-            if not part:
-                raise EOFError
-            body += part
-        return bytes(body)
 
 
 def pair() -> tuple[Channel, Channel]:

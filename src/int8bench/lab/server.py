@@ -3,11 +3,9 @@
 Started as ``python -m int8bench.lab.server FD PARENT``. It has no thread and starts none, so that its forks are whole.
 """
 
-import ctypes
 import gc
 import importlib
 import os
-import signal
 import socket
 import sys
 import traceback
@@ -17,8 +15,7 @@ from typing import Any, NoReturn
 from int8bench.errors import Int8BenchError, LabError
 from int8bench.lab.channel import Channel
 from int8bench.lab.messages import Done, Failure, Setup, Task
-
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+from int8bench.peer.mortal import die_with
 
 
 def function_named(name: str) -> Callable[..., Any]:
@@ -30,7 +27,7 @@ def function_named(name: str) -> Callable[..., Any]:
 
 def main() -> None:
     """Serves forks until the coordinator closes the line or dies."""
-    _die_with(int(sys.argv[2]))
+    die_with(int(sys.argv[2]))
     control = Channel(socket.socket(fileno=int(sys.argv[1])))
     try:
         setup = control.receive()
@@ -91,7 +88,7 @@ def _fork(control: Channel, state: object, task: Task) -> int:
 
 def _run(line: Channel, state: object, task: Task, launch: int) -> None:
     """A fork's whole life."""
-    _die_with(launch)
+    die_with(launch)
     if task.cores is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, task.cores)
     outcome = _outcome(lambda: function_named(task.function)(state, task.payload, line))
@@ -119,14 +116,6 @@ def _status_of(pid: object) -> int:
     assert isinstance(pid, int)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
-
-
-def _die_with(parent: int) -> None:
-    """Asks the kernel to end this process with its parent; Linux only, elsewhere the end of the line does it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
 
 
 if __name__ == "__main__":

@@ -40,24 +40,31 @@ class Line:
             ValueError: what came is no message.
         """
         self.socket.settimeout(timeout_s)
-        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+        (length,) = _LENGTH.unpack(exactly(self.socket, _LENGTH.size))
         if length > MOST_BYTES:
             raise ValueError(f"a message of {length} bytes, expected {MOST_BYTES} at most")
-        found: dict[str, Any] = json.loads(self._exactly(length))
+        found: dict[str, Any] = json.loads(exactly(self.socket, length))
         return found
 
     def close(self) -> None:
         """Ends the line; safe to call again."""
         self.socket.close()
 
-    def _exactly(self, size: int) -> bytes:
-        body = bytearray()
-        while len(body) < size:
-            try:
-                part = self.socket.recv(min(size - len(body), 1 << 20))
-            except ConnectionError as error:
-                raise EOFError from error
-            if not part:
-                raise EOFError
-            body += part
-        return bytes(body)
+
+def exactly(end: socket.socket, size: int) -> bytes:
+    """That many bytes.
+
+    Raises:
+        EOFError: the other side is gone before.
+        TimeoutError: the socket's own time is up.
+    """
+    body = bytearray()
+    while len(body) < size:
+        try:
+            part = end.recv(min(size - len(body), 1 << 20))
+        except ConnectionError as error:
+            raise EOFError from error
+        if not part:
+            raise EOFError
+        body += part
+    return bytes(body)
