@@ -16,7 +16,7 @@ from typing import Any
 
 from int8bench import likeness, summary
 from int8bench.cases import INT8
-from int8bench.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, words
+from int8bench.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, changed_document, words
 from int8bench.errors import NothingMeasuredError, RecordError
 from int8bench.ledger import SoloSample, race_samples
 from int8bench.records import OK, Cell, Run
@@ -51,17 +51,8 @@ class Compared:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON answer; a ratio above 1 means that head has more, or takes longer."""
-        return {
-            "base": self.base,
-            "head": self.head,
-            "complete": self.complete,
-            "error_rate": self.error_rate,
-            "comparisons": [each.to_dict() for each in self.comparisons],
-            "added": list(self.added),
-            "removed": list(self.removed),
-            "notes": list(self.notes),
-        }
+        """The JSON answer."""
+        return {**changed_document(self), "notes": list(self.notes)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 
 class Metric(StrEnum):
@@ -111,3 +111,48 @@ def comparison_from(document: Mapping[str, Any]) -> Comparison:
 def words(metric: Metric) -> tuple[str, str]:
     """What a sure difference of that metric is called where the new side has less, and where it has more."""
     return WORDS.get(metric, OTHER_WORDS)
+
+
+class Changed(Protocol):
+    """What changed from a base to a head: a duet, or two stored runs."""
+
+    @property
+    def base(self) -> str:
+        """What the base is called."""
+
+    @property
+    def head(self) -> str:
+        """What the head is called."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for was measured."""
+
+    @property
+    def error_rate(self) -> float:
+        """Of one verdict."""
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """What came of it."""
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """What head alone has."""
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """What base alone has."""
+
+
+def changed_document(changed: Changed) -> dict[str, Any]:
+    """What the JSON answers of duet, compare and gate have in common; a ratio above 1 means that head has more."""
+    return {
+        "base": changed.base,
+        "head": changed.head,
+        "complete": changed.complete,
+        "error_rate": changed.error_rate,
+        "comparisons": [each.to_dict() for each in changed.comparisons],
+        "added": list(changed.added),
+        "removed": list(changed.removed),
+    }

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from int8bench import baselines, hardware, records
-from int8bench.comparisons import Metric
+from int8bench.comparisons import Changed, Metric
 from int8bench.errors import InterruptedRunError, NothingMeasuredError, RequestError
-from int8bench.judging import Changed, Gate, Verdict, judged, red_findings
+from int8bench.judging import Gate, Verdict, judged, red_findings
 from int8bench.policy import TABLE, Policy
 from int8bench.progress import Advance
 from int8bench.records import Run

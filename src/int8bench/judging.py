@@ -9,10 +9,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from int8bench import units
-from int8bench.comparisons import UNCLEAR, Comparison, Metric
+from int8bench.comparisons import UNCLEAR, Changed, Comparison, Metric, changed_document
 from int8bench.errors import NothingMeasuredError
 from int8bench.findings import Severity
 from int8bench.policy import Policy
@@ -33,38 +33,6 @@ class Verdict(StrEnum):
 
 
 EXIT_CODES = {Verdict.PASS: 0, Verdict.RECORDED: 0, Verdict.FAIL: 1, Verdict.UNCLEAR: 3}
-
-
-class Changed(Protocol):
-    """What changed from a base to a head: a duet, or two stored runs."""
-
-    @property
-    def base(self) -> str:
-        """What the base is called."""
-
-    @property
-    def head(self) -> str:
-        """What the head is called."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything that was asked for was measured."""
-
-    @property
-    def error_rate(self) -> float:
-        """Of one verdict."""
-
-    @property
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """What came of it."""
-
-    @property
-    def added(self) -> tuple[str, ...]:
-        """What head alone has."""
-
-    @property
-    def removed(self) -> tuple[str, ...]:
-        """What base alone has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +62,7 @@ class Gate:
         return {
             "verdict": self.verdict.value,
             "reasons": list(self.reasons),
-            "base": self.base,
-            "head": self.head,
-            "complete": self.complete,
-            "error_rate": self.error_rate,
-            "comparisons": [each.to_dict() for each in self.comparisons],
-            "added": list(self.added),
-            "removed": list(self.removed),
+            **changed_document(self),
             "notes": list(self.notes),
             "findings": [dict(each) for each in self.findings],
             "policy": self.policy.to_dict(),

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from int8bench import records
-from int8bench.comparisons import Comparison, comparison_from
+from int8bench.comparisons import Comparison, changed_document, comparison_from
 from int8bench.errors import RecordError
 
 SCHEMA = "int8bench.duet"
 SCHEMA_VERSION = 1
-KEYS = ("base", "head", "complete", "error_rate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +50,7 @@ class Duet:
         return {
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
-            **{key: getattr(self, key) for key in KEYS},
-            "comparisons": [each.to_dict() for each in self.comparisons],
-            "added": list(self.added),
-            "removed": list(self.removed),
+            **changed_document(self),
             "findings": [dict(each) for each in self.findings],
             "environment": dict(self.environment),
             "settings": dict(self.settings),
