@@ -9,7 +9,7 @@ import pytest
 from int8bench.duet import pairs
 from int8bench.duet.pairs import BASE, HEAD, Durations, PairRace
 from int8bench.errors import LabError
-from int8bench.lab import noise
+from int8bench.lab import noise, sampling
 
 DURATIONS = Durations(warmup_s=0.03, race_s=0.5, timeout_s=9.0)
 QUIET = noise.Reading(
@@ -136,7 +136,7 @@ def test_it_ends_when_the_time_is_up(world: _World) -> None:
 
 @pytest.mark.parametrize(
     ("call_s", "rounds"),
-    [(0.2, pairs.FEWEST_ROUNDS), (0.375, 6), (1.0, pairs.FEWEST_PAIRS), (60.0, pairs.FEWEST_PAIRS)],
+    [(0.2, sampling.FEWEST_ROUNDS), (0.375, 6), (1.0, sampling.FEWEST_PAIRS), (60.0, sampling.FEWEST_PAIRS)],
 )
 def test_slow_calls_have_a_few_rounds_all_the_same(world: _World, call_s: float, rounds: int) -> None:
     """Eight, unless that takes eight times the time; two whatever it takes."""

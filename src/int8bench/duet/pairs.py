@@ -18,9 +18,6 @@ SIDES = (BASE, HEAD)
 UNTIMED_S = 0.0003
 SAMPLE_S = 0.001
 MOST_UNTIMED = 20
-FEWEST_ROUNDS = 8  # a median of fewer says little; measured even when the time is up
-LONGEST = 8.0  # a fork may take this many times its duration before it stops short of FEWEST_ROUNDS
-FEWEST_PAIRS = 2
 NO_TIME = "a call took no time by the clock; measure something longer"
 
 
@@ -86,7 +83,7 @@ def race(
     rounds: list[tuple[float, float]] = []
     disturbed: list[bool] = []
     start = now()
-    while not _over(now() - start, len(rounds), durations.race_s):
+    while not sampling.is_over(now() - start, len(rounds), durations.race_s):
         before = noise.read()
         told = {side: sides[side].ask(asked, durations.timeout_s) for side in rng.permutation(SIDES).tolist()}
         stolen = noise.read().since(before).steal_ticks
@@ -128,12 +125,6 @@ def sustained(
             raise LabError(NO_TIME)
         logs[side].append(math.log(sum(each["calls"] for each in told) / (last - first)))
     return sum(logs[HEAD]) / len(logs[HEAD]) - sum(logs[BASE]) / len(logs[BASE])
-
-
-def _over(passed: float, done: int, race_s: float) -> bool:
-    if passed >= LONGEST * race_s and done >= FEWEST_PAIRS:
-        return True
-    return passed >= race_s and done >= FEWEST_ROUNDS
 
 
 def _time(told: dict[str, float]) -> float:

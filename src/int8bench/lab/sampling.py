@@ -145,6 +145,12 @@ def race(
     return Race(tracks=tracks, kept=kept, disturbance=after.since(before), wall_s=ended - started)
 
 
+def is_over(passed_s: float, rounds: int, race_s: float) -> bool:
+    """Whether a race of `race_s` seconds that has gone on for `passed_s` has its rounds."""
+    late = passed_s >= LONGEST * race_s and rounds >= FEWEST_PAIRS
+    return late or (passed_s >= race_s and rounds >= FEWEST_ROUNDS)
+
+
 def time_calls(call: Call, calls: int, clock: Clock) -> float:
     """Seconds that `calls` calls of `call` take together; the timed body is the call and nothing else."""
     rounds = repeat(None, calls)
@@ -208,9 +214,7 @@ def _rounds(
     start, done = clocks.wall(), 0
     take = _mixed if any(turn.mixed for turn in turns) else _one_after_another
     while True:
-        passed = clocks.wall() - start
-        late = passed >= LONGEST * durations.race_s and done >= FEWEST_PAIRS
-        if late or (passed >= durations.race_s and done >= FEWEST_ROUNDS):
+        if is_over(clocks.wall() - start, done, durations.race_s):
             return
         done += 1
         yield take(turns, rng, clocks, read)
