@@ -2,12 +2,12 @@
 
 import pytest
 
-from int8bench.cases import Group, float32_references, grid, int8_variant, parse_id
+from int8bench.cases import Group, float32_references, grid, int8_variant, int8_variants, parse_id
 from int8bench.errors import RequestError
 
 
 def _default_grid():
-    return grid(model="simplecnn", engines=("fbgemm", "x86"), batches=(1, 32), threads=(1, 2))
+    return grid(model="simplecnn", variants=int8_variants("fbgemm", "x86"), batches=(1, 32), threads=(1, 2))
 
 
 def test_a_grid_races_the_references_along_in_every_group() -> None:
@@ -42,12 +42,12 @@ def test_a_wrong_id_is_refused(text: str) -> None:
 def test_a_senseless_batch_is_refused(batches: tuple[int, ...]) -> None:
     """None, zero and negative batches say what to type."""
     with pytest.raises(RequestError, match="--batch"):
-        grid(model="m", engines=("fbgemm",), batches=batches, threads=(1,))
+        grid(model="m", variants=int8_variants("fbgemm"), batches=batches, threads=(1,))
 
 
 def test_repeats_are_measured_once() -> None:
     """An engine, batch or thread count named twice is one cell."""
-    cases = grid(model="m", engines=("fbgemm", "fbgemm"), batches=(1, 1), threads=(1, 1))
+    cases = grid(model="m", variants=int8_variants("fbgemm", "fbgemm"), batches=(1, 1), threads=(1, 1))
     assert len(cases) == 3
     assert {case.group for case in cases} == {Group(batch=1, threads=1)}
 

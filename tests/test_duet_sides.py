@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.duet import scratch, sides
+from int8bench import scratch
+from int8bench.duet import sides
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
 from int8bench.errors import RequestError
 from int8bench.tracking.revisions import Repository

@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
-from int8bench.cases import float32_references, int8_variant
+from int8bench.cases import Group, float32_references, int8_variant
+from int8bench.engines.base import Material
 from int8bench.engines.registry import engine_named
 from int8bench.errors import EngineError
 
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.torch
 
 INT8_ENGINES = ("fbgemm", "x86", "onednn", "qnnpack")
 CHANNELS_LAST, NCHW = float32_references()
+ONE = Group(batch=1, threads=1)
 
 
 class TinyCNN(nn.Module):
@@ -94,7 +96,12 @@ def made(variant, model, pictures):
     """A predictor of the variant, or a skipped test where this build of torch lacks the engine."""
     skip_unless_supported(variant.engine)
     engine = engine_named(variant.engine)
-    return engine.build(engine.prepare(variant, model, pictures, pictures[:1]), 1)
+    return engine.build(engine.prepare(variant, material(model, pictures)), ONE)
+
+
+def material(model, pictures):
+    """What an engine is made ready with: calibrated on all pictures."""
+    return Material(model=model, calibration=pictures, example=pictures[:1])
 
 
 def skip_unless_supported(name):
@@ -169,8 +176,8 @@ def test_prepared_once_built_twice(name, pictures):
     """A second build from the same preparation answers as the first, from memory of its own."""
     skip_unless_supported(name)
     engine = engine_named(name)
-    prepared = engine.prepare(engine.variants[0], TinyCNN().eval(), pictures, pictures[:1])
-    first, second = engine.build(prepared, 1), engine.build(prepared, 1)
+    prepared = engine.prepare(engine.variants[0], material(TinyCNN().eval(), pictures))
+    first, second = engine.build(prepared, ONE), engine.build(prepared, ONE)
     assert first.module is not second.module
     np.testing.assert_array_equal(first(pictures), second(pictures))
 
@@ -180,9 +187,9 @@ def test_engines_in_one_process_answer_as_alone(pictures):
     model = TinyCNN().eval()
     names = [name for name in INT8_ENGINES if name in torch.backends.quantized.supported_engines]
     engines = {name: engine_named(name) for name in names}
-    prepared = {name: engines[name].prepare(int8_variant(name), model, pictures, pictures) for name in names}
-    alone = {name: engines[name].build(prepared[name], 1)(pictures) for name in names}
-    bodies = {name: engines[name].build(prepared[name], 1).bind(pictures) for name in names}
+    prepared = {name: engines[name].prepare(int8_variant(name), material(model, pictures)) for name in names}
+    alone = {name: engines[name].build(prepared[name], ONE)(pictures) for name in names}
+    bodies = {name: engines[name].build(prepared[name], ONE).bind(pictures) for name in names}
     for name in [*names, *reversed(names), *names]:
         np.testing.assert_array_equal(bodies[name]().numpy(), alone[name])
         assert torch.backends.quantized.engine == name
@@ -263,13 +270,13 @@ def test_an_engine_that_torch_lacks_is_a_sentence(monkeypatch, pictures):
     monkeypatch.setattr(type(torch.backends.quantized), "supported_engines", ["none", "qnnpack"])
     engine = engine_named("fbgemm")
     with pytest.raises(EngineError, match=r"fbgemm: this build of torch does not have it .* choose --engines qnnpack"):
-        engine.prepare(engine.variants[0], TinyCNN().eval(), pictures, pictures[:1])
+        engine.prepare(engine.variants[0], material(TinyCNN().eval(), pictures))
 
 
 def test_float32_is_not_raced_under_the_name_of_int8(pictures):
     """The float32 engine refuses a variant that it does not offer."""
     with pytest.raises(EngineError, match="torch int8 is not offered"):
-        engine_named("torch").prepare(int8_variant("torch"), TinyCNN(), pictures, pictures[:1])
+        engine_named("torch").prepare(int8_variant("torch"), material(TinyCNN(), pictures))
 
 
 def test_pictures_of_another_shape_are_a_sentence(pictures):
@@ -278,7 +285,7 @@ def test_pictures_of_another_shape_are_a_sentence(pictures):
     wrong = np.zeros((4, 3, 20, 20), np.float32)
     engine = engine_named(name)
     with pytest.raises(EngineError, match=r"cannot answer calibration pictures of shape \(3, 20, 20\)"):
-        engine.prepare(engine.variants[0], TinyCNN().eval(), wrong, pictures[:1])
+        engine.prepare(engine.variants[0], Material(model=TinyCNN().eval(), calibration=wrong, example=pictures[:1]))
     with pytest.raises(
         EngineError, match=r"torch float32 channels_last: cannot answer a batch of shape \(4, 3, 20, 20\)"
     ):
@@ -331,7 +338,8 @@ FORKED = """
     import os, struct, sys
     import numpy as np, torch
     from torch import nn
-    from int8bench.cases import float32_references, int8_variant
+    from int8bench.cases import Group, float32_references, int8_variant
+    from int8bench.engines.base import Material
     from int8bench.engines.registry import engine_named
 
     torch.set_num_threads(1)
@@ -340,12 +348,13 @@ FORKED = """
     pictures = np.random.default_rng(0).normal(size=(64, 3, 16, 16)).astype("float32")
     names = [name for name in torch.backends.quantized.supported_engines if name != "none"]
     variants = [*float32_references(), *map(int8_variant, names)]
-    prepared = [engine_named(v.engine).prepare(v, model, pictures, pictures[:1]) for v in variants]
+    material = Material(model=model, calibration=pictures, example=pictures[:1])
+    prepared = [engine_named(v.engine).prepare(v, material) for v in variants]
     if sys.platform == "linux":
         assert len(os.listdir("/proc/self/task")) == 1, "preparing started a thread"
 
     def answers():
-        built = [engine_named(v.engine).build(each, 2) for v, each in zip(variants, prepared)]
+        built = [engine_named(v.engine).build(each, Group(batch=64, threads=2)) for v, each in zip(variants, prepared)]
         assert torch.get_num_threads() == 2
         assert not torch.is_inference_mode_enabled()
         checked = [predictor(pictures) for predictor in built]

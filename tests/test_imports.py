@@ -33,7 +33,8 @@ FILES = {"records.py", "training.py", "trials.py", "data.py", "subject.py", "lab
 FILES |= {
     "lab/launches.py",
     "duet/peers.py",
-    "duet/scratch.py",  # folders of processes, held by a lock on them
+    "conversions.py",  # what engines need of a model, kept by content
+    "scratch.py",  # folders of processes, held by a lock on them
     "engines/evidence.py",
     "tracking/side.py",
     "tracking/asv_results.py",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from int8bench import records
-from int8bench.cases import Case, grid
+from int8bench.cases import Case, grid, int8_variants
 from int8bench.errors import RecordError, RequestError
 from int8bench.lab.noise import Reading
 from int8bench.lab.sampling import Race, Track
@@ -15,7 +15,7 @@ from int8bench.ledger import NOT_YET, Ledger
 from int8bench.worker import Alone, Stream
 
 GOLDEN = Path(__file__).parent / "golden" / "runs" / "quick.json"
-CASES = grid(model="m", engines=("fbgemm",), batches=(4,), threads=(1,))
+CASES = grid(model="m", variants=int8_variants("fbgemm"), batches=(4,), threads=(1,))
 QUIET = Reading(involuntary_switches=0, major_faults=0, minor_faults=7, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0)
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from int8bench.cases import Case, grid
+from int8bench.cases import Case, grid, int8_variants
 from int8bench.findings import Finding, SaturationProbe
 from int8bench.hardware import Hardware
 from int8bench.ledger import NOT_YET, Ledger, RaceSample
@@ -11,7 +11,7 @@ from int8bench.outcomes import findings_of
 
 MACHINE = Hardware(arch="x86_64", vendor="AuthenticAMD", flags=frozenset({"avx2"}), os="Linux", usable_cores=2)
 ENGINES = ("fbgemm", "x86")
-CASES = grid(model="m", engines=ENGINES, batches=(1, 8), threads=(1,))
+CASES = grid(model="m", variants=int8_variants(*ENGINES), batches=(1, 8), threads=(1,))
 FIDELITY = {"sqnr_db": 35.0, "agreement": 0.99, "top1": 0.98, "top1_float32": 0.98}
 SEEN = {"smallest_visible_effect": 0.05, "launches": 8, "more_launches": None}
 
@@ -202,7 +202,7 @@ def test_a_fast_engine_in_trouble_is_not_recommended(trouble: dict[str, object])
 
 def test_one_engine_alone_wins_nothing() -> None:
     """Where one int8 engine was run there was no choice to make."""
-    cases = grid(model="m", engines=("fbgemm",), batches=(1, 8), threads=(1,))
+    cases = grid(model="m", variants=int8_variants("fbgemm"), batches=(1, 8), threads=(1,))
     assert not _of("recommended-engine", _found(cases=cases))
 
 
@@ -272,6 +272,6 @@ def test_what_the_probes_measured_reaches_the_rules() -> None:
 
 def test_an_engine_of_another_package_has_the_findings_of_the_machine() -> None:
     """No rule knows it, and its run is not stopped for that."""
-    cases = grid(model="m", engines=("theirs",), batches=(1,), threads=(64,))
+    cases = grid(model="m", variants=int8_variants("theirs"), batches=(1,), threads=(64,))
     found = findings_of(cases, [_cell(case) for case in cases], Ledger(created_at="now"), MACHINE)
     assert "threads-above-cores" in {finding.code for finding in found}

@@ -2,19 +2,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from int8bench.cases import Case, grid
+from int8bench.cases import Case, grid, int8_variants
 from int8bench.errors import RequestError
 from int8bench.plan import DEFAULT_BUDGET_S, FORK_S, MOST_LAUNCHES, QUICK_BUDGET_S, SHORTEST_RACE_S, Plan, plan_for
 
-DEFAULT = grid(model="m", engines=("fbgemm", "x86"), batches=(1, 8, 32), threads=(1, 2))
-SMALL = grid(model="m", engines=("fbgemm",), batches=(1,), threads=(1,))
+DEFAULT = grid(model="m", variants=int8_variants("fbgemm", "x86"), batches=(1, 8, 32), threads=(1, 2))
+SMALL = grid(model="m", variants=int8_variants("fbgemm"), batches=(1,), threads=(1,))
 LARGE = grid(
-    model="m", engines=("fbgemm", "x86", "onednn", "qnnpack"), batches=tuple(2**i for i in range(8)), threads=(1, 2)
+    model="m",
+    variants=int8_variants("fbgemm", "x86", "onednn", "qnnpack"),
+    batches=tuple(2**i for i in range(8)),
+    threads=(1, 2),
 )
 GRIDS = st.builds(
     lambda engines, batches, threads: grid(
         model="m",
-        engines=tuple(f"e{i}" for i in range(engines)),
+        variants=int8_variants(*(f"e{i}" for i in range(engines))),
         batches=tuple(range(1, batches + 1)),
         threads=tuple(range(1, threads + 1)),
     ),

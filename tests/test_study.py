@@ -117,7 +117,7 @@ class FakeLab:
         if function == "check":
             return Checked(
                 fidelity=FAST,
-                objection=self.objections.get(payload.engine),
+                objection=self.objections.get(payload.variant.engine),
                 weights_bytes=100,
                 serialized_bytes=120,
                 evidence={},
@@ -239,7 +239,7 @@ def dies(engine: str, function: str, *, batch: int | None = None, reason: str = 
     """A fault of whatever asks that engine for that function, at that batch."""
 
     def fault(asked: str, payload: object, _launch: int) -> None:
-        variants = [payload] if isinstance(payload, Variant) else getattr(payload, "variants", ())
+        variants = getattr(payload, "variants", ())
         variants = variants or ([payload.variant] if hasattr(payload, "variant") else [])
         group = getattr(payload, "group", None)
         if (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from int8bench import records, summary
-from int8bench.cases import Case, grid
+from int8bench.cases import Case, grid, int8_variants
 from int8bench.fidelity import Fidelity
 from int8bench.hardware import Hardware
 from int8bench.lab.sampling import Durations
@@ -28,7 +28,7 @@ PLAN = Plan(
     budget_s=60.0,
 )
 MACHINE = Hardware(arch="x86_64", vendor="GenuineIntel", flags=frozenset({"avx2"}), os="Linux", usable_cores=2)
-CASES = grid(model="m", engines=("fbgemm",), batches=(4,), threads=(1,))
+CASES = grid(model="m", variants=int8_variants("fbgemm"), batches=(4,), threads=(1,))
 CHANNELS_LAST, NCHW, INT8 = CASES
 
 
@@ -105,7 +105,7 @@ def _cases(run: Run) -> tuple[Case, ...]:
     first = run.cells[0]
     return grid(
         model=first.model,
-        engines=tuple(dict.fromkeys(cell.engine for cell in run.cells if cell.precision == "int8")),
+        variants=int8_variants(*dict.fromkeys(cell.engine for cell in run.cells if cell.precision == "int8")),
         batches=tuple(dict.fromkeys(cell.batch for cell in run.cells)),
         threads=tuple(dict.fromkeys(cell.threads for cell in run.cells)),
     )

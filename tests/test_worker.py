@@ -22,6 +22,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 CHANNELS_LAST, NCHW = float32_references()
+GROUP = Group(batch=64, threads=1)
 INT8 = int8_variant(
     next((each for each in ("fbgemm", "qnnpack") if each in torch.backends.quantized.supported_engines), "fbgemm")
 )
@@ -87,7 +88,7 @@ def test_what_could_not_be_prepared_says_why_wherever_it_is_asked_for(launch: La
     """One engine's refusal is its own row; the launch serves the others."""
     group = Group(batch=1, threads=1)
     asked = {
-        "check": NOWHERE,
+        "check": worker.Check(variant=NOWHERE, group=GROUP),
         "race": RaceOrder(variants=(CHANNELS_LAST, NOWHERE), group=group, durations=SHORT, seed=1),
         "alone": SoloOrder(variant=NOWHERE, group=group, seed=1),
     }
@@ -98,7 +99,9 @@ def test_what_could_not_be_prepared_says_why_wherever_it_is_asked_for(launch: La
 
 def test_a_check_compares_with_float32_and_weighs(launch: Launch) -> None:
     """Float32 agrees with itself and meets no objection; int8 is close and lighter, and both say what ran."""
-    reference, int8 = (done(launch, "check", variant) for variant in (CHANNELS_LAST, INT8))
+    reference, int8 = (
+        done(launch, "check", worker.Check(variant=variant, group=GROUP)) for variant in (CHANNELS_LAST, INT8)
+    )
     assert reference.objection is None
     assert reference.fidelity.agreement == 1.0
     assert reference.fidelity.top1 == reference.fidelity.top1_float32

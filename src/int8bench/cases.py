@@ -8,11 +8,13 @@ from int8bench.errors import RequestError
 
 FLOAT32 = "float32"
 INT8 = "int8"
+FLOAT16 = "float16"
 CHANNELS_LAST = "channels_last"
 NCHW = "nchw"
+TORCH = "torch"  # the engine, and the family, of the float32 that every answer is held against
 
 _ID = re.compile(
-    r"(?P<model>.+)/(?P<engine>[^/]+)/(?P<precision>float32|int8)/(?P<layout>channels_last|nchw)"
+    r"(?P<model>.+)/(?P<engine>[^/]+)/(?P<precision>float32|float16|int8)/(?P<layout>channels_last|nchw)"
     r"/b(?P<batch>[1-9]\d*)/t(?P<threads>[1-9]\d*)"
 )
 
@@ -27,8 +29,8 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """The name a person reads: ``fbgemm int8`` or ``torch float32 nchw``."""
-        layout = f" {self.layout}" if self.precision == FLOAT32 else ""
+        """The name a person reads: ``fbgemm int8``, or ``torch float32 nchw`` of the two that torch has."""
+        layout = f" {self.layout}" if (self.engine, self.precision) == (TORCH, FLOAT32) else ""
         return f"{self.engine} {self.precision}{layout}"
 
 
@@ -75,7 +77,7 @@ def parse_id(text: str) -> Case:
     )
 
 
-def float32_references(engine: str = "torch") -> tuple[Variant, Variant]:
+def float32_references(engine: str = TORCH) -> tuple[Variant, Variant]:
     """The two float32 variants that every int8 variant is held against: channels-last, then plain NCHW."""
     return (
         Variant(engine=engine, precision=FLOAT32, layout=CHANNELS_LAST),
@@ -84,23 +86,28 @@ def float32_references(engine: str = "torch") -> tuple[Variant, Variant]:
 
 
 def int8_variant(engine: str) -> Variant:
-    """The int8 variant of an engine; its input is channels-last, the layout that int8 kernels like."""
+    """The int8 variant of one of torch's engines; channels-last is the layout that its int8 kernels like."""
     return Variant(engine=engine, precision=INT8, layout=CHANNELS_LAST)
 
 
+def int8_variants(*engines: str) -> tuple[Variant, ...]:
+    """The int8 variant of each of torch's engines."""
+    return tuple(int8_variant(engine) for engine in engines)
+
+
 def grid(
-    *, model: str, engines: tuple[str, ...], batches: tuple[int, ...], threads: tuple[int, ...]
+    *, model: str, variants: tuple[Variant, ...], batches: tuple[int, ...], threads: tuple[int, ...]
 ) -> tuple[Case, ...]:
-    """Every case of a run, group by group: the float32 references first, then one int8 case an engine.
+    """Every case of a run, group by group: torch's float32 first, then the variants asked for.
 
     Raises:
         RequestError: a batch or a thread count below 1, or nothing to measure.
     """
     _check_positive("batch", batches)
     _check_positive("threads", threads)
-    variants = (*float32_references(), *(int8_variant(engine) for engine in dict.fromkeys(engines)))
+    raced = dict.fromkeys((*float32_references(), *variants))
     groups = [Group(batch=b, threads=t) for t, b in product(dict.fromkeys(threads), dict.fromkeys(batches))]
-    return tuple(Case(model=model, variant=v, group=g) for g in groups for v in variants)
+    return tuple(Case(model=model, variant=v, group=g) for g in groups for v in raced)
 
 
 def _check_positive(name: str, values: tuple[int, ...]) -> None:

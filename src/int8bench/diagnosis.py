@@ -66,7 +66,7 @@ def check_int8(option: str, engine: str) -> None:
     Raises:
         RequestError: it is unknown, or is a float32 engine.
     """
-    if not _has_int8(engine):
+    if not has_int8(engine):
         raise RequestError(
             f"{option} {engine}: a float32 engine, which is always raced along; name an int8 engine such as fbgemm"
         )
@@ -100,7 +100,7 @@ def measured_here() -> tuple[Hardware, Mapping[str, SaturationProbe]]:
         assert isinstance(view, hardware.TorchView)
         here = replace(here, torch=view)
         there = (state.name for state in engine_states(here) if state.available)
-        return here, probed(launch, tuple(name for name in there if _has_int8(name)))
+        return here, probed(launch, tuple(name for name in there if has_int8(name)))
 
 
 def probed(launch: Launch, engines: tuple[str, ...]) -> dict[str, SaturationProbe]:
@@ -126,7 +126,8 @@ def engine_states(machine: Hardware) -> tuple[EngineState, ...]:
     return tuple(states)
 
 
-def _has_int8(engine: str) -> bool:
+def has_int8(engine: str) -> bool:
+    """Whether an engine has something to hold against float32."""
     return any(variant.precision == INT8 for variant in engine_named(engine).variants)
 
 

@@ -140,10 +140,10 @@ class Grid:
             NotImplementedError: the contender cannot run here.
         """
         from int8bench import worker
+        from int8bench.cases import Group
 
-        call = worker.predictor(self.prepared, self._variant(contender), threads).bind(
-            worker.pictures(self.prepared.order.validation, batch)
-        )
+        built = worker.predictor(self.prepared, self._variant(contender), Group(batch=batch, threads=threads))
+        call = built.bind(worker.pictures(self.prepared.order.validation, batch))
         call()
         return call
 
@@ -154,8 +154,10 @@ class Grid:
             NotImplementedError: the contender cannot run here.
         """
         from int8bench import worker
+        from int8bench.cases import Group
 
-        return {"peak_memory": float(worker.peak_bytes(self.prepared, self._variant(contender), batch, threads))}
+        group = Group(batch=batch, threads=threads)
+        return {"peak_memory": float(worker.peak_bytes(self.prepared, self._variant(contender), group))}
 
     def answers(self, contender: str) -> Mapping[str, float]:
         """What it answers and with how many bytes of weights: ``weights``, and of int8 ``sqnr`` in dB, and ``top1``.
@@ -164,8 +166,10 @@ class Grid:
             NotImplementedError: the contender cannot run here.
         """
         from int8bench import worker
+        from int8bench.cases import Group
 
-        checked = worker.checked(self.prepared, self._variant(contender))
+        group = Group(batch=worker.CHECK_BATCH, threads=1)
+        checked = worker.checked(self.prepared, self._variant(contender), group)
         found = {
             "weights": float(checked.weights_bytes),
             "sqnr": checked.fidelity.sqnr_db if contender != FLOAT32 else None,

@@ -71,7 +71,7 @@ def slowed_by(waiting: Call, call: Call) -> Call:
 def _bound(state: Prepared, order: HandicapOrder, batch: "np.typing.NDArray[np.float32]") -> Call:
     if order.variant in state.refused:
         raise EngineError(state.refused[order.variant])
-    predictor = engine_named(order.variant.engine).build(state.ready[order.variant], order.group.threads)
+    predictor = engine_named(order.variant.engine).build(state.ready[order.variant], order.group)
     return predictor.bind(batch)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from int8bench import records
 from int8bench.cases import Case, Variant
+from int8bench.conversions import Converted
 from int8bench.errors import RecordError, RequestError
 from int8bench.fidelity import Fidelity
 from int8bench.findings import SaturationProbe
@@ -68,6 +69,7 @@ class Ledger:
     stopped: dict[str, tuple[str, str]] = field(default_factory=dict)
     checks: dict[Variant, Checked] = field(default_factory=dict)
     probes: dict[str, SaturationProbe] = field(default_factory=dict)
+    conversions: dict[Variant, Mapping[int | None, Converted]] = field(default_factory=dict)
 
     @classmethod
     def resumed(cls, path: Path, *, settings: Mapping[str, object], fingerprint: str) -> "Ledger":

@@ -6,7 +6,7 @@ The one place where engines meet the lab. Opens no file itself and draws nothing
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from int8bench import diagnosis, findings, hardware, models, records, summary, training, units, worker
+from int8bench import conversions, diagnosis, findings, hardware, models, records, summary, training, units, worker
 from int8bench.cases import INT8, Case, Group, Variant, float32_references, grid
-from int8bench.engines.registry import engine_named
+from int8bench.engines.base import Conversion
+from int8bench.engines.registry import ALL, engine_named, engine_names
 from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.hardware import Hardware
 from int8bench.lab import sampling
@@ -68,6 +69,7 @@ class _Study:
     advance: Advance
     ledger: Ledger
     settings: dict[str, object]
+    files: Mapping[Variant, Mapping[int | None, Path]]
     rng: np.random.Generator
     saved_s: float
     measured_s: float = 0.0
@@ -161,12 +163,14 @@ def run(request: Request, output: Path, advance: Advance) -> records.Run:
         advance=advance,
         ledger=ledger,
         settings=settings,
+        files={},
         rng=np.random.default_rng([request.seed, len(ledger.races), time.time_ns()]),
         saved_s=0.0,
     )
     _skip_unavailable(study)
     study.save(complete=False)
     try:
+        _convert(study)
         _measure(study)
         record = study.save(complete=True)
     except KeyboardInterrupt:
@@ -197,10 +201,20 @@ def _cases(request: Request, machine: Hardware) -> tuple[Case, ...]:
             cores = "1 usable core" if usable == 1 else f"{usable} usable cores"
             raise RequestError(f"--threads {count}: this machine has {cores}; choose {choices}")
     _check_batches(request, machine)
-    engines = request.engines or _default_engines(machine)
-    for engine in engines:
-        diagnosis.check_int8("--engines", engine)
-    return grid(model=request.model.replace("/", "."), engines=engines, batches=request.batches, threads=threads)
+    variants = _offered(request.engines or _default_engines(machine))
+    return grid(model=request.model.replace("/", "."), variants=variants, batches=request.batches, threads=threads)
+
+
+def _offered(engines: Sequence[str]) -> tuple[Variant, ...]:
+    """All that these engines offer; of `ALL`, every engine, with torch's float32 raced along in any case."""
+    names = dict.fromkeys(name for each in engines for name in (_every_int8() if each == ALL else (each,)))
+    for name in names:
+        diagnosis.check_int8("--engines", name)
+    return tuple(variant for name in names for variant in engine_named(name).variants)
+
+
+def _every_int8() -> tuple[str, ...]:
+    return tuple(name for name in engine_names() if diagnosis.has_int8(name))
 
 
 def _check_batches(request: Request, machine: Hardware) -> None:
@@ -242,9 +256,30 @@ def _settings(request: Request, plan: Plan, subject: Subject) -> dict[str, objec
 
 def _skip_unavailable(study: _Study) -> None:
     for case in study.cases:
-        availability = engine_named(case.variant.engine).availability(study.machine)
+        engine = engine_named(case.variant.engine)
+        availability = engine.availability(study.machine)
         if not availability.available:
             study.ledger.skip(case.id, availability.reason or "not available here")
+        elif (objection := engine.objection(case.group)) is not None:
+            study.ledger.skip(case.id, objection)
+
+
+def _convert(study: _Study) -> None:
+    """Makes the files that engines need, or finds them where an earlier run left them."""
+    asked: dict[Variant, Conversion] = {}
+    for variant in _live_variants(study):
+        conversion = engine_named(variant.engine).conversion(variant, study.machine)
+        if conversion is not None:
+            asked[variant] = conversion
+    live = [case for case in study.cases if case.id not in study.ledger.stopped]
+    pieces = conversions.wanted(asked, [(case.variant, case.group.batch) for case in live])
+    outcome = conversions.make(pieces, order_for(study.subject, ()), study.advance)
+    for case in live:
+        reason = outcome.refusal(case.variant, case.group.batch)
+        if reason is not None:
+            study.ledger.fail(case.id, reason)
+    study.ledger.conversions.update(outcome.converted)
+    study.files = outcome.files()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +309,7 @@ def _measure(study: _Study) -> None:
 
 
 def _measure_block(study: _Study, groups: Sequence[Group], indexes: Sequence[int]) -> None:
-    setup = Setup(function="int8bench.worker:prepare", payload=order_for(study.subject, _variants(study)))
+    setup = Setup(function="int8bench.worker:prepare", payload=order_for(study.subject, _variants(study), study.files))
     study.tell(f"starting measuring processes {indexes[0] + 1} to {indexes[-1] + 1}")
     with launched(indexes, setup, settings=ProcessSettings()) as launches:
         study.step(LAUNCH_S * len(indexes))
@@ -334,7 +369,7 @@ def _check(study: _Study, launch: Launch) -> None:
     for variant in _live_variants(study):
         study.tell(f"checking the answers of {variant.label}")
         try:
-            checked = launch.fork("int8bench.worker:check", variant).result(study.request.timeout_s)
+            checked = launch.fork("int8bench.worker:check", _check_of(study, variant)).result(study.request.timeout_s)
         except LabError as error:
             _check_alive(study, launch)
             _give_up(study, variant, str(error))
@@ -346,6 +381,12 @@ def _check(study: _Study, launch: Launch) -> None:
         study.step(CHECK_S)
     engines = tuple(dict.fromkeys(v.engine for v in study.ledger.checks if v.precision == INT8))
     study.ledger.probes.update(diagnosis.probed(launch, engines))
+
+
+def _check_of(study: _Study, variant: Variant) -> worker.Check:
+    """The check of a variant, built for the largest batch that it is raced at."""
+    live = [case for case in study.cases if case.variant == variant and case.id not in study.ledger.stopped]
+    return worker.Check(variant=variant, group=Group(batch=max(case.group.batch for case in live), threads=1))
 
 
 def _give_up(study: _Study, variant: Variant, reason: str) -> None:

@@ -5,10 +5,11 @@ Runs in the coordinator; trains SimpleCNN where no weights are given, once, and 
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from int8bench.progress import Advance, Progress
 from int8bench.worker import Order
 
 TRAINED_BY_DEFAULT = "simplecnn"
+NO_FILES: Mapping[Variant, Mapping[int | None, Path]] = MappingProxyType({})
 MOST_VALIDATION_VALUES = 40_000_000  # what travels to each measuring process: 160 MB of float32
 
 
@@ -114,8 +116,16 @@ def default_subject(advance: Advance) -> Subject:
     )
 
 
-def order_for(subject: Subject, variants: tuple[Variant, ...]) -> Order:
-    """What a launch needs to prepare these variants of the subject."""
+def order_for(
+    subject: Subject, variants: tuple[Variant, ...], files: Mapping[Variant, Mapping[int | None, Path]] = NO_FILES
+) -> Order:
+    """What a launch needs to prepare these variants of the subject.
+
+    Args:
+        subject: the model and its pictures.
+        variants: what to prepare.
+        files: the folders that the conversions of a variant left, by batch size.
+    """
     return Order(
         model=subject.model,
         input_shape=subject.input_shape,
@@ -125,6 +135,7 @@ def order_for(subject: Subject, variants: tuple[Variant, ...]) -> Order:
         calibration=subject.calibration,
         validation=subject.validation,
         labels=subject.labels,
+        files={variant: files[variant] for variant in variants if variant in files},
     )
 
 

@@ -5,21 +5,25 @@ Runs inside the processes that `lab.launches` starts; reached by name, never cal
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from int8bench import fidelity
 from int8bench.cases import FLOAT32, Group, Variant, float32_references
-from int8bench.engines.base import Predictor
+from int8bench.engines.base import Conversion, Material, Predictor
 from int8bench.engines.registry import engine_named
 from int8bench.errors import EngineError, Int8BenchError
 from int8bench.findings import SaturationProbe
 from int8bench.lab import memory, sampling
 from int8bench.lab.channel import Channel
 from int8bench.lab.sampling import Contender, Durations, Race
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Images = npt.NDArray[np.float32]
 
@@ -45,6 +49,25 @@ class Order:
     """(image, channel, height, width)"""
     labels: npt.NDArray[np.int64]
     """(image,)"""
+    files: Mapping[Variant, Mapping[int | None, Path]] = field(default_factory=dict)
+    """The folders that conversions left, by batch size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionOrder:
+    """One conversion to be made, into an empty folder."""
+
+    conversion: Conversion
+    batch: int | None
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a conversion took, and what it has to say of its files."""
+
+    seconds: float
+    notes: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +77,14 @@ class Prepared:
     order: Order
     ready: Mapping[Variant, object]
     refused: Mapping[Variant, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A variant whose answers are checked, built for a batch size and on one thread."""
+
+    variant: Variant
+    group: Group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,19 +151,13 @@ class Checked:
 
 def prepare(order: Order) -> Prepared:
     """Pays the imports and prepares every engine, single-threaded, so that forks start whole."""
-    import torch
-
-    from int8bench.models import load_model
-
-    torch.set_num_threads(1)
-    loaded = load_model(order.model, num_classes=order.num_classes, input_shape=order.input_shape)
-    loaded.module.load_state_dict(torch.load(io.BytesIO(order.state), weights_only=True))
+    module = _model(order)
     ready: dict[Variant, object] = {}
     refused: dict[Variant, str] = {}
     for variant in order.variants:
         try:
             engine = engine_named(variant.engine)
-            ready[variant] = engine.prepare(variant, loaded.module, order.calibration, order.validation[:1])
+            ready[variant] = engine.prepare(variant, _material(order, module, order.files.get(variant, {})))
         except Int8BenchError as error:
             refused[variant] = str(error)
         except Exception as error:  # noqa: BLE001  a fault of one engine, perhaps not ours, is its own row's reason
@@ -140,18 +165,50 @@ def prepare(order: Order) -> Prepared:
     return Prepared(order=order, ready=ready, refused=refused)
 
 
-def check(state: Prepared, variant: Variant, _line: Channel) -> Checked:
+def load(order: Order) -> tuple[Order, "nn.Module"]:
+    """What conversions start from: the order and its model. Prepares no engine."""
+    return order, _model(order)
+
+
+def convert(state: tuple[Order, "nn.Module"], wanted: ConversionOrder, _line: Channel) -> Made:
+    """Converts the model into files, in this process, which may start threads and may die of it."""
+    from int8bench.lab.server import function_named
+
+    order, module = state
+    notes: list[Mapping[str, Any]] = []
+    work = function_named(wanted.conversion.function)
+    material, options = _material(order, module, {}), wanted.conversion.options
+    seconds = sampling.time_once(lambda: notes.append(work(material, options, wanted.batch, wanted.folder)))
+    return Made(seconds=seconds, notes=notes[0])
+
+
+def _model(order: Order) -> "nn.Module":
+    import torch
+
+    from int8bench.models import load_model
+
+    torch.set_num_threads(1)
+    loaded = load_model(order.model, num_classes=order.num_classes, input_shape=order.input_shape)
+    loaded.module.load_state_dict(torch.load(io.BytesIO(order.state), weights_only=True))
+    return loaded.module
+
+
+def _material(order: Order, module: "nn.Module", files: Mapping[int | None, Path]) -> Material:
+    return Material(model=module, calibration=order.calibration, example=order.validation[:1], files=files)
+
+
+def check(state: Prepared, wanted: Check, _line: Channel) -> Checked:
     """Answers the validation pictures with a variant and holds the answers against float32."""
-    return checked(state, variant)
+    return checked(state, wanted.variant, wanted.group)
 
 
-def checked(state: Prepared, variant: Variant) -> Checked:
+def checked(state: Prepared, variant: Variant, group: Group) -> Checked:
     """The same, in a process that the lab did not start.
 
     The float32 that is held against must have been prepared with it.
     """
-    reference = predictor(state, float32_references()[0], threads=1)
-    candidate = predictor(state, variant, threads=1)
+    reference = predictor(state, float32_references()[0], group)
+    candidate = predictor(state, variant, group)
     order = state.order
     expected = _answers(reference, order.validation)
     found = fidelity.compare(expected, _answers(candidate, order.validation), order.labels)
@@ -177,7 +234,7 @@ def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
     batch = pictures(state.order.validation, order.group.batch)
     shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
     built = {
-        variant: predictor(state, variant, order.group.threads)
+        variant: predictor(state, variant, order.group)
         for variant in (order.variants[i] for i in rng.permutation(len(order.variants)).tolist())
     }
     _same_answers(built, batch)
@@ -194,9 +251,7 @@ def trial(state: Prepared, order: TrialOrder, _line: Channel) -> Race:
     shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
     names = [REFERENCE, CANDIDATE]
     calls = dict(zip(names, order.calls or (None, None), strict=True))
-    built = {
-        names[i]: predictor(state, order.variant, order.group.threads).bind(batch) for i in rng.permutation(2).tolist()
-    }
+    built = {names[i]: predictor(state, order.variant, order.group).bind(batch) for i in rng.permutation(2).tolist()}
     counted_as = order.calls[0] if order.calls else None
     contenders = [Contender(name=name, call=built[name], calls=calls[name], counted_as=counted_as) for name in names]
     result = sampling.race(contenders, order.durations, rng=rng)
@@ -211,7 +266,7 @@ def alone(state: Prepared, order: SoloOrder, line: Channel) -> Stream:
     memory.release_free()
     before = memory.private_bytes()
     built: list[Predictor] = []
-    build_s = sampling.time_once(lambda: built.append(predictor(state, order.variant, order.group.threads)))
+    build_s = sampling.time_once(lambda: built.append(predictor(state, order.variant, order.group)))
     call = built[0].bind(batch)
     cold_s = sampling.time_once(call)
     line.send(Alone(build_s=build_s, cold_s=cold_s, peak_bytes=_peak_of(call) - before))
@@ -229,12 +284,12 @@ def idle(_state: Prepared, _payload: None, _line: Channel) -> int:
     return _peak_of(lambda: None) - before
 
 
-def peak_bytes(state: Prepared, variant: Variant, batch: int, threads: int) -> int:
+def peak_bytes(state: Prepared, variant: Variant, group: Group) -> int:
     """The peak of this process's own bytes over a warm call, with what the contender holds."""
-    images = pictures(state.order.validation, batch)
+    images = pictures(state.order.validation, group.batch)
     memory.release_free()
     before = memory.private_bytes()
-    call = predictor(state, variant, threads).bind(images)
+    call = predictor(state, variant, group).bind(images)
     return _peak_of(call) - before
 
 
@@ -252,7 +307,7 @@ def _peak_of(call: sampling.Call) -> int:
         return memory.peak_bytes_during(call)
 
 
-def predictor(state: Prepared, variant: Variant, threads: int) -> Predictor:
+def predictor(state: Prepared, variant: Variant, group: Group) -> Predictor:
     """A predictor, built in this process.
 
     Raises:
@@ -260,7 +315,7 @@ def predictor(state: Prepared, variant: Variant, threads: int) -> Predictor:
     """
     if variant in state.refused:
         raise EngineError(state.refused[variant])
-    return engine_named(variant.engine).build(state.ready[variant], threads)
+    return engine_named(variant.engine).build(state.ready[variant], group)
 
 
 def _answers(predictor: Predictor, images: Images) -> npt.NDArray[np.float32]:

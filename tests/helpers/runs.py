@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from int8bench import hardware, records, summary
-from int8bench.cases import INT8, NCHW, grid
+from int8bench.cases import INT8, NCHW, grid, int8_variants
 from int8bench.fidelity import Fidelity
 from int8bench.hardware import Hardware
 from int8bench.lab.sampling import Durations
@@ -50,7 +50,7 @@ class Played:
 
 def run(played: Played) -> records.Run:
     """The record of a played run."""
-    cases = grid(model="m", engines=played.engines, batches=played.batches, threads=(1,))
+    cases = grid(model="m", variants=int8_variants(*played.engines), batches=played.batches, threads=(1,))
     ledger = Ledger(created_at="2026-01-01T00:00:00+00:00")
     rng = np.random.default_rng(played.seed)
     luck = {(batch, launch): rng.normal(0, 0.1) for batch in played.batches for launch in range(played.launches)}

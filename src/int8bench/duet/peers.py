@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from int8bench.duet import scratch
-from int8bench.duet.scratch import Scratch
+from int8bench import scratch
 from int8bench.errors import LabError
 from int8bench.lab.environment import ProcessSettings
 from int8bench.peer.wire import Line
+from int8bench.scratch import Scratch
 
 OPEN_TIMEOUT_S = 900.0  # imports of a suite, and the training of a model
 ENTER_TIMEOUT_S = 600.0  # the set-up of a benchmark, and of a cache that several share

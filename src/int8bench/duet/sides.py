@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from int8bench.duet import scratch
+from int8bench import scratch
 from int8bench.duet.peers import Place
 from int8bench.errors import RequestError
 from int8bench.tracking.revisions import Repository, install_beside, is_packaged

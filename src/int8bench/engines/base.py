@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from int8bench.cases import Variant
+from int8bench.cases import Group, Variant
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
     from int8bench.hardware import Hardware
@@ -32,6 +34,57 @@ class Availability:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """Files to be made of a model before an engine can run it: once a model, not once a run.
+
+    `function` runs in a process of its own, which may start threads, take its time, or die. What it writes is kept by
+    content: the model's weights, the calibration pictures, all fields here, and the versions of `packages`. Two engines
+    that ask for the same conversion share its files.
+    """
+
+    name: str
+    """How a person reads it: ``onnx int8``."""
+    function: str
+    """``module:function``, called with (material, options, batch, folder) as `Convert` says."""
+    packages: tuple[str, ...]
+    """Distributions whose versions the files depend on."""
+    options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    by_batch: bool = False
+    """Whether each batch size needs files of its own."""
+
+    def batches(self, asked: tuple[int, ...]) -> tuple[int | None, ...]:
+        """The batch sizes to convert for; None is one for all."""
+        return tuple(dict.fromkeys(asked)) if self.by_batch else (None,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What an engine is made ready with: a float32 model, pictures, and the files that its conversion has left."""
+
+    model: nn.Module
+    """In eval mode; to be left as it is."""
+    calibration: Images
+    """Pictures from which the ranges of activations are taken."""
+    example: Images
+    """One picture or more, of the shape that will be asked."""
+    files: Mapping[int | None, Path] = field(default_factory=dict)
+    """The folder of each converted batch size; None is for all of them."""
+
+
+class Convert(Protocol):
+    """What `Conversion.function` names."""
+
+    def __call__(
+        self, material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
+    ) -> Mapping[str, object]:
+        """Writes the files into the empty `folder`; what a person may want to know of them, as JSON values.
+
+        Raises:
+            EngineError: the model cannot be converted; any other exception is reported with its type.
+        """
+
+
 class Predictor(Protocol):
     """A model built by an engine: float32 pictures in, float32 logits out."""
 
@@ -45,10 +98,13 @@ class Predictor(Protocol):
 
     @property
     def evidence(self) -> Mapping[str, object]:
-        """What ran, in the words of those who ran it; JSON values. May run a forward in a process of its own."""
+        """What ran, in the words of those who ran it; JSON values. May run a forward in a process of its own.
+
+        The key ``ran`` holds what `engines.operators.ran` makes, where the engine can tell.
+        """
 
     def __call__(self, batch: Images) -> Logits:
-        """The answers to a batch; the caller's thread is left as it was.
+        """The answers to a batch of any size; the caller's thread is left as it was.
 
         Raises:
             EngineError: the engine cannot answer.
@@ -57,13 +113,17 @@ class Predictor(Protocol):
     def bind(self, batch: Images) -> Callable[[], object]:
         """The timed body: one call of it is one forward over an own copy of `batch` in the engine's layout.
 
+        Float32 pictures go in and float32 logits come out: what an engine quantizes at its edges is inside the call.
         May change the calling thread for good (inference mode), since what the body does not pay in each call must
         be paid once: bind in a process that is there to measure.
         """
 
 
 class Engine(Protocol):
-    """Turns a float32 model into predictors, in two phases around a fork."""
+    """Turns a float32 model into predictors, in two phases around a fork, after a conversion where one is needed.
+
+    A class that inherits from it has the defaults: no conversion, every batch.
+    """
 
     @property
     def name(self) -> str:
@@ -71,28 +131,30 @@ class Engine(Protocol):
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """The precisions and layouts that it offers."""
+        """The precisions and layouts that it offers; its int8 is held against its own float32 too, where it has one."""
 
     def availability(self, hardware: Hardware) -> Availability:
         """Whether it can run on a machine, by what is known of the machine; imports no framework."""
 
-    def prepare(self, variant: Variant, model: nn.Module, calibration: Images, example: Images) -> Prepared:
-        """What a launch does once, before it forks: tracing, observers, calibration.
+    def objection(self, group: Group) -> str | None:  # noqa: ARG002  a default
+        """Why it cannot run at this batch and thread count, or None where it can."""
+        return None
 
-        Starts no thread, given a single-threaded process, and leaves `model` as it was.
+    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  a default
+        """What must be made of a model first, or None where `prepare` does it all."""
+        return None
 
-        Args:
-            variant: one of `variants`.
-            model: the float32 model, in eval mode.
-            calibration: pictures from which the ranges of activations are taken.
-            example: one picture or more, of the shape that will be asked.
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
+        """What a launch does once, before it forks: imports, tracing, calibration, reading files.
+
+        Starts no thread, given a single-threaded process, and leaves the model as it was.
 
         Raises:
             EngineError: the engine cannot take this model.
         """
 
-    def build(self, prepared: Prepared, threads: int) -> Predictor:
-        """A predictor, packed anew in the calling process, whose thread count it sets; `prepared` stays reusable.
+    def build(self, prepared: Prepared, group: Group) -> Predictor:
+        """A predictor, packed anew in the calling process, for this batch and thread count; `prepared` stays reusable.
 
         Raises:
             EngineError: the engine cannot convert or pack the model.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from int8bench.cases import int8_variant
-from int8bench.engines.base import Images
+from int8bench.cases import Group, int8_variant
+from int8bench.engines.base import Images, Material
 from int8bench.engines.torch_int8 import QuantizedEngine, is_packed
 from int8bench.errors import EngineError
 from int8bench.findings import SaturationProbe
@@ -160,8 +160,9 @@ def _measured(engine: str, model: nn.Module) -> Comparison:
     _saturate(model, rng)
     pictures = saturating_pictures(rng, _PICTURES, _CHANNELS, _SIDE, _SIDE)
     built = QuantizedEngine(name=engine)
-    prepared = built.prepare(int8_variant(engine), model, pictures, pictures)
-    module = built.build(prepared, torch.get_num_threads()).module
+    material = Material(model=model, calibration=pictures, example=pictures)
+    prepared = built.prepare(int8_variant(engine), material)
+    module = built.build(prepared, Group(batch=_PICTURES, threads=torch.get_num_threads())).module
     layer, activations = _numbers_of(module, pictures)
     with torch.inference_mode():
         answered = module(torch.from_numpy(pictures)).numpy().astype(np.float64)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from int8bench.cases import CHANNELS_LAST, Variant, float32_references
-from int8bench.engines.base import Availability, Images, Prepared
+from int8bench.cases import CHANNELS_LAST, TORCH, Group, Variant, float32_references
+from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
 from int8bench.engines.torch_predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
 
@@ -28,10 +28,10 @@ class _Float32Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Float32Engine:
+class Float32Engine(Engine):
     """PyTorch's eager float32 arithmetic, the reference of every int8 engine of torch."""
 
-    name: str = "torch"
+    name: str = TORCH
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -42,18 +42,18 @@ class Float32Engine:
         """Float32 runs wherever torch does."""
         return Availability(available=True)
 
-    def prepare(self, variant: Variant, model: nn.Module, calibration: Images, example: Images) -> Prepared:  # noqa: ARG002  the protocol asks
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
         """A copy of the model in eval mode, without gradients; nothing to calibrate."""
         if variant not in self.variants:
             raise EngineError(f"{self.name}: {variant.label} is not offered; expected float32, channels-last or nchw")
-        return _Float32Model(module=_frozen_copy(model), variant=variant, example=example)
+        return _Float32Model(module=_frozen_copy(material.model), variant=variant, example=material.example)
 
-    def build(self, prepared: Prepared, threads: int) -> TorchPredictor:
+    def build(self, prepared: Prepared, group: Group) -> TorchPredictor:
         """A copy laid out anew in the calling process."""
         import torch
 
         assert isinstance(prepared, _Float32Model)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(group.threads)
         module = _frozen_copy(prepared.module)
         if prepared.variant.layout == CHANNELS_LAST:
             module = module.to(memory_format=layout_format(CHANNELS_LAST))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from int8bench.cases import CHANNELS_LAST, INT8, Variant, int8_variant
-from int8bench.engines.base import Availability, Images, Prepared
+from int8bench.cases import CHANNELS_LAST, INT8, Group, Variant, int8_variant
+from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
 from int8bench.engines.torch_predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
 
@@ -50,7 +50,7 @@ class _Observed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizedEngine:
+class QuantizedEngine(Engine):
     """One of torch's quantized engines, by its name."""
 
     name: str
@@ -65,7 +65,7 @@ class QuantizedEngine:
         reason = _objection(self.name, hardware)
         return Availability(available=reason is None, reason=reason)
 
-    def prepare(self, variant: Variant, model: nn.Module, calibration: Images, example: Images) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
         """The model traced, observed with the engine's default configuration, and calibrated.
 
         Raises:
@@ -74,11 +74,11 @@ class QuantizedEngine:
         assert variant.precision == INT8
         self._select()
         with _known_warnings_ignored(), _without_stack_traces():
-            observed = _trace(self.name, model, _images(example[:1]))
-            _calibrate(self.name, observed, calibration)
-        return _Observed(module=observed, variant=variant, example=example)
+            observed = _trace(self.name, material.model, _images(material.example[:1]))
+            _calibrate(self.name, observed, material.calibration)
+        return _Observed(module=observed, variant=variant, example=material.example)
 
-    def build(self, prepared: Prepared, threads: int) -> TorchPredictor:
+    def build(self, prepared: Prepared, group: Group) -> TorchPredictor:
         """The observed model converted, its weights packed in the calling process.
 
         Raises:
@@ -87,7 +87,7 @@ class QuantizedEngine:
         import torch
 
         assert isinstance(prepared, _Observed)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(group.threads)
         self._select()
         with _known_warnings_ignored():
             module = _convert(self.name, copy.deepcopy(prepared.module))

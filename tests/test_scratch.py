@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.duet import scratch
+from int8bench import scratch
 
 MAKES = """
 import sys
 from pathlib import Path
-from int8bench.duet import scratch
+from int8bench import scratch
 made = scratch.made(Path(sys.argv[1]), "toy-")
 (made.path / "deep" / "er").mkdir(parents=True)
 print(made.path, flush=True)
