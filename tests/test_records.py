@@ -83,7 +83,7 @@ def test_the_record_has_the_fields_that_were_promised() -> None:
     cell = DOCUMENT["cells"][2]
     assert " ".join(cell) == (
         "id model engine precision layout batch threads status error latency_s cold_s throughput_items_per_s "
-        "threads_used memory_bytes fidelity speedups evidence samples"
+        "threads_used memory_bytes fidelity conversion speedups evidence samples"
     )
     assert set(cell["latency_s"]) == {"median", "p50", "p90", "p99", "calls"}
     assert set(cell["throughput_items_per_s"]) == {"value", "low", "high", "streams"}
@@ -96,8 +96,8 @@ def test_the_record_has_the_fields_that_were_promised() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "newer": (_with("schema_version", 2), "schema version 2, this int8bench reads up to 1; type: pip install"),
-    "older": (_with("schema_version", 0), "schema_version: expected 1, got 0"),
+    "newer": (_with("schema_version", 3), "schema version 3, this int8bench reads up to 2; type: pip install"),
+    "older": (_with("schema_version", 0), "schema_version: expected 2, got 0"),
     "other schema": (_with("schema", "pyperf"), "not a record of int8bench run; expected an object with schema"),
     "no schema": (_without("schema"), "not a record of int8bench run"),
     "no cells": (_without("cells"), "'cells' is a required property"),

@@ -28,6 +28,11 @@ class Variant:
     layout: str
 
     @property
+    def is_reduced(self) -> bool:
+        """Whether its arithmetic is narrower than float32, which it is then held against."""
+        return self.precision != FLOAT32
+
+    @property
     def label(self) -> str:
         """The name a person reads: ``fbgemm int8``, or ``torch float32 nchw`` of the two that torch has."""
         layout = f" {self.layout}" if (self.engine, self.precision) == (TORCH, FLOAT32) else ""

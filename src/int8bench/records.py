@@ -22,11 +22,24 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 SCHEMA = "int8bench.run"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DIGITS = 6  # of a raw time: a nanosecond of a millisecond, below any clock's noise
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
-BEST, NAIVE = "best_float32", "naive_float32"  # the roles of a reference: the headline's, and the flattering one
+# The roles of a reference: the headline's, of any engine; torch's that flatters; and the best of the engine's own.
+BEST, NAIVE, OWN = "best_float32", "naive_float32", "own_float32"
 PACKAGES = ("int8bench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "psutil", "py-cpuinfo")
+ENGINE_PACKAGES = (  # of which a version is written down where they are installed
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+    "executorch",
+    "litert-torch",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "tensorrt",
+    "tflite-micro",
+    "torchao",
+)
 INTERVALS = ("latency_s.median", "throughput_items_per_s", "memory_bytes.peak_delta")
 # How a failed rule of the schema reads; {limit} is what the rule says.
 RULES = {
@@ -71,6 +84,7 @@ class Cell:
     threads_used: float | None
     memory_bytes: Mapping[str, Any] | None
     fidelity: Mapping[str, Any] | None
+    conversion: Mapping[str, Any] | None
     speedups: Sequence[Mapping[str, Any]]
     evidence: Mapping[str, Any]
     samples: Mapping[str, Any]
@@ -135,7 +149,15 @@ def rounded(times_s: Sequence[float]) -> tuple[float, ...]:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages whose code is measured or measures."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+    engines = {name: version for name in ENGINE_PACKAGES if (version := _version(name)) is not None}
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}, **engines}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def dumps(run: Run) -> str:

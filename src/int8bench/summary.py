@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from int8bench import __version__, hardware, outcomes, records
-from int8bench.cases import FLOAT32, INT8, NCHW, Case, Group
+from int8bench.cases import NCHW, TORCH, Case, Group
 from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
 from int8bench.ledger import NOT_YET, Ledger, RaceSample, SoloSample
 from int8bench.plan import Plan
-from int8bench.records import BEST, NAIVE
+from int8bench.records import BEST, NAIVE, OWN
 from int8bench.stats.family import comparison_error
 from int8bench.stats.mean import mean_interval
 from int8bench.stats.ratio import FEWEST_LAUNCHES, Estimate, LaunchTable, estimate, smallest_of
@@ -25,23 +25,24 @@ CONFIDENCE = 0.95
 ERROR_RATE = 0.001  # of one verdict; the grid's is bounded beside it, see stats.family
 FAMILY_ERROR_RATE = 0.05  # of a single wrong verdict in the whole grid
 MARGIN = 0.01  # a difference of up to 1 % either way is "same"
-ROLES = 2  # each int8 cell is held against the best and against the naive float32
 FEWEST_ROUNDS = 2  # kept rounds of a fork: below, its ratio is one round's luck, and the fork is left out
 FEWEST_SOLOS = 2  # an interval needs two replicates
 
 
 def comparisons(cases: Sequence[Case]) -> int:
-    """How many verdicts a grid makes."""
-    return ROLES * sum(case.variant.precision == INT8 for case in cases)
+    """How many verdicts a grid makes: one against each role's float32, for each cell that is held against float32."""
+    roles = len((BEST, NAIVE, OWN) if _other_families(cases) else (BEST, NAIVE))
+    return roles * sum(case.variant.is_reduced for case in cases)
+
+
+def _other_families(cases: Sequence[Case]) -> bool:
+    """Whether an engine other than torch has a float32 of its own here."""
+    return any(not case.variant.is_reduced and case.variant.engine != TORCH for case in cases)
 
 
 def settled(group: Group, cases: Sequence[Case], ledger: Ledger, plan: Plan, *, precision: float) -> bool:
     """Whether every headline of a group is as precise as asked and its verdict made."""
-    mine = [
-        case
-        for case in cases
-        if case.group == group and case.variant.precision == INT8 and case.id not in ledger.stopped
-    ]
+    mine = [case for case in cases if case.group == group and case.variant.is_reduced and case.id not in ledger.stopped]
     found = [_against_best(case, cases, ledger, plan) for case in mine]
     return all(
         each is not None and each.shown.half_width <= precision and each.judgement.verdict is not Verdict.UNCLEAR
@@ -105,7 +106,7 @@ def _enough(races: Sequence[RaceSample], solos: Sequence[SoloSample]) -> bool:
 
 
 def _no_figures() -> dict[str, Any]:
-    absent = ("latency_s", "cold_s", "throughput_items_per_s", "threads_used", "memory_bytes", "fidelity")
+    absent = ("latency_s", "cold_s", "throughput_items_per_s", "threads_used", "memory_bytes", "fidelity", "conversion")
     return {**dict.fromkeys(absent), "speedups": [], "evidence": {}}
 
 
@@ -125,9 +126,17 @@ def _figures(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> d
             "serialized": checked.serialized_bytes,
         },
         "fidelity": checked.fidelity.to_dict(),
+        "conversion": _conversion(case, ledger),
         "speedups": list(_speedups(case, cases, ledger, plan)),
         "evidence": dict(checked.evidence),
     }
+
+
+def _conversion(case: Case, ledger: Ledger) -> dict[str, Any] | None:
+    """What making the files of a cell took, whenever that was; None where nothing had to be made."""
+    made = ledger.conversions.get(case.variant, {})
+    found = made.get(case.group.batch, made.get(None))
+    return None if found is None else {"seconds": found.seconds, "reused": found.reused, "notes": dict(found.notes)}
 
 
 def _latency(races: Sequence[RaceSample], plan: Plan) -> dict[str, Any]:
@@ -153,11 +162,12 @@ def _memory(deltas: Sequence[int]) -> dict[str, Any]:
 
 
 def _speedups(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> Iterable[dict[str, Any]]:
-    if case.variant.precision != INT8:
+    if not case.variant.is_reduced:
         return
     for role, found in (
         (BEST, _against_best(case, cases, ledger, plan)),
         (NAIVE, _against_naive(case, cases, ledger, plan)),
+        (OWN, _against_own(case, cases, ledger, plan)),
     ):
         if found is not None:
             yield {
@@ -179,7 +189,7 @@ def _speedups(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> 
 
 def _tables(case: Case, cases: Sequence[Case], ledger: Ledger) -> dict[Case, LaunchTable]:
     """Against each float32 case of the same group that has launches in common with the case."""
-    references = [each for each in cases if each.group == case.group and each.variant.precision == FLOAT32]
+    references = [each for each in cases if each.group == case.group and not each.variant.is_reduced]
     tables = {each: launch_table(ledger.races.get(each.id, []), ledger.races.get(case.id, [])) for each in references}
     return {each: table for each, table in tables.items() if table is not None}
 
@@ -195,8 +205,20 @@ class _Found:
 
 def _against_best(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> _Found | None:
     tables = {each.id: table for each, table in _tables(case, cases, ledger).items()}
-    if not tables:
+    return _against(tables, cases, plan) if tables else None
+
+
+def _against_own(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> _Found | None:
+    """Against the best float32 of its own engine, or of torch where that has none; None where there are no others."""
+    if not _other_families(cases):
         return None
+    found = _tables(case, cases, ledger)
+    own = {each.id: table for each, table in found.items() if each.variant.engine == case.variant.engine}
+    tables = own or {each.id: table for each, table in found.items() if each.variant.engine == TORCH}
+    return _against(tables, cases, plan) if tables else None
+
+
+def _against(tables: Mapping[str, LaunchTable], cases: Sequence[Case], plan: Plan) -> _Found:
     launches = min(table.launches for table in tables.values())
     shown, judged = _errors(cases, plan, launches)
     name, found = smallest_of(tables, confidence=CONFIDENCE, nominal_error=shown)
@@ -206,7 +228,7 @@ def _against_best(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan)
 
 def _against_naive(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> _Found | None:
     for each, table in _tables(case, cases, ledger).items():
-        if each.variant.layout == NCHW:
+        if (each.variant.engine, each.variant.layout) == (TORCH, NCHW):
             shown, judged = _errors(cases, plan, table.launches)
             return _Found(
                 reference=each.id,

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from int8bench import units
-from int8bench.cases import INT8
+from int8bench.cases import FLOAT32, INT8, TORCH
 from int8bench.records import BEST, NAIVE, OK, Cell, Run
 
 COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "yellow"}
@@ -268,7 +268,9 @@ def _dropped(kept: Sequence[int]) -> float:
 
 
 def _contender(cell: Cell) -> str:
-    return f"{cell.engine} int8" if cell.precision == INT8 else f"float32 {cell.layout.replace('_', '-')}"
+    if (cell.engine, cell.precision) == (TORCH, FLOAT32):
+        return f"float32 {cell.layout.replace('_', '-')}"
+    return f"{cell.engine} {cell.precision}"
 
 
 def _cells(count: int) -> str:
