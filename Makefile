@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ENGINES := $(VENV)/.engines
 
 # Where to take torch and torchvision from; unset, the default index is used. README: the small torch.
 TORCH_INDEX_URL ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench asv-here gate readme test lint types cover build clean
+.PHONY: help install engines bench asv-here gate readme test lint types cover build clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +23,12 @@ $(STAMP): pyproject.toml constraints.txt
 	$(if $(TORCH_INDEX_URL),$(PIP) install --quiet --index-url $(TORCH_INDEX_URL) torch torchvision -c constraints.txt)
 	$(PIP) install --quiet --constraint constraints.txt hatchling editables
 	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	touch $@
+
+engines: $(ENGINES) ## add every engine that runs on a CPU: onnxruntime, openvino, inductor, executorch, litert, tflm
+
+$(ENGINES): $(STAMP)
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev,all]'
 	touch $@
 
 bench: $(STAMP) ## train, race float32 against int8 on this CPU, print the answer
@@ -42,7 +49,7 @@ gate: $(STAMP) ## is this commit worse than the one it left BASE=origin/main at?
 readme: $(STAMP) ## put the table of reports/run.json into the README
 	$(BIN)/python scripts/readme_output.py reports/run.json
 
-test: $(STAMP) ## lint, types and tests
+test: $(ENGINES) ## lint, types and tests, of every engine
 	$(MAKE) --no-print-directory lint types
 	$(BIN)/python -m pytest --cov --cov-report=term
 

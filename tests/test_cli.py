@@ -73,6 +73,7 @@ def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
         threads_used=None,
         memory_bytes=None,
         fidelity=None,
+        conversion=None,
         speedups=(),
         evidence={},
         samples={"races": [], "solos": []},

@@ -155,10 +155,12 @@ def test_a_fresh_clone_installs_the_pinned_set_and_benches(clone: Clone) -> None
 
 
 def test_a_second_call_installs_nothing(clone: Clone) -> None:
-    """Neither of `make install`, `make bench` and `make test` calls pip or venv again."""
+    """None of `make install`, `make engines`, `make bench` and `make test` calls pip or venv again."""
     clone.make("install")
     clone.calls()
-    for target in ("install", "bench", "test"):
+    clone.make("engines")
+    assert [call for call in clone.calls() if " install " in call][-1].endswith("--editable .[dev,all]")
+    for target in ("install", "engines", "bench", "test"):
         assert clone.make(target).returncode == 0
         assert not [call for call in clone.calls() if "pip" in call or "venv" in call], target
 

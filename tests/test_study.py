@@ -69,6 +69,7 @@ REQUEST = study.Request(
     data="digits",
     data_dir=None,
     precision=0.01,
+    accuracy_loss=0.01,
     budget_s=None,
     quick=True,
     seed=0,

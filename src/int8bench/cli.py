@@ -117,7 +117,10 @@ def run(
     input_shape: InputShape = None,
     engines: Annotated[
         str | None,
-        typer.Option("--engines", help="int8 engines with commas between; default: fbgemm and the recommended one."),
+        typer.Option(
+            "--engines",
+            help="Engines with commas between, or all; default: fbgemm and the recommended one.",
+        ),
     ] = None,
     batch: Annotated[str, typer.Option("--batch", help="Batch sizes with commas between.")] = "1,8,32",
     threads: Annotated[
@@ -126,6 +129,9 @@ def run(
     data: Data = "digits",
     data_dir: DataDir = None,
     precision: Annotated[str, typer.Option("--precision", help="Half-width of an interval to stop at.")] = "1%",
+    accuracy_loss: Annotated[
+        str, typer.Option("--accuracy-loss", help="Of top-1, in points: an engine that loses more is not ranked.")
+    ] = "1%",
     budget: Annotated[str | None, typer.Option("--budget", help="Measuring time, such as 90s or 10m.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="An answer in 40 seconds, with wider intervals.")] = False,
     timeout: Annotated[str, typer.Option("--timeout", help="How long a measuring process may be silent.")] = "120s",
@@ -148,6 +154,7 @@ def run(
         data=data,
         data_dir=data_dir,
         precision=options.fraction("--precision", precision),
+        accuracy_loss=options.fraction("--accuracy-loss", accuracy_loss),
         budget_s=options.seconds("--budget", budget) if budget is not None else None,
         quick=quick,
         seed=seed,

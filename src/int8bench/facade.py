@@ -241,6 +241,7 @@ def compare(
         NothingMeasuredError: nothing could be measured.
     """
     from int8bench import study
+    from int8bench.outcomes import LOSSY_TOP1
 
     usable = usable_threads()
     if min(threads) > usable:
@@ -255,6 +256,7 @@ def compare(
         data=data,
         data_dir=None,
         precision=PRECISION,
+        accuracy_loss=LOSSY_TOP1,
         budget_s=budget_s,
         quick=False,
         seed=0,

@@ -133,7 +133,7 @@ def _measured(request: Request, policy: Policy, advance: Advance, measure: Measu
     Raises:
         NothingMeasuredError: it was stopped.
     """
-    from int8bench import study  # torch, which `gate --help` and a duet's coordinator need not
+    from int8bench import outcomes, study  # torch, which `gate --help` and a duet's coordinator need not
 
     order = study.Request(
         model=policy.model,
@@ -145,6 +145,7 @@ def _measured(request: Request, policy: Policy, advance: Advance, measure: Measu
         data=policy.data,
         data_dir=None,
         precision=PRECISION,
+        accuracy_loss=outcomes.LOSSY_TOP1,
         budget_s=_budget_s(request, policy),
         quick=request.quick,
         seed=0,

@@ -24,6 +24,7 @@ OPTIONS = {
     "threads": "--threads",
     "engines": "--engines",
     "precision": "--precision",
+    "accuracy_loss": "--accuracy-loss",
     "quick": "--quick",
     "seed": "--seed",
 }

@@ -31,6 +31,7 @@ from int8bench.subject import Subject, order_for, prepare_subject
 
 SAVE_EVERY_S = 3.0  # what a kill -9 costs at most, beside the task at work
 OVERRUN = 1.2  # of the budget: the default's 150 s may become 180 s, with imports and training under four minutes
+EDGE = "inside"  # of the timed call: quantizing what comes in and dequantizing what goes out, for every engine
 LAUNCH_S = 2.5  # imports and preparation of one launch, two at a time, for the progress bar
 TASK_S = 0.3  # fork, build and check of one task, for the progress bar
 CHECK_S = 1.0  # one variant's answers, and its evidence, for the progress bar
@@ -50,6 +51,7 @@ class Request:
     data: str
     data_dir: Path | None
     precision: float
+    accuracy_loss: float
     budget_s: float | None
     quick: bool
     seed: int
@@ -242,6 +244,8 @@ def _settings(request: Request, plan: Plan, subject: Subject) -> dict[str, objec
         "confidence": summary.CONFIDENCE,
         "precision": request.precision,
         "margin": summary.MARGIN,
+        "accuracy_loss": request.accuracy_loss,
+        "edge": EDGE,
         "error_rate": summary.ERROR_RATE,
         "family_error_rate": summary.FAMILY_ERROR_RATE,
         "seed": request.seed,
