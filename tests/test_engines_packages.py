@@ -44,8 +44,8 @@ def installed(monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:
             {"zlibx": "2.1", "halfway": "1.0"},
             ("json", "json.nowhere", "no_such_module.inside"),
             (
-                "theirs: module json.nowhere is missing from its package, module no_such_module.inside is missing from its "
-                "package; type pip install 'int8bench[theirs]'"
+                "theirs: module json.nowhere is missing from its package, module no_such_module.inside is missing "
+                "from its package; type pip install 'int8bench[theirs]'"
             ),
         ),
     ],
