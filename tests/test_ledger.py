@@ -28,6 +28,7 @@ def _track(case: Case, time_s: float) -> Track:
         cpu_s=0.5,
         wall_s=1.0,
         involuntary_switches=2,
+        lingering_s=0.0,
         disturbed_rounds=1,
     )
 

@@ -248,6 +248,7 @@ def _loaded(*loads: float) -> Ledger:
             single_s=(1.0,),
             cpu_s=1.0,
             wall_s=1.0,
+            lingering_s=0.0,
             noise={"competing_load": load},
         )
         for fork, load in enumerate(loads)

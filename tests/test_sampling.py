@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from int8bench.lab import noise
-from int8bench.lab.sampling import Clocks, Contender, Durations, race, sustained, time_calls, time_once
+from int8bench.lab.sampling import LISTENING_S, Clocks, Contender, Durations, race, sustained, time_calls, time_once
 
 QUIET = noise.Reading(
     involuntary_switches=0, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0
@@ -20,6 +20,8 @@ class FakeMachine:
         """At time zero, with nothing called yet."""
         self.now_s = 0.0
         self.log: list[str] = []
+        self.lingering: dict[str, float] = {}
+        self.rests: list[tuple[str, float]] = []
 
     def clock(self) -> float:
         """Seconds; each reading takes a nanosecond."""
@@ -37,7 +39,12 @@ class FakeMachine:
 
     def clocks(self) -> Clocks:
         """Both clocks of a race."""
-        return Clocks(wall=self.clock, cpu=lambda: self.now_s)
+        return Clocks(wall=self.clock, cpu=lambda: self.now_s, sleep=self.sleep)
+
+    def sleep(self, duration_s: float) -> None:
+        """Lets time pass, and the idle threads of whoever worked last take processor time."""
+        self.rests.append((self.log[-1], duration_s))
+        self.now_s += self.lingering.get(self.log[-1], 0.0)
 
 
 def _race(machine: FakeMachine, *contenders: Contender, seed: int = 0, read: noise.Reader = lambda: QUIET, **durations):
@@ -100,6 +107,28 @@ def test_the_call_before_a_sample_is_not_timed() -> None:
     result = _race(machine, *(Contender(name=name, call=worker(name)) for name in "ab"))
     for name, cost in costs.items():
         assert result.track(name).times_s == pytest.approx([cost] * len(result.kept), rel=1e-3)
+
+
+def test_whoever_lingers_is_waited_for() -> None:
+    """Idle threads that spin for 3 ms after a call have gone to sleep before the next contender is timed."""
+    machine = FakeMachine()
+    machine.lingering = {"spins": 0.003}
+    result = _race(machine, *(Contender(name=name, call=machine.worker(name, 0.001)) for name in ("spins", "sleeps")))
+    assert result.track("spins").lingering_s == pytest.approx(0.003)
+    assert result.track("sleeps").lingering_s == 0.0
+    assert machine.rests[:2] == [("spins", LISTENING_S), ("sleeps", LISTENING_S)]
+    assert machine.rests[2:] == [("spins", pytest.approx(0.003))] * len(result.kept)
+
+
+@pytest.mark.parametrize(("lingering_s", "rest_s"), [(0.0002, None), (0.5, LISTENING_S)])
+def test_a_rest_is_neither_very_short_nor_long(lingering_s: float, rest_s: float | None) -> None:
+    """What a lead-in call outlasts is not waited for, and a pool that never sleeps is not waited for any longer."""
+    machine = FakeMachine()
+    machine.lingering = {"spins": lingering_s}
+    result = _race(machine, *(Contender(name=name, call=machine.worker(name, 0.001)) for name in ("spins", "sleeps")))
+    assert result.track("spins").lingering_s == pytest.approx(lingering_s)
+    rests = {duration_s for name, duration_s in machine.rests[2:] if name == "spins"}
+    assert rests == ({rest_s} if rest_s else set())
 
 
 def test_contenders_that_are_all_slow_have_no_lead_in() -> None:

@@ -146,6 +146,7 @@ class FakeLab:
                     wall_s=1.0,
                     involuntary_switches=0,
                     disturbed_rounds=0,
+                    lingering_s=0.0,
                 )
             )
         return Race(tracks=tuple(tracks), kept=(True,) * 8, disturbance=QUIET, wall_s=1.0)

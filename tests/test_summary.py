@@ -45,6 +45,7 @@ def _race(time_s: float, *, launch: int, fork: int, rounds: int = 8, noise: floa
         single_s=tuple(times_s[rounds:]),
         cpu_s=0.9 * rounds * time_s,
         wall_s=1.0 * rounds * time_s,
+        lingering_s=0.0,
         noise={"competing_load": 0.0},
     )
 

@@ -42,6 +42,7 @@ class RaceSample:
     single_s: tuple[float, ...]
     cpu_s: float
     wall_s: float
+    lingering_s: float
     noise: Mapping[str, float]
 
 
@@ -139,6 +140,7 @@ class Ledger:
                     single_s=records.rounded(track.single_s),
                     cpu_s=track.cpu_s,
                     wall_s=track.wall_s,
+                    lingering_s=track.lingering_s,
                     noise={
                         "disturbed_rounds": track.disturbed_rounds,
                         "involuntary_switches": track.involuntary_switches,

@@ -122,6 +122,7 @@ def _race(time_s: float, launch: int) -> RaceSample:
         single_s=times,
         cpu_s=1.0,
         wall_s=1.0,
+        lingering_s=0.0,
         noise={"competing_load": 0.0},
     )
 

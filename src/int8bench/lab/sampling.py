@@ -30,15 +30,21 @@ LEAD_IN_BELOW_S = 0.004
 FEWEST_ROUNDS = 8  # a median of fewer says little; measured even when the time is up
 FEWEST_PAIRS = 2  # below, a fork has no ratio at all: made whatever it takes
 LONGEST = 8.0  # a fork may take this many times its asked duration before it stops short of FEWEST_ROUNDS
+# A pool of threads may go on spinning when a contender has answered, on the core of whoever is next: XNNPACK's does for
+# milliseconds. After its warm-up the process sleeps this long, and the processor time that passes meanwhile is how long
+# it lingers; so long everybody rests after each of its samples. Less than the shortest is over in a lead-in call.
+LISTENING_S = 0.02
+SHORTEST_REST_S = 0.0004
 MOST_SINGLES = 400  # singly timed calls a contender and fork: enough for a p99 over the forks of a run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
-    """The two clocks of a race, in seconds: wall time, and processor time of all threads of this process."""
+    """The clocks of a race, in seconds: wall time, processor time of all threads of this process; and how to wait."""
 
     wall: Clock = time.perf_counter
     cpu: Clock = time.process_time
+    sleep: Callable[[float], object] = time.sleep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +85,8 @@ class Track:
     wall_s: float
     involuntary_switches: int
     disturbed_rounds: int
+    lingering_s: float
+    """Processor time that its idle threads take after a call, up to `LISTENING_S` a thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +111,12 @@ class _Turn:
     calls: int
     lead_in: bool
     mixed: bool
+    lingering_s: float
+
+    @property
+    def rest_s(self) -> float:
+        """How long to wait until its threads sleep."""
+        return min(self.lingering_s, LISTENING_S) if self.lingering_s > SHORTEST_REST_S else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +150,10 @@ def race(
         started, before = clocks.wall(), read()
         rounds = list(_rounds(turns, durations, rng, clocks, read))
         ended, after = clocks.wall(), read()
-        singles = _singles(contenders, durations.single_s, rng, clocks)
+        singles = _singles(contenders, turns, durations.single_s, rng, clocks)
     kept = noise.kept_rounds([any(sample.reading.disturbed for sample in each) for each in rounds])
     tracks = tuple(
-        _track(each, turns[i].calls, [samples[i] for samples in rounds], singles[i])
-        for i, each in enumerate(contenders)
+        _track(each, turns[i], [samples[i] for samples in rounds], singles[i]) for i, each in enumerate(contenders)
     )
     return Race(tracks=tracks, kept=kept, disturbance=after.since(before), wall_s=ended - started)
 
@@ -186,13 +199,30 @@ def shared_now() -> float:
 
 def _turns(contenders: Sequence[Contender], durations: Durations, clocks: Clocks) -> list[_Turn]:
     """The turns of a race, after a warm-up of each contender; all of them have a lead-in, or none has."""
-    fastest = [_warm_up(each.call, durations.warmup_s, clocks) for each in contenders]
+    warm = [
+        (_warm_up(each.call, durations.warmup_s, clocks), _lingering(clocks) if len(contenders) > 1 else 0.0)
+        for each in contenders
+    ]
+    fastest = [seconds for seconds, _ in warm]
     lead_in = min(fastest) < LEAD_IN_BELOW_S
     calls = [max(1, round(durations.sample_s / max(each, 1e-9))) for each in fastest]
     return [
-        _Turn(call=each.call, calls=each.calls or filling, lead_in=lead_in, mixed=each.calls is not None)
-        for each, filling in zip(contenders, calls, strict=True)
+        _Turn(
+            call=each.call,
+            calls=each.calls or filling,
+            lead_in=lead_in,
+            mixed=each.calls is not None,
+            lingering_s=lingering_s,
+        )
+        for each, filling, (_, lingering_s) in zip(contenders, calls, warm, strict=True)
     ]
+
+
+def _lingering(clocks: Clocks) -> float:
+    """Processor time of this process while its main thread sleeps."""
+    before = clocks.cpu()
+    clocks.sleep(LISTENING_S)
+    return max(0.0, clocks.cpu() - before)
 
 
 def _warm_up(call: Call, duration_s: float, clocks: Clocks) -> float:
@@ -235,6 +265,9 @@ def _one_after_another(
         after = read()
         samples[i] = _Sample(cpu_s, wall_s, after.since(before))
         before = after
+        if turns[i].rest_s:
+            clocks.sleep(turns[i].rest_s)
+            before = read()
     return [samples[i] for i in range(len(turns))]
 
 
@@ -251,26 +284,29 @@ def _mixed(turns: Sequence[_Turn], rng: np.random.Generator, clocks: Clocks, rea
 
 
 def _singles(
-    contenders: Sequence[Contender], duration_s: float, rng: np.random.Generator, clocks: Clocks
+    contenders: Sequence[Contender], turns: Sequence[_Turn], duration_s: float, rng: np.random.Generator, clocks: Clocks
 ) -> list[list[float]]:
     singles: list[list[float]] = [[] for _ in contenders]
     end = clocks.wall() + duration_s
     while duration_s > 0 and (not singles[0] or clocks.wall() < end) and len(singles[0]) < MOST_SINGLES:
         for i in rng.permutation(len(contenders)).tolist():
             singles[i].append(time_calls(contenders[i].call, 1, clocks.wall))
+            if turns[i].rest_s:
+                clocks.sleep(turns[i].rest_s)
     return singles
 
 
-def _track(contender: Contender, calls: int, samples: Sequence[_Sample], singles: Sequence[float]) -> Track:
+def _track(contender: Contender, turn: _Turn, samples: Sequence[_Sample], singles: Sequence[float]) -> Track:
     return Track(
         name=contender.name,
-        calls=calls,
-        times_s=tuple(sample.wall_s / (contender.counted_as or calls) for sample in samples),
+        calls=turn.calls,
+        times_s=tuple(sample.wall_s / (contender.counted_as or turn.calls) for sample in samples),
         single_s=tuple(singles),
         cpu_s=sum(sample.cpu_s for sample in samples),
         wall_s=sum(sample.wall_s for sample in samples),
         involuntary_switches=sum(sample.reading.involuntary_switches for sample in samples),
         disturbed_rounds=sum(sample.reading.disturbed for sample in samples),
+        lingering_s=turn.lingering_s,
     )
 
 
