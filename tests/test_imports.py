@@ -36,6 +36,7 @@ FILES |= {
     "conversions.py",  # what engines need of a model, kept by content
     "scratch.py",  # folders of processes, held by a lock on them
     "engines/evidence.py",
+    "engines/onnx_files.py",  # reads what it converted
     "tracking/side.py",
     "tracking/asv_results.py",
     "tracking/dashboard.py",

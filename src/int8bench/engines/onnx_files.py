@@ -1,0 +1,151 @@
+"""A model as ONNX: float32 with a free batch size, and int8 with QuantizeLinear / DequantizeLinear pairs (QDQ).
+
+What onnxruntime, OpenVINO and TensorRT read; they share the files. Quantized by onnxruntime's own tool: min-max ranges
+over all calibration pictures, unsigned activations, signed weights by channel.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from int8bench.cases import FLOAT32, Variant
+from int8bench.engines.base import Conversion, Images, Material
+from int8bench.engines.plain import plain
+from int8bench.errors import EngineError
+from int8bench.findings.choice import dot_products
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from int8bench.hardware import Hardware
+
+FILE = "model.onnx"
+PICTURES, LOGITS = "pictures", "logits"  # the names of the input and the output
+BATCH = "batch"  # the name of the free axis
+MOST_PICTURES = 65_536  # of a batch: the exporter wants an end of the axis
+PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
+CALIBRATION_BATCH = 32  # pictures a forward; min-max ranges do not depend on it
+_X86 = "x86_64"
+
+Options = Mapping[str, bool | int | float | str]
+
+
+def conversion(variant: Variant, hardware: Hardware) -> Conversion:
+    """The files of a float32 or an int8 variant, whichever engine reads them."""
+    if variant.precision == FLOAT32:
+        return Conversion(name="onnx float32", function=f"{__name__}:export", packages=PACKAGES)
+    return Conversion(
+        name="onnx int8",
+        function=f"{__name__}:quantize",
+        packages=PACKAGES,
+        options={"reduce_range": reduces_range(hardware)},
+    )
+
+
+def reduces_range(hardware: Hardware) -> bool:
+    """Whether weights keep to 7 bits: on x86 without VNNI, where sums of products of 8 bits saturate in 16."""
+    return hardware.arch == _X86 and not dot_products(hardware)
+
+
+def content(material: Material) -> bytes:
+    """The converted file.
+
+    Raises:
+        EngineError: it is not there.
+    """
+    path = material.files[None] / FILE
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EngineError(f"{path}: the converted model cannot be read: {error.strerror}; run again") from error
+
+
+def export(material: Material, _options: Options, _batch: int | None, folder: Path) -> Mapping[str, object]:
+    """Writes the float32 model.
+
+    Raises:
+        EngineError: torch cannot export the model.
+    """
+    return _exported(plain(material.model), material.example, folder / FILE)
+
+
+def quantize(material: Material, options: Options, _batch: int | None, folder: Path) -> Mapping[str, object]:
+    """Writes the int8 model.
+
+    Raises:
+        EngineError: torch cannot export the model, or onnxruntime's tool cannot quantize it.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        exported, ready = Path(place) / FILE, Path(place) / "ready.onnx"
+        notes = _exported(plain(material.model), material.example, exported)
+        try:
+            quant_pre_process(str(exported), str(ready), skip_symbolic_shape=True)
+            quantize_static(
+                str(ready),
+                str(folder / FILE),
+                _reader(material.calibration),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                reduce_range=bool(options["reduce_range"]),
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+            )
+        except Exception as error:  # the tool raises whatever its passes raise
+            raise EngineError(f"onnx: the model cannot be quantized: {_first_line(error)}") from error
+    return {**notes, "reduce_range": bool(options["reduce_range"])}
+
+
+def _exported(model: nn.Module, example: Images, path: Path) -> Mapping[str, object]:
+    import torch
+
+    pictures = torch.from_numpy(np.repeat(example[:1], 2, axis=0))  # of one picture, the exporter makes a constant
+    batch = torch.export.Dim(BATCH, min=1, max=MOST_PICTURES)
+    try:
+        program = torch.onnx.export(
+            model,
+            (pictures,),
+            dynamo=True,
+            dynamic_shapes=({0: batch},),
+            input_names=[PICTURES],
+            output_names=[LOGITS],
+            verbose=False,
+        )
+        assert program is not None
+        program.save(str(path), external_data=False)  # with weights apart, quantizing fails on a check of links
+    except Exception as error:  # the model's forward runs on symbols here, and may object in any way
+        raise EngineError(
+            f"onnx: {type(model).__name__} cannot be exported: {_first_line(error)}; "
+            "keep control flow that depends on the data out of forward"
+        ) from error
+    return {"nodes": len(program.model.graph), "opset": program.model.opset_imports.get("")}
+
+
+def _reader(calibration: Images) -> Any:  # noqa: ANN401  a class of onnxruntime's
+    """What the tool draws calibration pictures from."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  its base has no types
+        """Batches of all pictures, once."""
+
+        def __init__(self, batches: Iterator[Images]) -> None:
+            self._batches = batches
+
+        def get_next(self) -> dict[str, Images] | None:
+            """The next batch, or None after the last."""
+            batch = next(self._batches, None)
+            return None if batch is None else {PICTURES: batch}
+
+    return Reader(calibration[i : i + CALIBRATION_BATCH] for i in range(0, len(calibration), CALIBRATION_BATCH))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
