@@ -37,6 +37,9 @@ FILES |= {
     "scratch.py",  # folders of processes, held by a lock on them
     "engines/evidence.py",
     "engines/onnx_files.py",  # reads what it converted
+    "engines/onnxruntime.py",  # its profile
+    "engines/tflite_files.py",  # writes what it converted, and reads it
+    "engines/tflm.py",  # a nameless file for what C++ says on standard error
     "tracking/side.py",
     "tracking/asv_results.py",
     "tracking/dashboard.py",

@@ -1,0 +1,254 @@
+"""The engine ``onnxruntime``: ONNX Runtime's own CPU kernels, float32 and int8 (QDQ)."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
+from int8bench.engines import onnx_files, packages
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.onnx_files import BATCH, LOGITS, PICTURES
+from int8bench.engines.operators import Kind, Operator, ran
+from int8bench.errors import EngineError
+
+if TYPE_CHECKING:
+    from int8bench.hardware import Hardware
+
+MODULES = ("onnx", "onnxruntime", "onnxscript")
+PROVIDER = "CPUExecutionProvider"
+ERRORS_ONLY = 3  # severity: the runtime tells of what it optimizes away at lower ones
+PROFILED_CALLS = 10  # after one that is left out, as it also allocates
+KERNEL = "_kernel_time"  # how the profile's events of operators end
+EDGES = {"QuantizeLinear", "DequantizeLinear", "Transpose", "ReorderInput", "ReorderOutput", "Cast"}
+MOVES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split", "Slice", "Gather", "Shape", "Identity"}
+_BYTES = {"uint8", "int8"}
+_US = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Model:
+    """The converted model, read once in a launch."""
+
+    variant: Variant
+    content: bytes
+    example: Images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxRuntimeEngine(Engine):
+    """ONNX Runtime on the CPU."""
+
+    name: str = "onnxruntime"
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Float32 and int8, fed with NCHW as ONNX has it; the runtime blocks channels itself."""
+        return tuple(Variant(engine=self.name, precision=each, layout=NCHW) for each in (FLOAT32, INT8))
+
+    def availability(self, hardware: Hardware) -> Availability:  # noqa: ARG002  its wheels say where they run
+        """By its packages: there is a wheel for every system that torch runs on."""
+        reason = packages.missing(self.name, MODULES)
+        return Availability(available=reason is None, reason=reason)
+
+    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion:
+        """One file for every batch size."""
+        return onnx_files.conversion(variant, hardware)
+
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
+        """The file's content, and the runtime imported.
+
+        Raises:
+            EngineError: the package cannot be loaded, or the file cannot be read.
+        """
+        _runtime()
+        return _Model(variant=variant, content=onnx_files.content(material), example=material.example)
+
+    def build(self, prepared: Prepared, group: Group) -> OnnxRuntimePredictor:
+        """A session with a pool of its own.
+
+        Raises:
+            EngineError: the runtime cannot take the model.
+        """
+        assert isinstance(prepared, _Model)
+        return OnnxRuntimePredictor(prepared.variant.label, prepared.content, prepared.example, group)
+
+
+class OnnxRuntimePredictor:
+    """A session for one batch size, which answers any number of pictures through a second one."""
+
+    def __init__(self, name: str, content: bytes, example: Images, group: Group) -> None:
+        """Opens the session.
+
+        Args:
+            name: how errors call it.
+            content: the model.
+            example: a picture, for the evidence.
+            group: the batch size and the threads of the session.
+        """
+        self._name, self._content, self._group, self._example = name, content, group, example
+        self._session = _opened(name, content, _options(group, batch=group.batch))
+
+    @cached_property
+    def weights_bytes(self) -> int:
+        """Bytes of all initializers: weights, biases, scales and zero points."""
+        import onnx
+
+        model = onnx.load_from_string(self._content)
+        return sum(onnx.numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
+
+    @property
+    def serialized_bytes(self) -> int:
+        """Bytes of the ONNX file."""
+        return len(self._content)
+
+    @cached_property
+    def evidence(self) -> Mapping[str, object]:
+        """The runtime's own profile of a few calls, in a session of its own."""
+        import onnxruntime
+
+        return {
+            "engine": "onnxruntime",
+            "version": onnxruntime.__version__,
+            "providers": self._session.get_providers(),
+            "threads": self._group.threads,
+            "spinning": False,
+            "ran": ran("ONNX Runtime's profile", operators(self._profile())),
+        }
+
+    def __call__(self, batch: Images) -> Logits:
+        """The logits of a batch, (image, class).
+
+        Raises:
+            EngineError: the runtime cannot answer.
+        """
+        try:
+            answer: Logits = self._any_batch.run([LOGITS], {PICTURES: np.ascontiguousarray(batch)})[0]
+        except Exception as error:  # the runtime's errors have no base but Exception
+            raise EngineError(f"{self._name}: cannot answer a batch of shape {batch.shape}: {error}") from error
+        return answer
+
+    def bind(self, batch: Images) -> Callable[[], object]:
+        """The timed body, over bound input and output buffers: 6 % less at 0.07 ms than handing them in with each call.
+
+        Raises:
+            EngineError: the runtime cannot take the batch.
+        """
+        import onnxruntime
+
+        pictures = np.array(batch, dtype=np.float32, order="C")
+        try:
+            answer = np.empty_like(self(batch))
+            binding = self._session.io_binding()
+            binding.bind_ortvalue_input(PICTURES, onnxruntime.OrtValue.ortvalue_from_numpy(pictures))
+            binding.bind_ortvalue_output(LOGITS, onnxruntime.OrtValue.ortvalue_from_numpy(answer))
+        except RuntimeError as error:
+            raise EngineError(f"{self._name}: cannot take a batch of shape {batch.shape}: {error}") from error
+        run = self._session.run_with_iobinding
+
+        def forward() -> object:
+            run(binding)
+            return pictures, answer  # the binding does not keep them alive
+
+        return forward
+
+    @cached_property
+    def _any_batch(self) -> Any:  # noqa: ANN401  the runtime has no types
+        return _opened(self._name, self._content, _options(self._group))
+
+    def _profile(self) -> list[Mapping[str, Any]]:
+        """The events of a few calls at the batch size of the session."""
+        pictures = np.repeat(self._example[:1], self._group.batch, axis=0)
+        with tempfile.TemporaryDirectory() as folder:
+            options = _options(self._group, batch=self._group.batch)
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder) / "profile")
+            session = _opened(self._name, self._content, options)
+            for _ in range(1 + PROFILED_CALLS):
+                session.run([LOGITS], {PICTURES: pictures})
+            events: list[Mapping[str, Any]] = json.loads(Path(session.end_profiling()).read_bytes())
+        return events
+
+
+def operators(events: Sequence[Mapping[str, Any]]) -> list[Operator]:
+    """The operators that a profile tells of, without those of its first call.
+
+    Args:
+        events: in order of time, as ONNX Runtime writes them; times in microseconds.
+    """
+    kernels = [each for each in events if str(each.get("name", "")).endswith(KERNEL)]
+    seen: set[str] = set()
+    found = []
+    for event in kernels:
+        if event["name"] in seen:
+            found.append(_operator(event))
+        seen.add(event["name"])
+    return found
+
+
+def _operator(event: Mapping[str, Any]) -> Operator:
+    arguments = event["args"]
+    name = str(arguments["op_name"])
+    types = list(_types(arguments.get("input_type_shape", ())))
+    return Operator(
+        name=name,
+        implementation=f"{arguments.get('provider', 'unknown')}, {types[0] if types else 'no input'}",
+        kind=_kind(name, types),
+        seconds=float(event["dur"]) * _US,
+    )
+
+
+def _kind(name: str, types: Sequence[str]) -> Kind:
+    """By its first input, which is what it multiplies or compares; what quantizes or moves is told apart by name."""
+    if name in EDGES:
+        return Kind.EDGE
+    if name in MOVES or not types:
+        return Kind.OTHER
+    if types[0] in _BYTES:
+        return Kind.INT8
+    return Kind.FLOAT if types[0] in {"float", "float16", "bfloat16"} else Kind.OTHER
+
+
+def _types(inputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for each in inputs:
+        yield from each
+
+
+def _runtime() -> Any:  # noqa: ANN401  the runtime has no types
+    try:
+        import onnxruntime
+    except (ImportError, OSError) as error:
+        raise packages.broken("onnxruntime", error) from error
+    return onnxruntime
+
+
+def _options(group: Group, *, batch: int | None = None) -> Any:  # noqa: ANN401  the runtime has no types
+    """As many threads as asked, which sleep while they have nothing to do, or they would take the next one's core.
+
+    Memory comes from the runtime's own arena, as its users have it, which grows by the common allocator.
+    """
+    options = _runtime().SessionOptions()
+    options.intra_op_num_threads = group.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if batch is not None:
+        options.add_free_dimension_override_by_name(BATCH, batch)
+    return options
+
+
+def _opened(name: str, content: bytes, options: Any) -> Any:  # noqa: ANN401  the runtime has no types
+    try:
+        return _runtime().InferenceSession(content, options, providers=[PROVIDER])
+    except EngineError:
+        raise
+    except Exception as error:  # the runtime's errors have no base but Exception
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EngineError(f"{name}: ONNX Runtime cannot take the converted model: {line}") from error

@@ -1,0 +1,121 @@
+"""ONNX files: one for every batch size, quantized over all calibration pictures, and a sentence where that fails."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+torch = pytest.importorskip("torch")
+
+from engines import require, some_pictures, tiny_cnn, told  # noqa: E402  after the skips
+
+from int8bench import hardware  # noqa: E402
+from int8bench.cases import Variant  # noqa: E402
+from int8bench.engines import onnx_files  # noqa: E402
+from int8bench.engines.base import Material  # noqa: E402
+from int8bench.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
+from int8bench.errors import EngineError  # noqa: E402
+
+pytestmark = pytest.mark.torch
+RECORDED = Path(__file__).parent / "golden" / "hardware"
+INT8 = Variant(engine="any", precision="int8", layout="nchw")
+
+CONVERTED = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import onnx
+from engines import some_pictures, tiny_cnn
+from int8bench.engines import onnx_files
+from int8bench.engines.base import Material
+
+pictures = some_pictures()
+material = Material(model=tiny_cnn(), calibration=pictures, example=pictures[:1])
+found = {}
+for name, convert, options in (
+    ("float32", onnx_files.export, {}),
+    ("int8", onnx_files.quantize, {"reduce_range": False}),
+    ("reduced", onnx_files.quantize, {"reduce_range": True}),
+):
+    folder = Path(sys.argv[2]) / name
+    folder.mkdir()
+    notes = convert(material, options, None, folder)
+    model = onnx.load(folder / onnx_files.FILE)
+    weights = [onnx.numpy_helper.to_array(each) for each in model.graph.initializer]
+    found[name] = {
+        "notes": notes,
+        "files": [path.name for path in folder.iterdir()],
+        "operators": [node.op_type for node in model.graph.node],
+        "batch": model.graph.input[0].type.tensor_type.shape.dim[0].dim_param,
+        "largest": max((int(abs(w.astype(int)).max()) for w in weights if w.dtype == "int8" and w.ndim > 1), default=0),
+    }
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory):
+    """What the conversions of a small network leave."""
+    require(OnnxRuntimeEngine())
+    return told(CONVERTED, str(Path(__file__).parent / "helpers"), str(tmp_path_factory.mktemp("onnx")))
+
+
+@pytest.mark.parametrize("name", ["float32", "int8", "reduced"])
+def test_a_file_takes_every_batch_size_and_stands_alone(converted, name):
+    """Nothing else is left in the folder."""
+    assert converted[name]["files"] == [onnx_files.FILE]
+    assert converted[name]["batch"] == onnx_files.BATCH
+
+
+def test_int8_quantizes_every_layer(converted):
+    """Pairs around both convolutions and the linear layer, and none in float32."""
+    assert converted["int8"]["operators"].count("DequantizeLinear") >= 3 * 2
+    assert not {"QuantizeLinear", "DequantizeLinear"} & set(converted["float32"]["operators"])
+
+
+def test_weights_keep_to_seven_bits_where_the_range_is_reduced(converted):
+    """And use all of eight elsewhere; the notes say which."""
+    assert converted["int8"]["largest"] == 127
+    assert converted["reduced"]["largest"] <= 64
+    assert (converted["int8"]["notes"]["reduce_range"], converted["reduced"]["notes"]["reduce_range"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("machine", "reduced"),
+    [("linux-ubuntu20.04-zen3", True), ("linux-kvm-intel-amx", False)],
+)
+def test_the_range_is_reduced_by_what_the_processor_has(machine, reduced):
+    """An x86 without VNNI would saturate; the choice is part of what the files are kept by."""
+    asked = onnx_files.conversion(INT8, hardware.load(RECORDED / machine))
+    assert asked.options == {"reduce_range": reduced}
+
+
+def test_a_model_that_cannot_be_exported_is_a_sentence(tmp_path):
+    """Control flow on the data, told with the exporter's own first line."""
+
+    class Branching(torch.nn.Module):
+        """Its path depends on its input."""
+
+        def forward(self, x):
+            """Logits (image, class)."""
+            return x.flatten(1)[:, :10] if float(x.sum()) > 0 else x.flatten(1)[:, :5]
+
+    pictures = some_pictures(2)
+    with pytest.raises(EngineError, match=r"onnx: Branching cannot be exported: .* keep control flow"):
+        onnx_files.export(Material(model=Branching(), calibration=pictures, example=pictures), {}, None, tmp_path)
+
+
+def test_pictures_that_the_model_cannot_answer_are_a_sentence(tmp_path):
+    """A calibration set of another shape than the example's."""
+    wrong = np.zeros((4, 3, 20, 20), np.float32)
+    material = Material(model=tiny_cnn(), calibration=wrong, example=some_pictures(1))
+    with pytest.raises(EngineError, match="onnx: the model cannot be quantized"):
+        onnx_files.quantize(material, {"reduce_range": False}, None, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_gone_are_a_sentence(tmp_path):
+    """Somebody emptied the cache meanwhile."""
+    with pytest.raises(EngineError, match="cannot be read: No such file or directory; run again"):
+        onnx_files.content(Material(model=None, calibration=None, example=None, files={None: tmp_path}))

@@ -1,0 +1,155 @@
+"""ONNX Runtime: right answers, int8 by its own profile, threads that sleep, and a sentence where it cannot."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from engines import require, told
+
+from int8bench.cases import Group
+from int8bench.engines import packages
+from int8bench.engines.base import Material
+from int8bench.engines.onnxruntime import OnnxRuntimeEngine, operators
+from int8bench.errors import EngineError
+from int8bench.hardware import detect
+
+pytestmark = pytest.mark.torch
+
+ANSWERED = """
+import json, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import torch
+from engines import made, some_pictures, tiny_cnn
+from int8bench.cases import Group
+from int8bench.engines.onnxruntime import OnnxRuntimeEngine
+from int8bench.fidelity import compare
+
+engine, model, pictures = OnnxRuntimeEngine(), tiny_cnn(), some_pictures()
+with torch.inference_mode():
+    expected = model(torch.from_numpy(pictures)).numpy()
+found = {}
+for precision in ("float32", "int8"):
+    folder = Path(sys.argv[2]) / precision
+    folder.mkdir()
+    built = made(engine, precision, model, pictures, folder, group=Group(batch=8, threads=2))
+    before = pictures[:8].copy()
+    call = built.bind(before)
+    once = np.array(call()[1])
+    before[:] = 0  # the body has a copy of its own
+    again = np.array(call()[1])
+    evidence = built.evidence
+    found[precision] = {
+        "sqnr_db": compare(expected, built(pictures)).sqnr_db,
+        "bound": compare(expected[:8], once).sqnr_db,
+        "same_again": bool(np.array_equal(once, again)),
+        "odd": list(built(pictures[:5]).shape),
+        "weights_bytes": built.weights_bytes,
+        "serialized_bytes": built.serialized_bytes,
+        "evidence": evidence,
+    }
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    """What both variants answer and tell of a small network."""
+    require(OnnxRuntimeEngine())
+    return told(ANSWERED, str(Path(__file__).parent / "helpers"), str(tmp_path_factory.mktemp("answers")))
+
+
+@pytest.mark.parametrize(("precision", "least_db"), [("float32", 80.0), ("int8", 25.0)])
+def test_the_answers_are_the_models(answered, precision, least_db):
+    """Of any number of pictures, and of the bound batch, whose pictures may change afterwards."""
+    found = answered[precision]
+    assert found["sqnr_db"] > least_db
+    assert found["bound"] > least_db
+    assert found["same_again"]
+    assert found["odd"] == [5, 10]
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("float32", "float"), ("int8", "int8")])
+def test_the_profile_proves_what_ran(answered, precision, kind):
+    """Most of the time went into operators of that kind, and none into the other."""
+    told_of = answered[precision]["evidence"]["ran"]
+    assert told_of["share_of"] == "time"
+    assert told_of[f"{kind}_share"] > 0.5
+    assert told_of[f"{'float' if kind == 'int8' else 'int8'}_share"] == 0.0
+    assert {row["calls"] % 10 for row in told_of["operators"]} == {0}
+
+
+def test_int8_weights_take_about_a_quarter(answered):
+    """With scales and biases, which stay wide."""
+    ratio = answered["int8"]["weights_bytes"] / answered["float32"]["weights_bytes"]
+    assert 0.25 < ratio < 0.35
+    assert answered["int8"]["serialized_bytes"] > answered["int8"]["weights_bytes"]
+
+
+def event(name, op_name, dtype, dur=10):
+    """An event of a profile."""
+    arguments = {"op_name": op_name, "provider": "CPUExecutionProvider", "input_type_shape": [{dtype: [1]}]}
+    return {"name": f"{name}_kernel_time", "dur": dur, "args": arguments}
+
+
+@pytest.mark.parametrize(
+    ("op_name", "dtype", "kind"),
+    [
+        ("QLinearConv", "uint8", "int8"),
+        ("QGemm", "int8", "int8"),
+        ("NhwcMaxPool", "uint8", "int8"),
+        ("Conv", "float", "float"),
+        ("Softplus", "float", "float"),
+        ("QuantizeLinear", "float", "edge"),
+        ("Transpose", "uint8", "edge"),
+        ("Reshape", "uint8", "other"),
+        ("Mul", "int64", "other"),
+    ],
+)
+def test_an_operator_is_what_it_takes_in(op_name, dtype, kind):
+    """A convolution that was left in float between two quantizations is float, whatever the file was meant to be."""
+    events = [event("a", op_name, dtype, dur=1000), event("a", op_name, dtype)]
+    (found,) = operators(events)
+    assert (found.kind, found.seconds) == (kind, pytest.approx(1e-5))
+
+
+def test_the_first_call_of_a_profile_is_left_out_and_other_events_too():
+    """It also allocates; the session's own events are no operators."""
+    assert operators([event("a", "Conv", "float"), {"name": "model_run", "dur": 5}]) == []
+
+
+def test_a_missing_package_is_told_with_what_to_type(monkeypatch):
+    """Before anything is imported."""
+    monkeypatch.setattr(packages, "missing", lambda extra, _: f"{extra}: not there; type {packages.command(extra)}")
+    availability = OnnxRuntimeEngine().availability(detect())
+    assert not availability.available
+    assert availability.reason == "onnxruntime: not there; type pip install 'int8bench[onnxruntime]'"
+
+
+def test_a_half_installed_package_is_a_sentence(monkeypatch):
+    """Its import fails, and says what to type."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(EngineError, match=r"onnxruntime: its packages are installed but cannot be loaded .*--force"):
+        OnnxRuntimeEngine().prepare(OnnxRuntimeEngine().variants[0], material(Path()))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an onnx file"])
+def test_a_broken_file_is_a_sentence(tmp_path, content):
+    """Truncated or another one's: the runtime's own first line."""
+    require(OnnxRuntimeEngine())
+    (tmp_path / "model.onnx").write_bytes(content)
+    engine = OnnxRuntimeEngine()
+    prepared = engine.prepare(engine.variants[0], material(tmp_path))
+    with pytest.raises(EngineError, match="onnxruntime float32: ONNX Runtime cannot take the converted model"):
+        engine.build(prepared, Group(batch=1, threads=1))
+
+
+def material(folder):
+    """What an engine is made ready with, where only the file matters."""
+    pictures = np.zeros((1, 3, 16, 16), np.float32)
+    return Material(model=None, calibration=pictures, example=pictures, files={None: folder})
