@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from int8bench.ranking import Entry, Rules, Setting, ranked
 from int8bench.records import BEST
+from int8bench.stats.stopping import Looks
 
 FAST, SLOW, LOSSY = (
     Contender(engine="fast", time_s=1e-3),
@@ -226,6 +227,20 @@ def test_the_front_holds_who_is_first_in_something() -> None:
     exact = float32("exact", 3e-3)
     setting = _one(FAST, lean, beaten, exact)
     assert {entry.variant.engine for entry in setting.entries if entry.pareto} == {"fast", "lean", "exact"}
+
+
+def test_float32_is_never_less_exact_than_int8() -> None:
+    """Its SQNR against torch's float32 is rounding, and counts as no loss at all."""
+    exact = float32("exact", 3e-3, sqnr_db=141.0)
+    assert _entry(_one(replace(FAST, sqnr_db=150.0), SLOW, exact), "exact").pareto
+
+
+def test_intervals_hold_although_the_race_was_looked_at() -> None:
+    """With looks on the way, an interval is wider and a place is harder to lose."""
+    looked = replace(RULES, looks=Looks(launches=(4, 6, 8)))
+    near = replace(FAST, engine="near", time_s=1.03e-3)
+    plain, wide = (_entry(_one(FAST, near, rules=rules), "near").behind for rules in (RULES, looked))
+    assert wide.low < plain.low < plain.value == wide.value < plain.high < wide.high
 
 
 def test_a_tied_time_is_an_equal_time_on_the_front() -> None:

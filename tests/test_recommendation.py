@@ -36,7 +36,7 @@ def test_the_fastest_of_most_settings_is_recommended() -> None:
 
 def test_ties_fall_to_the_least_behind_in_the_mean() -> None:
     """Of two that are tied everywhere, the one with the smaller mean ratio; each is best in all and alone in none."""
-    near = replace(FAST, engine="near", time_s=1.005e-3)
+    near = replace(FAST, engine="a", time_s=1.005e-3)
     found = _of(near, FAST, batches=(1, 2, 4), spread=1e-4)
     assert found.choice.variant.engine == "fast"
     assert (found.choice.best_in, found.choice.alone_in) == (3, 0)
