@@ -133,7 +133,7 @@ def _reader(calibration: Images) -> Any:  # noqa: ANN401  a class of onnxruntime
     """What the tool draws calibration pictures from."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  its base has no types
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # its base has no types
         """Batches of all pictures, once."""
 
         def __init__(self, batches: Iterator[Images]) -> None:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
 from int8bench.engines.base import Engine
+from int8bench.engines.onnxruntime import OnnxRuntimeEngine
 from int8bench.engines.torch_float32 import Float32Engine
 from int8bench.engines.torch_int8 import QuantizedEngine
 from int8bench.errors import RequestError
@@ -19,6 +20,7 @@ _BUILT_IN: tuple[Engine, ...] = (
     QuantizedEngine(name="x86"),
     QuantizedEngine(name="onednn"),
     QuantizedEngine(name="qnnpack"),
+    OnnxRuntimeEngine(),
 )
 
 
