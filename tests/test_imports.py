@@ -40,6 +40,8 @@ FILES |= {
     "engines/onnxruntime.py",  # its profile
     "engines/tflite_files.py",  # writes what it converted, and reads it
     "engines/tflm.py",  # a nameless file for what C++ says on standard error
+    "engines/tensorrt.py",  # serialized engines
+    "engines/tensorrt_build.py",
     "tracking/side.py",
     "tracking/asv_results.py",
     "tracking/dashboard.py",
