@@ -40,7 +40,7 @@ BOARDS = (
         chip="RA4M1",
         ram_bytes=32 * _KIB,
         flash_bytes=256 * _KIB,
-        source=f"{_PAGES}/renesas-ra/uno_r4_minima.html",
+        source="https://docs.zephyrproject.org/latest/boards/arduino/uno_r4/doc/index.html",
     ),
     Board(
         name="STM32F4 Discovery",

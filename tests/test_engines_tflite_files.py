@@ -1,0 +1,216 @@
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from int8bench.engines import tflite_files
+from int8bench.engines.litert import LiteRtEngine
+from int8bench.engines.tflm import TflmEngine
+
+HELPERS = Path(__file__).parent / "helpers"
+_SPEC = importlib.util.spec_from_file_location("engines", HELPERS / "engines.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+helpers = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(helpers)
+
+# Runs in an interpreter of its own: the converter brings jax, and half a gigabyte of other modules.
+PROGRAM = """
+import contextlib, copy, io, json, sys, tempfile, warnings
+from pathlib import Path
+import numpy as np
+import torch
+from torch import nn
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
+sys.path.insert(0, sys.argv[2])
+from engines import some_pictures, tiny_cnn
+from int8bench.engines import tflite_files
+from int8bench.engines.base import Material
+from int8bench.errors import EngineError
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+
+class Undecided(nn.Module):
+    def forward(self, x):
+        return x.flatten(1) if x.sum() > 0 else -x.flatten(1)
+
+def make(model, pictures, batch, function):
+    folder = Path(tempfile.mkdtemp(dir=sys.argv[1]))
+    material = Material(model=model, calibration=pictures, example=pictures[:1])
+    said = getattr(tflite_files, function)(material, {}, batch, folder)
+    return tflite_files.content(folder), said
+
+def opened(content):
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    (entry,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    return interpreter, entry, answer
+
+def answers(content, pictures):
+    interpreter, entry, answer = opened(content)
+    fed = tflite_files.channels_last(pictures)
+    if entry["dtype"] is np.int8:
+        step, zero = entry["quantization"]
+        fed = np.clip(np.rint(fed / step) + zero, -128, 127).astype(np.int8)
+    interpreter.set_tensor(entry["index"], fed)
+    interpreter.invoke()
+    got = interpreter.get_tensor(answer["index"]).astype(np.float32)
+    return got if answer["dtype"] is np.float32 else (got - answer["quantization"][1]) * answer["quantization"][0]
+
+def sqnr(model, content, pictures):
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(pictures)).numpy()
+    return float(10 * np.log10((expected**2).sum() / ((expected - answers(content, pictures)) ** 2).sum()))
+
+out = {}
+printed = io.StringIO()
+with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+    tiny, pictures = tiny_cnn(), some_pictures(33)
+    before = copy.deepcopy(tiny.state_dict())
+    tiny.train()
+    content, out["float32_said"] = make(tiny, pictures, 2, "float32")
+    out["left_in_training"], _ = tiny.training, tiny.eval()
+    out["float32_shape"] = opened(content)[1]["shape"].tolist()
+    out["float32_type"] = np.dtype(opened(content)[1]["dtype"]).name
+    out["float32_sqnr"] = sqnr(tiny, content, pictures[:2])
+    pictures[32, 0, 0, 0] = 30.0
+    content, out["int8_said"] = make(tiny, pictures, 32, "int8")
+    _, entry, answer = opened(content)
+    out["int8_types"] = [np.dtype(each["dtype"]).name for each in (entry, answer)]
+    step, zero = entry["quantization"]
+    out["int8_range"] = [(-128 - zero) * step, (127 - zero) * step]
+    out["pictures_range"] = [float(pictures.min()), float(pictures.max())]
+    tensors = opened(content)[0].get_tensor_details()
+    out["per_channel"] = max(len(each["quantization_parameters"]["scales"]) for each in tensors)
+    out["unchanged"] = all(torch.equal(before[name], tensor) for name, tensor in tiny.state_dict().items())
+    # Negative values into a padded max pooling, and more weights than stay in the graph by themselves.
+    wide = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.MaxPool2d(3, 2, padding=1), nn.Conv2d(64, 600, 3),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(600, 10)).eval()
+    nn.init.constant_(wide[0].bias, -9.0)
+    pictures = some_pictures(32)
+    content, _ = make(wide, pictures, 4, "int8")
+    out["wide_sqnr"] = sqnr(wide, content, pictures[:4])
+    buffers = flatbuffer_utils.convert_bytearray_to_object(bytearray(content)).buffers
+    out["outside"] = sum(bool(each.offset) for each in buffers)
+    out["inside"] = max(0 if each.data is None else len(each.data) for each in buffers)
+    try:
+        make(Undecided().eval(), pictures, 1, "float32")
+    except EngineError as error:
+        out["refused"] = str(error)
+    for module, function in (("litert_torch", "float32"), ("ai_edge_quantizer", "int8")):
+        kept, sys.modules[module] = sys.modules[module], None
+        try:
+            make(tiny, pictures, 1, function)
+        except EngineError as error:
+            out[module] = str(error)
+        sys.modules[module] = kept
+out["printed"] = printed.getvalue()
+print(json.dumps(out))
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What the converter made of a few models."""
+    helpers.require(LiteRtEngine())
+    return helpers.told(PROGRAM, str(tmp_path_factory.mktemp("tflite")), str(HELPERS))
+
+
+@pytest.mark.torch
+def test_float32_files_are_for_channels_last_pictures_of_one_batch_size(found: Any) -> None:
+    """The input is (batch, height, width, channel) float32, and the answers are the model's."""
+    assert (found["float32_shape"], found["float32_type"]) == ([2, 16, 16, 3], "float32")
+    assert found["float32_sqnr"] > 80
+    assert found["float32_said"]["bytes"] > 100_000
+
+
+@pytest.mark.torch
+def test_int8_files_are_int8_from_input_to_output(found: Any) -> None:
+    """Input and output are int8, and weights have a scale for each of their channels."""
+    assert found["int8_types"] == ["int8", "int8"]
+    assert found["per_channel"] == 64
+    assert found["int8_said"]["calibration_pictures"] == 33
+
+
+@pytest.mark.torch
+def test_ranges_are_the_extremes_of_all_pictures(found: Any) -> None:
+    """A value of the last picture alone, in an incomplete batch, is inside the range: no average, nothing left out."""
+    (low, high), (lowest, highest) = found["int8_range"], found["pictures_range"]
+    assert low == pytest.approx(lowest, abs=0.2)
+    assert high == pytest.approx(highest, abs=0.2)
+
+
+@pytest.mark.torch
+def test_the_model_is_left_as_it_was(found: Any) -> None:
+    """Converting changes neither weights nor mode of the model that it is given."""
+    assert found["unchanged"]
+    assert found["left_in_training"]
+
+
+@pytest.mark.torch
+def test_a_padded_max_pooling_is_no_infinite_scale(found: Any) -> None:
+    """The pooling's padding of minus infinity becomes the least value that occurs, below zero too."""
+    assert found["wide_sqnr"] > 20
+
+
+@pytest.mark.torch
+def test_large_weights_stay_in_the_graph(found: Any) -> None:
+    """No weights stand behind the graph, where a microcontroller's interpreter would not find them."""
+    assert found["outside"] == 0
+    assert found["inside"] > 256 * 1024
+
+
+@pytest.mark.torch
+def test_a_model_that_cannot_be_exported_is_told_so(found: Any) -> None:
+    """The error names the model, whose words they are, and what to type."""
+    assert found["refused"].startswith("Undecided cannot be made into a .tflite file: litert_torch says")
+    assert found["refused"].endswith("leave litert and tflm out of --engines")
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("module", ["litert_torch", "ai_edge_quantizer"])
+def test_half_an_installation_is_told_so(found: Any, module: str) -> None:
+    """A converter or quantizer that cannot be imported says what to install."""
+    assert found[module].startswith("litert: its packages are installed but cannot be loaded")
+    assert "pip install 'int8bench[litert]'" in found[module]
+
+
+@pytest.mark.torch
+def test_nothing_is_printed(found: Any) -> None:
+    """Progress lines of the converter and of the calibrator reach neither stream of Python."""
+    assert found["printed"] == ""
+
+
+@pytest.mark.parametrize(("count", "batch"), [(5, 2), (4, 2), (3, 8), (7, 1), (33, 32)])
+def test_calibration_takes_every_picture_in_whole_batches(count: int, batch: int) -> None:
+    """Each picture comes at least once, in order, every batch is full, and none is wholly a repetition."""
+    pictures = helpers.some_pictures(count)
+    batches = list(tflite_files.calibration_batches(pictures, batch))
+    assert {each.shape for each in batches} == {(batch, 16, 16, 3)}
+    assert len(batches) == -(-count // batch)
+    np.testing.assert_array_equal(np.concatenate(batches)[:count], np.moveaxis(pictures, 1, -1))
+
+
+def test_the_channels_last_copy_is_the_callers_own() -> None:
+    """Also where both layouts are the same bytes, as with one channel."""
+    pictures = helpers.some_pictures(2)[:, :1]
+    copied = tflite_files.channels_last(pictures)
+    assert not np.shares_memory(copied, pictures)
+    assert copied.flags.c_contiguous
+
+
+def test_both_engines_ask_for_the_same_int8_file() -> None:
+    """What LiteRT has converted is there for the microcontroller's engine, since both ask for the same."""
+    engines = (LiteRtEngine(), TflmEngine())
+    asked = [engine.conversion(engine.variants[-1], None) for engine in engines]  # type: ignore[arg-type]
+    assert asked[0] == asked[1]
+    assert asked[0] is not None
+    assert asked[0].by_batch
+    assert "ai-edge-quantizer" in asked[0].packages
+    float32 = engines[0].conversion(engines[0].variants[0], None)  # type: ignore[arg-type]
+    assert float32 is not None
+    assert float32.function == "int8bench.engines.tflite_files:float32"
