@@ -197,7 +197,7 @@ def test_calibration_takes_every_picture_in_whole_batches(count: int, batch: int
 
 def test_the_channels_last_copy_is_the_callers_own() -> None:
     """Also where both layouts are the same bytes, as with one channel."""
-    pictures = helpers.some_pictures(2)[:, :1]
+    pictures = helpers.some_pictures(2)[:, :1].copy()
     copied = tflite_files.channels_last(pictures)
     assert not np.shares_memory(copied, pictures)
     assert copied.flags.c_contiguous
