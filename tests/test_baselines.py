@@ -69,7 +69,7 @@ def _broken(path: Path, how: str) -> None:
     [
         ("cut", "not JSON, or cut short"),
         ("empty", "the file is empty"),
-        ("newer", "schema version 99, this int8bench reads up to 1"),
+        ("newer", "schema version 99, this int8bench reads up to 2"),
         ("unfinished", "an unfinished run, which is no baseline"),
         ("other flags", "a run on other hardware"),
     ],

@@ -78,6 +78,8 @@ def test_the_record_has_the_fields_that_were_promised() -> None:
         "settings",
         "findings",
         "cells",
+        "ranking",
+        "recommendation",
     }
     assert set(DOCUMENT["environment"]) == {"hardware", "fingerprint", "versions", "process"}
     cell = DOCUMENT["cells"][2]

@@ -19,6 +19,7 @@ from int8bench.cases import INT8
 from int8bench.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, changed_document, words
 from int8bench.errors import NothingMeasuredError, RecordError
 from int8bench.ledger import SoloSample, race_samples
+from int8bench.pairing import launch_table
 from int8bench.records import OK, Cell, Run
 from int8bench.stats import two_runs
 from int8bench.stats.family import comparison_error
@@ -192,7 +193,7 @@ def _tables(run: Run, cell: Cell) -> dict[str, LaunchTable]:
     """Log speed-ups (launch, fork) over each float32 cell of the same group, by that cell's id."""
     samples = race_samples(cell)
     found = {
-        each.id: summary.launch_table(race_samples(each), samples)
+        each.id: launch_table(race_samples(each), samples)
         for each in run.cells
         if each.precision != INT8 and (each.batch, each.threads) == (cell.batch, cell.threads) and each.status == OK
     }

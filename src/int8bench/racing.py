@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 
 from int8bench.lab.sampling import Durations, Race
+from int8bench.pairing import FEWEST_ROUNDS
 from int8bench.stats.ratio import Estimate, LaunchTable, estimate
 from int8bench.stats.sample import Pairs, Sample
 from int8bench.stats.stopping import Looks, nominal_errors
 from int8bench.stats.verdict import Judgement, Verdict, judge
-from int8bench.summary import FEWEST_ROUNDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

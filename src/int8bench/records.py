@@ -105,6 +105,10 @@ class Run:
     settings: Mapping[str, Any]
     findings: Sequence[Mapping[str, str]]
     cells: Sequence[Cell]
+    ranking: Sequence[Mapping[str, Any]] = ()
+    """Of every setting, see `ranking.Setting`; empty where fewer than two engines beside torch answered."""
+    recommendation: Mapping[str, Any] | None = None
+    """See `recommendation.Recommendation`."""
 
 
 def to_dict(run: Run) -> dict[str, Any]:
@@ -138,6 +142,7 @@ def assembled(document: Mapping[str, Any]) -> Run:
             **fields,
             "environment": Environment(**document["environment"]),
             "cells": tuple(Cell(**cell) for cell in document["cells"]),
+            "ranking": tuple(document.get("ranking", ())),
         }
     )
 

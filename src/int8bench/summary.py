@@ -12,12 +12,14 @@ from int8bench.cases import NCHW, TORCH, Case, Group
 from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
 from int8bench.ledger import NOT_YET, Ledger, RaceSample, SoloSample
+from int8bench.pairing import by_launch, launch_table
 from int8bench.plan import Plan
+from int8bench.ranking import Rules, ranked
+from int8bench.recommendation import recommended
 from int8bench.records import BEST, NAIVE, OWN
 from int8bench.stats.family import comparison_error
 from int8bench.stats.mean import mean_interval
 from int8bench.stats.ratio import FEWEST_LAUNCHES, Estimate, LaunchTable, estimate, smallest_of
-from int8bench.stats.sample import Pairs, Sample
 from int8bench.stats.stopping import nominal_error_at
 from int8bench.stats.verdict import Judgement, Verdict, judge, judge_against_best
 
@@ -25,7 +27,6 @@ CONFIDENCE = 0.95
 ERROR_RATE = 0.001  # of one verdict; the grid's is bounded beside it, see stats.family
 FAMILY_ERROR_RATE = 0.05  # of a single wrong verdict in the whole grid
 MARGIN = 0.01  # a difference of up to 1 % either way is "same"
-FEWEST_ROUNDS = 2  # kept rounds of a fork: below, its ratio is one round's luck, and the fork is left out
 FEWEST_SOLOS = 2  # an interval needs two replicates
 
 
@@ -56,11 +57,14 @@ def record(
     ledger: Ledger,
     plan: Plan,
     machine: Hardware,
-    settings: Mapping[str, object],
+    settings: Mapping[str, Any],
     complete: bool,
 ) -> records.Run:
     """The record of all that is known so far."""
     cells = [_cell(case, cases, ledger, plan) for case in cases]
+    rules = _rules(settings, plan)
+    ranking = ranked(cases, cells, ledger, rules)
+    recommendation = recommended(ranking, rules, complete=complete)
     return records.assembled(
         {
             "schema": records.SCHEMA,
@@ -76,8 +80,22 @@ def record(
             },
             "settings": dict(settings),
             "findings": [finding.to_dict() for finding in outcomes.findings_of(cases, cells, ledger, machine)],
+            "ranking": [setting.to_dict() for setting in ranking],
+            "recommendation": None if recommendation is None else recommendation.to_dict(),
             "cells": cells,
         }
+    )
+
+
+def _rules(settings: Mapping[str, Any], plan: Plan) -> Rules:
+    """What the ranking holds contenders to; weights that were never trained have no top-1 to lose."""
+    return Rules(
+        accuracy_loss=settings.get("accuracy_loss", outcomes.LOSSY_TOP1),
+        trained=settings.get("subject", {}).get("weights") != "initial",
+        confidence=CONFIDENCE,
+        family_error=FAMILY_ERROR_RATE,
+        margin=MARGIN,
+        looks=plan.looks,
     )
 
 
@@ -142,10 +160,10 @@ def _conversion(case: Case, ledger: Ledger) -> dict[str, Any] | None:
 def _latency(races: Sequence[RaceSample], plan: Plan) -> dict[str, Any]:
     singles = np.concatenate([race.single_s for race in races])
     p50, p90, p99 = np.percentile(singles, [50, 90, 99]).tolist()
-    by_launch = _by_launch((race.launch, float(np.log(np.median(race.single_s)))) for race in races)
-    table = LaunchTable(log_ratios=by_launch, pairs=len(singles))
+    medians = by_launch((race.launch, float(np.log(np.median(race.single_s)))) for race in races)
+    table = LaunchTable(log_ratios=medians, pairs=len(singles))
     found = estimate(
-        table, confidence=CONFIDENCE, nominal_error=nominal_error_at(plan.looks, len(by_launch), 1 - CONFIDENCE)
+        table, confidence=CONFIDENCE, nominal_error=nominal_error_at(plan.looks, len(medians), 1 - CONFIDENCE)
     )
     middle = {"value": found.value, "low": found.low, "high": found.high}
     return {"median": middle, "p50": p50, "p90": p90, "p99": p99, "calls": len(singles)}
@@ -242,33 +260,3 @@ def _errors(cases: Sequence[Case], plan: Plan, launches: int) -> tuple[float, fl
     """The nominal errors, at the look that so many launches have reached, of the interval and of the verdict."""
     verdict = comparison_error(max(1, comparisons(cases)), each=ERROR_RATE, family=FAMILY_ERROR_RATE)
     return nominal_error_at(plan.looks, launches, 1 - CONFIDENCE), nominal_error_at(plan.looks, launches, verdict)
-
-
-def launch_table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:
-    """Log-ratios (launch, fork) of the forks that both have; None where an interval needs more launches."""
-    there = {(race.launch, race.fork): race for race in reference}
-    joined = [
-        (there[race.launch, race.fork], race)
-        for race in candidate
-        if (race.launch, race.fork) in there and sum(race.kept) >= FEWEST_ROUNDS
-    ]
-    by_launch = _by_launch((mine.launch, _log_ratio(theirs, mine)) for theirs, mine in joined)
-    if len(by_launch) < FEWEST_LAUNCHES:
-        return None
-    return LaunchTable(log_ratios=by_launch, pairs=sum(sum(mine.kept) for _, mine in joined))
-
-
-def _log_ratio(reference: RaceSample, candidate: RaceSample) -> float:
-    return Pairs(
-        reference=Sample(times_s=reference.times_s),
-        candidate=Sample(times_s=candidate.times_s),
-        kept=tuple(bool(kept) for kept in candidate.kept),
-    ).log_ratio
-
-
-def _by_launch(found: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], ...]:
-    """(launch, fork), from (launch number, value) in any order."""
-    launches: dict[int, list[float]] = {}
-    for launch, value in found:
-        launches.setdefault(launch, []).append(value)
-    return tuple(tuple(launches[launch]) for launch in sorted(launches))

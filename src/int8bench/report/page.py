@@ -1,20 +1,30 @@
 """A run as one HTML page that needs nothing from outside: plots, every figure, findings. Draws, never measures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from int8bench import units
 from int8bench.cases import INT8
 from int8bench.records import BEST, NAIVE, OK, Cell, Run
 from int8bench.report.html import rendered
+from int8bench.report.ranking_view import interval, view
 from int8bench.report.text import answers, machine_of, model_of
+
+FILTERS: Mapping[str, Callable[..., object]] = {
+    "seconds": units.seconds,
+    "size": units.size,
+    "ratio": units.ratio,
+    "rate": units.rate,
+    "share": units.share,
+    "interval": interval,
+}
 
 
 def page(run: Run) -> str:
     """The page of a run, as HTML with its scripts inside."""
     return rendered(
         "run.html.j2",
-        {"seconds": units.seconds, "size": units.size, "ratio": units.ratio, "rate": units.rate, "share": units.share},
+        FILTERS,
         run=run,
         answers=answers(run),
         machine=machine_of(run),
@@ -24,6 +34,7 @@ def page(run: Run) -> str:
         best=BEST,
         naive=NAIVE,
         plots=_plots(run),
+        **view(run.ranking, run.recommendation),
     )
 
 

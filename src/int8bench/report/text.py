@@ -12,6 +12,7 @@ from rich.text import Text
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, TORCH
 from int8bench.records import BEST, NAIVE, OK, Cell, Run
+from int8bench.report import ranking
 
 COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "yellow"}
 STATES = {"failed": "red", "skipped": "dim"}
@@ -30,9 +31,21 @@ def render(run: Run, *, width: int, colour: bool, quote: str | None = None) -> s
         quote: what the selftest said of this hardware, where there was one.
     """
     quoted = [Text(_plain(quote), style="dim")] if quote else []
+    if run.ranking:
+        return draw(Group(*_ranked(run, width), *_findings(run), _footer(run), *quoted), width=width, colour=colour)
     columns = _columns(run.cells, width)
     content = Group(*_headline(run), _table(run, columns), *_reasons(run), *_findings(run), _footer(run), *quoted)
     return draw(content, width=max(width, _width(columns)), colour=colour)
+
+
+def _ranked(run: Run, width: int) -> Iterator[Text]:
+    """Of several engines: who is the fastest of each setting, instead of every cell, of which there are too many."""
+    yield Text(f"Which engine is the fastest? {model_of(run)} on {machine_of(run)}", style="bold")
+    if not run.complete:
+        yield Text("unfinished: the same command goes on from here", style="yellow")
+    for line in ranking.lines(run.ranking, run.recommendation, width=width):
+        yield Text(line, style="bold green" if line.startswith("Recommended") else "default")
+    yield Text("")
 
 
 def draw(content: Group, *, width: int, colour: bool) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8
 from int8bench.ledger import race_samples
+from int8bench.pairing import launch_table
 from int8bench.records import BEST, OK, Cell, Run
-from int8bench.summary import launch_table
 from int8bench.tracking.side import SidePoint
 
 Values = Mapping[str, Mapping[tuple[str, ...], float]]
