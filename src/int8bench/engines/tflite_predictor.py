@@ -24,7 +24,7 @@ Int8: TypeAlias = npt.NDArray[np.int8]
 
 _LOWEST, _HIGHEST = -128, 127
 # 1.5 * 2**23: beside it a float32 has no fraction left, so that adding it rounds to a whole number, half to even, which
-# then stands in the low bits. One pass less than rint and a cast: 52 us of 1,500 at batch 32 where those take 65.
+# then stands in the low bits. A fifth less time than with rint: 5 us at batch 1 of SimpleCNN, 56 us at batch 32.
 _ROUNDING = np.float32(12_582_912)
 
 
