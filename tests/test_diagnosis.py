@@ -12,6 +12,7 @@ import pytest
 from int8bench import diagnosis, hardware
 from int8bench.diagnosis import Diagnosis
 from int8bench.engines import registry
+from int8bench.engines.saturation import PROBED
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
 from int8bench.findings import SaturationProbe, Severity
 from int8bench.hardware import Hardware, TorchView
@@ -78,7 +79,9 @@ def test_another_machine_is_answered_by_rule_alone(path: Path) -> None:
     """Nothing is started, nothing here is looked at, no measurement is claimed, and the layout is the promised one."""
     document = strict(diagnosis.diagnose(path, engine=None, threads=()))
     assert set(document) >= KEYS
-    assert [set(each) for each in document["engines"]] == [{"name", "available", "reason"}] * 5
+    assert [set(each) for each in document["engines"]] == [{"name", "available", "reason"}] * len(
+        registry.engine_names()
+    )
     assert set(document["recommended"]) == {"engine", "basis"}
     assert document["recommended"]["basis"].startswith("rule: ")
     assert document["probes"] == []
@@ -145,7 +148,12 @@ def test_an_engine_without_any_error_is_strict_json(monkeypatch: pytest.MonkeyPa
     """An infinite SQNR has no number in JSON; on the screen it reads exact."""
     played(monkeypatch, {"fbgemm": SaturationProbe(engine="fbgemm", sqnr_db=float("inf"), saturates=False)})
     document = strict(diagnosis.diagnose(None, engine=None, threads=()))
-    assert document["probes"][0] == {"engine": "fbgemm", "sqnr_db": None, "saturates": False}
+    assert document["probes"][0] == {
+        "engine": "fbgemm",
+        "sqnr_db": None,
+        "saturates": False,
+        "against": "exact integers",
+    }
     assert "does not saturate (exact)" in sheet.render(document, width=200, colour=False)
 
 
@@ -178,12 +186,12 @@ def test_only_int8_engines_can_be_raced(engine: str, sentence: str) -> None:
 
 @pytest.mark.torch
 def test_this_machine_is_measured() -> None:
-    """Every engine that is available has a probe, and torch was asked; the document is as promised."""
+    """Each of torch's engines that is available has a probe, and torch was asked; the document is as promised."""
     found = diagnosis.diagnose(None, engine=None, threads=())
     document = strict(found)
     assert set(document) >= KEYS
     assert found.hardware.torch is not None
-    int8 = [each.name for each in found.engines if each.available and each.name != "torch"]
+    int8 = [each.name for each in found.engines if each.available and each.name in PROBED]
     assert [probe.engine for probe in found.probes] == int8
     assert found.recommended.basis.startswith(("rule: ", "measured here: "))
     assert platform.machine() in {found.hardware.arch, *{"arm64": ("aarch64",)}.get(found.hardware.arch, ())}

@@ -108,8 +108,19 @@ def test_sqnr_is_twenty_logs_of_the_ratio():
 
 def test_the_worse_layer_speaks_for_the_engine():
     """The probe of an engine is the worst of its layers."""
-    found = worst("onednn", [Comparison(sqnr_db=8.0, one_step_db=40.0), Comparison(sqnr_db=55.0, one_step_db=42.0)])
+    clipped, sound = (
+        Comparison(sqnr_db=8.0, one_step_db=40.0, size=0.6),
+        Comparison(sqnr_db=55.0, one_step_db=42.0, size=1.0),
+    )
+    found = worst("onednn", [sound, clipped])
     assert (found.engine, found.sqnr_db, found.saturates) == ("onednn", 8.0, True)
+
+
+def test_what_grows_does_not_saturate():
+    """Answers of a wrong scale that are too large are wrong in another way; those too small may have lost sums."""
+    values = np.array([10.0, -10.0])
+    assert not compare(values, values * 1.5, output_scale=0.5).saturates
+    assert compare(values, values * 0.6, output_scale=0.5).saturates
 
 
 @pytest.mark.torch

@@ -5,17 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from int8bench import findings, hardware
+from int8bench import findings, hardware, probing
 from int8bench.cases import INT8
 from int8bench.engines.registry import engine_named, engine_names
+from int8bench.engines.saturation import PROBED
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
 from int8bench.findings import Finding, Recommendation, SaturationProbe, Severity
 from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
-from int8bench.lab.launches import Launch, launched
+from int8bench.lab.launches import launched
 from int8bench.lab.messages import Setup
+from int8bench.progress import Progress
 
-PROBE_TIMEOUT_S = 120.0
+TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,12 @@ class Diagnosis:
             "recommended": {"engine": self.recommended.engine, "basis": self.recommended.basis},
             "findings": [finding.to_dict() for finding in self.findings],
             "probes": [
-                {"engine": each.engine, "sqnr_db": _finite(each.sqnr_db), "saturates": each.saturates}
+                {
+                    "engine": each.engine,
+                    "sqnr_db": _finite(each.sqnr_db),
+                    "saturates": each.saturates,
+                    "against": each.against,
+                }
                 for each in self.probes
             ],
         }
@@ -85,36 +92,31 @@ def diagnose(description: Path | None, *, engine: str | None, threads: tuple[int
     if description is not None:
         return _answer(hardware.load(description), {}, engine=engine, threads=threads)
     try:
-        here, probes = measured_here()
+        here, probes = measured_here(engine)
     except LabError as error:
         raise NothingMeasuredError(f"this machine could not be measured: {error}") from error
     return _answer(here, probes, engine=engine, threads=threads)
 
 
-def measured_here() -> tuple[Hardware, Mapping[str, SaturationProbe]]:
-    """This machine with torch's view of it, and the saturation probe of each int8 engine that can run."""
+def measured_here(engine: str | None = None) -> tuple[Hardware, Mapping[str, SaturationProbe]]:
+    """This machine with torch's view of it, and the saturation probes of engines that can run here.
+
+    Args:
+        engine: is probed beside torch's, which cost no conversion.
+    """
     here = hardware.detect()
     setup = Setup(function="int8bench.worker:import_torch", payload=None)
     with launched((0,), setup, settings=ProcessSettings()) as (launch,):
-        view = launch.fork("int8bench.worker:torch_view", None).result(PROBE_TIMEOUT_S)
+        view = launch.fork("int8bench.worker:torch_view", None).result(TIMEOUT_S)
         assert isinstance(view, hardware.TorchView)
         here = replace(here, torch=view)
-        there = (state.name for state in engine_states(here) if state.available)
-        return here, probed(launch, tuple(name for name in there if has_int8(name)))
+        asked = {*PROBED, engine}
+        there = [state.name for state in engine_states(here) if state.available and state.name in asked]
+        return here, probing.measured(launch, [name for name in there if has_int8(name)], here, _quietly)
 
 
-def probed(launch: Launch, engines: tuple[str, ...]) -> dict[str, SaturationProbe]:
-    """The measured saturation probe of each engine, without those whose probe failed."""
-    probes: dict[str, SaturationProbe] = {}
-    for engine in engines:
-        try:
-            probe = launch.fork("int8bench.worker:probe", engine).result(PROBE_TIMEOUT_S)
-        except LabError:
-            continue  # the engine's own cells fail with the reason; a missing probe is no finding
-        assert probe is None or isinstance(probe, SaturationProbe)
-        if probe is not None:
-            probes[engine] = probe
-    return probes
+def _quietly(_: Progress) -> None:
+    """A diagnosis shows no progress."""
 
 
 def engine_states(machine: Hardware) -> tuple[EngineState, ...]:
@@ -139,7 +141,7 @@ def _finite(value: float) -> float | None:
 def _answer(
     machine: Hardware, probes: Mapping[str, SaturationProbe], *, engine: str | None, threads: tuple[int, ...]
 ) -> Diagnosis:
-    ruled = engine if engine in findings.KNOWN_ENGINES else None  # rules know nothing of another package's engine
+    ruled = engine if engine in {*findings.KNOWN_ENGINES, *probes} else None  # rules know torch's engines alone
     return Diagnosis(
         hardware=machine,
         fingerprint=hardware.fingerprint(machine),

@@ -14,7 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from int8bench import conversions, diagnosis, findings, hardware, models, records, summary, training, units, worker
+from int8bench import (
+    conversions,
+    diagnosis,
+    findings,
+    hardware,
+    models,
+    probing,
+    records,
+    summary,
+    training,
+    units,
+    worker,
+)
 from int8bench.cases import INT8, Case, Group, Variant, float32_references, grid
 from int8bench.engines.base import Conversion
 from int8bench.engines.registry import ALL, engine_named, engine_names
@@ -384,7 +396,8 @@ def _check(study: _Study, launch: Launch) -> None:
                 _give_up(study, variant, checked.objection)
         study.step(CHECK_S)
     engines = tuple(dict.fromkeys(v.engine for v in study.ledger.checks if v.precision == INT8))
-    study.ledger.probes.update(diagnosis.probed(launch, engines))
+    probes = probing.measured(launch, engines, study.machine, lambda step: study.tell(step.phase))
+    study.ledger.probes.update(probes)
 
 
 def _check_of(study: _Study, variant: Variant) -> worker.Check:

@@ -228,6 +228,14 @@ def probe(_state: Prepared, engine: str, _line: Channel) -> SaturationProbe:
     return measured(engine)
 
 
+def probe_answers(state: Prepared, wanted: Check, _line: Channel) -> SaturationProbe:
+    """How an engine answers the model that is made to saturate, which the launch has prepared, on this processor."""
+    from int8bench.engines.saturation_model import judged
+
+    answers = predictor(state, wanted.variant, wanted.group)(state.order.validation)
+    return judged(wanted.variant.engine, answers)
+
+
 def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
     """Builds the contenders in random order on a shifted heap, and races them."""
     rng = np.random.default_rng(order.seed)

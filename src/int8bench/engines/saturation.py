@@ -8,7 +8,7 @@ Measures numbers, never time; the NumPy half is pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from int8bench.engines.base import Images, Material
 from int8bench.engines.torch_int8 import QuantizedEngine, is_packed
 from int8bench.errors import EngineError
 from int8bench.findings import SaturationProbe
+from int8bench.findings.values import EXACT_INTEGERS
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Integers = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
+Numbers = TypeVar("Numbers", Integers, Reals)
 
 PROBED = ("fbgemm", "x86", "onednn", "qnnpack")
 
@@ -69,28 +71,31 @@ def probe(engine: str) -> SaturationProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """An engine's output against the exact one: SQNR in dB, and the SQNR of being one output step off everywhere."""
+    """An engine's output against the exact one: SQNR in dB, the SQNR of being one step off everywhere, and its size."""
 
     sqnr_db: float
     one_step_db: float
+    size: float
+    """What is left of the exact output: 1 is all of it."""
 
     @property
     def saturates(self) -> bool:
-        """Whether the error is beyond rounding.
+        """Whether the error is beyond rounding, and a loss.
 
         Rounding to the output's grid errs by half a step at most, so exact accumulation, even with a requantization
         that is off by one here and there, stays on the good side of one step everywhere. A saturated 16-bit sum
-        loses up to half of the value.
+        loses up to half of the value; it never gains, as a wrong scale may.
         """
-        return self.sqnr_db < self.one_step_db
+        return self.sqnr_db < self.one_step_db and self.size < 1.0
 
 
-def worst(engine: str, comparisons: list[Comparison]) -> SaturationProbe:
+def worst(engine: str, comparisons: list[Comparison], *, against: str = EXACT_INTEGERS) -> SaturationProbe:
     """The probe of an engine from the comparisons of its layers, at least one."""
     return SaturationProbe(
         engine=engine,
         sqnr_db=min(each.sqnr_db for each in comparisons),
         saturates=any(each.saturates for each in comparisons),
+        against=against,
     )
 
 
@@ -104,7 +109,7 @@ def exact(layer: QuantizedLayer, activations: Integers) -> Reals:
         activations: quantized, (image, channel, row, column) or (image, feature).
     """
     centred = activations - layer.input_zero_point
-    sums = _convolved(centred, layer.weights) if centred.ndim > 2 else centred @ layer.weights.T  # noqa: PLR2004  pictures
+    sums = convolved(centred, layer.weights) if centred.ndim > 2 else centred @ layer.weights.T  # noqa: PLR2004  pictures
     by_output = (slice(None), *(np.newaxis,) * (sums.ndim - 2))
     values = sums * (layer.input_scale * layer.weight_scales)[by_output] + layer.bias[by_output]
     lowest = -layer.output_zero_point * layer.output_scale
@@ -113,9 +118,23 @@ def exact(layer: QuantizedLayer, activations: Integers) -> Reals:
 
 def compare(expected: Reals, answered: Reals, *, output_scale: float) -> Comparison:
     """How far an answer is from the exact one. SQNR = 20 log10(rms(exact) / rms(error))."""
+    return held_against(expected, answered, one_step=np.full_like(expected, output_scale))
+
+
+def held_against(expected: Reals, answered: Reals, *, one_step: Reals) -> Comparison:
+    """The same, where a step is another one for each value.
+
+    Args:
+        expected: exact values, in any shape.
+        answered: the engine's, in the same shape.
+        one_step: the error of being one step off, in the same shape.
+    """
     signal = _rms(expected)
-    error = _rms(answered - expected)
-    return Comparison(sqnr_db=_decibels(signal, error), one_step_db=_decibels(signal, output_scale))
+    return Comparison(
+        sqnr_db=_decibels(signal, _rms(answered - expected)),
+        one_step_db=_decibels(signal, _rms(one_step)),
+        size=float(np.vdot(answered, expected) / np.vdot(expected, expected)),
+    )
 
 
 def saturating_pictures(rng: np.random.Generator, *shape: int) -> Images:
@@ -129,10 +148,10 @@ def saturating_weights(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.
     return (signs * rng.uniform(_SMALLEST, 1.0, shape)).astype(np.float32)
 
 
-def _convolved(images: Integers, weights: Integers) -> Integers:
+def convolved(images: Numbers, weights: Numbers) -> Numbers:
     """Convolution without padding, stride 1: (image, output, row, column)."""
     windows = np.lib.stride_tricks.sliding_window_view(images, weights.shape[2:], axis=(2, 3))
-    sums: Integers = np.einsum("icyxhw,ochw->ioyx", windows, weights, optimize=True)
+    sums: Numbers = np.einsum("icyxhw,ochw->ioyx", windows, weights, optimize=True)
     return sums
 
 

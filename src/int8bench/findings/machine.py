@@ -256,7 +256,7 @@ def saturating_activations(situation: Situation) -> Iterator[Finding]:
                 code="saturating-activations",
                 severity=situation.severity_for(probe.engine),
                 subject=probe.engine,
-                message=f"{probe.engine} saturates here: {probe.sqnr_db:.1f} dB against exact integers, measured.",
+                message=f"{probe.engine} saturates here: {probe.sqnr_db:.1f} dB against {probe.against}, measured.",
                 why="It uses full-range activations on 16-bit sums, which overflow without VNNI.",
                 advice=situation.way_out,
             )

@@ -51,9 +51,9 @@ def inspect(
     """What is worth saying of a machine, and of choosing an engine and threads there; the worst first.
 
     Raises:
-        RequestError: no rule knows the engine.
+        RequestError: no rule knows the engine, and no probe has measured it.
     """
-    if engine is not None:
+    if engine is not None and engine not in (probes or {}):
         check_engine(engine)
     situation = Situation(
         hardware=hardware, engine=engine, threads=threads, probes=probes or {}, recommended=recommend(hardware, probes)

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from int8bench.hardware import Hardware
 
+EXACT_INTEGERS = "exact integers"
+
 
 class Severity(StrEnum):
     """How bad: an error does not fit, a warning costs something, a note is worth knowing."""
@@ -40,11 +42,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaturationProbe:
-    """What came of a layer built to saturate: an engine's answer against exact integer arithmetic."""
+    """What came of layers built to saturate: an engine's answers against arithmetic that does not."""
 
     engine: str
     sqnr_db: float
     saturates: bool
+    against: str = EXACT_INTEGERS
+    """What the answers were held against: where an engine's quantized numbers cannot be read, float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,8 @@ def _engines(document: Mapping[str, Any]) -> Iterator[Text]:
         if engine["name"] in probes:
             probe = probes[engine["name"]]
             words = "saturates" if probe["saturates"] else "does not saturate"
-            exact = "exact" if probe["sqnr_db"] is None else f"{probe['sqnr_db']:.1f} dB against exact integers"
+            against = probe.get("against", "exact integers")  # which older documents do not say
+            exact = "exact" if probe["sqnr_db"] is None else f"{probe['sqnr_db']:.1f} dB against {against}"
             line.append(f"; {words} ({exact})", style="yellow" if probe["saturates"] else "dim")
         yield line
     recommended = document["recommended"]
