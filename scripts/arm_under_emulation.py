@@ -75,6 +75,7 @@ def main() -> int:
     _check_tools()
     asked.folder.mkdir(parents=True, exist_ok=True)
     folder = asked.folder.resolve()
+    shutil.rmtree(folder / "own", ignore_errors=True)  # int8bench as it is now; the rest is kept
     for name, make in (("root", _root), ("lib", _libraries), ("own", _own), ("runtimes", _runtimes)):
         _once(folder / name, make)
     _wrapper(folder)
