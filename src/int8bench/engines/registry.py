@@ -6,7 +6,10 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
 from int8bench.engines.base import Engine
+from int8bench.engines.litert import LiteRtEngine
 from int8bench.engines.onnxruntime import OnnxRuntimeEngine
+from int8bench.engines.tensorrt import TensorRtEngine
+from int8bench.engines.tflm import TflmEngine
 from int8bench.engines.torch_float32 import Float32Engine
 from int8bench.engines.torch_int8 import QuantizedEngine
 from int8bench.errors import RequestError
@@ -21,6 +24,9 @@ _BUILT_IN: tuple[Engine, ...] = (
     QuantizedEngine(name="onednn"),
     QuantizedEngine(name="qnnpack"),
     OnnxRuntimeEngine(),
+    LiteRtEngine(),
+    TflmEngine(),
+    TensorRtEngine(),
 )
 
 
