@@ -1,0 +1,296 @@
+"""The engine ``openvino``: Intel's runtime on the CPU, float32 that is float32, and int8 (QDQ).
+
+Its workers spin for about a millisecond after a call on two threads and more, for which there is no switch: TBB's own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
+from int8bench.engines import onnx_files, packages
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.openvino_graph import Node, not_float32, operators, precisions, references
+from int8bench.engines.operators import ran
+from int8bench.errors import EngineError
+
+if TYPE_CHECKING:
+    from int8bench.hardware import Hardware
+
+MODULES = ("onnx", "onnxruntime", "onnxscript", "openvino")
+DEVICE = "CPU"
+TELEMETRY = "openvino_telemetry"
+PROFILED_CALLS = 10  # after one that is left out, as it also packs weights
+# How lines begin that say where in its source OpenVINO failed, or that something did.
+_EMPTY_WORDS = ("Exception from ", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
+_REQUIREMENTS, _ISA = "RUNTIME_REQUIREMENTS", "isa="
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Model:
+    """The converted model, read once in a launch."""
+
+    variant: Variant
+    content: bytes
+    example: Images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenVinoEngine(Engine):
+    """OpenVINO on the CPU."""
+
+    name: str = "openvino"
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Float32 and int8, fed with channels-last pictures: NCHW ones it would reorder, 2 to 4 % of SimpleCNN."""
+        return tuple(Variant(engine=self.name, precision=each, layout=CHANNELS_LAST) for each in (FLOAT32, INT8))
+
+    def availability(self, hardware: Hardware) -> Availability:  # noqa: ARG002  its wheels say where they run
+        """By its packages, onnxruntime's quantizer among them."""
+        reason = packages.missing(self.name, MODULES)
+        return Availability(available=reason is None, reason=reason)
+
+    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion:
+        """One ONNX file for every batch size, the same as onnxruntime's."""
+        return onnx_files.conversion(variant, hardware)
+
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
+        """The file's content, and the runtime imported.
+
+        Raises:
+            EngineError: the package cannot be loaded, or the file cannot be read.
+        """
+        _runtime()
+        return _Model(variant=variant, content=onnx_files.content(material), example=material.example[:1])
+
+    def build(self, prepared: Prepared, group: Group) -> OpenVinoPredictor:
+        """The model compiled for the batch size, with threads of the calling process.
+
+        Raises:
+            EngineError: the runtime cannot take the model.
+        """
+        assert isinstance(prepared, _Model)
+        return OpenVinoPredictor(prepared.variant, prepared.content, prepared.example, group)
+
+
+class OpenVinoPredictor:
+    """A model compiled for one batch size, which answers any number of pictures a batch at a time."""
+
+    def __init__(self, variant: Variant, content: bytes, example: Images, group: Group) -> None:
+        """Compiles the model.
+
+        Args:
+            variant: what it is.
+            content: the ONNX file.
+            example: one picture, for the shape and the evidence.
+            group: the batch size and the threads.
+        """
+        self._variant, self._content, self._example, self._group = variant, content, example, group
+        self._compiled = self._compile(profiled=False)
+
+    @cached_property
+    def weights_bytes(self) -> int:
+        """Bytes of all initializers of the ONNX file: weights, biases, scales and zero points."""
+        import onnx
+
+        model = onnx.load_from_string(self._content)
+        return sum(onnx.numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
+
+    @property
+    def serialized_bytes(self) -> int:
+        """Bytes of the ONNX file."""
+        return len(self._content)
+
+    @cached_property
+    def evidence(self) -> Mapping[str, object]:
+        """The graph as OpenVINO executes it, timed over a few calls of a model compiled a second time.
+
+        Raises:
+            EngineError: what is called float32 ran in a narrower type.
+        """
+        cold, warm = self._profile()
+        narrower = not_float32(warm) if self._variant.precision == FLOAT32 else ()
+        if narrower:
+            raise EngineError(
+                f"{self._variant.label}: {', '.join(narrower)} ran on this CPU although f32 was asked for; "
+                f"type {packages.command('openvino')} --upgrade, or leave this engine's float32 out"
+            )
+        return {
+            **_settings(self._compiled),
+            "precision": list(precisions(warm)),
+            "reference_kernels": list(references(warm)),
+            "ran": ran("OpenVINO's execution graph", operators(cold, warm, 1 + PROFILED_CALLS)),
+        }
+
+    def __call__(self, batch: Images) -> Logits:
+        """The logits of a batch, (image, class).
+
+        Raises:
+            EngineError: the runtime cannot answer, or its answer is no (image, class) array.
+        """
+        size = self._group.batch
+        request = self._compiled.create_infer_request()
+        parts = [self._answered(request, batch[first : first + size]) for first in range(0, len(batch), size)]
+        return np.concatenate(parts)
+
+    def bind(self, batch: Images) -> Callable[[], object]:
+        """The timed body: one synchronous call over a copy of `batch` in the request's own channels-last tensor.
+
+        Its answers are views of the request's output. Of 53 us at batch 1, 5 are Python's side of the call.
+
+        Raises:
+            EngineError: the pictures have another shape.
+        """
+        request = self._compiled.create_infer_request()
+        self._fill(request, batch)
+        return partial(request.infer, share_outputs=True)
+
+    def _answered(self, request: Any, pictures: Images) -> Logits:  # noqa: ANN401  the runtime has no types
+        """The answers to as many pictures as the model takes, or fewer."""
+        self._fill(request, pictures[np.arange(self._group.batch) % len(pictures)])
+        try:
+            request.infer(share_outputs=True)
+        except RuntimeError as error:
+            raise EngineError(f"{self._variant.label}: cannot answer: {_said(error)}") from error
+        answers: Logits = np.array(request.get_output_tensor().data)
+        if answers.ndim != 2 or len(answers) != self._group.batch:  # noqa: PLR2004  two axes: image, class
+            raise EngineError(
+                f"{self._variant.label}: the model returns shape {answers.shape} for {self._group.batch} images, "
+                "expected (image, class)"
+            )
+        return answers[: len(pictures)]
+
+    def _fill(self, request: Any, pictures: Images) -> None:  # noqa: ANN401  the runtime has no types
+        """Copies pictures into the request's own input: (image, row, column, channel)."""
+        there = request.get_input_tensor().data
+        images = np.moveaxis(pictures, 1, -1)
+        if images.shape != there.shape:
+            count, height, width, channels = there.shape
+            raise EngineError(
+                f"{self._variant.label}: cannot answer a batch of shape {pictures.shape}, "
+                f"expected {(count, channels, height, width)}"
+            )
+        np.copyto(there, images)
+
+    def _compile(self, *, profiled: bool) -> Any:  # noqa: ANN401  the runtime has no types
+        return _compiled(self._variant.label, self._content, self._example, self._group, profiled=profiled)
+
+    def _profile(self) -> tuple[list[Node], list[Node]]:
+        """The executed graph after the first call, and after the others."""
+        compiled = self._compile(profiled=True)
+        request = compiled.create_infer_request()
+        self._fill(request, np.repeat(self._example, self._group.batch, axis=0))
+        request.infer()
+        cold = _nodes(compiled)
+        for _ in range(PROFILED_CALLS):
+            request.infer()
+        return cold, _nodes(compiled)
+
+
+@contextmanager
+def _telemetry_off() -> Iterator[None]:
+    """OpenVINO imported as if it had no telemetry, which it has only where the package for it is found.
+
+    Else the import alone would write into the home folder, start threads and a process, and call a server.
+    """
+    there = TELEMETRY in sys.modules
+    if there:  # someone else's choice, made before us
+        yield
+        return
+    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # how an import is told that there is no such module
+    try:
+        yield
+    finally:
+        sys.modules.pop(TELEMETRY, None)
+
+
+def _runtime() -> Any:  # noqa: ANN401  the runtime has no types
+    try:
+        with _telemetry_off():
+            import openvino
+    except (ImportError, OSError) as error:
+        raise packages.broken("openvino", error) from error
+    return openvino
+
+
+def _properties(threads: int, *, profiled: bool) -> dict[str, object]:
+    """One request at a time on as many threads as asked, wherever the process may run.
+
+    The hint for precision is what keeps float32 from bf16 or f16 on processors that have units for them. Threads are
+    counted as the lab counts them, in logical processors, and not pinned, since the lab has done that.
+    """
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_HYPER_THREADING": True,
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERF_COUNT": profiled,
+    }
+
+
+def _compiled(name: str, content: bytes, example: Images, group: Group, *, profiled: bool) -> Any:  # noqa: ANN401
+    """The model for a fixed batch of channels-last pictures.
+
+    Raises:
+        EngineError: the file is broken, or holds what OpenVINO does not have.
+    """
+    runtime = _runtime()
+    try:
+        core = runtime.Core()
+        model = core.read_model(content)
+        model.reshape([group.batch, *example.shape[1:]])
+        return core.compile_model(_channels_last(runtime, model), DEVICE, _properties(group.threads, profiled=profiled))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise EngineError(f"{name}: OpenVINO cannot take the converted model: {_said(error)}") from error
+
+
+def _channels_last(runtime: Any, model: Any) -> Any:  # noqa: ANN401  the runtime has no types
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_layout(runtime.Layout("NHWC"))
+    steps.input().model().set_layout(runtime.Layout("NCHW"))
+    return steps.build()
+
+
+def _settings(compiled: Any) -> dict[str, object]:  # noqa: ANN401  the runtime has no types
+    """What the runtime says of itself and of the session that is timed."""
+    requirements = str(compiled.get_property(_REQUIREMENTS)) if _has(compiled, _REQUIREMENTS) else ""
+    isa = [part.removeprefix(_ISA) for part in requirements.split(";") if part.startswith(_ISA)]
+    return {
+        "engine": "openvino",
+        "version": str(_runtime().get_version()),
+        "isa": isa[0] if isa else None,
+        "threads": int(compiled.get_property("INFERENCE_NUM_THREADS")),
+        "streams": int(compiled.get_property("NUM_STREAMS")),
+        "pinned": bool(compiled.get_property("ENABLE_CPU_PINNING")),
+        "precision_hint": compiled.get_property("INFERENCE_PRECISION_HINT").to_string(),
+    }
+
+
+def _has(compiled: Any, name: str) -> bool:  # noqa: ANN401  the runtime has no types
+    return name in compiled.get_property("SUPPORTED_PROPERTIES")
+
+
+def _nodes(compiled: Any) -> list[Node]:  # noqa: ANN401  the runtime has no types
+    return [
+        Node.of(each.get_friendly_name(), {key: str(value.value) for key, value in each.get_rt_info().items()})
+        for each in compiled.get_runtime_model().get_ordered_ops()
+    ]
+
+
+def _said(error: BaseException) -> str:
+    """The first line of an error that says what, not where."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line.removeprefix("-- ") for line in lines if not line.startswith(_EMPTY_WORDS)]
+    return (telling or lines or [type(error).__name__])[0]
