@@ -36,6 +36,7 @@ FILES |= {
     "conversions.py",  # what engines need of a model, kept by content
     "scratch.py",  # folders of processes, held by a lock on them
     "engines/evidence.py",
+    "engines/inductor_files.py",  # the library that a conversion compiles
     "engines/onnx_files.py",  # reads what it converted
     "engines/onnxruntime.py",  # its profile
     "engines/tflite_files.py",  # writes what it converted, and reads it

@@ -1,0 +1,91 @@
+"""What a compiled model runs: oneDNN's words for the primitives it ran, inductor's own code for the rest. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from int8bench.engines.operators import Kind, Operator
+
+INDUCTOR, ATEN = "inductor", "ATen"
+
+_BODY = re.compile(r"::run_impl\(.*?\n(?P<body>.*)// AOTInductorModel::run_impl", re.DOTALL)
+_CALL = re.compile(
+    r"^\s*(?P<kernel>cpp_\w+?)_\d+\((?P<arguments>.*)\);"
+    r"|aoti_torch_cpu_(?P<shim>\w+)\("
+    r"|aoti_torch_proxy_executor_call_function\(proxy_executor, (?P<node>\d+)",
+    re.MULTILINE,
+)
+_POINTER = re.compile(r"\((?:const )?(?P<type>\w+)\*\)")
+_BY_ONEDNN = re.compile(r"qconv|qlinear|mkldnn|onednn|(linear|convolution)(_transpose)?_pointwise")
+_EDGES = "dequantize_per_tensor|dequantize_per_channel|quantize_per_tensor|quantize_per_channel"
+_MOVES = (
+    "as_strided|_unsafe_view|view|clone|permute|transpose|unsqueeze|squeeze|expand|flatten|cat|copy|slice|"
+    "constant_pad_nd"
+)
+_EDGE = re.compile(_EDGES)
+_NO_ARITHMETIC = re.compile(rf"cpp_fused|{_EDGES}|{_MOVES}|_")
+_INTEGERS = {"uint8_t", "int8_t", "int32_t", "int64_t"}
+_BYTES = {"u8", "s8"}
+
+
+def written(source: str, nodes: Mapping[str, Any]) -> tuple[Operator, ...]:
+    """The calls of a forward that oneDNN does not tell of, in their order.
+
+    Args:
+        source: what inductor wrote in C++.
+        nodes: the operators that it leaves to torch's dispatcher, by number.
+
+    Raises:
+        ValueError: the source has no forward.
+    """
+    body = _BODY.search(source)
+    if body is None:
+        raise ValueError("inductor's code has no run_impl: written by a version of torch that is not known")
+    return tuple(_calls(body["body"], nodes))
+
+
+def _calls(body: str, nodes: Mapping[str, Any]) -> Iterator[Operator]:
+    for call in _CALL.finditer(body):
+        if call["kernel"]:
+            yield Operator(
+                name=call["kernel"], implementation=INDUCTOR, kind=kernel_kind(call["kernel"], call["arguments"])
+            )
+        elif call["node"]:
+            yield _by_torch(nodes["nodes"][int(call["node"])]["node"]["target"])
+        elif not _BY_ONEDNN.search(call["shim"]):
+            yield _by_torch(f"aten::{call['shim']}")
+
+
+def kernel_kind(name: str, arguments: str) -> Kind:
+    """What a kernel that inductor wrote computes with, by the operators in its name and the types of its pointers."""
+    if not _NO_ARITHMETIC.sub("", name):
+        return Kind.EDGE if _EDGE.search(name) else Kind.OTHER
+    types = {found["type"] for found in _POINTER.finditer(arguments)}
+    # Between a dequantization and a quantization the arithmetic is float, whatever the pointers say.
+    return Kind.INT8 if types <= _INTEGERS and not _EDGE.search(name) else Kind.FLOAT
+
+
+def _by_torch(target: str) -> Operator:
+    kind = Kind.INT8 if target.startswith("quantized::") else Kind.FLOAT
+    return Operator(name=target, implementation=ATEN, kind=kind)
+
+
+def operators(primitives: Sequence[Mapping[str, Any]], others: Sequence[Operator]) -> tuple[Operator, ...]:
+    """What ran: oneDNN's primitives, as `evidence.collect` counts them, and the calls that it does not tell of."""
+    told = [
+        Operator(name=each["primitive"], implementation=f"oneDNN {each['implementation']}", kind=primitive_kind(each))
+        for each in primitives
+        for _ in range(each["calls"])
+    ]
+    return (*told, *others)
+
+
+def primitive_kind(primitive: Mapping[str, Any]) -> Kind:
+    """What a primitive of oneDNN computed with; an int8 one in a reference implementation is no int8."""
+    if primitive["int8"]:
+        return Kind.INT8
+    if primitive["primitive"] == "reorder":
+        return Kind.EDGE
+    return Kind.OTHER if primitive["src"] in _BYTES else Kind.FLOAT
