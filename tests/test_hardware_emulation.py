@@ -1,10 +1,12 @@
 """Processors that are played by a program, and those that are not."""
 
+import importlib
 import os
 from pathlib import Path
 
 import pytest
 
+from int8bench.errors import NothingMeasuredError
 from int8bench.hardware import emulation
 from int8bench.hardware.emulation import Facts
 
@@ -111,3 +113,36 @@ def test_this_process_is_looked_at() -> None:
     facts = emulation.look()
     assert len(facts.programs) == 2
     assert len(set(facts.programs)) == 1 or emulation.emulator(facts) is not None
+
+
+TIMING = {
+    "run": lambda: importlib.import_module("int8bench.study").run(None, None, None),
+    "duet": lambda: importlib.import_module("int8bench.duet.study").run(None, None, None),
+    "selftest": lambda: importlib.import_module("int8bench.selftest").run(thorough=False, advance=None),
+    "trials": lambda: importlib.import_module("int8bench.trials").run_trials(
+        "fbgemm", (), races=1, slowed=False, output=None, advance=None
+    ),
+    "race": lambda: importlib.import_module("int8bench.pytest_front.race").measure(None, None),
+}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("command", TIMING)
+def test_no_time_is_taken_under_emulation(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Whatever would take times ends with exit code 3, before anything else."""
+    pytest.importorskip("torch")
+    facts = Facts(machine="aarch64", programs=("/usr/bin/qemu-aarch64", PYTHON))
+    monkeypatch.setattr(emulation, "look", lambda: facts)
+    with pytest.raises(NothingMeasuredError, match=r"played by a program here \(qemu-aarch64\)") as raised:
+        TIMING[command]()
+    assert raised.value.exit_code == 3
+
+
+@pytest.mark.torch
+def test_suites_are_skipped_under_emulation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grid says that it is not there, which asv and pytest take for a skip."""
+    pytest.importorskip("torch")
+    facade = importlib.import_module("int8bench.facade")
+    monkeypatch.setattr(emulation, "look", lambda: Facts(machine="aarch64", programs=("/usr/bin/qemu-aarch64", PYTHON)))
+    with pytest.raises(NotImplementedError, match="none are taken"):
+        facade.grid(contenders=("fbgemm",), model="simplecnn")

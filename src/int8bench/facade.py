@@ -195,12 +195,17 @@ def grid(*, contenders: Sequence[str], model: str, input_shape: str | None = Non
 
     Raises:
         RequestError: no such engine, model or data.
+        NotImplementedError: the processor is played by a program; asv and pytest then skip.
     """
     import torch
 
     from int8bench import worker
+    from int8bench.hardware import emulation
     from int8bench.subject import order_for, prepare_subject
 
+    objection = emulation.objection(emulation.look())
+    if objection is not None:
+        raise NotImplementedError(objection)
     torch.set_num_threads(1)  # a pool that is there before a fork is not there after it, and would be waited for
     subject = prepare_subject(
         model=model, weights=None, input_shape=input_shape, data=data, data_dir=None, seed=0, advance=_say

@@ -18,7 +18,7 @@ from int8bench import __version__, findings, handicap, hardware, plan, records, 
 from int8bench.cases import Group, Variant, float32_references, int8_variant
 from int8bench.engines.registry import engine_named
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError
-from int8bench.hardware import Hardware
+from int8bench.hardware import Hardware, emulation
 from int8bench.lab import clock, sampling
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Launch, launched
@@ -129,6 +129,7 @@ def run(
         NothingMeasuredError: no engine runs here, or no race was whole when time was up or it was stopped.
         InterruptedRunError: it was stopped, or a measuring process failed; the races before are kept.
     """
+    emulation.refuse()
     session = _session(budget_s or (THOROUGH_BUDGET_S if thorough else BUDGET_S), advance, now)
     try:
         _race(session)

@@ -31,7 +31,7 @@ from int8bench.cases import INT8, Case, Group, Variant, float32_references, grid
 from int8bench.engines.base import Conversion
 from int8bench.engines.registry import ALL, engine_named, engine_names
 from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
-from int8bench.hardware import Hardware
+from int8bench.hardware import Hardware, emulation
 from int8bench.lab import sampling
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Fork, Launch, launched
@@ -148,6 +148,7 @@ def run(request: Request, output: Path, advance: Advance) -> records.Run:
         NothingMeasuredError: every cell failed or was skipped, or it was stopped before one had its figures.
         InterruptedRunError: it was stopped, or the lab broke down, with figures for some cells.
     """
+    emulation.refuse()
     machine = hardware.detect()
     cases = _cases(request, machine)
     plan = plan_for(cases, budget_s=request.budget_s, quick=request.quick)

@@ -15,6 +15,7 @@ import numpy as np
 from int8bench import diagnosis, hardware, records, training, worker
 from int8bench.cases import Group, Variant, float32_references, int8_variant
 from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
+from int8bench.hardware import emulation
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Launch, launched
 from int8bench.lab.messages import Setup
@@ -132,6 +133,7 @@ def run_trials(
         NothingMeasuredError: the same before the first race was over.
     """
     diagnosis.check_int8("--engine", engine)
+    emulation.refuse()
     training.check_writable(output)
     store = _Store.at(output, slowed=slowed)
     try:

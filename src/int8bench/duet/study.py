@@ -30,6 +30,7 @@ from int8bench.duet.plan import FORK_S, TRACK_S, Plan, plan_for
 from int8bench.duet.samples import Fork, Load, Numbers, Samples
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
+from int8bench.hardware import emulation
 from int8bench.lab.environment import cores_for
 from int8bench.peer.suite import TIME
 from int8bench.progress import Advance, Progress
@@ -121,6 +122,7 @@ def run(request: Request, output: Path | None, advance: Advance) -> record.Duet:
         NothingMeasuredError: nothing could be compared, or it was stopped before anything was.
         InterruptedRunError: it was stopped, with figures for some benchmarks, which lie at `output`.
     """
+    emulation.refuse()
     _check(request)
     advance(Progress(phase="laying out base and head"))
     duet = _prepared(request, output, advance)

@@ -15,16 +15,23 @@ def emulated_cpu(situation: Situation) -> Iterator[Finding]:
     """The processor is played by a program."""
     hardware = situation.hardware
     if hardware.emulated is not None:
-        rosetta = hardware.emulated.startswith("Rosetta")
-        native = "a Python built for arm64: type arch -arm64 python3 -m venv .venv"
         yield Finding(
             code="emulated-cpu",
             severity=Severity.WARNING,
             subject="cpu",
             message=f"This processor is emulated or made up ({hardware.emulated}).",
             why="Its instruction list and its times say little about the silicon underneath.",
-            advice=f"Use {native if rosetta else 'the real machine, or pass the host CPU through (QEMU: -cpu host)'}.",
+            advice=f"Use {_real_one(hardware.emulated)}.",
         )
+
+
+def _real_one(emulated: str) -> str:
+    """What to use instead of an emulator."""
+    if emulated.startswith("Rosetta"):
+        return "a Python built for arm64: type arch -arm64 python3 -m venv .venv"
+    if emulated.startswith("qemu-"):
+        return "the real machine; no time is taken under user-mode emulation"
+    return "the real machine, or pass the host CPU through (QEMU: -cpu host)"
 
 
 def virtual_machine(situation: Situation) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from int8bench.errors import RecordError
+from int8bench.errors import NothingMeasuredError, RecordError
 from int8bench.hardware.cores import ROOT, read_text
 from int8bench.hardware.levels import canonical_arch, isa_family
 from int8bench.hardware.listings import parse_cpuinfo
@@ -71,6 +71,17 @@ def objection(facts: Facts) -> str | None:
         "nothing of a real processor: none are taken; type int8bench run on a real machine of this kind, or here "
         "int8bench doctor, which takes none"
     )
+
+
+def refuse(facts: Facts | None = None) -> None:
+    """Ends what would take times, where they would be an emulator's.
+
+    Raises:
+        NothingMeasuredError: the processor is played by a program.
+    """
+    found = objection(facts or look())
+    if found is not None:
+        raise NothingMeasuredError(found)
 
 
 def _of_processors(facts: Facts) -> str | None:

@@ -183,7 +183,12 @@ def _identified(machine: Hardware, seen: Surroundings) -> Hardware:
         return replace(
             machine,
             arch=arch,
-            flags=frozenset(),  # the list is the host's; what the emulator offers nobody says
+            flags=frozenset(),  # the list and the names are the host's; what the emulator offers nobody says
+            vendor=None,
+            brand=None,
+            family=None,
+            model=None,
+            stepping=None,
             emulated=machine.emulated or f"qemu-user ({arch} program on {machine.arch})",
         )
     return replace(

@@ -8,6 +8,7 @@ import numpy as np
 from int8bench import hardware, summary
 from int8bench.comparisons import Ratio
 from int8bench.errors import RequestError
+from int8bench.hardware import emulation
 from int8bench.lab import sampling
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Launch, launched
@@ -61,7 +62,9 @@ def measure(order: NodeOrder, request: Request) -> RaceResult:
 
     Raises:
         LabError: the test does not run alone, or a callable raises, dies or hangs.
+        NothingMeasuredError: the processor is played by a program.
     """
+    emulation.refuse()
     setup = Setup(function="int8bench.pytest_front.node:run", payload=order, serves=True)
     design = _design(request)
     rng = np.random.default_rng(zlib.crc32(request.name.encode()))
