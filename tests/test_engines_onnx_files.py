@@ -1,21 +1,20 @@
 """ONNX files: one for every batch size, quantized over all calibration pictures, and a sentence where that fails."""
 
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-pytest.importorskip("onnx")
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from engines import require, some_pictures, tiny_cnn, told  # noqa: E402  after the skips
+from engines import require, told
 
-from int8bench import hardware  # noqa: E402
-from int8bench.cases import Variant  # noqa: E402
-from int8bench.engines import onnx_files  # noqa: E402
-from int8bench.engines.base import Material  # noqa: E402
-from int8bench.engines.onnxruntime import OnnxRuntimeEngine  # noqa: E402
-from int8bench.errors import EngineError  # noqa: E402
+from int8bench import hardware
+from int8bench.cases import Variant
+from int8bench.engines import onnx_files
+from int8bench.engines.base import Material
+from int8bench.engines.onnxruntime import OnnxRuntimeEngine
+from int8bench.errors import EngineError
 
 pytestmark = pytest.mark.torch
 RECORDED = Path(__file__).parent / "golden" / "hardware"
@@ -25,10 +24,30 @@ CONVERTED = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+import numpy as np
 import onnx
+import torch
 from engines import some_pictures, tiny_cnn
 from int8bench.engines import onnx_files
 from int8bench.engines.base import Material
+from int8bench.errors import EngineError
+
+class Branching(torch.nn.Module):
+    def forward(self, x):
+        return x.flatten(1)[:, :10] if float(x.sum()) > 0 else x.flatten(1)[:, :5]
+
+class Decomposing(torch.nn.Module):
+    def forward(self, x):
+        return torch.linalg.svd(x.flatten(2))[1].flatten(1)
+
+def refusal(model, calibration, convert):
+    folder = Path(sys.argv[2]) / type(model).__name__
+    folder.mkdir()
+    try:
+        material = Material(model=model, calibration=calibration, example=pictures[:1])
+        convert(material, {"reduce_range": False}, None, folder)
+    except EngineError as error:
+        return [str(error), [path.name for path in folder.iterdir()]]
 
 pictures = some_pictures()
 material = Material(model=tiny_cnn(), calibration=pictures, example=pictures[:1])
@@ -50,6 +69,11 @@ for name, convert, options in (
         "batch": model.graph.input[0].type.tensor_type.shape.dim[0].dim_param,
         "largest": max((int(abs(w.astype(int)).max()) for w in weights if w.dtype == "int8" and w.ndim > 1), default=0),
     }
+found["refused"] = {
+    "branches": refusal(Branching(), pictures, onnx_files.export),
+    "has no form": refusal(Decomposing(), pictures, onnx_files.quantize),
+    "other pictures": refusal(tiny_cnn(), np.zeros((4, 3, 20, 20), np.float32), onnx_files.quantize),
+}
 print(json.dumps(found))
 """
 
@@ -91,28 +115,28 @@ def test_the_range_is_reduced_by_what_the_processor_has(machine, reduced):
     assert asked.options == {"reduce_range": reduced}
 
 
-def test_a_model_that_cannot_be_exported_is_a_sentence(tmp_path):
-    """Control flow on the data, told with the exporter's own first line."""
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("branches", "onnx: Branching cannot be exported: GuardOnDataDependentSymNode: "),
+        ("has no form", "onnx: Decomposing cannot be exported: DispatchError: No ONNX function found for <OpOverload"),
+        ("other pictures", "onnx: Sequential cannot be quantized by onnxruntime's tool: "),
+    ],
+)
+def test_what_cannot_be_converted_is_a_sentence_and_leaves_no_file(converted, what, says):
+    """Control flow on the data, an operator that ONNX lacks, calibration pictures of another shape."""
+    sentence, left = converted["refused"][what]
+    assert sentence.startswith(says)
+    assert sentence.endswith(onnx_files.ADVICE)
+    assert left == []
 
-    class Branching(torch.nn.Module):
-        """Its path depends on its input."""
 
-        def forward(self, x):
-            """Logits (image, class)."""
-            return x.flatten(1)[:, :10] if float(x.sum()) > 0 else x.flatten(1)[:, :5]
-
-    pictures = some_pictures(2)
-    with pytest.raises(EngineError, match=r"onnx: Branching cannot be exported: .* keep control flow"):
-        onnx_files.export(Material(model=Branching(), calibration=pictures, example=pictures), {}, None, tmp_path)
-
-
-def test_pictures_that_the_model_cannot_answer_are_a_sentence(tmp_path):
-    """A calibration set of another shape than the example's."""
-    wrong = np.zeros((4, 3, 20, 20), np.float32)
-    material = Material(model=tiny_cnn(), calibration=wrong, example=some_pictures(1))
-    with pytest.raises(EngineError, match="onnx: the model cannot be quantized"):
-        onnx_files.quantize(material, {"reduce_range": False}, None, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("convert", [onnx_files.export, onnx_files.quantize])
+def test_a_half_installed_package_is_not_blamed_on_the_model(monkeypatch, tmp_path, convert):
+    """Its import fails, and says what to type."""
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(EngineError, match=r"installed but cannot be loaded .*pip install 'int8bench\[onnxruntime\]'"):
+        convert(Material(model=None, calibration=None, example=None), {}, None, tmp_path)
 
 
 def test_files_that_are_gone_are_a_sentence(tmp_path):

@@ -3,14 +3,12 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
 from engines import require, told
 
-from int8bench.cases import Group
 from int8bench.engines import packages
 from int8bench.engines.base import Material
 from int8bench.engines.onnxruntime import OnnxRuntimeEngine, operators
@@ -24,10 +22,13 @@ import json, os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np
+import onnx
 import torch
 from engines import made, some_pictures, tiny_cnn
 from int8bench.cases import Group
-from int8bench.engines.onnxruntime import OnnxRuntimeEngine
+from int8bench.engines.base import Material
+from int8bench.engines.onnxruntime import OnnxRuntimeEngine, _options
+from int8bench.errors import EngineError
 from int8bench.fidelity import compare
 
 engine, model, pictures = OnnxRuntimeEngine(), tiny_cnn(), some_pictures()
@@ -40,9 +41,9 @@ for precision in ("float32", "int8"):
     built = made(engine, precision, model, pictures, folder, group=Group(batch=8, threads=2))
     before = pictures[:8].copy()
     call = built.bind(before)
-    once = np.array(call()[1])
+    once = np.array(call())
     before[:] = 0  # the body has a copy of its own
-    again = np.array(call()[1])
+    again = np.array(call())
     evidence = built.evidence
     found[precision] = {
         "sqnr_db": compare(expected, built(pictures)).sqnr_db,
@@ -53,6 +54,39 @@ for precision in ("float32", "int8"):
         "serialized_bytes": built.serialized_bytes,
         "evidence": evidence,
     }
+
+def sentence(work):
+    try:
+        return str(work()) + " is no error"
+    except EngineError as error:
+        return str(error)
+
+def opened(content):
+    (Path(sys.argv[2]) / "model.onnx").write_bytes(content)
+    files = {None: Path(sys.argv[2])}
+    material = Material(model=None, calibration=pictures, example=pictures[:1], files=files)
+    return engine.build(engine.prepare(engine.variants[0], material), Group(batch=1, threads=1))
+
+def answers_in_four_axes():
+    node = onnx.helper.make_node("Relu", ["pictures"], ["logits"])
+    ends = [onnx.helper.make_tensor_value_info(n, 1, ["batch", 3, 16, 16]) for n in ("pictures", "logits")]
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    return onnx.helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+options = _options(Group(batch=1, threads=2))
+found["options"] = [
+    options.intra_op_num_threads,
+    options.inter_op_num_threads,
+    options.get_session_config_entry("session.intra_op.allow_spinning"),
+]
+found["refused"] = {
+    "empty": sentence(lambda: opened(b"")),
+    "no onnx": sentence(lambda: opened(b"not an onnx file")),
+    "cut short": sentence(lambda: opened(built._content[: len(built._content) // 2])),
+    "four axes": sentence(lambda: opened(answers_in_four_axes())),
+    "other pictures": sentence(lambda: built(np.zeros((2, 3, 20, 20), np.float32))),
+}
 print(json.dumps(found))
 """
 
@@ -89,6 +123,27 @@ def test_int8_weights_take_about_a_quarter(answered):
     ratio = answered["int8"]["weights_bytes"] / answered["float32"]["weights_bytes"]
     assert 0.25 < ratio < 0.35
     assert answered["int8"]["serialized_bytes"] > answered["int8"]["weights_bytes"]
+
+
+def test_a_session_has_the_threads_asked_for_which_sleep(answered):
+    """Two within an operator, one across, none spinning."""
+    assert answered["options"] == [2, 1, "0"]
+
+
+@pytest.mark.parametrize(
+    ("what", "says", "advice"),
+    [
+        ("empty", "onnxruntime float32: ONNX Runtime cannot take the converted model: ", "out of --engines"),
+        ("no onnx", "onnxruntime float32: ONNX Runtime cannot take the converted model: ", "out of --engines"),
+        ("cut short", "onnxruntime float32: ONNX Runtime cannot take the converted model: ", "out of --engines"),
+        ("four axes", "onnxruntime float32: the model returns shape ('batch', 3, 16, 16)", "expected (image, class)"),
+        ("other pictures", "onnxruntime int8: cannot answer a batch of shape (2, 3, 20, 20): ", ""),
+    ],
+)
+def test_what_it_cannot_do_is_a_sentence(answered, what, says, advice):
+    """A file that is empty, another's or cut short, answers that are no logits, pictures of another shape."""
+    assert answered["refused"][what].startswith(says)
+    assert answered["refused"][what].endswith(advice)
 
 
 def event(name, op_name, dtype, dur=10):
@@ -135,21 +190,6 @@ def test_a_half_installed_package_is_a_sentence(monkeypatch):
     """Its import fails, and says what to type."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EngineError, match=r"onnxruntime: its packages are installed but cannot be loaded .*--force"):
-        OnnxRuntimeEngine().prepare(OnnxRuntimeEngine().variants[0], material(Path()))
-
-
-@pytest.mark.parametrize("content", [b"", b"not an onnx file"])
-def test_a_broken_file_is_a_sentence(tmp_path, content):
-    """Truncated or another one's: the runtime's own first line."""
-    require(OnnxRuntimeEngine())
-    (tmp_path / "model.onnx").write_bytes(content)
-    engine = OnnxRuntimeEngine()
-    prepared = engine.prepare(engine.variants[0], material(tmp_path))
-    with pytest.raises(EngineError, match="onnxruntime float32: ONNX Runtime cannot take the converted model"):
-        engine.build(prepared, Group(batch=1, threads=1))
-
-
-def material(folder):
-    """What an engine is made ready with, where only the file matters."""
-    pictures = np.zeros((1, 3, 16, 16), np.float32)
-    return Material(model=None, calibration=pictures, example=pictures, files={None: folder})
+        OnnxRuntimeEngine().prepare(
+            OnnxRuntimeEngine().variants[0], Material(model=None, calibration=None, example=None)
+        )

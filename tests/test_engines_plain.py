@@ -39,3 +39,10 @@ def test_arithmetic_modules_become_arithmetic(name):
     functional = torch.ao.nn.quantized.FloatFunctional()
     x, y = torch.randn(3, 3), torch.randn(3, 3)
     assert torch.equal(getattr(plain(functional), name)(x, y), getattr(functional, name)(x, y))
+
+
+def test_a_stub_under_two_names_is_replaced_under_both():
+    """A model may use one stub in two places."""
+    stub = torch.ao.quantization.QuantStub()
+    copied = plain(torch.nn.Sequential(stub, torch.nn.ReLU(), stub))
+    assert [type(module).__name__ for module in copied] == ["Identity", "ReLU", "Identity"]

@@ -6,6 +6,7 @@ over all calibration pictures, unsigned activations, signed weights by channel.
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from int8bench import units
 from int8bench.cases import FLOAT32, Variant
+from int8bench.engines import packages
 from int8bench.engines.base import Conversion, Images, Material
 from int8bench.engines.plain import plain
+from int8bench.engines.torch_int8 import CALIBRATION_BATCH
 from int8bench.errors import EngineError
 from int8bench.findings.choice import dot_products
 
@@ -29,7 +33,7 @@ PICTURES, LOGITS = "pictures", "logits"  # the names of the input and the output
 BATCH = "batch"  # the name of the free axis
 MOST_PICTURES = 65_536  # of a batch: the exporter wants an end of the axis
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
-CALIBRATION_BATCH = 32  # pictures a forward; min-max ranges do not depend on it
+ADVICE = "change the model, or leave the engines that read ONNX out of --engines"
 _X86 = "x86_64"
 
 Options = Mapping[str, bool | int | float | str]
@@ -71,6 +75,7 @@ def export(material: Material, _options: Options, _batch: int | None, folder: Pa
     Raises:
         EngineError: torch cannot export the model.
     """
+    _check_packages()
     return _exported(plain(material.model), material.example, folder / FILE)
 
 
@@ -80,6 +85,7 @@ def quantize(material: Material, options: Options, _batch: int | None, folder: P
     Raises:
         EngineError: torch cannot export the model, or onnxruntime's tool cannot quantize it.
     """
+    _check_packages()
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -99,9 +105,23 @@ def quantize(material: Material, options: Options, _batch: int | None, folder: P
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
             )
+        except OSError:  # of the disk, not of the model
+            raise
         except Exception as error:  # the tool raises whatever its passes raise
-            raise EngineError(f"onnx: the model cannot be quantized: {_first_line(error)}") from error
+            raise EngineError(
+                f"onnx: {type(material.model).__name__} cannot be quantized by onnxruntime's tool: "
+                f"{units.reason(error)}; {ADVICE}"
+            ) from error
     return {**notes, "reduce_range": bool(options["reduce_range"])}
+
+
+def _check_packages() -> None:
+    """Says of a package which is half there what is wrong; the exporter would blame the model."""
+    try:
+        for each in ("onnx", "onnxscript", "onnxruntime.quantization"):
+            importlib.import_module(each)
+    except (ImportError, OSError) as error:
+        raise packages.broken("onnxruntime", error) from error
 
 
 def _exported(model: nn.Module, example: Images, path: Path) -> Mapping[str, object]:
@@ -119,13 +139,12 @@ def _exported(model: nn.Module, example: Images, path: Path) -> Mapping[str, obj
             output_names=[LOGITS],
             verbose=False,
         )
-        assert program is not None
-        program.save(str(path), external_data=False)  # with weights apart, quantizing fails on a check of links
     except Exception as error:  # the model's forward runs on symbols here, and may object in any way
         raise EngineError(
-            f"onnx: {type(model).__name__} cannot be exported: {_first_line(error)}; "
-            "keep control flow that depends on the data out of forward"
+            f"onnx: {type(model).__name__} cannot be exported: {units.reason(_origin(error))}; {ADVICE}"
         ) from error
+    assert program is not None
+    program.save(str(path), external_data=False)  # with weights apart, quantizing fails on a check of links
     return {"nodes": len(program.model.graph), "opset": program.model.opset_imports.get("")}
 
 
@@ -147,5 +166,6 @@ def _reader(calibration: Images) -> Any:  # noqa: ANN401  a class of onnxruntime
     return Reader(calibration[i : i + CALIBRATION_BATCH] for i in range(0, len(calibration), CALIBRATION_BATCH))
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _origin(error: BaseException) -> BaseException:
+    """What an exporter's error comes from: its own text is advice for those who call it, in colours."""
+    return _origin(error.__cause__) if error.__cause__ else error

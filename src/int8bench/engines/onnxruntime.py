@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from int8bench import units
 from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import onnx_files, packages
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
-from int8bench.engines.onnx_files import BATCH, LOGITS, PICTURES
+from int8bench.engines.onnx_files import LOGITS, PICTURES
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.errors import EngineError
 
@@ -82,7 +83,10 @@ class OnnxRuntimeEngine(Engine):
 
 
 class OnnxRuntimePredictor:
-    """A session for one batch size, which answers any number of pictures through a second one."""
+    """A session, which answers any number of pictures.
+
+    Telling it the batch size in advance saves nothing: ratios of 0.98 to 1.01 at batch 1 and 32, float32 and int8.
+    """
 
     def __init__(self, name: str, content: bytes, example: Images, group: Group) -> None:
         """Opens the session.
@@ -94,7 +98,8 @@ class OnnxRuntimePredictor:
             group: the batch size and the threads of the session.
         """
         self._name, self._content, self._group, self._example = name, content, group, example
-        self._session = _opened(name, content, _options(group, batch=group.batch))
+        self._session = _opened(name, content, _options(group))
+        self._classes = _classes(name, self._session)
 
     @cached_property
     def weights_bytes(self) -> int:
@@ -130,44 +135,39 @@ class OnnxRuntimePredictor:
             EngineError: the runtime cannot answer.
         """
         try:
-            answer: Logits = self._any_batch.run([LOGITS], {PICTURES: np.ascontiguousarray(batch)})[0]
+            answer: Logits = self._session.run([LOGITS], {PICTURES: np.ascontiguousarray(batch)})[0]
         except Exception as error:  # the runtime's errors have no base but Exception
-            raise EngineError(f"{self._name}: cannot answer a batch of shape {batch.shape}: {error}") from error
+            reason = units.reason(error)
+            raise EngineError(f"{self._name}: cannot answer a batch of shape {batch.shape}: {reason}") from error
+        if answer.shape != (len(batch), self._classes):
+            raise EngineError(
+                f"{self._name}: the model returns shape {answer.shape} for {len(batch)} images, expected (image, class)"
+            )
         return answer
 
     def bind(self, batch: Images) -> Callable[[], object]:
-        """The timed body, over bound input and output buffers: 6 % less at 0.07 ms than handing them in with each call.
+        """The timed body, over bound input and output buffers: 6 % less at 0.1 ms than handing them in with each call.
 
-        Raises:
-            EngineError: the runtime cannot take the batch.
+        Runs nothing, so that the first call is a cold one. Each call writes the same answer anew.
         """
-        import onnxruntime
-
         pictures = np.array(batch, dtype=np.float32, order="C")
-        try:
-            answer = np.empty_like(self(batch))
-            binding = self._session.io_binding()
-            binding.bind_ortvalue_input(PICTURES, onnxruntime.OrtValue.ortvalue_from_numpy(pictures))
-            binding.bind_ortvalue_output(LOGITS, onnxruntime.OrtValue.ortvalue_from_numpy(answer))
-        except RuntimeError as error:
-            raise EngineError(f"{self._name}: cannot take a batch of shape {batch.shape}: {error}") from error
+        answer = np.empty((len(pictures), self._classes), np.float32)
+        binding = self._session.io_binding()
+        binding.bind_cpu_input(PICTURES, pictures)  # which keeps them alive
+        binding.bind_output(LOGITS, "cpu", element_type=np.float32, shape=answer.shape, buffer_ptr=answer.ctypes.data)
         run = self._session.run_with_iobinding
 
-        def forward() -> object:
+        def forward() -> Logits:
             run(binding)
-            return pictures, answer  # the binding does not keep them alive
+            return answer
 
         return forward
 
-    @cached_property
-    def _any_batch(self) -> Any:  # noqa: ANN401  the runtime has no types
-        return _opened(self._name, self._content, _options(self._group))
-
     def _profile(self) -> list[Mapping[str, Any]]:
-        """The events of a few calls at the batch size of the session."""
+        """The events of a few calls at the batch size of the group."""
         pictures = np.repeat(self._example[:1], self._group.batch, axis=0)
         with tempfile.TemporaryDirectory() as folder:
-            options = _options(self._group, batch=self._group.batch)
+            options = _options(self._group)
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder) / "profile")
             session = _opened(self._name, self._content, options)
@@ -184,12 +184,13 @@ def operators(events: Sequence[Mapping[str, Any]]) -> list[Operator]:
         events: in order of time, as ONNX Runtime writes them; times in microseconds.
     """
     kernels = [each for each in events if str(each.get("name", "")).endswith(KERNEL)]
-    seen: set[str] = set()
+    seen: set[tuple[str, object]] = set()
     found = []
     for event in kernels:
-        if event["name"] in seen:
+        node = (event["name"], event["args"].get("node_index"))  # a pass that adds nodes may name two alike
+        if node in seen:
             found.append(_operator(event))
-        seen.add(event["name"])
+        seen.add(node)
     return found
 
 
@@ -229,26 +230,33 @@ def _runtime() -> Any:  # noqa: ANN401  the runtime has no types
     return onnxruntime
 
 
-def _options(group: Group, *, batch: int | None = None) -> Any:  # noqa: ANN401  the runtime has no types
+def _options(group: Group) -> Any:  # noqa: ANN401  the runtime has no types
     """As many threads as asked, which sleep while they have nothing to do, or they would take the next one's core.
 
-    Memory comes from the runtime's own arena, as its users have it, which grows by the common allocator.
+    Memory comes from the runtime's own arena, as its users have it: without it each call asks the common allocator,
+    which takes 1 to 2 % at 0.1 ms and 0 to 1 % at 3 to 8 ms.
     """
     options = _runtime().SessionOptions()
     options.intra_op_num_threads = group.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if batch is not None:
-        options.add_free_dimension_override_by_name(BATCH, batch)
     return options
 
 
 def _opened(name: str, content: bytes, options: Any) -> Any:  # noqa: ANN401  the runtime has no types
+    runtime = _runtime()
     try:
-        return _runtime().InferenceSession(content, options, providers=[PROVIDER])
-    except EngineError:
-        raise
+        return runtime.InferenceSession(content, options, providers=[PROVIDER])
     except Exception as error:  # the runtime's errors have no base but Exception
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise EngineError(f"{name}: ONNX Runtime cannot take the converted model: {line}") from error
+        raise EngineError(
+            f"{name}: ONNX Runtime cannot take the converted model: {units.reason(error)}; "
+            "leave onnxruntime out of --engines"
+        ) from error
+
+
+def _classes(name: str, session: Any) -> int:  # noqa: ANN401  the runtime has no types
+    shape = session.get_outputs()[0].shape
+    if len(shape) == 2 and isinstance(shape[1], int):  # noqa: PLR2004  two axes: image, class
+        return shape[1]
+    raise EngineError(f"{name}: the model returns shape {tuple(shape)}, expected (image, class)")

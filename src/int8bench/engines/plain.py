@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def plain(model: nn.Module) -> nn.Module:
-    """A copy of a model that computes the same from plain operators: in eval mode, on the CPU, without gradients.
+    """A copy of a model that computes the same from plain operators: in eval mode, without gradients.
 
     Stubs, which do nothing in float, become identities; arithmetic modules, which observe their results, become
     arithmetic. The model itself is left as it was.
@@ -28,8 +28,9 @@ def _replaced(module: nn.Module) -> nn.Module:
         return nn.Identity()
     if isinstance(module, FloatFunctional):
         return _arithmetic()
-    for name, child in module.named_children():
-        setattr(module, name, _replaced(child))
+    for name, child in list(module._modules.items()):  # noqa: SLF001  named_children leaves out a child's second name
+        if child is not None:
+            setattr(module, name, _replaced(child))
     return module
 
 
