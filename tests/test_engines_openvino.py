@@ -13,7 +13,7 @@ from engines import require, told
 from int8bench.engines import packages
 from int8bench.engines.base import Material
 from int8bench.engines.openvino import OpenVinoEngine
-from int8bench.engines.openvino_graph import Node, not_float32, operators, precisions, references
+from int8bench.engines.openvino_graph import Node, Profile, not_float32, operators, precisions, references
 from int8bench.errors import EngineError
 from int8bench.hardware import detect
 
@@ -67,7 +67,8 @@ for precision in ("float32", "int8"):
         "wrong_size": refusal(lambda: built.bind(pictures[:5])),
     }
     profile = built._profile()
-    narrow = [[replace(n, primitive=n.primitive.replace("_f32", "_bf16")) for n in nodes] for nodes in profile]
+    bf16 = tuple(replace(node, primitive=node.primitive.replace("_f32", "_bf16")) for node in profile.warm)
+    narrow = replace(profile, warm=bf16)
     OpenVinoPredictor._profile, before = (lambda self: narrow), OpenVinoPredictor._profile
     del built.evidence
     found[precision]["narrow"] = refusal(lambda: built.evidence)
@@ -325,18 +326,33 @@ def test_a_node_is_what_its_kernel_computes_in(seen, kind):
     assert seen.kind == kind
 
 
+def profile(*cold_and_warm, calls=9):
+    """A profile of convolutions, by their means after the first call and after all of them."""
+    cold, warm = (
+        tuple(node("Convolution", "jit_avx2_I8", "u8", time=time, name=str(i)) for i, time in enumerate(times))
+        for times in zip(*cold_and_warm, strict=True)
+    )
+    return Profile(cold=cold, warm=warm, calls=calls)
+
+
 def test_nodes_that_were_not_executed_are_no_operators():
     """Constants, inputs, and what was done by sharing memory."""
-    nodes = [node("Const", "unknown_i8", "i8", time="not_executed"), node("Convolution", "jit_avx2_I8", "u8")]
-    assert [each.name for each in operators(nodes, nodes, 2)] == ["Convolution"]
+    nodes = (node("Const", "unknown_i8", "i8", time="not_executed"), node("Convolution", "jit_avx2_I8", "u8"))
+    assert [each.name for each in operators([Profile(cold=nodes, warm=nodes, calls=2)])] == ["Convolution"]
     assert precisions(nodes) == ("i8",)
 
 
 @pytest.mark.parametrize(("cold", "warm", "seconds"), [("100", "20", 1e-5), ("30", "2", 0.0)])
 def test_the_first_call_is_taken_out_of_the_mean(cold, warm, seconds):
     """It packs weights; what cutting to whole microseconds leaves below zero is zero."""
-    first, all_calls = [[node("Convolution", "jit_avx2_I8", "u8", time=time)] for time in (cold, warm)]
-    assert [each.seconds for each in operators(first, all_calls, 9)] == [pytest.approx(seconds)]
+    assert [each.seconds for each in operators([profile((cold, warm))])] == [pytest.approx(seconds)]
+
+
+def test_an_operator_has_its_time_where_it_was_quickest():
+    """A session in which it lost its processor does not count; each operator has one of its own."""
+    sessions = [profile(("9", "10"), ("9", "5000")), profile(("9", "900"), ("9", "20"))]
+    times = [each.seconds for each in operators(sessions)]
+    assert times == [pytest.approx((10 * 9 - 9) / 8 * 1e-6), pytest.approx((20 * 9 - 9) / 8 * 1e-6)]
 
 
 def test_what_is_no_float32_is_named():

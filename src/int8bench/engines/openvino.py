@@ -17,7 +17,7 @@ import numpy as np
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.engines import onnx_files, packages
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
-from int8bench.engines.openvino_graph import Node, not_float32, operators, precisions, references
+from int8bench.engines.openvino_graph import Node, Profile, not_float32, operators, precisions, references
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MODULES = ("onnx", "onnxruntime", "onnxscript", "openvino")
 DEVICE = "CPU"
 TELEMETRY = "openvino_telemetry"
-PROFILED_CALLS = 10  # after one that is left out, as it also packs weights
+PROFILES, PROFILED_CALLS = 3, 5  # sessions, and calls of each after one that is left out, as it also packs weights
 # How lines begin that say where in its source OpenVINO failed, or that something did.
 _EMPTY_WORDS = ("Exception from ", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
 _REQUIREMENTS, _ISA = "RUNTIME_REQUIREMENTS", "isa="
@@ -111,13 +111,14 @@ class OpenVinoPredictor:
 
     @cached_property
     def evidence(self) -> Mapping[str, object]:
-        """The graph as OpenVINO executes it, timed over a few calls of a model compiled a second time.
+        """The graph as OpenVINO executes it, timed over a few calls in sessions that are there for that.
 
         Raises:
             EngineError: what is called float32 ran in a narrower type.
         """
-        cold, warm = self._profile()
-        narrower = not_float32(warm) if self._variant.precision == FLOAT32 else ()
+        profiles = [self._profile() for _ in range(PROFILES)]
+        nodes = profiles[0].warm
+        narrower = not_float32(nodes) if self._variant.precision == FLOAT32 else ()
         if narrower:
             raise EngineError(
                 f"{self._variant.label}: {', '.join(narrower)} ran on this CPU although f32 was asked for; "
@@ -125,9 +126,9 @@ class OpenVinoPredictor:
             )
         return {
             **_settings(self._compiled),
-            "precision": list(precisions(warm)),
-            "reference_kernels": list(references(warm)),
-            "ran": ran("OpenVINO's execution graph", operators(cold, warm, 1 + PROFILED_CALLS)),
+            "precision": list(precisions(nodes)),
+            "reference_kernels": list(references(nodes)),
+            "ran": ran("OpenVINO's execution graph", operators(profiles)),
         }
 
     def __call__(self, batch: Images) -> Logits:
@@ -183,8 +184,7 @@ class OpenVinoPredictor:
     def _compile(self, *, profiled: bool) -> Any:  # noqa: ANN401  the runtime has no types
         return _compiled(self._variant.label, self._content, self._example, self._group, profiled=profiled)
 
-    def _profile(self) -> tuple[list[Node], list[Node]]:
-        """The executed graph after the first call, and after the others."""
+    def _profile(self) -> Profile:
         compiled = self._compile(profiled=True)
         request = compiled.create_infer_request()
         self._fill(request, np.repeat(self._example, self._group.batch, axis=0))
@@ -192,7 +192,7 @@ class OpenVinoPredictor:
         cold = _nodes(compiled)
         for _ in range(PROFILED_CALLS):
             request.infer()
-        return cold, _nodes(compiled)
+        return Profile(cold=cold, warm=_nodes(compiled), calls=1 + PROFILED_CALLS)
 
 
 @contextmanager
@@ -282,11 +282,11 @@ def _has(compiled: Any, name: str) -> bool:  # noqa: ANN401  the runtime has no 
     return name in compiled.get_property("SUPPORTED_PROPERTIES")
 
 
-def _nodes(compiled: Any) -> list[Node]:  # noqa: ANN401  the runtime has no types
-    return [
+def _nodes(compiled: Any) -> tuple[Node, ...]:  # noqa: ANN401  the runtime has no types
+    return tuple(
         Node.of(each.get_friendly_name(), {key: str(value.value) for key, value in each.get_rt_info().items()})
         for each in compiled.get_runtime_model().get_ordered_ops()
-    ]
+    )
 
 
 def _said(error: BaseException) -> str:

@@ -60,43 +60,55 @@ class Node:
         return Kind.FLOAT if self.computes_in in FLOATS else Kind.OTHER
 
 
-def operators(cold: Sequence[Node], warm: Sequence[Node], calls: int) -> list[Operator]:
-    """The operators of one forward, with their times in the calls after the first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What one session told of its calls: the graph after the first, which also packed weights, and after all."""
+
+    cold: tuple[Node, ...]
+    warm: tuple[Node, ...]
+    calls: int
+
+    def seconds(self) -> tuple[float, ...]:
+        """The mean of the calls after the first, of each node that was executed."""
+        first = {node.name: node.mean_us or 0 for node in self.cold}
+        return tuple(
+            _without_first(first[node.name], node.mean_us or 0, self.calls) * _US for node in executed(self.warm)
+        )
+
+
+def operators(profiles: Sequence[Profile]) -> list[Operator]:
+    """The operators of one forward, each with its time in the session where it was quickest.
+
+    A node of microseconds that lost its processor for a few milliseconds would else seem to be a third of the forward.
 
     Args:
-        cold: the graph after one call, which also packed weights.
-        warm: the graph after all calls.
-        calls: how many those were.
+        profiles: of sessions of the same model, compiled alike.
     """
-    first = {node.name: node.mean_us or 0 for node in cold}
+    quickest = [min(times) for times in zip(*(each.seconds() for each in profiles), strict=True)]
     return [
-        Operator(
-            name=node.layer,
-            implementation=node.primitive,
-            kind=node.kind,
-            seconds=_without_first(first[node.name], node.mean_us or 0, calls) * _US,
-        )
-        for node in _executed(warm)
+        Operator(name=node.layer, implementation=node.primitive, kind=node.kind, seconds=seconds)
+        for node, seconds in zip(executed(profiles[0].warm), quickest, strict=True)
     ]
 
 
 def precisions(nodes: Sequence[Node]) -> tuple[str, ...]:
     """The types that were computed in, without edges and moves: ``i8`` alone where nothing was left in float."""
-    return tuple(sorted({node.computes_in for node in _executed(nodes) if node.kind in {Kind.INT8, Kind.FLOAT}}))
+    return tuple(sorted({node.computes_in for node in executed(nodes) if node.kind in {Kind.INT8, Kind.FLOAT}}))
 
 
 def not_float32(nodes: Sequence[Node]) -> tuple[str, ...]:
     """The kernels that computed in anything but float32."""
-    computing = [node for node in _executed(nodes) if node.kind in {Kind.INT8, Kind.FLOAT}]
+    computing = [node for node in executed(nodes) if node.kind in {Kind.INT8, Kind.FLOAT}]
     return tuple(sorted({node.primitive for node in computing if node.computes_in != "f32"}))
 
 
 def references(nodes: Sequence[Node]) -> tuple[str, ...]:
     """The kernels that are reference implementations: right, and slow."""
-    return tuple(sorted({node.primitive for node in _executed(nodes) if node.primitive.startswith("ref")}))
+    return tuple(sorted({node.primitive for node in executed(nodes) if node.primitive.startswith("ref")}))
 
 
-def _executed(nodes: Sequence[Node]) -> list[Node]:
+def executed(nodes: Sequence[Node]) -> list[Node]:
+    """Those that have a time: no constants, and nothing that was done by sharing memory."""
     return [node for node in nodes if node.mean_us is not None]
 
 
