@@ -199,3 +199,11 @@ def test_what_a_killed_run_was_making_is_removed_by_the_next(make: Make, tmp_pat
     left.mkdir(parents=True)
     make({ONE: conversion("sums")})
     assert not left.exists()
+
+
+def test_a_key_follows_what_a_converter_imports() -> None:
+    """The modules of engines that its own is made of, however far down; not a class's name, nor another room."""
+    found = conversions._modules("int8bench.engines.onnxruntime")
+    assert {"int8bench.engines.onnxruntime", "int8bench.engines.onnx_files", "int8bench.engines.plain"} <= set(found)
+    assert all(name.startswith("int8bench.engines.") for name in found)
+    assert conversions._source_digest("int8bench.engines.plain") != conversions._source_digest("int8bench.engines.base")

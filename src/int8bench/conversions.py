@@ -7,6 +7,7 @@ fit its manifest, such as a file that a full disk cut short, is made again.
 
 from __future__ import annotations
 
+import ast
 import errno
 import hashlib
 import importlib.util
@@ -32,6 +33,7 @@ from int8bench.worker import ConversionOrder, Made, Order
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # of the manifest, and of how a key is made
+SHARED = "int8bench.engines."  # converters share code there
 ASIDE = ".making-"  # prefix of the folder that a run converts in; what a killed run left there is removed
 TIMEOUT_S = 600.0  # of one conversion: a compiler at work on a large model
 TOGETHER = 2  # conversions at a time; each is mostly one thread's work
@@ -141,7 +143,7 @@ def key_of(piece: Wanted, material: str) -> str:
         "format": FORMAT,
         "material": material,
         "batch": piece.batch,
-        "source": _source_digest(function),
+        "source": [_source_digest(name) for name in _modules(function)],
         "versions": versions(piece.conversion.packages),
         **_described(piece.conversion),
     }
@@ -201,11 +203,36 @@ def _digest(order: Order) -> str:
     return digest.hexdigest()
 
 
+def _modules(function_module: str) -> tuple[str, ...]:
+    """The module of a converter and the other ones of engines that it imports, however far down; by name."""
+    found, left = set[str](), [function_module]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += [each for each in _imported(name) if each.startswith(SHARED)]
+    return tuple(sorted(found))
+
+
+def _imported(module: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(_source(module))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
 def _source_digest(module: str) -> str:
     """A digest of a converter's own file: another version of it may write other files."""
-    spec = importlib.util.find_spec(module)
+    return hashlib.sha256(_source(module)).hexdigest()
+
+
+def _source(module: str) -> bytes:
+    """A module's file; nothing where the name is no module's, such as that of a class."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return b""
     origin = spec.origin if spec else None
-    return hashlib.sha256(Path(origin).read_bytes()).hexdigest() if origin and Path(origin).is_file() else ""
+    return Path(origin).read_bytes() if origin and Path(origin).is_file() else b""
 
 
 @contextmanager

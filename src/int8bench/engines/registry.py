@@ -6,8 +6,10 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
 from int8bench.engines.base import Engine
+from int8bench.engines.inductor import InductorEngine
 from int8bench.engines.litert import LiteRtEngine
 from int8bench.engines.onnxruntime import OnnxRuntimeEngine
+from int8bench.engines.openvino import OpenVinoEngine
 from int8bench.engines.tensorrt import TensorRtEngine
 from int8bench.engines.tflm import TflmEngine
 from int8bench.engines.torch_float32 import Float32Engine
@@ -24,6 +26,8 @@ _BUILT_IN: tuple[Engine, ...] = (
     QuantizedEngine(name="onednn"),
     QuantizedEngine(name="qnnpack"),
     OnnxRuntimeEngine(),
+    OpenVinoEngine(),
+    InductorEngine(),
     LiteRtEngine(),
     TflmEngine(),
     TensorRtEngine(),
