@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -178,31 +179,30 @@ class OnnxRuntimePredictor:
 
 
 def operators(events: Sequence[Mapping[str, Any]]) -> list[Operator]:
-    """The operators that a profile tells of, without those of its first call.
+    """The operators of one forward, each with its median time; a profile's first call is left out.
+
+    The median, since a call that the system interrupts would give its operator the share of ten.
 
     Args:
-        events: in order of time, as ONNX Runtime writes them; times in microseconds.
+        events: of several forwards, in order of time, as ONNX Runtime writes them; times in microseconds.
     """
-    kernels = [each for each in events if str(each.get("name", "")).endswith(KERNEL)]
-    seen: set[tuple[str, object]] = set()
-    found = []
-    for event in kernels:
-        node = (event["name"], event["args"].get("node_index"))  # a pass that adds nodes may name two alike
-        if node in seen:
-            found.append(_operator(event))
-        seen.add(node)
-    return found
+    nodes: dict[tuple[str, object], list[Mapping[str, Any]]] = {}
+    for event in events:
+        if str(event.get("name", "")).endswith(KERNEL):
+            # A pass that adds nodes may name two alike; their numbers differ.
+            nodes.setdefault((event["name"], event["args"].get("node_index")), []).append(event)
+    return [_operator(calls[1:]) for calls in nodes.values() if len(calls) > 1]
 
 
-def _operator(event: Mapping[str, Any]) -> Operator:
-    arguments = event["args"]
+def _operator(calls: Sequence[Mapping[str, Any]]) -> Operator:
+    arguments = calls[0]["args"]
     name = str(arguments["op_name"])
     types = list(_types(arguments.get("input_type_shape", ())))
     return Operator(
         name=name,
         implementation=f"{arguments.get('provider', 'unknown')}, {types[0] if types else 'no input'}",
         kind=_kind(name, types),
-        seconds=float(event["dur"]) * _US,
+        seconds=median(float(each["dur"]) for each in calls) * _US,
     )
 
 
