@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from int8bench.cases import FLOAT32, INT8
 from int8bench.engines import tflite_files
+from int8bench.engines.base import Engine
 from int8bench.engines.litert import LiteRtEngine
 from int8bench.engines.tflm import TflmEngine
+from int8bench.hardware import Hardware
 
 HELPERS = Path(__file__).parent / "helpers"
 _SPEC = importlib.util.spec_from_file_location("engines", HELPERS / "engines.py")
@@ -78,21 +81,26 @@ with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
     out["float32_type"] = np.dtype(opened(content)[1]["dtype"]).name
     out["float32_sqnr"] = sqnr(tiny, content, pictures[:2])
     pictures[32, 0, 0, 0] = 30.0
-    content, out["int8_said"] = make(tiny, pictures, 32, "int8")
-    _, entry, answer = opened(content)
-    out["int8_types"] = [np.dtype(each["dtype"]).name for each in (entry, answer)]
+    files = {}
+    for function in ("int8", "full_int8"):
+        files[function], out[f"{function}_said"] = make(tiny, pictures, 32, function)
+        _, entry, answer = opened(files[function])
+        out[f"{function}_types"] = [np.dtype(each["dtype"]).name for each in (entry, answer)]
+    steps = [answers(each, pictures[:32]) / answer["quantization"][0] for each in files.values()]
+    out["apart"] = float(abs(steps[0] - steps[1]).max())
     step, zero = entry["quantization"]
     out["int8_range"] = [(-128 - zero) * step, (127 - zero) * step]
     out["pictures_range"] = [float(pictures.min()), float(pictures.max())]
-    tensors = opened(content)[0].get_tensor_details()
-    out["per_channel"] = max(len(each["quantization_parameters"]["scales"]) for each in tensors)
+    for function, content in files.items():
+        tensors = opened(content)[0].get_tensor_details()
+        out[f"{function}_per_channel"] = max(len(each["quantization_parameters"]["scales"]) for each in tensors)
     out["unchanged"] = all(torch.equal(before[name], tensor) for name, tensor in tiny.state_dict().items())
     # Negative values into a padded max pooling, and more weights than stay in the graph by themselves.
     wide = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.MaxPool2d(3, 2, padding=1), nn.Conv2d(64, 600, 3),
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(600, 10)).eval()
     nn.init.constant_(wide[0].bias, -9.0)
     pictures = some_pictures(32)
-    content, _ = make(wide, pictures, 4, "int8")
+    content, _ = make(wide, pictures, 4, "full_int8")
     out["wide_sqnr"] = sqnr(wide, content, pictures[:4])
     buffers = flatbuffer_utils.convert_bytearray_to_object(bytearray(content)).buffers
     out["outside"] = sum(bool(each.offset) for each in buffers)
@@ -129,11 +137,18 @@ def test_float32_files_are_for_channels_last_pictures_of_one_batch_size(found: A
 
 
 @pytest.mark.torch
-def test_int8_files_are_int8_from_input_to_output(found: Any) -> None:
-    """Input and output are int8, and weights have a scale for each of their channels."""
-    assert found["int8_types"] == ["int8", "int8"]
-    assert found["per_channel"] == 64
-    assert found["int8_said"]["calibration_pictures"] == 33
+@pytest.mark.parametrize(("file", "edge"), [("int8", "float32"), ("full_int8", "int8")])
+def test_int8_files_have_the_edges_of_their_engine(found: Any, file: str, edge: str) -> None:
+    """Input and output are float32, or int8 for boards; weights have a scale for each of their channels."""
+    assert found[f"{file}_types"] == [edge, edge]
+    assert found[f"{file}_per_channel"] == 64
+    assert found[f"{file}_said"]["calibration_pictures"] == 33
+
+
+@pytest.mark.torch
+def test_both_int8_files_answer_alike(found: Any) -> None:
+    """What lies between the edges is the same network, with the same ranges: at most a step apart, by rounding."""
+    assert found["apart"] <= 1.01
 
 
 @pytest.mark.torch
@@ -203,14 +218,14 @@ def test_the_channels_last_copy_is_the_callers_own() -> None:
     assert copied.flags.c_contiguous
 
 
-def test_both_engines_ask_for_the_same_int8_file() -> None:
-    """What LiteRT has converted is there for the microcontroller's engine, since both ask for the same."""
-    engines = (LiteRtEngine(), TflmEngine())
-    asked = [engine.conversion(engine.variants[-1], None) for engine in engines]  # type: ignore[arg-type]
-    assert asked[0] == asked[1]
-    assert asked[0] is not None
-    assert asked[0].by_batch
-    assert "ai-edge-quantizer" in asked[0].packages
-    float32 = engines[0].conversion(engines[0].variants[0], None)  # type: ignore[arg-type]
-    assert float32 is not None
-    assert float32.function == "int8bench.engines.tflite_files:float32"
+@pytest.mark.parametrize(
+    ("engine", "precision", "file"),
+    [(LiteRtEngine(), FLOAT32, "float32"), (LiteRtEngine(), INT8, "int8"), (TflmEngine(), INT8, "full_int8")],
+)
+def test_each_variant_asks_for_its_file(engine: Engine, precision: str, file: str) -> None:
+    """One for each batch size; those of int8 are made anew with another quantizer too."""
+    asked = engine.conversion(helpers.variant_of(engine, precision), Hardware(arch="x86_64", os="Linux"))
+    assert asked is not None
+    assert asked.function == f"int8bench.engines.tflite_files:{file}"
+    assert asked.by_batch
+    assert ("ai-edge-quantizer" in asked.packages) is (precision == INT8)

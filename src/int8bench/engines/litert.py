@@ -1,4 +1,6 @@
-"""The engine ``litert``: TensorFlow Lite's runtime with XNNPACK, float32 and full int8.
+"""The engine ``litert``: TensorFlow Lite's runtime with XNNPACK, float32 and int8.
+
+Both take and give float32: XNNPACK quantizes and dequantizes, as the other engines do inside their own graphs.
 
 Its workers wait without spinning: XNNPACK's delegate always asks for that, and a process at two threads uses no
 processor time after a call.
@@ -19,7 +21,7 @@ from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.engines import packages, tflite_files
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
 from int8bench.engines.operators import Kind, Operator, ran
-from int8bench.engines.tflite_predictor import FixedBatchPredictor, Scale, damaged
+from int8bench.engines.tflite_predictor import FixedBatchPredictor, damaged
 from int8bench.errors import EngineError
 
 if TYPE_CHECKING:
@@ -34,10 +36,6 @@ _DELEGATE = "DELEGATE"
 _EDGES = {"QUANTIZE", "DEQUANTIZE", "TRANSPOSE"}
 _MOVES = {"RESHAPE", "SQUEEZE", "PAD", "PADV2", "CONCATENATION", "SLICE", "STRIDED_SLICE", "SPLIT", "PACK", "UNPACK"}
 PER_CHANNEL_BYTES = 12  # a float32 scale and an int64 zero point, as the file format keeps them
-INT8_EDGES = tuple(
-    Operator(name=name, implementation="NumPy", kind=Kind.EDGE)
-    for name in ("quantize the input", "dequantize the output")
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,29 +143,19 @@ class LiteRtSession:
     def __init__(self, interpreter: Any) -> None:  # noqa: ANN401  ai_edge_litert has no types
         """Looks up the one input and the one output."""
         self._interpreter = interpreter
-        (self._input,), (self._output,) = interpreter.get_input_details(), interpreter.get_output_details()
+        (entry,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+        self._input, self._output = entry["index"], answer["index"]
 
     def bound(self, pictures: Images) -> Callable[[], Logits]:
-        """A call over pictures; float32 ones are put into the input here, which no call overwrites."""
-        invoke, answers = self._interpreter.invoke, partial(self._interpreter.get_tensor, self._output["index"])
-        scale, answer_scale = Scale.of(self._input), Scale.of(self._output)
-        if scale is None or answer_scale is None:
-            self._interpreter.set_tensor(self._input["index"], pictures)
+        """A call over pictures, which are put into the input here: no call overwrites it."""
+        invoke, answers = self._interpreter.invoke, partial(self._interpreter.get_tensor, self._output)
+        self._interpreter.set_tensor(self._input, pictures)
 
-            def forward() -> Logits:
-                invoke()
-                return answers()  # type: ignore[no-any-return]
-
-            return forward
-        view = self._interpreter.tensor(self._input["index"])
-        quantize, dequantize = scale.quantizer(pictures.shape), answer_scale.dequantizer()
-
-        def forward_in_int8() -> Logits:
-            quantize(pictures, view())  # the view must not outlive the statement: the interpreter refuses to run
+        def forward() -> Logits:
             invoke()
-            return dequantize(answers())
+            return answers()  # type: ignore[no-any-return]
 
-        return forward_in_int8
+        return forward
 
 
 def _opened(name: str, content: bytes, threads: int, folder: Path | None) -> Any:  # noqa: ANN401
@@ -250,17 +238,14 @@ def _evidence(interpreter: Any, threads: int) -> Mapping[str, object]:  # noqa: 
         for position, node in enumerate(nodes)
         if node.name != _DELEGATE
     ]
-    (entry,) = interpreter.get_input_details()
-    edges = () if Scale.of(entry) is None else INT8_EDGES
     return {
         "engine": "litert",
         "versions": packages.versions(DISTRIBUTIONS),
         "threads": threads,
-        "input_type": np.dtype(entry["dtype"]).name,
         "delegated_operators": len(by_delegate),
         "graph_operators": len(operators),
         "delegates": len(nodes) - len(operators),
-        "ran": ran("LiteRT's graph, with what its delegate took", [*edges, *operators]),
+        "ran": ran("LiteRT's graph, with what its delegate took", operators),
     }
 
 

@@ -1,6 +1,6 @@
-"""Makes .tflite files of a model for one batch size: float32, and int8 from its input to its output.
+"""Makes .tflite files of a model for one batch size: float32, int8, and int8 at its edges too.
 
-Both take channels-last pictures: the converter would keep NCHW and begin every call with a transposition, which gained
+All take channels-last pictures: the converter would keep NCHW and begin every call with a transposition, which gained
 nothing in float32 and cost an int8 call of SimpleCNN up to 5 %, hardly more than the noise. Runs in a conversion's own
 process; never runs a model to be measured.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FILE = "model.tflite"
+FULL_INT8 = "full_int8"
 EXTRA = "litert"
 _CONVERTER = ("ai-edge-litert", "litert-converter", "litert-torch", "torch")
 _QUANTIZER = ("ai-edge-quantizer",)
@@ -33,13 +34,13 @@ _QUANTIZER = ("ai-edge-quantizer",)
 _REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError, NotImplementedError, AssertionError)
 
 
-def conversion(precision: str) -> Conversion:
-    """What LiteRT and TensorFlow Lite Micro ask for: the same files, made once for both."""
-    assert precision in {FLOAT32, INT8}
+def conversion(file: str) -> Conversion:
+    """What to ask for, to have the file `float32`, `int8` or `full_int8` made."""
+    assert file in {FLOAT32, INT8, FULL_INT8}
     return Conversion(
-        name=f"tflite {precision}",
-        function=f"{__name__}:{precision}",
-        packages=_CONVERTER if precision == FLOAT32 else (*_CONVERTER, *_QUANTIZER),
+        name=f"tflite {file.replace('_', ' ')}",
+        function=f"{__name__}:{file}",
+        packages=_CONVERTER if file == FLOAT32 else (*_CONVERTER, *_QUANTIZER),
         by_batch=True,  # shapes are fixed: a resized input fails at the first reshape
     )
 
@@ -61,15 +62,25 @@ def float32(
 def int8(
     material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
 ) -> Mapping[str, object]:
-    """The model in int8, input and output too, with per-channel weights and min-max ranges from all pictures.
+    """The model in int8 between float32 input and output, with per-channel weights and min-max ranges of all pictures.
 
     Raises:
         EngineError: the converter or the quantizer cannot take the model, or their packages cannot be loaded.
     """
     assert not options
-    with _quietly():
-        content = _quantized(_converted(material, _batch(batch)), material, _batch(batch))
-    return _kept(folder, content, {"calibration_pictures": len(material.calibration), "ranges": "min-max"})
+    return _int8(material, _batch(batch), folder, left_float=("INPUT", "OUTPUT"))
+
+
+def full_int8(
+    material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
+) -> Mapping[str, object]:
+    """The same in int8 from its input to its output, as boards have it.
+
+    Raises:
+        EngineError: the converter or the quantizer cannot take the model, or their packages cannot be loaded.
+    """
+    assert not options
+    return _int8(material, _batch(batch), folder, left_float=())
 
 
 def content(folder: Path) -> bytes:
@@ -120,12 +131,19 @@ def _converted(material: Material, batch: int) -> bytes:
     return content
 
 
-def _quantized(content: bytes, material: Material, batch: int) -> bytes:
+def _int8(material: Material, batch: int, folder: Path, left_float: tuple[str, ...]) -> Mapping[str, object]:
+    with _quietly():
+        content = _quantized(_converted(material, batch), material, batch, left_float)
+    return _kept(folder, content, {"calibration_pictures": len(material.calibration), "ranges": "min-max"})
+
+
+def _quantized(content: bytes, material: Material, batch: int, left_float: tuple[str, ...]) -> bytes:
     try:
         from ai_edge_quantizer import quantizer, recipe
     except (ImportError, OSError) as error:
         raise packages.broken(EXTRA, error) from error
-    steps = recipe.static_wi8_ai8()
+    left = [{"regex": ".*", "operation": each, "algorithm_key": "no_quantize"} for each in left_float]
+    steps = [*recipe.static_wi8_ai8(), *left]
     try:
         ranges = _ranges(content, steps, material.calibration, batch)
         padded = _with_finite_padding(content, ranges)

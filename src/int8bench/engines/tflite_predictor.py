@@ -1,74 +1,18 @@
-"""What LiteRT and TensorFlow Lite Micro have in common once a file is open: a fixed batch, and int8 at the edges.
-
-Imports neither runtime. The int8 files take and give int8, so that the adapter quantizes and dequantizes with NumPy,
-inside the timed call.
-"""
+"""What LiteRT and TensorFlow Lite Micro have in common once a file is open: a fixed batch. Imports neither runtime."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from int8bench import units
 from int8bench.engines.base import Images, Logits
 from int8bench.engines.tflite_files import channels_last
 from int8bench.errors import EngineError
-
-Int8: TypeAlias = npt.NDArray[np.int8]
-
-_LOWEST, _HIGHEST = -128, 127
-# 1.5 * 2**23: beside it a float32 has no fraction left, so that adding it rounds to a whole number, half to even, which
-# then stands in the low bits. A fifth less time than with rint: 5 us at batch 1 of SimpleCNN, 56 us at batch 32.
-_ROUNDING = np.float32(12_582_912)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """How an int8 tensor stands for real numbers: (value - zero point) * step."""
-
-    step: float
-    zero_point: int
-
-    @classmethod
-    def of(cls, details: Mapping[str, Any]) -> Scale | None:
-        """What a runtime says of its tensor; None for float32."""
-        found = details["quantization_parameters"]
-        if details["dtype"] is not np.int8:
-            return None
-        return cls(step=float(found["scales"][0]), zero_point=int(found["zero_points"][0]))
-
-    def quantizer(self, shape: tuple[int, ...]) -> Callable[[Images, Int8], None]:
-        """What writes float32 pictures of a shape into an int8 buffer, without a new array in a call."""
-        inverse, shift = np.float32(1 / self.step), np.int8(self.zero_point)
-        low, high = np.float32(_LOWEST - self.zero_point), np.float32(_HIGHEST - self.zero_point)
-        scaled = np.empty(shape, dtype=np.float32)
-        bits = scaled.view(np.int32)
-
-        def quantize(pictures: Images, into: Int8) -> None:
-            np.multiply(pictures, inverse, out=scaled)
-            scaled.clip(low, high, out=scaled)
-            np.add(scaled, _ROUNDING, out=scaled)
-            np.copyto(into, bits, casting="unsafe")  # keeps the low byte
-            np.add(into, shift, out=into)  # wraps into the range; before the rounding it would move the ties
-
-        return quantize
-
-    def dequantizer(self) -> Callable[[Int8], Logits]:
-        """What makes float32 answers of int8 ones."""
-        step, zero_point = np.float32(self.step), np.float32(self.zero_point)
-
-        def dequantize(answers: Int8) -> Logits:
-            logits = np.subtract(answers, zero_point, dtype=np.float32)
-            logits *= step
-            return logits
-
-        return dequantize
 
 
 class Session(Protocol):

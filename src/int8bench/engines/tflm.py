@@ -18,10 +18,11 @@ import numpy as np
 
 from int8bench import units
 from int8bench.cases import INT8, Group, Variant, int8_variant
-from int8bench.engines import litert, packages, tflite_files, tflm_compared
+from int8bench.engines import litert, packages, tflite_files, tflm_compared, tflm_edges
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
 from int8bench.engines.operators import Operator, ran
-from int8bench.engines.tflite_predictor import FixedBatchPredictor, Scale, damaged
+from int8bench.engines.tflite_predictor import FixedBatchPredictor, damaged
+from int8bench.engines.tflm_edges import Scale
 from int8bench.errors import EngineError
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ class TflmEngine(Engine):
             return f"{self.name}: runs on one thread, not {group.threads}; choose --threads 1"
         return None
 
-    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
-        """LiteRT's int8 file."""
-        return tflite_files.conversion(variant.precision)
+    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  one file
+        """A file that is int8 at its edges too."""
+        return tflite_files.conversion(tflite_files.FULL_INT8)
 
     def prepare(self, variant: Variant, material: Material) -> Prepared:
         """The file in memory, tried once, and the arena that it takes.
@@ -128,8 +129,6 @@ class _Session:
     def bound(self, pictures: Images) -> Callable[[], Logits]:
         """A call over one picture; there is no way into the arena but a copy of the 8-bit picture."""
         entry, answer = self._scales
-        assert entry is not None
-        assert answer is not None
         quantize, dequantize = entry.quantizer(pictures.shape), answer.dequantizer()
         eight_bit = np.empty(pictures.shape, dtype=np.int8)
         put, invoke, get = self._interpreter.set_input, self._interpreter.invoke, self._interpreter.get_output
@@ -218,7 +217,7 @@ def _operators(model: Any) -> Iterator[Operator]:  # noqa: ANN401
         name = _operator_name(model.operatorCodes[each.opcodeIndex])
         types = [_type_name(graph.tensors[output].type) for output in each.outputs]
         yield Operator(name=name, implementation="TensorFlow Lite Micro", kind=litert.kind(name, types))
-    yield from litert.INT8_EDGES
+    yield from tflm_edges.OPERATORS
 
 
 def _operator_name(code: Any) -> str:  # noqa: ANN401

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from int8bench import units
 from int8bench.engines.base import Images
 from int8bench.engines.tflite_files import channels_last
-from int8bench.engines.tflite_predictor import Int8, Scale
+from int8bench.engines.tflm_edges import Int8, Scale
 
 MICRO, REFERENCE, OPTIMIZED, XNNPACK = "TensorFlow Lite Micro", "reference", "optimized", "XNNPACK"
 MOST_PICTURES = 32
@@ -105,7 +105,7 @@ def compared(content: bytes, pictures: Images, arena_bytes: int) -> dict[str, ob
     """How Micro's answers differ from LiteRT's, and through which operators, as a JSON value.
 
     Args:
-        content: an int8 file for one picture.
+        content: a file for one picture, int8 from its input to its output.
         pictures: (image, channel, height, width); as many of them as the model's size allows.
         arena_bytes: enough for Micro to keep every tensor.
     """
@@ -129,9 +129,7 @@ def _compared(content: bytes, pictures: Images, arena_bytes: int) -> tuple[Compa
     kernels[MICRO] = _micro(content, arena_bytes)
     comparison = Comparison(steps=_steps_of(reference))
     chosen = channels_last(pictures[: max(1, min(MOST_PICTURES, _WORK_BYTES // len(content)))])
-    scale = Scale.of(entry)
-    assert scale is not None
-    quantize = scale.quantizer((1, *chosen.shape[1:]))
+    quantize = Scale.of(entry).quantizer((1, *chosen.shape[1:]))
     for picture in chosen:
         eight_bit = np.empty((1, *picture.shape), dtype=np.int8)
         quantize(picture[None], eight_bit)
