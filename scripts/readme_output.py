@@ -1,6 +1,7 @@
-"""Puts the table of a record into the README, between its two markers.
+"""Puts what a record says into the README, between two markers.
 
-python scripts/readme_output.py reports/run.json
+python scripts/readme_output.py reports/run.json              # between those of `output`
+python scripts/readme_output.py reports/engines.json engines
 """
 
 import sys
@@ -10,17 +11,21 @@ from int8bench import records
 from int8bench.report import text
 
 README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- output:begin -->", "<!-- output:end -->"
+OUTPUT = "output"  # what the markers are called where nothing else is said
 WIDTH = 120
 
 
 def main() -> None:
     """Reads the record named on the command line, and rewrites the README."""
     run = records.load(Path(sys.argv[1]))
-    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
+    place = sys.argv[2] if len(sys.argv) > 2 else OUTPUT  # noqa: PLR2004  the second argument
+    begin, end = f"<!-- {place}:begin -->", f"<!-- {place}:end -->"
+    before, found, rest = README.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        sys.exit(f"README.md has no {begin} with a {end} after it")
     table = text.render(run, width=WIDTH, colour=False)
-    records.write_text(README, f"{before}{BEGIN}\n```\n{table}\n```\n{END}{after}")
+    records.write_text(README, f"{before}{begin}\n```\n{table}\n```\n{end}{after}")
 
 
 if __name__ == "__main__":

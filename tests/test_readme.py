@@ -12,7 +12,7 @@ from int8bench import cli
 
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
-OUTPUT = re.compile(r"<!-- output:begin -->.*?<!-- output:end -->", re.DOTALL)  # what a run printed, not what is typed
+OUTPUT = re.compile(r"<!-- (\w+):begin -->.*?<!-- \1:end -->", re.DOTALL)  # what a run printed, not what is typed
 CODE = re.compile(r"^```\w+\n.*?^```", re.DOTALL | re.MULTILINE)  # of a language: nothing to type
 BLOCK = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`([^`\n]+)`")
@@ -44,8 +44,12 @@ def target(words: list[str]) -> None:
 
 
 def wheel(words: list[str]) -> None:
-    """Installs this package from its folder: tests/test_packaging.py does it."""
-    assert words in (["install", "."], ["install", "int8bench"])
+    """Installs this package from its folder, as tests/test_packaging.py does, or with an extra that it has."""
+    found = re.fullmatch(r"(\.|int8bench)(\[(?P<extra>\w+)\])?", words[1])
+    assert words[0] == "install"
+    assert found is not None
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    assert found["extra"] is None or f"\n{found['extra']} = [" in project
 
 
 def asv(words: list[str]) -> None:

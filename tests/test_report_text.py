@@ -2,12 +2,15 @@ import json
 import re
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from contests import RULES, Contender, contest, float32
 
 from int8bench import records
+from int8bench.ranking import ranked
 from int8bench.records import Run
 from int8bench.report import text
 
@@ -241,3 +244,41 @@ def test_a_terminal_is_not_commanded_by_a_record() -> None:
     assert "chip [bold]x[/bold] :smile:" in drawn
     assert all(each.isprintable() for each in drawn.replace("\n", ""))
     assert "]0;title  second line" in drawn
+
+
+def _ranked(severities: dict[str, str]) -> str:
+    """A run whose engines are ranked, with a finding a code of that severity."""
+    two = (Contender(engine="theirs", time_s=1e-3), Contender(engine="ours", time_s=2e-3), float32("torch", 4e-3))
+    found = contest(*two)
+    ranking = tuple(each.to_dict() for each in ranked(found.cases, found.cells, found.ledger, RULES))
+    findings = [
+        {
+            "code": code,
+            "severity": severity,
+            "subject": "ours",
+            "message": f"Of {code}.",
+            "why": "w",
+            "advice": "Do it.",
+        }
+        for code, severity in severities.items()
+    ]
+    return text.render(replace(_run(), ranking=ranking, findings=findings), width=120, colour=False)
+
+
+def test_a_run_of_several_engines_shows_its_ranking_instead_of_every_cell() -> None:
+    """The question is another one, and no cell's p99 takes a line."""
+    drawn = _ranked({})
+    assert drawn.startswith("Which engine is the fastest?")
+    assert "theirs int8" in drawn
+    assert "p99" not in drawn
+
+
+def test_of_several_engines_errors_stand_in_full_and_the_rest_by_their_codes() -> None:
+    """One line a severity, so that the answer fits a screen; with where to read on."""
+    lines = _ranked(
+        {"bad": "error", "worse": "error", "odd": "warning", "even": "warning", "aside": "note"}
+    ).splitlines()
+    assert "error Of bad. Do it. [bad]" in lines
+    assert "error Of worse. Do it. [worse]" in lines
+    assert "warnings odd: ours; even: ours. In full: int8bench report RUN.json -o page.html" in lines
+    assert "notes aside: ours. In full: int8bench report RUN.json -o page.html" in lines

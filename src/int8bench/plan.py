@@ -14,6 +14,7 @@ from int8bench.stats.stopping import Looks, default_looks
 # the default stays under four minutes on two cores, and --quick at about 40 s.
 DEFAULT_BUDGET_S = 150.0
 QUICK_BUDGET_S = 26.0
+CELL_BUDGET_S = 2.4  # of a grid too large for the default: with every engine, conversions included, under ten minutes
 LAUNCH_BUDGET_S = 18.0  # one launch more for every so many seconds: more launches before longer forks
 FEWEST_LAUNCHES = 4  # the t quantile at 3 degrees of freedom is the last that is of use
 MOST_LAUNCHES = 40
@@ -82,7 +83,7 @@ def plan_for(cases: tuple[Case, ...], *, budget_s: float | None, quick: bool) ->
             f"--budget {budget_s:g}s: {len(cases)} cells need {math.ceil(needed_s)} s or more; "
             f"try --budget {_round_figure(needed_s)}s, or fewer of --engines, --batch and --threads"
         )
-    default_s = QUICK_BUDGET_S if quick else DEFAULT_BUDGET_S
+    default_s = QUICK_BUDGET_S if quick else max(DEFAULT_BUDGET_S, CELL_BUDGET_S * len(cases))
     budget = budget_s if budget_s is not None else max(default_s, needed_s)
     launches, pace = _affordable(cases, budget, quick=quick)
     turns = launches * pace.forks * len(_contenders(cases))

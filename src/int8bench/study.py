@@ -151,7 +151,7 @@ def run(request: Request, output: Path, advance: Advance) -> records.Run:
     emulation.refuse()
     machine = hardware.detect()
     cases = _cases(request, machine)
-    plan = plan_for(cases, budget_s=request.budget_s, quick=request.quick)
+    plan = plan_for(_runnable(cases, machine), budget_s=request.budget_s, quick=request.quick)
     training.check_writable(output)
     if output.exists():
         records.load(output)  # what is not ours is left alone, and said before minutes are spent
@@ -271,14 +271,25 @@ def _settings(request: Request, plan: Plan, subject: Subject) -> dict[str, objec
     }
 
 
+def _runnable(cases: Sequence[Case], machine: Hardware) -> tuple[Case, ...]:
+    """The cases that take time; all of them where none can run, each of which then says why."""
+    return tuple(case for case in cases if _hindrance(case, machine) is None) or tuple(cases)
+
+
 def _skip_unavailable(study: _Study) -> None:
     for case in study.cases:
-        engine = engine_named(case.variant.engine)
-        availability = engine.availability(study.machine)
-        if not availability.available:
-            study.ledger.skip(case.id, availability.reason or "not available here")
-        elif (objection := engine.objection(case.group)) is not None:
-            study.ledger.skip(case.id, objection)
+        hindrance = _hindrance(case, study.machine)
+        if hindrance is not None:
+            study.ledger.skip(case.id, hindrance)
+
+
+def _hindrance(case: Case, machine: Hardware) -> str | None:
+    """Why a case cannot run on a machine; None where it can."""
+    engine = engine_named(case.variant.engine)
+    availability = engine.availability(machine)
+    if not availability.available:
+        return availability.reason or "not available here"
+    return engine.objection(case.group)
 
 
 def _convert(study: _Study) -> None:

@@ -32,7 +32,8 @@ def render(run: Run, *, width: int, colour: bool, quote: str | None = None) -> s
     """
     quoted = [Text(_plain(quote), style="dim")] if quote else []
     if run.ranking:
-        return draw(Group(*_ranked(run, width), *_findings(run), _footer(run), *quoted), width=width, colour=colour)
+        content = Group(*_ranked(run, width), *_collected_findings(run), _footer(run), *quoted)
+        return draw(content, width=width, colour=colour)
     columns = _columns(run.cells, width)
     content = Group(*_headline(run), _table(run, columns), *_reasons(run), *_findings(run), _footer(run), *quoted)
     return draw(content, width=max(width, _width(columns)), colour=colour)
@@ -252,14 +253,33 @@ def _findings(run: Run) -> Iterator[Text]:
     yield Text("")
     engines = {cell.engine for cell in run.cells}
     for finding in run.findings:
-        line = Text(f"{finding['severity']} ", style=SEVERITIES[finding["severity"]])
-        line.append(_plain(finding["message"]), style="default")
-        if finding["severity"] != "note" or finding["subject"] in engines:
-            line.append(f" {_plain(finding['advice'])}", style="dim")
-        line.append(f" [{_plain(finding['code'])}]", style="dim")
-        yield line
+        yield _finding(finding, advised=finding["severity"] != "note" or finding["subject"] in engines)
     if run.findings:
         yield Text("")
+
+
+def _finding(finding: Mapping[str, str], *, advised: bool) -> Text:
+    line = Text(f"{finding['severity']} ", style=SEVERITIES[finding["severity"]])
+    line.append(_plain(finding["message"]), style="default")
+    if advised:
+        line.append(f" {_plain(finding['advice'])}", style="dim")
+    line.append(f" [{_plain(finding['code'])}]", style="dim")
+    return line
+
+
+def _collected_findings(run: Run) -> Iterator[Text]:
+    """Of many engines, errors alone in full; of the others a line a severity: the codes, and whom they are about."""
+    yield from (_finding(each, advised=True) for each in run.findings if each["severity"] == "error")
+    for severity in ("warning", "note"):
+        subjects: dict[str, list[str]] = {}
+        for finding in run.findings:
+            if finding["severity"] == severity:
+                subjects.setdefault(finding["code"], []).append(finding["subject"])
+        if subjects:
+            line = Text(f"{severity}s ", style=SEVERITIES[severity])
+            told = "; ".join(f"{code}: {', '.join(dict.fromkeys(about))}" for code, about in subjects.items())
+            yield line.append(f"{_plain(told)}. In full: int8bench report RUN.json -o page.html", style="default")
+    yield Text("")
 
 
 def _footer(run: Run) -> Text:
