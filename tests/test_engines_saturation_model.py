@@ -121,5 +121,5 @@ def test_the_model_answers_as_it_is_judged():
         answers = loaded.module(torch.from_numpy(pictures())).numpy()
     found = judged("torch", answers)
     assert found.sqnr_db > 100
-    assert np.abs(answers).max() <= 1
-    assert np.abs(answers).min() > 0.6
+    largest = [np.abs(branch).max() for branch in (answers[:, :CONVOLVED], answers[:, CONVOLVED:])]
+    assert largest[1] == pytest.approx(largest[0], rel=0.05)

@@ -1,8 +1,11 @@
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from int8bench import hardware
 from int8bench.cases import Case, grid, int8_variants
 from int8bench.findings import Finding, SaturationProbe
 from int8bench.hardware import Hardware
@@ -12,6 +15,9 @@ from int8bench.outcomes import findings_of
 MACHINE = Hardware(arch="x86_64", vendor="AuthenticAMD", flags=frozenset({"avx2"}), os="Linux", usable_cores=2)
 ENGINES = ("fbgemm", "x86")
 CASES = grid(model="m", variants=int8_variants(*ENGINES), batches=(1, 8), threads=(1,))
+RECORDED = Path(__file__).parent / "golden"
+PROCESSORS = json.loads((RECORDED / "engines" / "two-processors.json").read_text(encoding="utf-8"))
+RAN = {"witness": "a profile", "share_of": "time", "int8_share": 0.9, "float_share": 0.0, "operators": []}
 FIDELITY = {"sqnr_db": 35.0, "agreement": 0.99, "top1": 0.98, "top1_float32": 0.98}
 SEEN = {"smallest_visible_effect": 0.05, "launches": 8, "more_launches": None}
 
@@ -30,12 +36,18 @@ def _cell(case: Case, **changes: object) -> dict[str, Any]:
         "threads": case.group.threads,
         "status": "ok",
         "error": None,
-        "latency_s": {"median": {"value": 1e-3 if int8 else 2e-3}},
+        "latency_s": _latency(1e-3 if int8 else 2e-3),
         "threads_used": 1.0,
         "fidelity": FIDELITY,
         "speedups": [_best("faster", 2.0)] if int8 else [],
+        "evidence": {"ran": RAN} if int8 else {},
         **changes,
     }
+
+
+def _latency(seconds: float) -> dict[str, object]:
+    """A median whose interval is a hundredth to either side."""
+    return {"median": {"value": seconds, "low": 0.99 * seconds, "high": 1.01 * seconds}}
 
 
 def _found(
@@ -44,10 +56,11 @@ def _found(
     cases: tuple[Case, ...] = CASES,
     ledger: Ledger | None = None,
     machine: Hardware = MACHINE,
+    named: frozenset[str] | None = None,
 ) -> list[Finding]:
     """The findings of a run whose cells have these changes, by engine and batch."""
     cells = [_cell(case, **(changes or {}).get((case.variant.engine, case.group.batch), {})) for case in cases]
-    return list(findings_of(cases, cells, ledger or Ledger(created_at="now"), machine))
+    return list(findings_of(cases, cells, ledger or Ledger(created_at="now"), machine, named=named))
 
 
 def _of(code: str, found: list[Finding]) -> list[Finding]:
@@ -59,7 +72,21 @@ def _only(code: str, found: list[Finding]) -> Finding:
     return only
 
 
-OURS = {"cell-failed", "slower-than-float32", "accuracy-loss", "unclear", "threads-beyond-asked", "competing-load"}
+OURS = {
+    "accuracy-loss",
+    "cell-failed",
+    "competing-load",
+    "engine-not-here",
+    "evidence-missing",
+    "not-float32",
+    "outdone",
+    "partly-float",
+    "ran-as-float",
+    "slower-than-float32",
+    "threads-below-asked",
+    "threads-beyond-asked",
+    "unclear",
+}
 
 
 def test_a_run_without_trouble_has_none_of_our_findings() -> None:
@@ -181,7 +208,7 @@ def test_lost_accuracy_is_a_warning(fidelity: dict[str, object], lossy: bool) ->
 
 def test_the_recommended_engine_wins_most_settings() -> None:
     """The lowest median latency counts, setting by setting."""
-    quick = {"latency_s": {"median": {"value": 1e-4}}}
+    quick = {"latency_s": _latency(1e-4)}
     finding = _only("recommended-engine", _found({("x86", 1): quick, ("x86", 8): quick}))
     assert finding.subject == "x86"
     assert "in 2 of 2 settings" in finding.message
@@ -195,7 +222,7 @@ def test_the_recommended_engine_wins_most_settings() -> None:
 )
 def test_a_fast_engine_in_trouble_is_not_recommended(trouble: dict[str, object]) -> None:
     """A fast wrong answer is no win, and neither is int8 that loses to float32."""
-    quick = {"latency_s": {"median": {"value": 1e-4}}, **trouble}
+    quick = {"latency_s": _latency(1e-4), **trouble}
     found = _of("recommended-engine", _found({("x86", 1): quick, ("x86", 8): quick}))
     assert "x86" not in {each.subject for each in found}
 
@@ -236,6 +263,160 @@ def test_more_threads_than_asked_for_is_a_warning() -> None:
     assert not _of("threads-beyond-asked", _found({("x86", 1): {"threads_used": 1.2}}))
 
 
+def test_idle_threads_are_a_note_once_an_engine() -> None:
+    """Far fewer than the several that were asked for; of one thread, and of two that mostly work, nothing is said."""
+    cases = grid(model="m", variants=int8_variants("x86"), batches=(1, 8), threads=(2,))
+    idle = {("x86", 1): {"threads_used": 1.05}, ("x86", 8): {"threads_used": 1.1}}
+    busy = {("torch", 1): {"threads_used": 1.3}, ("torch", 8): {"threads_used": 2.0}}
+    finding = _only("threads-below-asked", _found({**idle, **busy}, cases=cases))
+    assert (finding.subject, finding.severity) == ("x86", "note")
+    assert finding.message == (
+        "x86 used far fewer threads than asked for in 2 of 2 cells, down to 1.1 of 2 at batch 1."
+    )
+    assert not _of("threads-below-asked", _found({("x86", 1): {"threads_used": 0.3}}))
+
+
+HERE = frozenset({"fbgemm"})
+ABSENT = {"status": "skipped", "error": "tensorrt: package tensorrt is not installed; type pip install it."}
+
+
+def test_an_engine_that_nobody_named_may_be_absent() -> None:
+    """Of all that there are, one that is not here is a note with its reason; of one that was named it is an error."""
+    absent = {("x86", 1): ABSENT, ("x86", 8): ABSENT}
+    finding = _only("engine-not-here", _found(absent, named=HERE))
+    assert (finding.subject, finding.severity) == ("x86", "note")
+    assert finding.message == "x86 is not here: tensorrt: package tensorrt is not installed; type pip install it."
+    assert "int8bench doctor --engine x86" in finding.advice
+    assert not _of("cell-failed", _found(absent, named=HERE))
+    for named in (None, frozenset({"x86"})):
+        assert _only("cell-failed", _found(absent, named=named)).severity == "error"
+
+
+def test_an_engine_that_takes_some_cells_is_absent_from_the_others() -> None:
+    """The note says from how many, and where."""
+    only = {"status": "skipped", "error": "takes one picture"}
+    finding = _only("engine-not-here", _found({("x86", 8): only}, named=HERE))
+    assert finding.message == "x86 is not in 1 of 2 cells (batch 8 on 1 thread): takes one picture."
+
+
+def test_an_engine_that_failed_is_an_error_whoever_named_it() -> None:
+    """Only absence is forgiven: what ran and crashed has something wrong."""
+    found = _found({("x86", 8): {"status": "failed", "error": "crashed"}}, named=HERE)
+    assert _only("cell-failed", found).severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("named", "severity"), [(None, "error"), (frozenset({"qnnpack"}), "error"), (frozenset(), "warning")]
+)
+def test_a_misfit_that_nobody_chose_is_a_warning(named: frozenset[str] | None, severity: str) -> None:
+    """Qnnpack on x86 is an error of a person who asks for it, not of one who runs all engines."""
+    cases = grid(model="m", variants=int8_variants("fbgemm", "qnnpack"), batches=(1,), threads=(1,))
+    assert _only("qnnpack-on-x86", _found(cases=cases, named=named)).severity == severity
+
+
+def _on(processor: str, *engines: str) -> list[Finding]:
+    """The findings of a run of engines with what was measured of them on one of the recorded processors."""
+    told = PROCESSORS[processor]
+    cases = grid(model="m", variants=int8_variants(*engines), batches=(32,), threads=(1,))
+    ledger = Ledger(created_at="now")
+    for engine in engines:
+        db = told["probes"].get(engine)
+        if db is not None:
+            ledger.probes[engine] = SaturationProbe(engine=engine, sqnr_db=db, saturates=db < 30)
+    changes: dict[tuple[str, int], Mapping[str, object]] = {}
+    for engine in engines:
+        fidelity = {**FIDELITY, "sqnr_db": told["sqnr_db"].get(engine, FIDELITY["sqnr_db"])}
+        changes[engine, 32] = {"latency_s": _latency(told["ms"][engine] / 1e3), "fidelity": fidelity}
+    machine = hardware.load(RECORDED / "hardware" / told["hardware"])
+    return _found(changes, cases=cases, ledger=ledger, machine=machine)
+
+
+TORCH_ENGINES = ("fbgemm", "x86", "onednn")
+ALL_ENGINES = (*TORCH_ENGINES, "onnxruntime", "openvino", "executorch", "litert")
+
+
+@pytest.mark.parametrize("engines", [TORCH_ENGINES, ALL_ENGINES], ids=["torch's", "all"])
+def test_on_avx2_the_saturating_engine_is_flagged_by_measurement(engines: tuple[str, ...]) -> None:
+    """Onednn alone saturates there, fast as it is; it outdoes nobody, and its lost accuracy is told too."""
+    found = _on("avx2", *engines)
+    finding = _only("saturating-activations", found)
+    assert (finding.subject, finding.severity) == ("onednn", "error")
+    assert "8.4 dB against exact integers, measured" in finding.message
+    assert [each.subject for each in _of("accuracy-loss", found)] == ["onednn"]
+    assert not [each for each in _of("outdone", found) if "onednn" in each.message]
+
+
+@pytest.mark.parametrize("engine", PROCESSORS["without_vnni_at_full_range"])
+def test_whichever_engine_keeps_the_full_range_without_vnni_is_flagged(engine: str) -> None:
+    """By what its probe measured, of torch or not."""
+    told = PROCESSORS["without_vnni_at_full_range"][engine]
+    ledger = Ledger(created_at="now")
+    ledger.probes[engine] = SaturationProbe(engine=engine, sqnr_db=told, saturates=True, against="float32")
+    cases = grid(model="m", variants=int8_variants(engine), batches=(32,), threads=(1,))
+    finding = _only("saturating-activations", _found(cases=cases, ledger=ledger))
+    assert (finding.subject, finding.severity) == (engine, "error")
+
+
+def test_on_avx2_fbgemm_is_not_outdone_by_torch() -> None:
+    """No engine of torch that is exact there is faster; OpenVINO is twice as fast, which is said of it."""
+    assert not _of("outdone", _on("avx2", *TORCH_ENGINES))
+    assert not _of("fbgemm-outdone", _on("avx2", *TORCH_ENGINES))
+    by_subject = {each.subject: each.message for each in _of("outdone", _on("avx2", *ALL_ENGINES))}
+    assert by_subject["fbgemm"].startswith("fbgemm is outdone here by openvino, 2.1 times as fast at batch 32")
+
+
+@pytest.mark.parametrize("rival", ["x86", "openvino", "onednn"])
+def test_on_amx_fbgemm_is_flagged_as_outdone(rival: str) -> None:
+    """Whichever engine that uses the processor runs beside it is four times as fast, and nothing saturates."""
+    found = _on("amx", "fbgemm", rival)
+    finding = _only("outdone", found)
+    assert (finding.subject, finding.severity) == ("fbgemm", "warning")
+    factor = PROCESSORS["amx"]["ms"]["fbgemm"] / PROCESSORS["amx"]["ms"][rival]
+    assert finding.message == (
+        f"fbgemm is outdone here by {rival}, {factor:.1f} times as fast at batch 32 on 1 thread, and in 1 of 1 cells "
+        "in all."
+    )
+    assert factor > 3.9
+    assert finding.advice == f"Choose --engines {rival}."
+    assert not _of("saturating-activations", found)
+
+
+def test_what_was_measured_stands_in_for_what_a_rule_expects() -> None:
+    """On AMX the rule expects fbgemm to be outdone; where the run has shown it, that alone is said."""
+    assert _of("fbgemm-outdone", _on("amx", "fbgemm"))
+    assert not _of("fbgemm-outdone", _on("amx", "fbgemm", "x86"))
+
+
+@pytest.mark.parametrize(
+    "rival",
+    [
+        {"latency_s": {"median": {"value": 4e-4, "low": 3e-4, "high": 1.2e-3}}},
+        {"latency_s": _latency(6e-4)},
+        {"latency_s": _latency(1e-4), "fidelity": {**FIDELITY, "sqnr_db": 20.0}},
+    ],
+    ids=["within the intervals", "less than twice", "at a loss of accuracy"],
+)
+def test_who_does_not_outdo(rival: Mapping[str, object]) -> None:
+    """A rival must be twice as fast, beyond the intervals of both, with answers that hold."""
+    assert not _of("outdone", _found({("x86", 1): rival, ("x86", 8): rival}))
+
+
+def test_an_engine_that_does_not_fit_is_not_called_outdone_too() -> None:
+    """The rule has said it, and why."""
+    assert {each.code for each in _on("amx", "qnnpack", "x86")} >= {"qnnpack-on-x86"}
+    assert not _of("outdone", _on("amx", "qnnpack", "x86"))
+
+
+def test_a_saturating_engine_outdoes_nobody() -> None:
+    """However well it answers these pictures: the probe has shown that others can go wrong."""
+    ledger = Ledger(created_at="now")
+    quick = {"latency_s": _latency(1e-4)}
+    changes = {("x86", 1): quick, ("x86", 8): quick}
+    assert _of("outdone", _found(changes, ledger=ledger))
+    ledger.probes["x86"] = SaturationProbe(engine="x86", sqnr_db=8.0, saturates=True)
+    assert not _of("outdone", _found(changes, ledger=ledger))
+
+
 def _loaded(*loads: float) -> Ledger:
     ledger = Ledger(created_at="now")
     ledger.races["m"] = [
@@ -269,6 +450,26 @@ def test_what_the_probes_measured_reaches_the_rules() -> None:
     ledger.probes["x86"] = SaturationProbe(engine="x86", sqnr_db=15.0, saturates=True)
     with_probe, without = ({each.code for each in _found(ledger=each)} for each in (ledger, Ledger(created_at="now")))
     assert with_probe - without == {"saturating-activations"}
+
+
+@pytest.mark.parametrize("engines", [("x86", "fbgemm"), ("fbgemm", "x86")])
+def test_a_saturating_engine_that_was_run_is_an_error_in_any_order(engines: tuple[str, ...]) -> None:
+    """What the others' rules say of it, which did not ask for it, is no excuse."""
+    cases = grid(model="m", variants=int8_variants(*engines), batches=(1,), threads=(1,))
+    ledger = Ledger(created_at="now")
+    ledger.probes["x86"] = SaturationProbe(engine="x86", sqnr_db=8.0, saturates=True)
+    assert _only("saturating-activations", _found(cases=cases, ledger=ledger)).severity == "error"
+
+
+def test_an_engine_that_no_rule_knows_is_flagged_by_its_probe() -> None:
+    """It was asked for and it saturates; what it was held against is told."""
+    cases = grid(model="m", variants=int8_variants("theirs"), batches=(1,), threads=(1,))
+    ledger = Ledger(created_at="now")
+    ledger.probes["theirs"] = SaturationProbe(engine="theirs", sqnr_db=8.54, saturates=True, against="float32")
+    finding = _only("saturating-activations", _found(cases=cases, ledger=ledger))
+    assert (finding.subject, finding.severity) == ("theirs", "error")
+    assert "8.5 dB against float32, measured" in finding.message
+    assert _only("saturating-activations", _found(cases=cases, ledger=ledger, named=HERE)).severity == "warning"
 
 
 def test_an_engine_of_another_package_has_the_findings_of_the_machine() -> None:

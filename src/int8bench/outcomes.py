@@ -2,51 +2,92 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from int8bench import execution
 from int8bench.cases import INT8, Case
-from int8bench.findings import KNOWN_ENGINES, Finding, Severity, inspect
+from int8bench.findings import KNOWN_ENGINES, Finding, SaturationProbe, Severity, inspect
 from int8bench.hardware import Hardware
 from int8bench.ledger import NOT_YET, Ledger
 from int8bench.plan import LAUNCH_BUDGET_S, MOST_LAUNCHES
-from int8bench.records import BEST, FAILED, OK
+from int8bench.records import BEST, FAILED, OK, SKIPPED
+from int8bench.rivals import OUTDONE, fastest, outdone, setting
 
 LOSSY_SQNR_DB = 25.0  # METHOD: engines that compute exactly gave 30 dB and more, saturating ones 21 to 22
 LOSSY_TOP1 = 0.01  # a point of top-1 is what people notice
 NOISY_LOAD = 0.1  # cores kept busy by others, median over forks
 THREADS_OFF = 1.25  # processor time over wall time, against the threads asked for
+THREADS_IDLE = 0.6  # of several threads: of two, the second has little more than woken up
 
 Cells = Sequence[Mapping[str, Any]]
 
 
-def findings_of(cases: Sequence[Case], cells: Cells, ledger: Ledger, machine: Hardware) -> tuple[Finding, ...]:
-    """Every finding of a run, each once, the worst first."""
-    engines = tuple(dict.fromkeys(case.variant.engine for case in cases if case.variant.precision == INT8))
+def findings_of(
+    cases: Sequence[Case], cells: Cells, ledger: Ledger, machine: Hardware, *, named: frozenset[str] | None = None
+) -> tuple[Finding, ...]:
+    """Every finding of a run, each once, the worst first.
+
+    Args:
+        cases: the grid.
+        cells: of its record.
+        ledger: what was measured.
+        machine: where.
+        named: the engines that a person named, whose absence is an error; None for all of them.
+    """
+    ruled = _ruled(cases, ledger.probes, machine)
+    misfits = frozenset(each.subject for each in ruled if each.severity is Severity.ERROR)
+    found = [*(_softened(each, named) for each in ruled), *_of_failures(cells, misfits, named)]
+    measured = [cell for cell in cells if cell["status"] == OK]
+    int8 = [cell for cell in measured if cell["precision"] == INT8]
+    for engine in dict.fromkeys(case.variant.engine for case in cases):
+        found += execution.findings_of(engine, [cell for cell in measured if cell["engine"] == engine])
+        found += _of_engine(engine, [cell for cell in int8 if cell["engine"] == engine])
+    accurate = [cell for cell in int8 if not _loses_accuracy(cell)]
+    found += outdone(int8, misfits, [cell for cell in accurate if not _saturates(cell, ledger.probes)])
+    found += fastest(int8, [cell for cell in accurate if _best(cell).get("verdict") != "slower"])
+    found += _of_threads(measured)
+    found += _of_noise(ledger)
+    return _once(found)
+
+
+def _ruled(cases: Sequence[Case], probes: Mapping[str, SaturationProbe], machine: Hardware) -> list[Finding]:
+    """What the rules say of every int8 engine of a run."""
+    engines = dict.fromkeys(case.variant.engine for case in cases if case.variant.precision == INT8)
     threads = tuple(dict.fromkeys(case.group.threads for case in cases))
     found: list[Finding] = []
     for engine in engines:
-        ruled = engine if engine in KNOWN_ENGINES else None  # rules know nothing of another package's engine
-        found += inspect(machine, engine=ruled, threads=threads, probes=ledger.probes)
-    explained = {each.subject for each in found if each.severity is Severity.ERROR}
-    found += _of_failures(cells, explained)
-    measured = [cell for cell in cells if cell["status"] == OK]
-    for engine in engines:
-        found += _of_engine(engine, [cell for cell in measured if cell["engine"] == engine])
-    found += _fastest([cell for cell in measured if cell["precision"] == INT8])
-    found += _of_threads(cells)
-    found += _of_noise(ledger)
-    once = {(each.code, each.subject, each.message): each for each in found}
-    rank = [Severity.ERROR, Severity.WARNING, Severity.NOTE]
-    return tuple(sorted(once.values(), key=lambda each: rank.index(each.severity)))
+        known = engine if engine in {*KNOWN_ENGINES, *probes} else None  # rules know torch's engines alone
+        found += inspect(machine, engine=known, threads=threads, probes=probes)
+    return found
 
 
-def _of_failures(cells: Cells, explained: set[str]) -> Iterator[Finding]:
+def _softened(finding: Finding, named: frozenset[str] | None) -> Finding:
+    """An error of an engine that nobody named is a warning: it was not chosen, only run along."""
+    chosen = named is None or finding.subject in named or finding.severity is not Severity.ERROR
+    return finding if chosen else replace(finding, severity=Severity.WARNING)
+
+
+def _once(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each once, as bad as it was found, the worst first; of what a rule expects and a run measured, the latter."""
+    rank = list(Severity)
+    worst = sorted(found, key=lambda each: rank.index(each.severity))
+    beaten = {each.subject for each in worst if each.code == OUTDONE}
+    once: dict[tuple[str, str, str], Finding] = {}
+    for each in worst:
+        if each.code != "fbgemm-outdone" or each.subject not in beaten:
+            once.setdefault((each.code, each.subject, each.message), each)
+    return tuple(once.values())
+
+
+def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] | None) -> Iterator[Finding]:
     """Cells that went wrong or could not run, once an engine and reason.
 
     Args:
         cells: all cells; one that is merely not measured yet has not failed.
         explained: the engines of which a rule has said already why they cannot run.
+        named: the engines that a person named; None for all of them.
     """
     stopped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for cell in cells:
@@ -55,14 +96,35 @@ def _of_failures(cells: Cells, explained: set[str]) -> Iterator[Finding]:
             stopped.setdefault((cell["engine"], cell["status"], cell["error"]), []).append(cell)
     for (engine, status, reason), mine in stopped.items():
         total = sum(cell["engine"] == engine for cell in cells)
-        yield Finding(
-            code="cell-failed",
-            severity=Severity.ERROR,
-            subject=engine,
-            message=f"{engine} {status} in {len(mine)} of {total} cells ({_settings(mine)}): {reason.rstrip('.')}.",
-            why="A cell that went wrong or could not run has no figures; the other cells are not touched by it.",
-            advice=_way_out(engine, cells),
-        )
+        if status == SKIPPED and named is not None and engine not in named:
+            yield _not_here(engine, mine, total, reason)
+        else:
+            yield _failed(engine, cells, mine, total)
+
+
+def _failed(engine: str, cells: Cells, mine: Cells, total: int) -> Finding:
+    status, reason = mine[0]["status"], mine[0]["error"]
+    return Finding(
+        code="cell-failed",
+        severity=Severity.ERROR,
+        subject=engine,
+        message=f"{engine} {status} in {len(mine)} of {total} cells ({_settings(mine)}): {reason.rstrip('.')}.",
+        why="A cell that went wrong or could not run has no figures; the other cells are not touched by it.",
+        advice=_way_out(engine, cells),
+    )
+
+
+def _not_here(engine: str, mine: Cells, total: int, reason: str) -> Finding:
+    """An engine that was only run along, and could not be."""
+    where = "is not here" if len(mine) == total else f"is not in {len(mine)} of {total} cells ({_settings(mine)})"
+    return Finding(
+        code="engine-not-here",
+        severity=Severity.NOTE,
+        subject=engine,
+        message=f"{engine} {where}: {reason.rstrip('.')}.",
+        why="All engines were asked for, whichever there are; of one that is named, this would be an error.",
+        advice=f"Type int8bench doctor --engine {engine}, or int8bench run --engines {engine} once it is there.",
+    )
 
 
 def _way_out(engine: str, cells: Cells) -> str:
@@ -74,11 +136,7 @@ def _way_out(engine: str, cells: Cells) -> str:
 
 def _settings(cells: Cells) -> str:
     """Where cells stand, the first of them by name: ``batch 8 on 1 thread, ...``."""
-    return f"{_setting(cells[0])}{', ...' if len(cells) > 1 else ''}"
-
-
-def _setting(cell: Mapping[str, Any]) -> str:
-    return f"batch {cell['batch']} on {cell['threads']} thread{'s' if cell['threads'] > 1 else ''}"
+    return f"{setting(cells[0])}{', ...' if len(cells) > 1 else ''}"
 
 
 def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
@@ -90,7 +148,7 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
             severity=Severity.WARNING,
             subject=engine,
             message=f"{engine} int8 is slower than float32 in {len(slower)} of {len(cells)} cells, "
-            f"at worst {_best(worst)['value']:.2f}x at {_setting(worst)}.",
+            f"at worst {_best(worst)['value']:.2f}x at {setting(worst)}.",
             why="Packing, requantization and kernels that do not fit the processor can cost more than 8 bits save.",
             advice="Use another engine or stay with float32 in those cells.",
         )
@@ -130,41 +188,39 @@ def _of_unclear(engine: str, unclear: Cells, total: int) -> Finding:
     )
 
 
-def _fastest(cells: Cells) -> Iterator[Finding]:
-    """The engine that wins most settings, of several that hold their accuracy and are not slower than float32."""
-    if len({cell["engine"] for cell in cells}) == 1:
-        return
-    sound = [cell for cell in cells if not _loses_accuracy(cell) and _best(cell).get("verdict") != "slower"]
-    wins: dict[str, int] = {}
-    groups = dict.fromkeys((cell["batch"], cell["threads"]) for cell in sound)
-    for group in groups:
-        mine = [cell for cell in sound if (cell["batch"], cell["threads"]) == group]
-        winner = min(mine, key=lambda cell: float(cell["latency_s"]["median"]["value"]))
-        wins[winner["engine"]] = wins.get(winner["engine"], 0) + 1
-    if wins:
-        engine = max(wins, key=lambda name: wins[name])
-        yield Finding(
-            code="recommended-engine",
-            severity=Severity.NOTE,
-            subject=engine,
-            message=f"Measured here: {engine} has the lowest latency in {wins[engine]} of {len(groups)} settings.",
-            why="Of the int8 engines that were run, where answers hold against float32 and are not slower than it.",
-            advice=f"Choose --engines {engine}.",
-        )
-
-
 def _of_threads(cells: Cells) -> Iterator[Finding]:
-    off = [cell for cell in cells if cell["status"] == OK and cell["threads_used"] > THREADS_OFF * cell["threads"]]
-    for engine in dict.fromkeys(cell["engine"] for cell in off):
-        cell = next(each for each in off if each["engine"] == engine)
-        yield Finding(
-            code="threads-beyond-asked",
-            severity=Severity.WARNING,
-            subject=engine,
-            message=f"{engine} used {cell['threads_used']:.1f} threads, not the {cell['threads']} asked for.",
-            why="Its thread pool does not follow the setting, so its figures are of another thread count.",
-            advice="Hold the process to as many cores as threads: taskset -c 0 ...",
-        )
+    for engine in dict.fromkeys(cell["engine"] for cell in cells):
+        mine = [cell for cell in cells if cell["engine"] == engine]
+        beyond = [cell for cell in mine if cell["threads_used"] > THREADS_OFF * cell["threads"]]
+        below = [cell for cell in mine if cell["threads"] > 1 and cell["threads_used"] < THREADS_IDLE * cell["threads"]]
+        if beyond:
+            yield _beyond(engine, beyond[0])
+        if below:
+            yield _below(engine, below, len(mine))
+
+
+def _beyond(engine: str, cell: Mapping[str, Any]) -> Finding:
+    return Finding(
+        code="threads-beyond-asked",
+        severity=Severity.WARNING,
+        subject=engine,
+        message=f"{engine} used {cell['threads_used']:.1f} threads, not the {cell['threads']} asked for.",
+        why="Its thread pool does not follow the setting, so its figures are of another thread count.",
+        advice="Hold the process to as many cores as threads: taskset -c 0 ...",
+    )
+
+
+def _below(engine: str, cells: Cells, total: int) -> Finding:
+    least = min(cells, key=lambda cell: float(cell["threads_used"] / cell["threads"]))
+    return Finding(
+        code="threads-below-asked",
+        severity=Severity.NOTE,
+        subject=engine,
+        message=f"{engine} used far fewer threads than asked for in {len(cells)} of {total} cells, down to "
+        f"{least['threads_used']:.1f} of {least['threads']} at batch {least['batch']}.",
+        why="So little work is not worth sharing, or the engine has no threads for it; the other cores were idle.",
+        advice="Give each stream one thread and run several, which the throughput column shows.",
+    )
 
 
 def _of_noise(ledger: Ledger) -> Iterator[Finding]:
@@ -190,3 +246,7 @@ def _loses_accuracy(cell: Mapping[str, Any]) -> bool:
     sqnr_db, top1, reference = fidelity["sqnr_db"], fidelity["top1"], fidelity["top1_float32"]
     lost = top1 is not None and reference is not None and reference - top1 > LOSSY_TOP1
     return lost or (sqnr_db is not None and sqnr_db < LOSSY_SQNR_DB)
+
+
+def _saturates(cell: Mapping[str, Any], probes: Mapping[str, SaturationProbe]) -> bool:
+    return cell["engine"] in probes and probes[cell["engine"]].saturates

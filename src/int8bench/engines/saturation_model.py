@@ -3,7 +3,7 @@
 For engines whose quantized numbers cannot be read as torch's can: the model goes through their own conversion like any
 other, and the answers are held against real arithmetic. Measures numbers, never time; all but the model is NumPy.
 
-A convolution and a linear layer see the same pictures and answer side by side, both within -1 and 1, so that no grid
+A convolution and a linear layer see the same pictures and answer side by side, within the same range, so that no grid
 is coarser than it has to be. What an exact engine may err by follows from its grids: `one_step`. With inputs on 127
 steps, weights on 63 and outputs on 127 (7 bits, which engines reduce to where 8 would saturate; none does it to inputs
 and weights at once), one whole step off in all of them together, always to the same side, is 29 dB. Rounding is half
@@ -126,13 +126,14 @@ def _layers() -> tuple[_Layer, _Layer]:
 
 
 def _weights() -> tuple[Reals, Reals]:
-    """Of the convolution and the linear layer; the sizes of an output's weights add up to 0.8 to 1."""
+    """Of the convolution and the linear layer, in such sizes that both answer within the same range.
+
+    None is tiny: observers of torch's let no scale fall below 2**-12, and round tiny weights to a step or two.
+    """
     rng = np.random.default_rng(0)
-    shapes = (OUTPUTS, SHAPE[0], KERNEL, KERNEL), (OUTPUTS, int(np.prod(SHAPE)))
-    convolution, linear = (
-        saturating_weights(rng, *shape).astype(np.float64) / int(np.prod(shape[1:])) for shape in shapes
-    )
-    return convolution, linear
+    convolution = saturating_weights(rng, OUTPUTS, SHAPE[0], KERNEL, KERNEL).astype(np.float64)
+    linear = saturating_weights(rng, OUTPUTS, int(np.prod(SHAPE))).astype(np.float64)
+    return convolution, linear * (convolution[0].size / linear[0].size)
 
 
 def _branches(answers: Reals) -> tuple[Reals, Reals]:

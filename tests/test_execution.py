@@ -1,0 +1,119 @@
+"""What evidence says of cells: int8 in name only, float left in it, float32 that was none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from int8bench.engines.operators import Kind, Operator, ran
+from int8bench.execution import findings_of
+from int8bench.findings import Finding
+
+INT8 = Operator(name="Conv", implementation="brgconv_avx512_I8", kind=Kind.INT8, seconds=0.8)
+EDGE = Operator(name="Quantize", implementation="jit", kind=Kind.EDGE, seconds=0.2)
+FLOAT = Operator(name="Softplus", implementation="ref_f32", kind=Kind.FLOAT, seconds=0.2)
+
+
+def evidence(*operators: Operator) -> dict[str, Any]:
+    """What an engine says where these ran."""
+    return {"ran": ran("the engine's profile", operators)}
+
+
+def torch_evidence(quantized: int, *left_in_float: str) -> dict[str, Any]:
+    """What torch's engines say, which count layers."""
+    return {"quantized_modules": quantized, "float_modules": list(left_in_float), "onednn": {"used": False}}
+
+
+def found(said: Mapping[str, Any], precision: str = "int8") -> list[Finding]:
+    """The findings of an engine whose two cells have this evidence."""
+    cells = [{"precision": precision, "evidence": said} for _ in range(2)]
+    return list(findings_of("theirs", cells))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        evidence(INT8, EDGE),
+        evidence(INT8, *(EDGE,) * 50),
+        evidence(INT8, EDGE, Operator(name="Softmax", implementation="f32", kind=Kind.FLOAT, seconds=0.01)),
+        torch_evidence(3),
+    ],
+    ids=["int8", "edges are no float", "a trace of float", "torch"],
+)
+def test_int8_that_is_int8_has_no_finding(said: Mapping[str, Any]) -> None:
+    """What quantizes at the edges is part of it, and 1 % in float is not worth a word."""
+    assert found(said) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (evidence(FLOAT, EDGE), "0% of its time is int8 and 50% float (Softplus)"),
+        (
+            evidence(*(FLOAT,) * 5, Operator(name="Conv", implementation="I8", kind=Kind.INT8, seconds=0.01)),
+            "1% of its time is int8 and 99% float (Softplus)",
+        ),
+        (
+            torch_evidence(0, "conv", "relu", "fc", "out"),
+            "0% of its operators is int8 and 100% float (conv, relu, fc, ...",
+        ),
+    ],
+    ids=["none", "nearly none", "torch"],
+)
+def test_int8_in_name_only_is_an_error(said: Mapping[str, Any], words: str) -> None:
+    """All or nearly all arithmetic in float is told with the shares, what ran, and who says so."""
+    (finding,) = found(said)
+    assert (finding.code, finding.severity, finding.subject) == ("ran-as-float", "error", "theirs")
+    assert words in finding.message
+    assert ("the engine's profile" if "ran" in said else "its converted graph") in finding.why
+
+
+def test_float_that_is_left_is_a_warning_with_its_share() -> None:
+    """A fifth of the time in float is said once for the engine, with the operators."""
+    (finding,) = found(evidence(INT8, FLOAT))
+    assert (finding.code, finding.severity, finding.subject) == ("partly-float", "warning", "theirs")
+    assert finding.message == "theirs int8 leaves 20% of its time in float (Softplus)."
+
+
+def test_a_layer_that_torch_left_in_float_is_counted() -> None:
+    """Where no time is known the share is one of operators."""
+    (finding,) = found(torch_evidence(3, "softplus"))
+    assert finding.message == "theirs int8 leaves 25% of its operators in float (softplus)."
+
+
+@pytest.mark.parametrize("said", [{}, evidence(), evidence(EDGE), {"version": "1"}, torch_evidence(0)])
+def test_no_evidence_is_a_note(said: Mapping[str, Any]) -> None:
+    """Nothing, or nothing that computes, proves nothing."""
+    (finding,) = found(said)
+    assert (finding.code, finding.severity, finding.subject) == ("evidence-missing", "note", "theirs")
+
+
+@pytest.mark.parametrize("said", [{}, evidence(FLOAT), torch_evidence(0, "conv")])
+def test_float32_needs_no_int8(said: Mapping[str, Any]) -> None:
+    """Of float32 only a narrower type is news."""
+    assert found(said, "float32") == []
+
+
+@pytest.mark.parametrize("implementation", ["brgconv_avx512_amx_BF16", "jit_avx512_FP16", "gemm_f16"])
+def test_float32_that_ran_narrower_is_an_error(implementation: str) -> None:
+    """A kernel that ends in another type is named; int8 looks slower beside it."""
+    (finding,) = found(evidence(Operator(name="Conv", implementation=implementation, kind=Kind.FLOAT)), "float32")
+    assert (finding.code, finding.severity, finding.subject) == ("not-float32", "error", "theirs")
+    assert finding.message == f"theirs float32 ran in a narrower type: {implementation}."
+
+
+def test_onednn_tells_of_bf16_by_its_types() -> None:
+    """An instruction set that is called after bf16 is no bf16: its float32 kernels carry the name as well."""
+    call = {"implementation": "brgconv:avx512_core_bf16", "src": "f32", "weights": "f32"}
+    narrow = {**call, "weights": "bf16"}
+    assert found({"onednn": {"used": True, "primitives": [call]}}, "float32") == []
+    ran_so = Operator(name="convolution", implementation=f"oneDNN {call['implementation']}", kind=Kind.FLOAT)
+    assert found(evidence(ran_so), "float32") == []
+    (finding,) = found({"onednn": {"used": True, "primitives": [call, narrow]}}, "float32")
+    assert finding.code == "not-float32"
+
+
+def test_bf16_is_nobodys_business_beyond_float32() -> None:
+    """Int8 may compute its last layer so, which is told as float if it is much."""
+    bf16 = Operator(name="Softmax", implementation="jit_BF16", kind=Kind.FLOAT, seconds=0.001)
+    assert found(evidence(INT8, bf16)) == []
