@@ -118,8 +118,8 @@ def test_the_range_is_reduced_by_what_the_processor_has(machine, reduced):
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        ("branches", "onnx: Branching cannot be exported: GuardOnDataDependentSymNode: "),
-        ("has no form", "onnx: Decomposing cannot be exported: DispatchError: No ONNX function found for <OpOverload"),
+        ("branches", "onnx: Branching cannot be exported: "),
+        ("has no form", "onnx: Decomposing cannot be exported: "),
         ("other pictures", "onnx: Sequential cannot be quantized by onnxruntime's tool: "),
     ],
 )
@@ -127,6 +127,7 @@ def test_what_cannot_be_converted_is_a_sentence_and_leaves_no_file(converted, wh
     """Control flow on the data, an operator that ONNX lacks, calibration pictures of another shape."""
     sentence, left = converted["refused"][what]
     assert sentence.startswith(says)
+    assert "Next steps" not in sentence, "the exporter's advice to its own callers"
     assert sentence.endswith(onnx_files.ADVICE)
     assert left == []
 
