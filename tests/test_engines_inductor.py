@@ -47,7 +47,7 @@ void AOTInductorModel::run_impl(AtenTensorHandle* input_handles) {
 NODES = {"nodes": [{"node": {"target": "aten::sort"}}, {"node": {"target": "quantized::max_pool2d"}}]}
 
 COMPILED = """
-import json, sys, tempfile
+import json, sys
 from pathlib import Path
 import numpy as np, torch
 from tests.helpers.engines import made, some_pictures, tiny_cnn
@@ -55,11 +55,10 @@ from int8bench.cases import Group
 from int8bench.engines.inductor import InductorEngine
 from int8bench.errors import EngineError
 
-precision, batch = sys.argv[1], int(sys.argv[2])
+precision, batch, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 torch.set_num_threads(1)
 model, pictures = tiny_cnn(), some_pictures()
 before = {name: value.clone() for name, value in model.state_dict().items()}
-folder = Path(tempfile.mkdtemp())
 predictor = made(InductorEngine(), precision, model, pictures, folder, group=Group(batch=batch, threads=2))
 threads = torch.get_num_threads()
 asked = pictures[: 2 * batch + 1]
@@ -93,7 +92,7 @@ print(json.dumps({
 """
 
 REFUSED = """
-import json, os, tempfile
+import json, os, sys
 from pathlib import Path
 import torch
 from tests.helpers.engines import made, some_pictures, tiny_cnn
@@ -104,7 +103,7 @@ class Branching(torch.nn.Module):
     def forward(self, pictures):
         return pictures.flatten(1) if pictures.sum() > 0 else -pictures.flatten(1)
 
-folder = Path(tempfile.mkdtemp())
+folder = Path(sys.argv[1])
 compiler = folder / "g++"
 compiler.write_text('#!/bin/sh\\n[ "$1" = --version ] && exec echo g++ 14; echo "x.cpp:1: error: no space"; exit 1')
 compiler.chmod(0o755)
@@ -280,13 +279,15 @@ def test_a_batch_for_which_nothing_was_compiled_is_refused(folder: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def found() -> Mapping[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     """What three interpreters tell, at work at the same time: float32 compiled, int8 compiled, and two refusals."""
     help_with.require(ENGINE)
+    folders = {name: str(tmp_path_factory.mktemp(name)) for name in (FLOAT32, INT8, "refused")}
     with ThreadPoolExecutor() as pool:
-        refused = pool.submit(help_with.told, REFUSED)
+        refused = pool.submit(help_with.told, REFUSED, folders["refused"])
         compiled = {
-            precision: pool.submit(help_with.told, COMPILED, precision, str(BATCH)) for precision in (FLOAT32, INT8)
+            precision: pool.submit(help_with.told, COMPILED, precision, str(BATCH), folders[precision])
+            for precision in (FLOAT32, INT8)
         }
         return {"refused": refused.result(), **{name: each.result() for name, each in compiled.items()}}
 
