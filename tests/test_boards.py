@@ -3,7 +3,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from int8bench.boards import BOARDS, CHECKED, Board, Fit, verdicts
+from int8bench.boards import BOARDS, CHECKED, Board, Fit, findings_of, verdicts
 
 SMALL = Board(name="small", chip="s", ram_bytes=1000, flash_bytes=2000, source="https://example.org/small")
 
@@ -54,3 +54,15 @@ def test_every_board_has_its_source() -> None:
 def test_the_table_goes_from_small_to_large() -> None:
     """Boards are ordered by RAM, so that the first that fits is the smallest."""
     assert all(one.ram_bytes <= other.ram_bytes for one, other in pairwise(BOARDS))
+
+
+def test_a_measured_arena_is_a_finding_with_the_boards_that_fit_and_what_the_others_lack() -> None:
+    """Once an engine; both figures in it, and no finding where nobody measured an arena."""
+    cells = [{"evidence": {"arena_bytes": 40_000, "model_bytes": 70_000}}] * 2
+    (found,) = findings_of("tflm", cells)
+    assert (found.code, found.subject, found.severity.value) == ("boards", "tflm", "note")
+    fits = verdicts(40_000, 70_000)
+    assert f"fit {sum(each.fits for each in fits)} of {len(fits)} boards" in found.message
+    assert all((each.board.name in found.message) for each in fits)
+    assert all((each.sentence in found.message) is not each.fits for each in fits)
+    assert list(findings_of("litert", [{"evidence": {}}])) == []

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ def _found(
     ledger: Ledger | None = None,
     machine: Hardware = MACHINE,
     named: frozenset[str] | None = None,
+    ranked: bool = False,
 ) -> list[Finding]:
     """The findings of a run whose cells have these changes, by engine and batch."""
     cells = [_cell(case, **(changes or {}).get((case.variant.engine, case.group.batch), {})) for case in cases]
-    return list(findings_of(cases, cells, ledger or Ledger(created_at="now"), machine, named=named))
+    return list(findings_of(cases, cells, ledger or Ledger(created_at="now"), machine, named=named, ranked=ranked))
 
 
 def _of(code: str, found: list[Finding]) -> list[Finding]:
@@ -217,8 +219,12 @@ def test_the_recommended_engine_wins_most_settings() -> None:
 
 @pytest.mark.parametrize(
     "trouble",
-    [{"fidelity": {**FIDELITY, "sqnr_db": 20.0}}, {"speedups": [_best("slower", 0.9)]}],
-    ids=["wrong answers", "slower than float32"],
+    [
+        {"fidelity": {**FIDELITY, "sqnr_db": 20.0}},
+        {"speedups": [_best("slower", 0.9)]},
+        {"evidence": {"ran": {**RAN, "int8_share": 0.0, "float_share": 0.9}}},
+    ],
+    ids=["wrong answers", "slower than float32", "int8 in name only"],
 )
 def test_a_fast_engine_in_trouble_is_not_recommended(trouble: dict[str, object]) -> None:
     """A fast wrong answer is no win, and neither is int8 that loses to float32."""
@@ -393,8 +399,9 @@ def test_what_was_measured_stands_in_for_what_a_rule_expects() -> None:
         {"latency_s": {"median": {"value": 4e-4, "low": 3e-4, "high": 1.2e-3}}},
         {"latency_s": _latency(6e-4)},
         {"latency_s": _latency(1e-4), "fidelity": {**FIDELITY, "sqnr_db": 20.0}},
+        {"latency_s": _latency(1e-4), "evidence": {"ran": {**RAN, "int8_share": 0.0, "float_share": 0.9}}},
     ],
-    ids=["within the intervals", "less than twice", "at a loss of accuracy"],
+    ids=["within the intervals", "less than twice", "at a loss of accuracy", "int8 in name only"],
 )
 def test_who_does_not_outdo(rival: Mapping[str, object]) -> None:
     """A rival must be twice as fast, beyond the intervals of both, with answers that hold."""
@@ -477,3 +484,22 @@ def test_an_engine_of_another_package_has_the_findings_of_the_machine() -> None:
     cases = grid(model="m", variants=int8_variants("theirs"), batches=(1,), threads=(64,))
     found = findings_of(cases, [_cell(case) for case in cases], Ledger(created_at="now"), MACHINE)
     assert "threads-above-cores" in {finding.code for finding in found}
+
+
+@pytest.mark.parametrize(("lingering_s", "threads", "told"), [(0.002, 2, True), (0.0005, 2, False), (0.002, 1, False)])
+def test_idle_threads_that_spin_are_a_note(lingering_s: float, threads: int, told: bool) -> None:  # noqa: FBT001
+    """Of several threads, and for longer than a lead-in call covers."""
+    cases = grid(model="m", variants=int8_variants("fbgemm"), batches=(1,), threads=(threads,))
+    (sample,) = _loaded(0.0).races["m"]
+    ledger = Ledger(created_at="now")
+    ledger.races[cases[2].id] = [replace(sample, lingering_s=lingering_s)]
+    found = [each for each in findings_of(cases, [], ledger, MACHINE) if each.code == "threads-linger"]
+    assert [each.subject for each in found] == (["fbgemm"] if told else [])
+    assert all("2.00 ms" in each.message for each in found)
+
+
+def test_where_a_ranking_says_who_is_fastest_the_findings_do_not() -> None:
+    """Medians may say otherwise than pairs do."""
+    quick = {("x86", 1): {"latency_s": _latency(1e-4)}}
+    assert _of("recommended-engine", _found(quick))
+    assert not _of("recommended-engine", _found(quick, ranked=True))

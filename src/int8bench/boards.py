@@ -1,9 +1,11 @@
 """Which microcontroller boards a model would fit on, by the memory that it was measured to need. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from int8bench import units
+from int8bench.findings import Finding, Severity
 
 CHECKED = "2026-11"  # when the table below was last held against its sources
 _KIB = 1024
@@ -139,3 +141,28 @@ def verdicts(arena_bytes: int, model_bytes: int, boards: Sequence[Board] = BOARD
         boards: where else than on ours.
     """
     return tuple(Fit(board=board, arena_bytes=arena_bytes, model_bytes=model_bytes) for board in boards)
+
+
+def findings_of(engine: str, cells: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Which boards a model fits on, once an engine whose evidence has measured an arena.
+
+    Args:
+        engine: the engine of the cells.
+        cells: of a record, measured.
+    """
+    told = next((cell["evidence"] for cell in cells if "arena_bytes" in cell["evidence"]), None)
+    if told is None:
+        return
+    arena, model = int(told["arena_bytes"]), int(told["model_bytes"])
+    fits = verdicts(arena, model)
+    there = [each.board.name for each in fits if each.fits]
+    lacking = " ".join(f"{each.sentence}." for each in fits if not each.fits)
+    yield Finding(
+        code="boards",
+        severity=Severity.NOTE,
+        subject=engine,
+        message=f"{units.size(arena)} of RAM for the arena and {units.size(model)} of flash for the file fit "
+        f"{len(there)} of {len(fits)} boards: {', '.join(there) or 'none'}.{f' {lacking}' if lacking else ''}",
+        why=f"Measured here, where pointers are twice as long as on a board; the boards' figures are of {CHECKED}.",
+        advice="The program and its stack come on top: leave room for them, and try it on the board.",
+    )

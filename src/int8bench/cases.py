@@ -11,6 +11,7 @@ INT8 = "int8"
 FLOAT16 = "float16"
 CHANNELS_LAST = "channels_last"
 NCHW = "nchw"
+ALL = "all"  # what a person types for every engine
 TORCH = "torch"  # the engine, and the family, of the float32 that every answer is held against
 
 _ID = re.compile(

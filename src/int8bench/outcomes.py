@@ -6,7 +6,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from int8bench import execution
+from int8bench import boards, execution, units
 from int8bench.cases import INT8, Case
 from int8bench.findings import KNOWN_ENGINES, Finding, SaturationProbe, Severity, inspect
 from int8bench.hardware import Hardware
@@ -17,6 +17,7 @@ from int8bench.rivals import OUTDONE, fastest, outdone, setting
 
 LOSSY_SQNR_DB = 25.0  # METHOD: engines that compute exactly gave 30 dB and more, saturating ones 21 to 22
 LOSSY_TOP1 = 0.01  # a point of top-1 is what people notice
+LINGERS_S = 0.001  # processor time of idle threads after a call, median over forks
 NOISY_LOAD = 0.1  # cores kept busy by others, median over forks
 THREADS_OFF = 1.25  # processor time over wall time, against the threads asked for
 THREADS_IDLE = 0.6  # of several threads: of two, the second has little more than woken up
@@ -25,7 +26,13 @@ Cells = Sequence[Mapping[str, Any]]
 
 
 def findings_of(
-    cases: Sequence[Case], cells: Cells, ledger: Ledger, machine: Hardware, *, named: frozenset[str] | None = None
+    cases: Sequence[Case],
+    cells: Cells,
+    ledger: Ledger,
+    machine: Hardware,
+    *,
+    named: frozenset[str] | None = None,
+    ranked: bool = False,
 ) -> tuple[Finding, ...]:
     """Every finding of a run, each once, the worst first.
 
@@ -35,6 +42,7 @@ def findings_of(
         ledger: what was measured.
         machine: where.
         named: the engines that a person named, whose absence is an error; None for all of them.
+        ranked: whether the record has a ranking, which says by pairs who is the fastest.
     """
     ruled = _ruled(cases, ledger.probes, machine)
     misfits = frozenset(each.subject for each in ruled if each.severity is Severity.ERROR)
@@ -43,11 +51,13 @@ def findings_of(
     int8 = [cell for cell in measured if cell["precision"] == INT8]
     for engine in dict.fromkeys(case.variant.engine for case in cases):
         found += execution.findings_of(engine, [cell for cell in measured if cell["engine"] == engine])
+        found += boards.findings_of(engine, [cell for cell in int8 if cell["engine"] == engine])
         found += _of_engine(engine, [cell for cell in int8 if cell["engine"] == engine])
-    accurate = [cell for cell in int8 if not _loses_accuracy(cell)]
+    accurate = [cell for cell in int8 if not _loses_accuracy(cell) and not execution.in_name_only(cell)]
     found += outdone(int8, misfits, [cell for cell in accurate if not _saturates(cell, ledger.probes)])
-    found += fastest(int8, [cell for cell in accurate if _best(cell).get("verdict") != "slower"])
+    found += [] if ranked else fastest(int8, [cell for cell in accurate if _best(cell).get("verdict") != "slower"])
     found += _of_threads(measured)
+    found += _of_lingering(cases, ledger)
     found += _of_noise(ledger)
     return _once(found)
 
@@ -221,6 +231,23 @@ def _below(engine: str, cells: Cells, total: int) -> Finding:
         why="So little work is not worth sharing, or the engine has no threads for it; the other cores were idle.",
         advice="Give each stream one thread and run several, which the throughput column shows.",
     )
+
+
+def _of_lingering(cases: Sequence[Case], ledger: Ledger) -> Iterator[Finding]:
+    """Engines whose idle threads go on taking processor time, where that is longer than a lead-in call covers."""
+    for engine in dict.fromkeys(case.variant.engine for case in cases):
+        mine = [case for case in cases if case.variant.engine == engine and case.group.threads > 1]
+        lingering = [race.lingering_s for case in mine for race in ledger.races.get(case.id, ())]
+        if lingering and median(lingering) > LINGERS_S:
+            time = units.seconds(median(lingering))
+            yield Finding(
+                code="threads-linger",
+                severity=Severity.NOTE,
+                subject=engine,
+                message=f"{engine}'s idle threads take {time} of processor time after a call.",
+                why="They spin to start sooner on the next call, and others on those cores wait; the race waited.",
+                advice="Where other work shares the machine, count this time as the engine's.",
+            )
 
 
 def _of_noise(ledger: Ledger) -> Iterator[Finding]:

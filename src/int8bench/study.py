@@ -27,9 +27,9 @@ from int8bench import (
     units,
     worker,
 )
-from int8bench.cases import INT8, Case, Group, Variant, float32_references, grid
+from int8bench.cases import ALL, INT8, Case, Group, Variant, float32_references, grid
 from int8bench.engines.base import Conversion
-from int8bench.engines.registry import ALL, engine_named, engine_names
+from int8bench.engines.registry import engine_named, engine_names
 from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.hardware import Hardware, emulation
 from int8bench.lab import sampling

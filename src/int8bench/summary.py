@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from int8bench import __version__, hardware, outcomes, records
-from int8bench.cases import NCHW, TORCH, Case, Group
+from int8bench.cases import ALL, NCHW, TORCH, Case, Group
 from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
 from int8bench.ledger import NOT_YET, Ledger, RaceSample, SoloSample
@@ -65,6 +65,7 @@ def record(
     rules = _rules(settings, plan)
     ranking = ranked(cases, cells, ledger, rules)
     recommendation = recommended(ranking, rules, complete=complete)
+    findings = outcomes.findings_of(cases, cells, ledger, machine, named=_named(settings), ranked=bool(ranking))
     return records.assembled(
         {
             "schema": records.SCHEMA,
@@ -79,7 +80,7 @@ def record(
                 "process": ProcessSettings().to_dict(),
             },
             "settings": dict(settings),
-            "findings": [finding.to_dict() for finding in outcomes.findings_of(cases, cells, ledger, machine)],
+            "findings": [finding.to_dict() for finding in findings],
             "ranking": [setting.to_dict() for setting in ranking],
             "recommendation": None if recommendation is None else recommendation.to_dict(),
             "cells": cells,
@@ -97,6 +98,12 @@ def _rules(settings: Mapping[str, Any], plan: Plan) -> Rules:
         margin=MARGIN,
         looks=plan.looks,
     )
+
+
+def _named(settings: Mapping[str, object]) -> frozenset[str] | None:
+    """The engines that a person named; None where all that ran were, or the study chose."""
+    typed = settings.get("engines")
+    return frozenset(typed) - {ALL} if isinstance(typed, list) and ALL in typed else None
 
 
 def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from int8bench.engines.torch_float32 import Float32Engine
 from int8bench.engines.torch_int8 import QuantizedEngine
 from int8bench.errors import RequestError
 
-ALL = "all"  # what a person types for every engine
 ENTRY_POINT_GROUP = "int8bench.engines"  # another package's `name = "its.module:factory"`, called without arguments
 
 _BUILT_IN: tuple[Engine, ...] = (
