@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engines import require
 
 from int8bench import conversions, hardware, probing, worker
 from int8bench.cases import INT8, NCHW, Group, Variant
@@ -19,11 +20,12 @@ from int8bench.conversions import Outcome
 from int8bench.engines import saturation_model
 from int8bench.engines.base import Availability, Conversion, Engine
 from int8bench.engines.onnxruntime import OnnxRuntimeEngine
+from int8bench.engines.openvino import OpenVinoEngine
 from int8bench.errors import EngineError, LabError
 from int8bench.findings import SaturationProbe
 
 GOLDEN = Path(__file__).parent / "golden" / "hardware"
-AMX = GOLDEN / "linux-kvm-intel-amx"
+AMX, ZEN3 = GOLDEN / "linux-kvm-intel-amx", GOLDEN / "linux-ubuntu20.04-zen3"
 MACHINE = hardware.load(AMX)
 
 
@@ -206,14 +208,24 @@ def really_measured(machine: Path, *engines: str, **variables: str) -> dict[str,
 
 
 @pytest.mark.torch
-def test_onnx_runtime_is_probed_through_its_own_conversion(tmp_path: Path) -> None:
-    """Made for a processor without VNNI it reduces its weights, so that it saturates on no processor."""
-    from engines import require
-
+def test_engines_are_probed_through_their_own_conversions(tmp_path: Path) -> None:
+    """Made for a processor without VNNI they reduce their weights, so that they saturate on no processor."""
     require(OnnxRuntimeEngine())
-    zen3 = GOLDEN / "linux-ubuntu20.04-zen3"
-    found = really_measured(zen3, "onnxruntime", XDG_CACHE_HOME=str(tmp_path))
-    sqnr_db, saturates, against = found["onnxruntime"]
-    assert sqnr_db > 35
-    assert not saturates
-    assert against == "float32"
+    require(OpenVinoEngine())
+    found = really_measured(ZEN3, "onnxruntime", "openvino", XDG_CACHE_HOME=str(tmp_path), ONEDNN_MAX_CPU_ISA="AVX2")
+    assert set(found) == {"onnxruntime", "openvino"}
+    for sqnr_db, saturates, against in found.values():
+        assert sqnr_db > 35
+        assert not saturates
+        assert against == "float32"
+
+
+@pytest.mark.torch
+@pytest.mark.skipif("avx2" not in hardware.detect().flags, reason="vpmaddubsw, which saturates, is x86's")
+def test_an_engine_that_keeps_the_full_range_without_vnni_is_flagged(tmp_path: Path) -> None:
+    """OpenVINO, converted for a processor with VNNI and held below it, loses what emulated 16-bit sums lose: 8.5 dB."""
+    require(OpenVinoEngine())
+    found = really_measured(AMX, "openvino", XDG_CACHE_HOME=str(tmp_path), ONEDNN_MAX_CPU_ISA="AVX2")
+    sqnr_db, saturates, _ = found["openvino"]
+    assert sqnr_db == pytest.approx(8.5, abs=0.5)
+    assert saturates

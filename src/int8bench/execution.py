@@ -43,6 +43,12 @@ def findings_of(engine: str, cells: Cells) -> Iterator[Finding]:
     yield from _of_float32(engine, [cell for cell in cells if cell["precision"] == FLOAT32])
 
 
+def in_name_only(cell: Mapping[str, Any]) -> bool:
+    """Whether a measured int8 cell is proven to have run in float, or nearly."""
+    shares = _shares(cell["evidence"])
+    return shares is not None and shares.int8_of_arithmetic < NEARLY_NO_INT8
+
+
 def _of_int8(engine: str, cells: Cells) -> Iterator[Finding]:
     told = [_shares(cell["evidence"]) for cell in cells]
     known = [each for each in told if each is not None]
