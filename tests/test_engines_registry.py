@@ -9,7 +9,9 @@ from int8bench.engines import registry
 from int8bench.engines.registry import engine_named, engine_names
 from int8bench.errors import RequestError
 
-OURS = ("torch", "fbgemm", "x86", "onednn", "qnnpack")
+TORCHS = ("torch", "fbgemm", "x86", "onednn", "qnnpack")
+OTHERS = ("onnxruntime", "openvino", "inductor", "executorch", "litert", "tflm", "tensorrt")
+OURS = (*TORCHS, *OTHERS)
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ def test_every_engine_is_found_by_its_name():
 
 
 def test_variants_name_their_engine():
-    """Torch offers float32 in two layouts, every other engine one int8 variant."""
-    labels = [variant.label for name in OURS for variant in engine_named(name).variants]
+    """Torch offers float32 in two layouts, each of its quantized engines one int8 variant."""
+    labels = [variant.label for name in TORCHS for variant in engine_named(name).variants]
     assert labels == [
         "torch float32 channels_last",
         "torch float32 nchw",
@@ -46,6 +48,17 @@ def test_variants_name_their_engine():
         "onednn int8",
         "qnnpack int8",
     ]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_engines_of_their_own_offer_int8_and_float32_where_they_have_it(name):
+    """Each under its own name, once a precision."""
+    variants = engine_named(name).variants
+    assert {variant.engine for variant in variants} == {name}
+    precisions = [variant.precision for variant in variants]
+    assert len(set(precisions)) == len(precisions)
+    assert "int8" in precisions
+    assert ("float32" in precisions) is (name != "tflm")
 
 
 def test_names_cost_no_torch():
@@ -63,14 +76,14 @@ def test_a_misspelt_engine_gets_the_close_one(given, close):
     with pytest.raises(RequestError) as refused:
         engine_named(given)
     assert str(refused.value) == (
-        f"engine {given!r}: unknown, expected one of torch, fbgemm, x86, onednn, qnnpack; did you mean {close}?"
+        f"engine {given!r}: unknown, expected one of {', '.join(OURS)}; did you mean {close}?"
     )
 
 
 def test_an_engine_like_no_other_gets_a_suggestion():
     """A name close to none still gets something to type."""
     with pytest.raises(RequestError, match="try fbgemm"):
-        engine_named("tensor-something")
+        engine_named("zzz")
 
 
 def test_another_package_adds_an_engine(monkeypatch):
@@ -101,8 +114,8 @@ def test_our_names_cannot_be_taken(monkeypatch):
 @pytest.mark.parametrize(
     ("machine", "available"),
     [
-        (Machine(), set(OURS)),
-        (Machine(flags=frozenset()), set(OURS)),
+        (Machine(), set(TORCHS)),
+        (Machine(flags=frozenset()), set(TORCHS)),
         (Machine(flags=frozenset({"sse4_1", "sse4_2"})), {"torch", "onednn", "qnnpack"}),
         (Machine(arch="arm64", flags=frozenset({"asimd"})), {"torch", "onednn", "qnnpack"}),
         (Machine(arch="riscv64", flags=frozenset()), {"torch"}),

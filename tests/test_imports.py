@@ -37,6 +37,8 @@ FILES |= {
     "scratch.py",  # folders of processes, held by a lock on them
     "engines/evidence.py",
     "engines/inductor_files.py",  # the library that a conversion compiles
+    "engines/executorch_files.py",  # programs, and what XNNPACK was given
+    "engines/executorch_flatbuffers.py",  # its serializer goes by files
     "engines/onnx_files.py",  # reads what it converted
     "engines/onnxruntime.py",  # its profile
     "engines/tflite_files.py",  # writes what it converted, and reads it

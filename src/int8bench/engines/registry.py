@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
 from int8bench.engines.base import Engine
+from int8bench.engines.executorch import ExecuTorchEngine
 from int8bench.engines.inductor import InductorEngine
 from int8bench.engines.litert import LiteRtEngine
 from int8bench.engines.onnxruntime import OnnxRuntimeEngine
@@ -27,6 +28,7 @@ _BUILT_IN: tuple[Engine, ...] = (
     OnnxRuntimeEngine(),
     OpenVinoEngine(),
     InductorEngine(),
+    ExecuTorchEngine(),
     LiteRtEngine(),
     TflmEngine(),
     TensorRtEngine(),
