@@ -142,7 +142,7 @@ def test_our_names_cannot_be_taken(monkeypatch):
 )
 def test_availability(machine, available):
     """By rule where torch was not asked, by torch's own word where it was; every refusal has a reason."""
-    answers = {name: engine_named(name).availability(machine) for name in OURS}
+    answers = {name: engine_named(name).availability(machine) for name in TORCHS}
     assert {name for name, answer in answers.items() if answer.available} == available
     assert all((answer.reason is None) == answer.available for answer in answers.values())
 
