@@ -34,7 +34,7 @@ def found(said: Mapping[str, Any], precision: str = "int8") -> list[Finding]:
     "said",
     [
         evidence(INT8, EDGE),
-        evidence(INT8, *(EDGE,) * 50),
+        evidence(INT8, *(EDGE,) * 500),
         evidence(INT8, EDGE, Operator(name="Softmax", implementation="f32", kind=Kind.FLOAT, seconds=0.01)),
         torch_evidence(3),
     ],

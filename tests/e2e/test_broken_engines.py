@@ -16,6 +16,7 @@ import toy_engine  # noqa: E402  tests are no package: their helpers are found b
 
 sys.path.remove(str(HELPERS))
 
+pytestmark = pytest.mark.slow
 MODEL = ("--model", "toy_engine:model", "--input-shape", "3x8x8", "--batch", "1", "--threads", "1")
 CRASHING = "toy-crashing"  # in a run of its own: it takes the race of a launch with it, and four are few
 OTHERS = tuple(name for name in toy_engine.ENTRY_POINTS if name != CRASHING)
