@@ -259,3 +259,12 @@ def test_a_ranking_is_json() -> None:
     assert stored["entries"][0] | {"engine": "fast", "precision": "int8", "layout": "nchw"} == stored["entries"][0]
     assert stored["entries"][0]["behind"] == {"value": 1.0, "low": 1.0, "high": 1.0, "launches": 8}
     assert stored["unranked"][0]["engine"] == "lossy"
+
+
+def test_int8_in_name_only_is_not_ranked() -> None:
+    """However fast, and however right its answers: it is somebody's float32."""
+    quick = Contender(engine="quick", time_s=1e-4, int8_share=0.0)
+    found = contest(quick, Contender(engine="honest", time_s=1e-3))
+    (setting,) = ranked(found.cases, found.cells, found.ledger, RULES)
+    assert [(each.variant.engine, each.status) for each in setting.unranked] == [("quick", "in name only")]
+    assert setting.entries[0].variant.engine == "honest"

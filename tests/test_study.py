@@ -328,6 +328,15 @@ def test_whoever_dies_or_hangs_fails_alone(session: Session, function: str, reas
     assert session.lab.open_forks == 0
 
 
+def test_the_others_are_raced_in_the_launch_in_which_one_died(session: Session) -> None:
+    """They have as many launches as if it had not been there."""
+    session.lab.fault = dies("qnnpack", "race")
+    launches = [
+        {race["launch"] for race in cell.samples["races"]} for cell in session.run().cells if cell.engine == "fbgemm"
+    ]
+    assert launches == [{0, 1, 2, 3}] * 2
+
+
 def test_a_cell_that_dies_takes_its_own_batch_alone(session: Session) -> None:
     """An engine that dies at batch 8 is measured at batch 1."""
     session.lab.fault = dies("fbgemm", "race", batch=8)

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from int8bench.cases import TORCH, Case, Group, Variant
+from int8bench.cases import INT8, TORCH, Case, Group, Variant
+from int8bench.execution import in_name_only
 from int8bench.ledger import Ledger, RaceSample
 from int8bench.outcomes import LOSSY_SQNR_DB
 from int8bench.pairing import launch_table
@@ -22,7 +23,7 @@ from int8bench.records import OK
 from int8bench.stats.ratio import LaunchTable, centre_and_error, estimate
 from int8bench.stats.stopping import Looks, nominal_error_at
 
-INACCURATE, UNPAIRED = "inaccurate", "unpaired"
+INACCURATE, IN_NAME_ONLY, UNPAIRED = "inaccurate", "in name only", "unpaired"
 EXACT_DB = math.inf  # float32 is what answers are held against
 FEWEST_ENGINES = 2  # beside torch's float32, which always runs: of one alone, the headline says it all
 ROUNDING = 1e-9  # 0.98 - 0.97 is a little more than 0.01
@@ -94,7 +95,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unranked:
-    """A contender without a rank, and why: it failed, was skipped, is inaccurate or could not be paired."""
+    """A contender without a rank, and why: failed, skipped, inaccurate, int8 in name only, or not to be paired."""
 
     id: str
     variant: Variant
@@ -198,6 +199,8 @@ def _objection(contender: _Contender, rules: Rules) -> Unranked | None:
         return _unranked(contender, cell["status"], cell["error"])
     if not contender.case.variant.is_reduced:
         return None
+    if contender.case.variant.precision == INT8 and in_name_only(cell):
+        return _unranked(contender, IN_NAME_ONLY, "computes in float, whatever it is called")
     if contender.quality_db < LOSSY_SQNR_DB:
         short = f"{contender.quality_db:.1f} dB SQNR, {LOSSY_SQNR_DB:.0f} dB or more expected"
         return _unranked(contender, INACCURATE, short)

@@ -443,6 +443,7 @@ def _race(study: _Study, group: Group, fork: int, launch: Launch) -> None:
         raced = _raced(study, launch, group, [case.variant for case in cases])
     except LabError as error:
         _blame(study, launch, cases, str(error))
+        _race(study, group, fork, launch)  # of who is left: one fewer at least, so this ends
     else:
         study.ledger.add_race(cases, raced, launch=launch.index, fork=fork)
 
