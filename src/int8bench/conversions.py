@@ -24,7 +24,9 @@ from int8bench import cache, records, scratch
 from int8bench.cases import Variant
 from int8bench.engines.base import Conversion
 from int8bench.engines.packages import versions
+from int8bench.engines.registry import engine_named
 from int8bench.errors import LabError
+from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import Fork, Launch, launched
 from int8bench.lab.messages import Setup
@@ -94,6 +96,12 @@ class _Work:
     def enter(self, number: int, came: Converted | str) -> None:
         """Notes what came of a piece of work: its files, or a sentence why there are none."""
         self.made[number] = came
+
+
+def asked_by(variants: Iterable[Variant], machine: Hardware) -> dict[Variant, Conversion]:
+    """What each variant needs converted on a machine; nothing of those that need nothing."""
+    found = {each: engine_named(each.engine).conversion(each, machine) for each in variants}
+    return {variant: conversion for variant, conversion in found.items() if conversion is not None}
 
 
 def wanted(asked: Mapping[Variant, Conversion], cells: Iterable[tuple[Variant, int]]) -> tuple[Wanted, ...]:

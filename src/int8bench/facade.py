@@ -20,7 +20,8 @@ from int8bench.progress import Progress
 from int8bench.records import BEST
 
 if TYPE_CHECKING:
-    from int8bench.cases import Variant
+    from int8bench.cases import Group, Variant
+    from int8bench.conversions import Outcome
     from int8bench.records import Cell, Run
     from int8bench.tracking.published import Values
     from int8bench.worker import Prepared
@@ -39,6 +40,7 @@ __all__ = [
 
 FLOAT32 = "float32"  # the name of the float32 contender; every other contender is an int8 engine by its name
 ENGINES_OF_HEALTH = ("fbgemm", "x86", "onednn", "qnnpack")
+BATCHES = (1, 8, 32)  # those of the default grid
 PRECISION = 0.001  # finer than a budget reaches, so that every commit gets the same effort
 TIMEOUT_S = 120.0  # how long a measuring process may be silent
 
@@ -132,6 +134,7 @@ class Grid:
     """Contenders that are prepared once, for a harness that forks a process for each cell."""
 
     prepared: "Prepared"
+    converted: "Outcome"
 
     def forward(self, contender: str, *, batch: int, threads: int) -> Callable[[], object]:
         """A warmed call that answers one batch, built anew in this process.
@@ -140,9 +143,9 @@ class Grid:
             NotImplementedError: the contender cannot run here.
         """
         from int8bench import worker
-        from int8bench.cases import Group
 
-        built = worker.predictor(self.prepared, self._variant(contender), Group(batch=batch, threads=threads))
+        variant, group = self._placed(contender, batch, threads)
+        built = worker.predictor(self.prepared, variant, group)
         call = built.bind(worker.pictures(self.prepared.order.validation, batch))
         call()
         return call
@@ -154,10 +157,8 @@ class Grid:
             NotImplementedError: the contender cannot run here.
         """
         from int8bench import worker
-        from int8bench.cases import Group
 
-        group = Group(batch=batch, threads=threads)
-        return {"peak_memory": float(worker.peak_bytes(self.prepared, self._variant(contender), group))}
+        return {"peak_memory": float(worker.peak_bytes(self.prepared, *self._placed(contender, batch, threads)))}
 
     def answers(self, contender: str) -> Mapping[str, float]:
         """What it answers and with how many bytes of weights: ``weights``, and of int8 ``sqnr`` in dB, and ``top1``.
@@ -166,10 +167,9 @@ class Grid:
             NotImplementedError: the contender cannot run here.
         """
         from int8bench import worker
-        from int8bench.cases import Group
 
-        group = Group(batch=worker.CHECK_BATCH, threads=1)
-        checked = worker.checked(self.prepared, self._variant(contender), group)
+        batches = [batch for batch in self.converted.converted.get(_variant(contender), {}) if batch is not None]
+        checked = worker.checked(self.prepared, *self._placed(contender, max(batches, default=worker.CHECK_BATCH), 1))
         found = {
             "weights": float(checked.weights_bytes),
             "sqnr": checked.fidelity.sqnr_db if contender != FLOAT32 else None,
@@ -177,14 +177,31 @@ class Grid:
         }
         return {name: value for name, value in found.items() if value is not None}
 
-    def _variant(self, contender: str) -> "Variant":
-        variant = _variant(contender)
-        if variant in self.prepared.refused:
-            raise NotImplementedError(self.prepared.refused[variant])
-        return variant
+    def _placed(self, contender: str, batch: int, threads: int) -> "tuple[Variant, Group]":
+        """What a contender is called, and where it runs.
+
+        Raises:
+            NotImplementedError: it cannot.
+        """
+        from int8bench.cases import Group
+        from int8bench.engines.registry import engine_named
+
+        variant, group = _variant(contender), Group(batch=batch, threads=threads)
+        refused = self.converted.refusal(variant, batch) or self.prepared.refused.get(variant)
+        reason = refused or engine_named(variant.engine).objection(group)
+        if reason is not None:
+            raise NotImplementedError(reason)
+        return variant, group
 
 
-def grid(*, contenders: Sequence[str], model: str, input_shape: str | None = None, data: str = "digits") -> Grid:
+def grid(
+    *,
+    contenders: Sequence[str],
+    model: str,
+    input_shape: str | None = None,
+    data: str = "digits",
+    batches: Sequence[int] = BATCHES,
+) -> Grid:
     """Prepares contenders; starts no thread, so that forks of this process are whole.
 
     Args:
@@ -192,6 +209,7 @@ def grid(*, contenders: Sequence[str], model: str, input_shape: str | None = Non
         model: a known model or ``package.module:factory``.
         input_shape: such as ``3x32x32``; needed for a model of yours.
         data: what int8 is calibrated with and batches are taken from.
+        batches: the sizes that will be asked for, which some engines must know to convert the model.
 
     Raises:
         RequestError: no such engine, model or data.
@@ -199,7 +217,8 @@ def grid(*, contenders: Sequence[str], model: str, input_shape: str | None = Non
     """
     import torch
 
-    from int8bench import worker
+    from int8bench import conversions, hardware, worker
+    from int8bench.engines.registry import engine_names
     from int8bench.hardware import emulation
     from int8bench.subject import order_for, prepare_subject
 
@@ -210,14 +229,23 @@ def grid(*, contenders: Sequence[str], model: str, input_shape: str | None = Non
     subject = prepare_subject(
         model=model, weights=None, input_shape=input_shape, data=data, data_dir=None, seed=0, advance=_say
     )
-    variants = dict.fromkeys(_variant(each) for each in (FLOAT32, *contenders))  # float32 is what answers are held to
-    return Grid(prepared=worker.prepare(order_for(subject, tuple(variants))))
+    variants = tuple(dict.fromkeys(_variant(each) for each in (FLOAT32, *contenders)))  # answers are held to float32
+    known = engine_names()  # preparing the others says that they are not
+    asked = conversions.asked_by((each for each in variants if each.engine in known), hardware.detect())
+    cells = [(variant, batch) for variant in asked for batch in batches]
+    converted = conversions.make(conversions.wanted(asked, cells), order_for(subject, ()), _say)
+    prepared = worker.prepare(order_for(subject, variants, converted.files()))
+    return Grid(prepared=prepared, converted=converted)
 
 
 def _variant(contender: str) -> "Variant":
-    from int8bench.cases import float32_references, int8_variant
+    from int8bench.cases import INT8, float32_references, int8_variant
+    from int8bench.engines.registry import engine_named, engine_names
 
-    return float32_references()[0] if contender == FLOAT32 else int8_variant(contender)
+    if contender == FLOAT32:
+        return float32_references()[0]
+    offered = engine_named(contender).variants if contender in engine_names() else ()
+    return next((each for each in offered if each.precision == INT8), int8_variant(contender))
 
 
 def compare(

@@ -28,7 +28,6 @@ from int8bench import (
     worker,
 )
 from int8bench.cases import ALL, INT8, Case, Group, Variant, float32_references, grid
-from int8bench.engines.base import Conversion
 from int8bench.engines.registry import engine_named, engine_names
 from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.hardware import Hardware, emulation
@@ -294,11 +293,7 @@ def _hindrance(case: Case, machine: Hardware) -> str | None:
 
 def _convert(study: _Study) -> None:
     """Makes the files that engines need, or finds them where an earlier run left them."""
-    asked: dict[Variant, Conversion] = {}
-    for variant in _live_variants(study):
-        conversion = engine_named(variant.engine).conversion(variant, study.machine)
-        if conversion is not None:
-            asked[variant] = conversion
+    asked = conversions.asked_by(_live_variants(study), study.machine)
     live = [case for case in study.cases if case.id not in study.ledger.stopped]
     pieces = conversions.wanted(asked, [(case.variant, case.group.batch) for case in live])
     outcome = conversions.make(pieces, order_for(study.subject, ()), study.advance)

@@ -4,6 +4,7 @@ Ids are ``contender/bN/tN`` for times, the same with ``#cost`` for peak memory, 
 and the size of weights.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,10 +26,12 @@ def open_suite(_folder: str, options: Mapping[str, Any]) -> "GridSuite":
     if grid is None:
         raise SkippedError("this revision's int8bench.facade has no grid; compare with a later one")
     contenders = tuple(options["contenders"])
+    batches = tuple(options["batches"])
+    told = {"batches": batches} if "batches" in inspect.signature(grid).parameters else {}  # not in older revisions
     opened = grid(
-        contenders=contenders, model=options["model"], input_shape=options["input_shape"], data=options["data"]
+        contenders=contenders, model=options["model"], input_shape=options["input_shape"], data=options["data"], **told
     )
-    return GridSuite(opened, contenders, tuple(options["batches"]), tuple(options["threads"]))
+    return GridSuite(opened, contenders, batches, tuple(options["threads"]))
 
 
 class GridSuite:
