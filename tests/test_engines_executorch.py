@@ -132,6 +132,33 @@ def test_an_operator_is_told_by_its_name(name, kind):
     assert executorch_operators.kind(name) == kind
 
 
+@pytest.mark.parametrize(
+    ("name", "nodes", "kind"),
+    [
+        ("Add (ND)", {"XNNAdd": "qint8", "XNNExp": "fp32"}, "int8"),  # beside a float island
+        ("Add (ND)", {"XNNAdd": "fp32", "XNNConv2d": "qint8"}, "float"),
+        ("Clamp (NC)", {"XNNAdd": "qint8", "XNNConvert": "fp32"}, "int8"),  # the graph has it as a limit of the sum
+        ("Clamp (NC)", {"XNNAdd": "qint8", "XNNExp": "fp32"}, "float"),
+        ("Clamp (NC)", {}, "float"),
+        ("Convolution (NHWC, F32) IGEMM", {"XNNConv2d": "qint8"}, "float"),  # the kernel that ran has the last word
+        ("Convert (NC)", {"XNNConvert": "fp32"}, "edge"),
+    ],
+)
+def test_a_name_without_a_type_has_that_of_the_graph(name, nodes, kind):
+    """XNNPACK calls an elementwise operator the same on every type; in doubt it is float."""
+    delegation = {"nodes": [{"operator": node, "types": [types]} for node, types in nodes.items()]}
+    ran = executorch_operators.Operator(name=name, implementation="XNNPACK", kind=executorch_operators.kind(name))
+    (found,) = executorch_operators.completed([ran], delegation)
+    assert found.kind == kind
+
+
+def test_what_xnnpack_did_not_run_keeps_its_kind():
+    """Its graph says nothing of the runtime's own kernels."""
+    delegation = {"nodes": [{"operator": "XNNConv2d", "types": ["qint8"]}]}
+    left = executorch_operators.Operator(name="log1p.out", implementation="own", kind=executorch_operators.Kind.FLOAT)
+    assert executorch_operators.completed([left], delegation) == (left,)
+
+
 def test_a_runtime_without_a_tracer_is_answered_by_the_graph():
     """What XNNPACK was given, by the types of its tensors, and what it was not."""
     delegation = {

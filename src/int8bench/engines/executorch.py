@@ -136,12 +136,16 @@ class ExecuTorchPredictor:
         runtime, delegation = _runtime(), self._files.delegation
         example = _tensor(executorch_files.parts(self._example, self._group.batch)[0])
         traced = executorch_operators.traced(runtime, self._files.program, example)
-        witness = executorch_operators.GRAPH if traced is None else executorch_operators.TRACER
+        told = (
+            ran(executorch_operators.GRAPH, executorch_operators.planned(delegation))
+            if traced is None
+            else ran(executorch_operators.TRACER, executorch_operators.completed(traced, delegation))
+        )
         return {
             "engine": "executorch",
             "versions": packages.versions(executorch_files.PACKAGES),
             "threads": runtime._threadpool_get_thread_count(),  # noqa: SLF001  it has no other name
-            "ran": ran(witness, executorch_operators.planned(delegation) if traced is None else traced),
+            "ran": told,
             "delegation": delegation,
         }
 

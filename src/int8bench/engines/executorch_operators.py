@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ _MOVES = re.compile(
     r"|(?:view|permute|slice|cat|clone|squeeze|unsqueeze|expand|select|split\w*)(?:_copy)?\b"
 )
 _INT8_TYPES = re.compile(r"\b(?:Q[SUCD]8W?|[SU]8)\b")  # of XNNPACK's operator names: "Convolution (NHWC, QC8) IGEMM"
+_FLOAT_TYPES = re.compile(r"\b(?:P?F(?:16|32)|BF16)\b")
 _INT8_TENSORS = {"qint8", "quint8", "qcint8"}
 
 
@@ -91,6 +93,25 @@ def kind(name: str) -> Kind:
     if _MOVES.match(plain):
         return Kind.OTHER
     return Kind.INT8 if _INT8_TYPES.search(plain) else Kind.FLOAT
+
+
+def completed(operators: Iterable[Operator], delegation: Mapping[str, Any]) -> tuple[Operator, ...]:
+    """The same operators, with the types that XNNPACK's names leave out taken from the graph that it was given.
+
+    Elementwise operators are called ``Add (ND)`` on any type. They are int8 where all nodes of the graph by that name
+    are; where it has none (``Clamp (NC)`` comes of a node's own limits), where all nodes that compute are.
+    """
+    nodes = [each for each in _nodes(delegation["nodes"]) if each.kind in {Kind.INT8, Kind.FLOAT}]
+    return tuple(replace(each, kind=_kind_among(nodes, each.name)) if _is_untold(each) else each for each in operators)
+
+
+def _is_untold(each: Operator) -> bool:
+    return each.implementation == _XNNPACK and each.kind is Kind.FLOAT and not _FLOAT_TYPES.search(each.name)
+
+
+def _kind_among(nodes: Sequence[Operator], name: str) -> Kind:
+    alike = [each for each in nodes if each.name.startswith(f"XNN{name.partition(' ')[0]}")] or nodes
+    return Kind.INT8 if alike and all(each.kind is Kind.INT8 for each in alike) else Kind.FLOAT
 
 
 def planned(delegation: Mapping[str, Any]) -> tuple[Operator, ...]:
