@@ -11,7 +11,7 @@ TORCH_INDEX_URL ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install engines bench asv-here gate readme test lint types cover build clean
+.PHONY: help install engines bench asv-here gate readme test tests-of-engines tests-of-the-rest lint types cover build clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,7 +51,18 @@ readme: $(STAMP) ## put the table of reports/run.json into the README
 
 test: $(ENGINES) ## lint, types and tests, of every engine
 	$(MAKE) --no-print-directory lint types
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target tests-of-engines tests-of-the-rest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+# Side by side: what engines convert and compile takes minutes of processor time, and nothing of the rest waits for it.
+OF_ENGINES = $(wildcard tests/test_engines_*.py) tests/test_conversions.py tests/test_probing.py tests/e2e/test_broken_engines.py
+
+tests-of-engines:
+	COVERAGE_FILE=.coverage.engines $(BIN)/python -m pytest --cov --cov-report= $(OF_ENGINES)
+
+tests-of-the-rest:
+	COVERAGE_FILE=.coverage.rest $(BIN)/python -m pytest --cov --cov-report= $(addprefix --ignore=,$(OF_ENGINES))
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
@@ -64,4 +75,4 @@ build: $(STAMP) ## a wheel in dist/
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 clean: ## remove .venv and what was built
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
