@@ -1,8 +1,8 @@
 """The engine ``executorch``: PyTorch's runtime for phones, with the XNNPACK delegate; float32, and int8 by PT2E.
 
 Its thread pool asks the machine, not the process, for the number of cores: left to itself, a process that is held to
-one core of two had two threads, and took 2.6 times as long (a small CNN at batch 32). The pool is set to the threads
-asked for before a program is loaded. One thread starts no worker.
+one core of two has two threads that take turns on it. The pool is set to the threads asked for before a program is
+loaded. One thread starts no worker, and workers wait without spinning: 9 us of processor time at most after a call.
 """
 
 from __future__ import annotations
