@@ -211,6 +211,13 @@ def test_a_model_that_cannot_be_exported_is_a_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_kernel_that_the_runtime_lacks_is_named():
+    """Before a program is written; those that it has are not."""
+    require(ENGINE)
+    with pytest.raises(EngineError, match=r"neither XNNPACK nor the runtime has a kernel for ours::sorted\.out; replace"):
+        executorch_files._check_kernels(["aten::log1p.out", "ours::sorted.out"])
+
+
 @pytest.mark.parametrize("damage", ["missing", "cut short", "another"])
 def test_a_damaged_program_is_a_sentence(tmp_path, damage):
     """Whether its description is gone, half there, or the program is none."""
