@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from int8bench.lab import noise
-from int8bench.lab.sampling import LISTENING_S, Clocks, Contender, Durations, race, sustained, time_calls, time_once
+from int8bench.lab.sampling import (
+    LISTENING_S,
+    SHORTEST_REST_S,
+    Clocks,
+    Contender,
+    Durations,
+    race,
+    sustained,
+    time_calls,
+    time_once,
+)
 
 QUIET = noise.Reading(
     involuntary_switches=0, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0
@@ -21,6 +31,7 @@ class FakeMachine:
         self.now_s = 0.0
         self.log: list[str] = []
         self.lingering: dict[str, float] = {}
+        self.left_s = 0.0
         self.rests: list[tuple[str, float]] = []
 
     def clock(self) -> float:
@@ -34,6 +45,7 @@ class FakeMachine:
         def call() -> None:
             self.log.append(name)
             self.now_s += cost_s
+            self.left_s = self.lingering.get(name, 0.0)
 
         return call
 
@@ -44,7 +56,9 @@ class FakeMachine:
     def sleep(self, duration_s: float) -> None:
         """Lets time pass, and the idle threads of whoever worked last take processor time."""
         self.rests.append((self.log[-1], duration_s))
-        self.now_s += self.lingering.get(self.log[-1], 0.0)
+        spun_s = min(self.left_s, duration_s)
+        self.left_s -= spun_s
+        self.now_s += spun_s
 
 
 def _race(machine: FakeMachine, *contenders: Contender, seed: int = 0, read: noise.Reader = lambda: QUIET, **durations):
@@ -114,20 +128,22 @@ def test_whoever_lingers_is_waited_for() -> None:
     machine = FakeMachine()
     machine.lingering = {"spins": 0.003}
     result = _race(machine, *(Contender(name=name, call=machine.worker(name, 0.001)) for name in ("spins", "sleeps")))
-    assert result.track("spins").lingering_s == pytest.approx(0.003)
+    assert result.track("spins").lingering_s == pytest.approx(0.003 - SHORTEST_REST_S)
     assert result.track("sleeps").lingering_s == 0.0
-    assert machine.rests[:2] == [("spins", LISTENING_S), ("sleeps", LISTENING_S)]
-    assert machine.rests[2:] == [("spins", pytest.approx(0.003))] * len(result.kept)
+    heard = [(name, rest_s) for name in ("spins", "sleeps") for rest_s in (SHORTEST_REST_S, LISTENING_S)]
+    assert machine.rests[:4] == heard
+    assert machine.rests[4:] == [("spins", pytest.approx(0.003))] * len(result.kept)
 
 
-@pytest.mark.parametrize(("lingering_s", "rest_s"), [(0.0002, None), (0.5, LISTENING_S)])
+@pytest.mark.parametrize(("lingering_s", "rest_s"), [(0.0002, None), (0.0007, None), (0.5, LISTENING_S)])
 def test_a_rest_is_neither_very_short_nor_long(lingering_s: float, rest_s: float | None) -> None:
     """What a lead-in call outlasts is not waited for, and a pool that never sleeps is not waited for any longer."""
     machine = FakeMachine()
     machine.lingering = {"spins": lingering_s}
     result = _race(machine, *(Contender(name=name, call=machine.worker(name, 0.001)) for name in ("spins", "sleeps")))
-    assert result.track("spins").lingering_s == pytest.approx(lingering_s)
-    rests = {duration_s for name, duration_s in machine.rests[2:] if name == "spins"}
+    heard_s = min(max(0.0, lingering_s - SHORTEST_REST_S), LISTENING_S)
+    assert result.track("spins").lingering_s == pytest.approx(heard_s)
+    rests = {duration_s for name, duration_s in machine.rests[4:] if name == "spins"}
     assert rests == ({rest_s} if rest_s else set())
 
 

@@ -30,9 +30,11 @@ LEAD_IN_BELOW_S = 0.004
 FEWEST_ROUNDS = 8  # a median of fewer says little; measured even when the time is up
 FEWEST_PAIRS = 2  # below, a fork has no ratio at all: made whatever it takes
 LONGEST = 8.0  # a fork may take this many times its asked duration before it stops short of FEWEST_ROUNDS
-# A pool of threads may go on spinning when a contender has answered, on the core of whoever is next: XNNPACK's does for
-# milliseconds. After its warm-up the process sleeps this long, and the processor time that passes meanwhile is how long
-# it lingers; so long everybody rests after each of its samples. Less than the shortest is over in a lead-in call.
+# A pool of threads may go on spinning when a contender has answered, on the core of whoever is next. After its warm-up
+# the process sleeps this long, and the processor time that passes meanwhile is how long it lingers; so long everybody
+# rests after each of its samples. Less than the shortest is over in a lead-in call, and is not listened to: the kernel
+# counts the time of a thread that sleeps at once, but that of one that runs at its next tick, milliseconds later, so
+# that a pool which is about to sleep would seem to linger for a tick.
 LISTENING_S = 0.02
 SHORTEST_REST_S = 0.0004
 MOST_SINGLES = 400  # singly timed calls a contender and fork: enough for a p99 over the forks of a run
@@ -86,7 +88,7 @@ class Track:
     involuntary_switches: int
     disturbed_rounds: int
     lingering_s: float
-    """Processor time that its idle threads take after a call, up to `LISTENING_S` a thread."""
+    """Processor time that its idle threads take from `SHORTEST_REST_S` after a call on, heard for `LISTENING_S`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,7 @@ class _Turn:
     @property
     def rest_s(self) -> float:
         """How long to wait until its threads sleep."""
-        return min(self.lingering_s, LISTENING_S) if self.lingering_s > SHORTEST_REST_S else 0.0
+        return min(SHORTEST_REST_S + self.lingering_s, LISTENING_S) if self.lingering_s > SHORTEST_REST_S else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,8 @@ def _turns(contenders: Sequence[Contender], durations: Durations, clocks: Clocks
 
 
 def _lingering(clocks: Clocks) -> float:
-    """Processor time of this process while its main thread sleeps."""
+    """Processor time of this process while its main thread sleeps, from `SHORTEST_REST_S` after a call on."""
+    clocks.sleep(SHORTEST_REST_S)
     before = clocks.cpu()
     clocks.sleep(LISTENING_S)
     return max(0.0, clocks.cpu() - before)
