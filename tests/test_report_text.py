@@ -11,6 +11,7 @@ from contests import RULES, Contender, contest, float32
 
 from int8bench import records
 from int8bench.ranking import ranked
+from int8bench.recommendation import recommended
 from int8bench.records import Run
 from int8bench.report import text
 
@@ -246,11 +247,14 @@ def test_a_terminal_is_not_commanded_by_a_record() -> None:
     assert "]0;title  second line" in drawn
 
 
-def _ranked(severities: dict[str, str]) -> str:
+def _ranked(severities: dict[str, str], *engines: str) -> str:
     """A run whose engines are ranked, with a finding a code of that severity."""
-    two = (Contender(engine="theirs", time_s=1e-3), Contender(engine="ours", time_s=2e-3), float32("torch", 4e-3))
-    found = contest(*two)
-    ranking = tuple(each.to_dict() for each in ranked(found.cases, found.cells, found.ledger, RULES))
+    known = engines or ("theirs", "ours", "others")
+    found = contest(*(Contender(engine=each, time_s=1e-3) for each in known), float32("torch", 4e-3))
+    settings = ranked(found.cases, found.cells, found.ledger, RULES)
+    choice = recommended(settings, RULES, complete=True)
+    assert choice is not None
+    ranking = tuple(each.to_dict() for each in settings)
     findings = [
         {
             "code": code,
@@ -262,7 +266,9 @@ def _ranked(severities: dict[str, str]) -> str:
         }
         for code, severity in severities.items()
     ]
-    return text.render(replace(_run(), ranking=ranking, findings=findings), width=120, colour=False)
+    return text.render(
+        replace(_run(), ranking=ranking, recommendation=choice.to_dict(), findings=findings), width=120, colour=False
+    )
 
 
 def test_a_run_of_several_engines_shows_its_ranking_instead_of_every_cell() -> None:
@@ -271,6 +277,14 @@ def test_a_run_of_several_engines_shows_its_ranking_instead_of_every_cell() -> N
     assert drawn.startswith("Which engine is the fastest?")
     assert "theirs int8" in drawn
     assert "p99" not in drawn
+
+
+def test_two_engines_are_shown_cell_by_cell_with_what_is_recommended() -> None:
+    """The question whether int8 is faster keeps its table; the ranking's choice is one more line."""
+    drawn = _ranked({}, "theirs", "ours")
+    assert drawn.startswith("Is int8 faster than the best float32?")
+    assert "Recommended here: " in drawn
+    assert "p99" in drawn
 
 
 def test_of_several_engines_errors_stand_in_full_and_the_rest_by_their_codes() -> None:

@@ -12,11 +12,12 @@ from rich.text import Text
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, TORCH
 from int8bench.records import BEST, NAIVE, OK, Cell, Run
-from int8bench.report import ranking
+from int8bench.report import ranking, recommendation
 
 COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "yellow"}
 STATES = {"failed": "red", "skipped": "dim"}
 ANSWERS = {"yes": "bold green", "no": "bold red"}  # any other answer is yellow
+MOST_IN_FULL = 2  # engines beside torch's float32 whose every cell is shown; of more, their ranking
 GAP = 2  # spaces between columns
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -31,12 +32,17 @@ def render(run: Run, *, width: int, colour: bool, quote: str | None = None) -> s
         quote: what the selftest said of this hardware, where there was one.
     """
     quoted = [Text(_plain(quote), style="dim")] if quote else []
-    if run.ranking:
+    if len(_ranked_engines(run)) > MOST_IN_FULL:
         content = Group(*_ranked(run, width), *_collected_findings(run), _footer(run), *quoted)
         return draw(content, width=width, colour=colour)
     columns = _columns(run.cells, width)
     content = Group(*_headline(run), _table(run, columns), *_reasons(run), *_findings(run), _footer(run), *quoted)
     return draw(content, width=max(width, _width(columns)), colour=colour)
+
+
+def _ranked_engines(run: Run) -> set[str]:
+    """The engines beside torch's float32 that have a rank somewhere."""
+    return {entry["engine"] for setting in run.ranking for entry in setting["entries"]} - {TORCH}
 
 
 def _ranked(run: Run, width: int) -> Iterator[Text]:
@@ -142,6 +148,8 @@ def _headline(run: Run) -> Iterator[Text]:
         line.append(answer.word, style=answer.style)
         line.append(f", {answer.detail}", style="default")
         yield line
+    if run.recommendation:
+        yield Text(_plain(recommendation.sentence(run.recommendation)), style="bold green")
     yield Text("")
 
 
