@@ -120,3 +120,10 @@ def test_a_mean_has_a_students_interval() -> None:
     assert mean_interval([7.0], confidence=0.95).low == 7.0
     with pytest.raises(ValueError, match="no replicate"):
         mean_interval([], confidence=0.95)
+
+
+def test_an_interval_that_no_float_holds_ends_where_floats_do() -> None:
+    """Two launches that disagree, at the error of one verdict of many: wide beyond use, but still two numbers."""
+    found = estimate(LaunchTable(log_ratios=((-1.0,), (1.0,)), pairs=2), confidence=0.95, nominal_error=1e-5)
+    assert 0.0 < found.low < 1e-300
+    assert 1e300 < found.high < math.inf

@@ -4,6 +4,8 @@ import math
 
 from scipy.special import chdtri, nctdtr, nctdtrinc, stdtrit
 
+from int8bench.stats.ratio import LARGEST_LOG
+
 
 def visible_effect(error: float, *, freedom: int, nominal_error: float, power: float) -> float:
     """The difference, as a fraction, whose interval excludes 1 with probability `power`.
@@ -17,7 +19,7 @@ def visible_effect(error: float, *, freedom: int, nominal_error: float, power: f
         power: between 0 and 1.
     """
     critical = float(stdtrit(freedom, 1 - nominal_error / 2))
-    return math.expm1(float(nctdtrinc(freedom, 1 - power, critical)) * error)
+    return math.expm1(min(LARGEST_LOG, float(nctdtrinc(freedom, 1 - power, critical)) * error))
 
 
 def smallest_effect(sd: float, *, launches: int, nominal_error: float, power: float) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from scipy.special import stdtrit
 
+LARGEST_LOG = 700.0  # e to this is 1e304; beyond 709 a float overflows
 FEWEST_LAUNCHES = 2  # a spread needs two
 
 
@@ -86,6 +87,11 @@ def centre_and_error(table: LaunchTable) -> tuple[float, float]:
     return _mean(means), math.sqrt(_variance(means) / len(means))
 
 
+def bounded_exp(log: float) -> float:
+    """The ratio of a log-ratio, kept within what a float holds: two launches at a small error bound next to nothing."""
+    return math.exp(max(-LARGEST_LOG, min(LARGEST_LOG, log)))
+
+
 def estimate(table: LaunchTable, *, confidence: float, nominal_error: float | None = None) -> Estimate:
     """The ratio and its interval.
 
@@ -101,9 +107,9 @@ def estimate(table: LaunchTable, *, confidence: float, nominal_error: float | No
     nominal = 1 - confidence if nominal_error is None else nominal_error
     half = float(stdtrit(table.launches - 1, 1 - nominal / 2)) * error
     return Estimate(
-        value=math.exp(centre),
-        low=math.exp(centre - half),
-        high=math.exp(centre + half),
+        value=bounded_exp(centre),
+        low=bounded_exp(centre - half),
+        high=bounded_exp(centre + half),
         confidence=confidence,
         launches=table.launches,
         forks=table.forks,

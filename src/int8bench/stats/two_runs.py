@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from scipy.special import stdtrit
 
 from int8bench.stats.power import visible_effect
-from int8bench.stats.ratio import FEWEST_LAUNCHES, LaunchTable
+from int8bench.stats.ratio import FEWEST_LAUNCHES, LaunchTable, bounded_exp
 from int8bench.stats.verdict import POWER
 
 SCREENING = 0.1  # of the error is spent on leaving out references that cannot be the best
@@ -153,7 +153,7 @@ def _smallest(tables: Mapping[str, LaunchTable], names: Sequence[str]) -> float:
 def _spanned(found: Sequence[Difference], centre: float, shown_error: float, judged_error: float) -> Change:
     (low, high), (surely_low, surely_high) = (_span(found, error) for error in (shown_error, judged_error))
     return Change(
-        value=math.exp(centre),
+        value=bounded_exp(centre),
         low=low,
         high=high,
         surely_low=surely_low,
@@ -165,7 +165,7 @@ def _spanned(found: Sequence[Difference], centre: float, shown_error: float, jud
 def _span(found: Sequence[Difference], error: float) -> tuple[float, float]:
     low = min(each.centre - each.half_width(error) for each in found)
     high = max(each.centre + each.half_width(error) for each in found)
-    return math.exp(low), math.exp(high)
+    return bounded_exp(low), bounded_exp(high)
 
 
 def _mean(values: Sequence[float]) -> float:
