@@ -14,15 +14,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from int8bench import conversions  # noqa: E402  after the skip
-from int8bench.cases import Variant  # noqa: E402
+from int8bench.cases import Variant, float32_references, int8_variant  # noqa: E402
 from int8bench.conversions import MANIFEST, Converted, Outcome, Wanted, key_of, recalled, wanted  # noqa: E402
 from int8bench.engines.base import Conversion  # noqa: E402
+from int8bench.hardware import Hardware  # noqa: E402
 from int8bench.models import load_model  # noqa: E402
 from int8bench.progress import Progress  # noqa: E402
 from int8bench.worker import Order  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
+ONNX = Variant(engine="onnxruntime", precision="int8", layout="nchw")
 ONE, TWO = (Variant(engine=name, precision="int8", layout="nchw") for name in ("one", "two"))
 
 
@@ -177,6 +179,7 @@ def test_a_cache_that_cannot_be_written_costs_only_the_next_run(
     made = conversions.make(wanted({ONE: conversion("sums")}, [(ONE, 1)]), order, lambda _: None)
     folder = made.converted[ONE][None].folder
     assert tmp_path not in folder.parents
+    assert folder.exists()
     shutil.rmtree(folder.parent)
 
 
@@ -207,3 +210,10 @@ def test_a_key_follows_what_a_converter_imports() -> None:
     assert {"int8bench.engines.onnxruntime", "int8bench.engines.onnx_files", "int8bench.engines.plain"} <= set(found)
     assert all(name.startswith("int8bench.engines.") for name in found)
     assert conversions._source_digest("int8bench.engines.plain") != conversions._source_digest("int8bench.engines.base")
+
+
+def test_the_machine_is_looked_at_only_for_engines_that_convert() -> None:
+    """A suite of torch's engines starts a second sooner."""
+    assert conversions.asked_by([int8_variant("fbgemm"), *float32_references()], lambda: pytest.fail("looked")) == {}
+    asked = conversions.asked_by([int8_variant("fbgemm"), ONNX], lambda: Hardware(arch="x86_64"))
+    assert list(asked) == [ONNX]

@@ -14,7 +14,7 @@ import importlib.util
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 
 from int8bench import cache, records, scratch
 from int8bench.cases import Variant
-from int8bench.engines.base import Conversion
+from int8bench.engines.base import Conversion, converts
 from int8bench.engines.packages import versions
 from int8bench.engines.registry import engine_named
 from int8bench.errors import LabError
@@ -36,6 +36,7 @@ from int8bench.worker import ConversionOrder, Made, Order
 MANIFEST = "manifest.json"
 FORMAT = 1  # of the manifest, and of how a key is made
 SHARED = "int8bench.engines."  # converters share code there
+ELSEWHERE = "int8bench-converted-"  # prefix of the folder of a run that has no cache; the next such run removes it
 ASIDE = ".making-"  # prefix of the folder that a run converts in; what a killed run left there is removed
 TIMEOUT_S = 600.0  # of one conversion: a compiler at work on a large model
 TOGETHER = 2  # conversions at a time; each is mostly one thread's work
@@ -98,9 +99,18 @@ class _Work:
         self.made[number] = came
 
 
-def asked_by(variants: Iterable[Variant], machine: Hardware) -> dict[Variant, Conversion]:
-    """What each variant needs converted on a machine; nothing of those that need nothing."""
-    found = {each: engine_named(each.engine).conversion(each, machine) for each in variants}
+def asked_by(variants: Iterable[Variant], look: Callable[[], Hardware]) -> dict[Variant, Conversion]:
+    """What each variant needs converted on a machine; nothing of those that need nothing.
+
+    Args:
+        variants: of engines that are known.
+        look: looks at the machine, which takes a second; not called where no engine converts at all.
+    """
+    converting = {each: engine for each in variants if converts(engine := engine_named(each.engine))}
+    if not converting:
+        return {}
+    machine = look()
+    found = {each: engine.conversion(each, machine) for each, engine in converting.items()}
     return {variant: conversion for variant, conversion in found.items() if conversion is not None}
 
 
@@ -133,7 +143,8 @@ def make(pieces: Sequence[Wanted], order: Order, advance: Advance) -> Outcome:
     if not pieces:
         return Outcome(converted={}, refused={})
     keys = [key_of(piece, _digest(order)) for piece in pieces]
-    with _store() as store, _aside(store) as aside:
+    store = _store()
+    with _aside(store) as aside:
         work = _Work(store=store, aside=aside, made={})
         for number, key in enumerate(keys):
             kept = recalled(store / key)
@@ -243,9 +254,8 @@ def _source(module: str) -> bytes:
     return Path(origin).read_bytes() if origin and Path(origin).is_file() else b""
 
 
-@contextmanager
-def _store() -> Iterator[Path]:
-    """Where conversions are kept; a folder for this run alone where the cache cannot be written."""
+def _store() -> Path:
+    """Where conversions are kept; where the cache cannot be written, a folder that goes with this process."""
     folder = cache.folder()
     try:
         if folder is None:
@@ -254,8 +264,8 @@ def _store() -> Iterator[Path]:
         store.mkdir(parents=True, exist_ok=True)
         scratch.made(store, ASIDE).remove()  # as a full or read-only disk would refuse
     except OSError:
-        store = Path(tempfile.mkdtemp(prefix="int8bench-converted-"))
-    yield store
+        return scratch.made(Path(tempfile.gettempdir()), ELSEWHERE).path
+    return store
 
 
 @contextmanager

@@ -231,7 +231,7 @@ def grid(
     )
     variants = tuple(dict.fromkeys(_variant(each) for each in (FLOAT32, *contenders)))  # answers are held to float32
     known = engine_names()  # preparing the others says that they are not
-    asked = conversions.asked_by((each for each in variants if each.engine in known), hardware.detect())
+    asked = conversions.asked_by((each for each in variants if each.engine in known), hardware.detect)
     cells = [(variant, batch) for variant in asked for batch in batches]
     converted = conversions.make(conversions.wanted(asked, cells), order_for(subject, ()), _say)
     prepared = worker.prepare(order_for(subject, variants, converted.files()))

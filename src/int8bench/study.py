@@ -272,28 +272,32 @@ def _settings(request: Request, plan: Plan, subject: Subject) -> dict[str, objec
 
 def _runnable(cases: Sequence[Case], machine: Hardware) -> tuple[Case, ...]:
     """The cases that take time; all of them where none can run, each of which then says why."""
-    return tuple(case for case in cases if _hindrance(case, machine) is None) or tuple(cases)
+    hindrances = _hindrances(cases, machine)
+    return tuple(case for case in cases if case not in hindrances) or tuple(cases)
 
 
 def _skip_unavailable(study: _Study) -> None:
-    for case in study.cases:
-        hindrance = _hindrance(case, study.machine)
-        if hindrance is not None:
-            study.ledger.skip(case.id, hindrance)
+    for case, hindrance in _hindrances(study.cases, study.machine).items():
+        study.ledger.skip(case.id, hindrance)
 
 
-def _hindrance(case: Case, machine: Hardware) -> str | None:
-    """Why a case cannot run on a machine; None where it can."""
-    engine = engine_named(case.variant.engine)
-    availability = engine.availability(machine)
-    if not availability.available:
-        return availability.reason or "not available here"
-    return engine.objection(case.group)
+def _hindrances(cases: Sequence[Case], machine: Hardware) -> dict[Case, str]:
+    """Why cases cannot run on a machine, of those that cannot; each engine's packages are looked at once."""
+    engines = {name: engine_named(name) for name in dict.fromkeys(case.variant.engine for case in cases)}
+    answers = {name: engine.availability(machine) for name, engine in engines.items()}
+    found: dict[Case, str] = {}
+    for case in cases:
+        answer = answers[case.variant.engine]
+        absent = None if answer.available else answer.reason or "not available here"
+        reason = absent or engines[case.variant.engine].objection(case.group)
+        if reason is not None:
+            found[case] = reason
+    return found
 
 
 def _convert(study: _Study) -> None:
     """Makes the files that engines need, or finds them where an earlier run left them."""
-    asked = conversions.asked_by(_live_variants(study), study.machine)
+    asked = conversions.asked_by(_live_variants(study), lambda: study.machine)
     live = [case for case in study.cases if case.id not in study.ledger.stopped]
     pieces = conversions.wanted(asked, [(case.variant, case.group.batch) for case in live])
     outcome = conversions.make(pieces, order_for(study.subject, ()), study.advance)

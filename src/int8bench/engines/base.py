@@ -119,6 +119,11 @@ class Predictor(Protocol):
         """
 
 
+def converts(engine: Engine) -> bool:
+    """Whether an engine has conversions of its own, and not the default that there are none."""
+    return type(engine).conversion is not Engine.conversion
+
+
 class Engine(Protocol):
     """Turns a float32 model into predictors, in two phases around a fork, after a conversion where one is needed.
 
