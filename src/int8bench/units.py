@@ -53,6 +53,11 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {short}" if short else type(error).__name__
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what another library's error says; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
     # The unit is chosen for the digits that are shown: 999.6 of one is 1.00 of the next, not 1000.
     scale, unit = next(((s, u) for s, u in units if abs(_rounded(value)) >= s), units[-1])

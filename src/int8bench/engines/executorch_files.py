@@ -21,6 +21,7 @@ from int8bench.engines.base import Conversion, Images, Material
 from int8bench.engines.executorch_flatbuffers import XNNPACK_GRAPH, decoded
 from int8bench.engines.plain import plain
 from int8bench.errors import EngineError
+from int8bench.units import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +110,7 @@ def _exported(model: nn.Module, images: Images, name: str) -> Any:  # noqa: ANN4
             return torch.export.export(model, (torch.tensor(images, dtype=torch.float32),))
     except _OBJECTIONS as error:
         raise EngineError(
-            f"executorch: {name} cannot be exported by torch.export: {_first_line(error)}; "
+            f"executorch: {name} cannot be exported by torch.export: {first_line(error)}; "
             "keep control flow that depends on the data out of forward"
         ) from error
 
@@ -128,9 +129,7 @@ def _quantized(model: nn.Module, images: tuple[Images, ...], name: str) -> Any: 
                 observed(torch.tensor(each, dtype=torch.float32))
         converted: nn.Module = convert_pt2e(observed)
     except _OBJECTIONS as error:
-        raise EngineError(
-            f"executorch: {name} cannot be quantized by XNNPACKQuantizer: {_first_line(error)}"
-        ) from error
+        raise EngineError(f"executorch: {name} cannot be quantized by XNNPACKQuantizer: {first_line(error)}") from error
     return _exported(converted, images[0], name)
 
 
@@ -157,7 +156,7 @@ def _lowered(exported: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
         edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
         return edge, edge.to_executorch(ExecutorchBackendConfig(memory_planning_pass=in_place))
     except _OBJECTIONS as error:
-        raise EngineError(f"executorch: {name} cannot be made a program: {_first_line(error)}") from error
+        raise EngineError(f"executorch: {name} cannot be made a program: {first_line(error)}") from error
 
 
 def _described(edge: Any, program: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -232,7 +231,3 @@ def _check_kernels(operators: list[str]) -> None:
         raise EngineError(
             f"executorch: neither XNNPACK nor the runtime has a kernel for {', '.join(missing)}; replace it"
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

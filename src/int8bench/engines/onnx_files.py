@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -56,6 +57,25 @@ def reduces_range(hardware: Hardware) -> bool:
     return hardware.arch == _X86 and not dot_products(hardware)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A converted model, read once in a launch."""
+
+    variant: Variant
+    content: bytes
+    example: Images
+    """One picture."""
+
+
+def read(variant: Variant, material: Material) -> Model:
+    """What a runtime of ONNX keeps from one fork to the next.
+
+    Raises:
+        EngineError: the converted file is not there.
+    """
+    return Model(variant=variant, content=content(material), example=material.example[:1])
+
+
 def content(material: Material) -> bytes:
     """The converted file.
 
@@ -67,6 +87,29 @@ def content(material: Material) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise EngineError(f"{path}: the converted model cannot be read: {error.strerror}; run again") from error
+
+
+class Calibration:
+    """Pictures by batches, as onnxruntime's calibration reads them (its CalibrationDataReader, by its one method)."""
+
+    def __init__(self, pictures: Images) -> None:
+        """Keeps pictures (image, channel, height, width)."""
+        self._batches: Iterator[Images] = (
+            pictures[first : first + CALIBRATION_BATCH] for first in range(0, len(pictures), CALIBRATION_BATCH)
+        )
+
+    def get_next(self) -> dict[str, Images] | None:
+        """The next batch, None after the last."""
+        batch = next(self._batches, None)
+        return None if batch is None else {PICTURES: batch}
+
+
+def weights_bytes(content: bytes) -> int:
+    """Bytes of all initializers of a file: weights, biases, scales and zero points."""
+    import onnx
+
+    model = onnx.load_from_string(content)
+    return sum(onnx.numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
 
 
 def export(material: Material, _options: Options, _batch: int | None, folder: Path) -> Mapping[str, object]:
@@ -97,7 +140,7 @@ def quantize(material: Material, options: Options, _batch: int | None, folder: P
             quantize_static(
                 str(ready),
                 str(folder / FILE),
-                _reader(material.calibration),
+                Calibration(material.calibration),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 reduce_range=bool(options["reduce_range"]),
@@ -146,24 +189,6 @@ def _exported(model: nn.Module, example: Images, path: Path) -> Mapping[str, obj
     assert program is not None
     program.save(str(path), external_data=False)  # with weights apart, quantizing fails on a check of links
     return {"nodes": len(program.model.graph), "opset": program.model.opset_imports.get("")}
-
-
-def _reader(calibration: Images) -> Any:  # noqa: ANN401  a class of onnxruntime's
-    """What the tool draws calibration pictures from."""
-    from onnxruntime.quantization import CalibrationDataReader
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  # its base has no types
-        """Batches of all pictures, once."""
-
-        def __init__(self, batches: Iterator[Images]) -> None:
-            self._batches = batches
-
-        def get_next(self) -> dict[str, Images] | None:
-            """The next batch, or None after the last."""
-            batch = next(self._batches, None)
-            return None if batch is None else {PICTURES: batch}
-
-    return Reader(calibration[i : i + CALIBRATION_BATCH] for i in range(0, len(calibration), CALIBRATION_BATCH))
 
 
 def _origin(error: BaseException) -> BaseException:

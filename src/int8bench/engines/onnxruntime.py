@@ -36,15 +36,6 @@ _US = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Model:
-    """The converted model, read once in a launch."""
-
-    variant: Variant
-    content: bytes
-    example: Images
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxRuntimeEngine(Engine):
     """ONNX Runtime on the CPU."""
 
@@ -71,7 +62,7 @@ class OnnxRuntimeEngine(Engine):
             EngineError: the package cannot be loaded, or the file cannot be read.
         """
         _runtime()
-        return _Model(variant=variant, content=onnx_files.content(material), example=material.example)
+        return onnx_files.read(variant, material)
 
     def build(self, prepared: Prepared, group: Group) -> OnnxRuntimePredictor:
         """A session with a pool of its own.
@@ -79,7 +70,7 @@ class OnnxRuntimeEngine(Engine):
         Raises:
             EngineError: the runtime cannot take the model.
         """
-        assert isinstance(prepared, _Model)
+        assert isinstance(prepared, onnx_files.Model)
         return OnnxRuntimePredictor(prepared.variant.label, prepared.content, prepared.example, group)
 
 
@@ -105,10 +96,7 @@ class OnnxRuntimePredictor:
     @cached_property
     def weights_bytes(self) -> int:
         """Bytes of all initializers: weights, biases, scales and zero points."""
-        import onnx
-
-        model = onnx.load_from_string(self._content)
-        return sum(onnx.numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
+        return onnx_files.weights_bytes(self._content)
 
     @property
     def serialized_bytes(self) -> int:

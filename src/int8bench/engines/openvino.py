@@ -34,15 +34,6 @@ _REQUIREMENTS, _ISA = "RUNTIME_REQUIREMENTS", "isa="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Model:
-    """The converted model, read once in a launch."""
-
-    variant: Variant
-    content: bytes
-    example: Images
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenVinoEngine(Engine):
     """OpenVINO on the CPU."""
 
@@ -69,7 +60,7 @@ class OpenVinoEngine(Engine):
             EngineError: the package cannot be loaded, or the file cannot be read.
         """
         _runtime()
-        return _Model(variant=variant, content=onnx_files.content(material), example=material.example[:1])
+        return onnx_files.read(variant, material)
 
     def build(self, prepared: Prepared, group: Group) -> OpenVinoPredictor:
         """The model compiled for the batch size, with threads of the calling process.
@@ -77,7 +68,7 @@ class OpenVinoEngine(Engine):
         Raises:
             EngineError: the runtime cannot take the model.
         """
-        assert isinstance(prepared, _Model)
+        assert isinstance(prepared, onnx_files.Model)
         return OpenVinoPredictor(prepared.variant, prepared.content, prepared.example, group)
 
 
@@ -99,10 +90,7 @@ class OpenVinoPredictor:
     @cached_property
     def weights_bytes(self) -> int:
         """Bytes of all initializers of the ONNX file: weights, biases, scales and zero points."""
-        import onnx
-
-        model = onnx.load_from_string(self._content)
-        return sum(onnx.numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
+        return onnx_files.weights_bytes(self._content)
 
     @property
     def serialized_bytes(self) -> int:

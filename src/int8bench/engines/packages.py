@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from packaging.requirements import Requirement
 
 from int8bench.errors import EngineError
+from int8bench.units import first_line
 
 DISTRIBUTION = "int8bench"
 
@@ -29,7 +30,7 @@ def command(extra: str) -> str:
 
 def broken(extra: str, error: BaseException) -> EngineError:
     """What to raise where a package that is there cannot be imported or loaded."""
-    what = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    what = first_line(error)
     return EngineError(
         f"{extra}: its packages are installed but cannot be loaded ({what}); type {command(extra)} --force-reinstall"
     )

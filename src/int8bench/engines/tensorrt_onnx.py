@@ -8,15 +8,14 @@ signed, before what multiplies or adds and not behind it, biases in float; hence
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from int8bench.cases import FLOAT16, INT8
 from int8bench.engines import onnx_files
 from int8bench.engines.base import Images, Material
-from int8bench.engines.torch_int8 import CALIBRATION_BATCH
 from int8bench.errors import EngineError
+from int8bench.units import first_line
 
 QUANTIZED = ("Conv", "Gemm", "MatMul", "Add")  # their inputs; the rest moves along: TensorRT pulls pairs through it
 OPTIONS = {
@@ -41,24 +40,8 @@ def network(material: Material, precision: str, batch: int) -> bytes:
         try:
             model = _typed(folder / onnx_files.FILE, precision, material.calibration)
         except Exception as error:  # onnxruntime's tools raise whatever their passes raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise EngineError(f"tensorrt: no {precision} onnx can be made of the model: {reason}") from error
+            raise EngineError(f"tensorrt: no {precision} onnx can be made of the model: {first_line(error)}") from error
     return bytes(_fixed(model, batch).SerializeToString())
-
-
-class Calibration:
-    """Pictures by batches, as onnxruntime's calibration reads them (its CalibrationDataReader, by its one method)."""
-
-    def __init__(self, pictures: Images) -> None:
-        """Keeps pictures (image, channel, height, width)."""
-        self._batches: Iterator[Images] = (
-            pictures[first : first + CALIBRATION_BATCH] for first in range(0, len(pictures), CALIBRATION_BATCH)
-        )
-
-    def get_next(self) -> dict[str, Images] | None:
-        """The next batch, None after the last."""
-        batch = next(self._batches, None)
-        return None if batch is None else {onnx_files.PICTURES: batch}
 
 
 def _typed(exported: Path, precision: str, calibration: Images) -> Any:  # noqa: ANN401  onnx has no types
@@ -76,7 +59,7 @@ def _quantized(exported: Path, calibration: Images) -> Any:  # noqa: ANN401
     quantize_static(
         str(ready),
         str(target),
-        Calibration(calibration),
+        onnx_files.Calibration(calibration),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(QUANTIZED),
         per_channel=True,

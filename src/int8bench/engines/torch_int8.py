@@ -17,6 +17,7 @@ from int8bench.cases import CHANNELS_LAST, INT8, Group, Variant, int8_variant
 from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
 from int8bench.engines.torch_predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
+from int8bench.units import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -185,7 +186,7 @@ def _trace(name: str, model: nn.Module, example: torch.Tensor) -> fx.GraphModule
     # The user's forward runs on symbols here, and may object to them in any of these ways.
     except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as error:
         raise EngineError(
-            f"{name}: {type(model).__name__} cannot be traced by torch.fx: {_first_line(error)}; "
+            f"{name}: {type(model).__name__} cannot be traced by torch.fx: {first_line(error)}; "
             "keep control flow that depends on the data out of forward"
         ) from error
     return observed
@@ -201,7 +202,7 @@ def _calibrate(name: str, observed: fx.GraphModule, calibration: Images) -> None
     except (RuntimeError, ValueError, TypeError) as error:
         raise EngineError(
             f"{name}: the model cannot answer calibration pictures of shape {calibration.shape[1:]}: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
 
 
@@ -211,12 +212,8 @@ def _convert(name: str, observed: fx.GraphModule) -> fx.GraphModule:
     try:
         converted: fx.GraphModule = convert_fx(observed)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        raise EngineError(f"{name}: the model cannot be converted to int8: {_first_line(error)}") from error
+        raise EngineError(f"{name}: the model cannot be converted to int8: {first_line(error)}") from error
     return converted
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _selector(name: str) -> Callable[[], object]:
