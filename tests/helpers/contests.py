@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from runs import race
 
 from int8bench.cases import FLOAT32, INT8, Case, Variant, grid
-from int8bench.ledger import Ledger, RaceSample
+from int8bench.ledger import Ledger
 from int8bench.ranking import Rules
 from int8bench.records import BEST, FAILED, OK, SKIPPED
 from int8bench.stats.stopping import Looks
 
-ROUNDS = 3
 RULES = Rules(
     accuracy_loss=0.01, trained=True, confidence=0.95, family_error=0.05, margin=0.01, looks=Looks(launches=(8,))
 )
@@ -74,7 +74,7 @@ def contest(
     for case in cases:
         luck = rng.normal(0, spread, launches)
         time_s = entered[case.variant].time_s * case.group.batch
-        ledger.races[case.id] = [_race(time_s * float(np.exp(luck[each])), each) for each in range(launches)]
+        ledger.races[case.id] = [race(time_s * float(np.exp(luck[each])), each) for each in range(launches)]
     cells = tuple(_cell(case, entered[case.variant], ledger, list(entered.values())) for case in cases)
     return Contest(cases=cases, cells=cells, ledger=ledger)
 
@@ -110,7 +110,7 @@ def _speedup(case: Case, contender: Contender, entered: list[Contender]) -> dict
     value = best.time_s / contender.time_s
     low, high = 0.97 * value, 1.03 * value
     return {
-        "reference": replace_variant(case, best.variant).id,
+        "reference": replace(case, variant=best.variant).id,
         "role": BEST,
         "value": value,
         "low": low,
@@ -119,24 +119,3 @@ def _speedup(case: Case, contender: Contender, entered: list[Contender]) -> dict
         "launches": 8,
         "reason": None,
     }
-
-
-def replace_variant(case: Case, variant: Variant) -> Case:
-    """The case of another variant in the same group."""
-    return replace(case, variant=variant)
-
-
-def _race(time_s: float, launch: int) -> RaceSample:
-    times = (time_s,) * ROUNDS
-    return RaceSample(
-        launch=launch,
-        fork=0,
-        calls=1,
-        times_s=times,
-        kept=(1,) * ROUNDS,
-        single_s=times,
-        cpu_s=1.0,
-        wall_s=1.0,
-        lingering_s=0.0,
-        noise={},
-    )

@@ -62,7 +62,7 @@ def run(played: Played) -> records.Run:
             time_s *= 1.5
         # The luck of a launch is shared by its contenders, and so not in their ratio; the rest is each contender's own.
         ledger.races[case.id] = [
-            _race(time_s * np.exp(luck[case.group.batch, launch] + rng.normal(0, played.spread)), launch)
+            race(time_s * np.exp(luck[case.group.batch, launch] + rng.normal(0, played.spread)), launch)
             for launch in range(played.launches)
         ]
         ledger.solos[case.id] = [_solo(played, rng, time_s, replicate) for replicate in range(3)]
@@ -111,7 +111,8 @@ def _record(played, cases, ledger):
     return records.from_dict(document)
 
 
-def _race(time_s: float, launch: int) -> RaceSample:
+def race(time_s: float, launch: int) -> RaceSample:
+    """A fork whose rounds all took the same time."""
     times = (float(time_s),) * ROUNDS
     return RaceSample(
         launch=launch,
