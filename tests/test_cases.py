@@ -1,8 +1,9 @@
 """Cases, their ids and the grid."""
 
 import pytest
+from runs import int8_variants
 
-from int8bench.cases import Group, float32_references, grid, int8_variant, int8_variants, parse_id
+from int8bench.cases import Group, float32_references, grid, int8_variant, parse_id
 from int8bench.errors import RequestError
 
 

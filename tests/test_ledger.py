@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from runs import int8_variants
 
 from int8bench import records
-from int8bench.cases import Case, grid, int8_variants
+from int8bench.cases import Case, grid
 from int8bench.errors import RecordError, RequestError
 from int8bench.lab.noise import Reading
 from int8bench.lab.sampling import Race, Track

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from runs import int8_variants
 
 from int8bench import hardware
-from int8bench.cases import Case, grid, int8_variants
+from int8bench.cases import Case, grid
 from int8bench.findings import Finding, SaturationProbe
 from int8bench.hardware import Hardware
 from int8bench.ledger import NOT_YET, Ledger, RaceSample

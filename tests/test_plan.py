@@ -1,8 +1,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import int8_variants
 
-from int8bench.cases import Case, grid, int8_variants
+from int8bench.cases import Case, grid
 from int8bench.errors import RequestError
 from int8bench.plan import DEFAULT_BUDGET_S, FORK_S, MOST_LAUNCHES, QUICK_BUDGET_S, SHORTEST_RACE_S, Plan, plan_for
 

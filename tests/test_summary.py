@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import int8_variants
 
 from int8bench import records, summary
-from int8bench.cases import Case, grid, int8_variants
+from int8bench.cases import Case, grid
 from int8bench.fidelity import Fidelity
 from int8bench.hardware import Hardware
 from int8bench.lab.sampling import Durations

@@ -96,11 +96,6 @@ def int8_variant(engine: str) -> Variant:
     return Variant(engine=engine, precision=INT8, layout=CHANNELS_LAST)
 
 
-def int8_variants(*engines: str) -> tuple[Variant, ...]:
-    """The int8 variant of each of torch's engines."""
-    return tuple(int8_variant(engine) for engine in engines)
-
-
 def grid(
     *, model: str, variants: tuple[Variant, ...], batches: tuple[int, ...], threads: tuple[int, ...]
 ) -> tuple[Case, ...]:

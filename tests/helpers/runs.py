@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from int8bench import hardware, records, summary
-from int8bench.cases import INT8, NCHW, grid, int8_variants
+from int8bench.cases import INT8, NCHW, Variant, grid, int8_variant
 from int8bench.fidelity import Fidelity
 from int8bench.hardware import Hardware
 from int8bench.lab.sampling import Durations
@@ -19,6 +19,11 @@ RECORDED = Path(__file__).parents[1] / "golden" / "hardware"
 AVX2 = hardware.load(RECORDED / "linux-ubuntu20.04-zen3")
 AMX = hardware.load(RECORDED / "linux-kvm-intel-amx")
 ROUNDS = 4
+
+
+def int8_variants(*engines: str) -> tuple[Variant, ...]:
+    """The int8 variant of each of torch's engines."""
+    return tuple(int8_variant(engine) for engine in engines)
 
 
 @dataclass(frozen=True, kw_only=True)
