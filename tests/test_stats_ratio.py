@@ -127,3 +127,5 @@ def test_an_interval_that_no_float_holds_ends_where_floats_do() -> None:
     found = estimate(LaunchTable(log_ratios=((-1.0,), (1.0,)), pairs=2), confidence=0.95, nominal_error=1e-5)
     assert 0.0 < found.low < 1e-300
     assert 1e300 < found.high < math.inf
+    assert not found.is_bounded
+    assert estimate(LaunchTable(log_ratios=((-1.0,), (1.0,)), pairs=2), confidence=0.95).is_bounded

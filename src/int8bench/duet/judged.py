@@ -65,11 +65,10 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
         return _none(name, metric, f"{len(table)} launches, {FEWEST_LAUNCHES} or more are needed to tell")
     launches = LaunchTable(log_ratios=tuple(tuple(table[launch]) for launch in sorted(table)), pairs=pairs)
     shown, judged = (nominal_error_at(looks, len(table), each) for each in (1 - CONFIDENCE, error))
-    try:
-        ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
-        found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
-    except OverflowError:
+    if not estimate(launches, confidence=CONFIDENCE, nominal_error=min(shown, judged)).is_bounded:
         return _none(name, metric, "it differs from launch to launch by more than any ratio can say")
+    ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
+    found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
     less, more = words(metric)
     word = {Verdict.FASTER: more, Verdict.SLOWER: less}.get(found.verdict, found.verdict.value)  # of head over base
     return Comparison(

@@ -66,6 +66,11 @@ class Estimate:
         """Half the width of the interval as a fraction of the ratio."""
         return (self.high - self.low) / 2 / self.value
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether both ends are the interval's own, and not those of what a float holds."""
+        return self.low > bounded_exp(-LARGEST_LOG) and self.high < bounded_exp(LARGEST_LOG)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
