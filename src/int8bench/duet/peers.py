@@ -140,6 +140,7 @@ class PeerLaunch:
                     "folder": place.folder,
                     "options": dict(order.options),
                     "packages": list(place.packages),
+                    "path": list(place.path),
                 }
             )
 

@@ -1,0 +1,311 @@
+"""What pytest collects in a project, a side's peer finds, by the same ids, with the side's own package measured."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bare_python
+import pytest
+
+from int8bench.duet.peers import Order, PeerLaunch, Place, launched
+
+HELPERS = Path(__file__).parent / "helpers"
+ORDER = Order(suite="pytest", options={})
+Files = Mapping[str, str]
+
+TESTS = """
+import pytest
+from toy import core
+from toy.core import MADE
+
+def test_made(benchmark): benchmark(core.work)
+@pytest.mark.parametrize("text", ["a b", "[x]", "\\u00fc", "a::b", "/", "w" * 300, ""])
+def test_text(benchmark, text): pass
+def test_through(timed): pass
+def test_plain(): pass
+class TestIn:
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_method(self, n, benchmark): pass
+"""
+CONFTEST = """
+import pytest
+@pytest.fixture
+def timed(benchmark): return benchmark
+"""
+TREE = {"toy/__init__.py": "", "toy/core.py": "MADE = 'tree'\ndef work(): return MADE"}
+SIDE = {"toy/__init__.py": "", "toy/core.py": "MADE = 'side'\ndef work(): return MADE"}
+HELPED = "WORD = 1"
+OURS = "\nimport os\nassert MADE == os.environ.get('EXPECTED', MADE), MADE\n"  # in a peer, the side's is measured
+
+
+def suite(folder: str, *, package: bool = True, imports: str = "") -> dict[str, str]:
+    """A conftest, a helper, a test module and another in a subfolder."""
+    init = {f"{folder}/__init__.py": "", f"{folder}/sub/__init__.py": ""} if package else {}
+    return {
+        **init,
+        f"{folder}/conftest.py": CONFTEST,
+        f"{folder}/helper.py": HELPED,
+        f"{folder}/test_it.py": TESTS + OURS + imports,
+        f"{folder}/sub/test_more.py": TESTS + OURS + imports.replace("from .", "from .."),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Files of a project, of its side's package, and of a folder behind it on the path."""
+
+    tree: Files
+    side: Files = field(default_factory=lambda: SIDE)
+    site: Files = field(default_factory=dict)
+    folder: str = "."
+    plain: bool = True
+    """Whether `pytest` collects it too, and not `python -m pytest` alone."""
+    packages: tuple[str, ...] = ("toy",)
+
+
+def ini(text: str) -> dict[str, str]:
+    """A pytest.ini."""
+    return {"pytest.ini": f"[pytest]\n{text}\n"}
+
+
+PROJECTS = {
+    "package": Project(tree={**TREE, **suite("tests", imports="from .helper import WORD")}),
+    "package by name": Project(tree={**TREE, **suite("tests", imports="from tests.helper import WORD")}),
+    "flat": Project(
+        tree={
+            **{name: text for name, text in suite("tests", package=False).items() if "sub" not in name},
+            "tests/sub/test_more.py": "def test_more(benchmark): pass",
+            **TREE,
+        }
+    ),
+    "folder by name": Project(
+        tree={**TREE, **suite("tests", package=False, imports="from tests.helper import WORD")}, plain=False
+    ),
+    "src": Project(
+        tree={
+            **{f"src/{name}": text for name, text in TREE.items()},
+            **suite("tests"),
+            "pyproject.toml": "[tool.pytest.ini_options]\npythonpath = ['src']\ntestpaths = ['tests']",
+        }
+    ),
+    "src, tests with the package": Project(
+        tree={
+            **{f"src/{name}": text for name, text in TREE.items()},
+            **suite("src/toy/tests", imports="from .helper import WORD\nfrom ..core import work\n"),
+        }
+    ),
+    **{
+        f"{mode}": Project(
+            tree={
+                **TREE,
+                **suite("tests", imports="from tests.helper import WORD"),
+                **ini(f"addopts = --import-mode={mode}"),
+            },
+            plain=mode != "importlib",
+        )
+        for mode in ("prepend", "append", "importlib")
+    },
+    **{
+        f"a package tests in site-packages, {mode}": Project(
+            tree={
+                **TREE,
+                **suite("tests", imports="from tests.helper import WORD"),
+                **ini(f"addopts = --import-mode={mode}"),
+            },
+            site={"tests/__init__.py": "", "tests/other.py": "", "test_it.py": "1 / 0", "conftest.py": "1 / 0"},
+            plain=mode == "prepend",
+        )
+        for mode in ("prepend", "append", "importlib")
+    },
+    "a folder tests in site-packages": Project(
+        tree={**TREE, **suite("tests", package=False, imports="from tests.helper import WORD")},
+        site={"tests/other.py": "", "tests/test_it.py": "1 / 0", "tests/sub/other.py": ""},
+        plain=False,
+    ),
+    "tests shipped with the package": Project(
+        tree={**TREE, **suite("tests", imports="from tests.helper import WORD")},
+        side={**SIDE, "tests/__init__.py": "1 / 0", "tests/helper.py": "1 / 0", "conftest.py": "1 / 0"},
+    ),
+    **{
+        f"tests in the package, {mode}{', shipped' if shipped else ''}": Project(
+            tree={
+                **TREE,
+                **suite(
+                    "toy/tests", imports="from .helper import WORD\nfrom ..core import work\nassert work() == MADE"
+                ),
+                "toy/conftest.py": "from toy.core import MADE" + OURS,
+                "toy/test_beside.py": "from .core import MADE\ndef test_beside(benchmark): pass" + OURS,
+                **ini(f"addopts = --import-mode={mode}"),
+            },
+            side={**SIDE, **(dict.fromkeys(suite("toy/tests"), "1 / 0") if shipped else {})},
+            plain=mode != "append",
+        )
+        for mode in ("prepend", "append", "importlib")
+        for shipped in (False, True)
+    },
+    "tests in the package, a folder, importlib": Project(
+        tree={**TREE, **suite("toy/tests", package=False), **ini("addopts = --import-mode=importlib")}
+    ),
+    "tests in the package, which loads them itself": Project(
+        tree={**TREE, **suite("toy/tests", imports="from .helper import WORD")},
+        side={**SIDE, "toy/__init__.py": "import toy.tests", **dict.fromkeys(suite("toy/tests"), "WORD = 1")},
+    ),
+    "a namespace": Project(
+        tree={
+            f"acme/{name}": text.replace("toy", "acme.toy")
+            for name, text in {**TREE, **suite("tests", package=False)}.items()
+        }
+        | {"conftest.py": ""},
+        side={f"acme/{name}": text for name, text in SIDE.items()},
+        site={"acme/other/__init__.py": ""},
+        packages=(),
+    ),
+    "a folder of a monorepo": Project(
+        tree={f"pkg-one/{name}": text for name, text in {**TREE, **suite("tests")}.items()}
+        | {"conftest.py": "import pytest", **ini("python_files = test_*.py")},
+        folder="pkg-one",
+    ),
+    "a folder of a monorepo with options of its own": Project(
+        tree={
+            f"pkg-one/{name}": text
+            for name, text in {**TREE, **suite("tests"), "tox.ini": "[pytest]\ntestpaths = tests"}.items()
+        }
+        | ini("addopts = --no-such-option"),
+        folder="pkg-one",
+    ),
+    "plug-ins of the package": Project(
+        tree={
+            **TREE,
+            **suite("tests", imports="\ndef test_plugged(benchmark, given): pass"),
+            "toy/plug.py": "",
+            "conftest.py": "import pytest; pytest.register_assert_rewrite('toy'); pytest_plugins = ['toy.plug']",
+        },
+        side={**SIDE, "toy/plug.py": "import pytest\n@pytest.fixture\ndef given(benchmark): pass"},
+        plain=True,
+    ),
+    "plug-ins of the suite": Project(
+        tree={
+            **TREE,
+            **suite("tests", imports="\ndef test_plugged(given): pass"),
+            "tests/plug.py": "import pytest\n@pytest.fixture\ndef given(benchmark): pass",
+            **ini("addopts = -p tests.plug"),
+        },
+        plain=False,
+    ),
+    "names of its own": Project(
+        tree={
+            **TREE,
+            "checks/bench_it.py": TESTS + CONFTEST + "class BenchIn:\n    def bench_x(self, benchmark): pass\n" + OURS,
+            "checks/it_perf.py": "def bench_it(benchmark): pass",
+            "checks/sub/conftest.py": "collect_ignore = ['bench_no.py']",
+            "checks/sub/bench_no.py": "def bench_no(benchmark): pass",
+            "checks/left/bench_left.py": "def bench_left(benchmark): pass",
+            "setup.cfg": "[tool:pytest]\npython_files = bench_*.py *_perf.py\npython_functions = bench_* test_*\n"
+            "python_classes = Bench\nnorecursedirs = left\naddopts = --doctest-modules --strict-config "
+            "--strict-markers --ignore=nothing\nxfail_strict = true\nfilterwarnings = error",
+        },
+        plain=False,
+    ),
+    "measured files that have tests in them": Project(
+        tree={**TREE, "toy/inner.py": "def test_old(benchmark): pass", **ini("python_files = *.py")},
+        side={**SIDE, "toy/inner.py": "def test_old(benchmark): pass"},
+    ),
+    "unittest": Project(
+        tree={
+            **TREE,
+            "test_unit.py": "import pytest, unittest\nclass TestUnit(unittest.TestCase):\n"
+            "    @pytest.fixture(autouse=True)\n    def ask(self, benchmark): self.benchmark = benchmark\n"
+            "    def test_unit(self): self.benchmark(int)\n",
+        }
+    ),
+    "ids as they are written": Project(
+        tree={
+            **TREE,
+            **suite("tests"),
+            **ini("disable_test_id_escaping_and_forfeit_all_rights_to_community_support = true"),
+        }
+    ),
+}
+
+
+def written(folder: Path, files: Files) -> Path:
+    """A folder with files."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+Collects = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An interpreter with pytest alone; neither it nor a peer needs more to collect."""
+    return bare_python.made(tmp_path_factory.mktemp("environment"))
+
+
+@pytest.fixture
+def collects(tmp_path: Path, python: str) -> Collects:
+    """The ids that pytest itself collects in a folder, by `python -m pytest` or by `pytest`."""
+
+    def collect(folder: Path, *options: str) -> list[str]:
+        answer = tmp_path / "asking.json"
+        path = os.pathsep.join((str(tmp_path / "side"), str(tmp_path / "site"), str(HELPERS)))
+        ours = {name: text for name, text in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+        command = (python, *options, "-m", "pytest", "--collect-only", "-q", "-p", "asking")
+        done = subprocess.run(
+            (*command, "-p", "no:cacheprovider", "--continue-on-collection-errors"),
+            cwd=folder,
+            env={**ours, "PYTHONPATH": path, "ASKING": str(answer), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(answer.read_text(encoding="utf-8"))
+
+    return collect
+
+
+def opened(tmp_path: Path, project: Project, python: str) -> PeerLaunch:
+    """What a side's peer tells of a project that is written; it has ended."""
+    place = Place(
+        label="head",
+        python=python,
+        path=(str(tmp_path / "side"),),
+        folder=str(tmp_path / "tree" / project.folder),
+        packages=project.packages,
+    )
+    with launched([place], ORDER) as (launch,):
+        return launch
+
+
+@pytest.fixture
+def in_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What peers inherit."""
+    for name in [each for each in os.environ if each.startswith(("PYTEST_", "COV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setenv("EXPECTED", "side")
+
+
+@pytest.mark.usefixtures("in_peers")
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_peer_finds_what_pytest_collects(tmp_path: Path, collects: Collects, python: str, name: str) -> None:
+    """By the same ids in the same order, and nothing is left out; the side's own package is what is measured."""
+    project = PROJECTS[name]
+    written(tmp_path / "side", project.side)
+    written(tmp_path / "site", project.site)
+    tree = written(tmp_path / "tree", project.tree)
+    told = opened(tmp_path, project, python)
+    os.environ.pop("EXPECTED")
+    expected = collects(tree / project.folder)
+    assert expected
+    assert (list(told.names), told.left_out) == (expected, {})
+    if project.plain:
+        assert collects(tree / project.folder, "-P") == expected
