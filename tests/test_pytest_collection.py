@@ -11,6 +11,7 @@ import bare_python
 import pytest
 
 from int8bench.duet.peers import Order, PeerLaunch, Place, launched
+from int8bench.errors import LabError
 
 HELPERS = Path(__file__).parent / "helpers"
 ORDER = Order(suite="pytest", options={})
@@ -309,3 +310,140 @@ def test_a_peer_finds_what_pytest_collects(tmp_path: Path, collects: Collects, p
     assert (list(told.names), told.left_out) == (expected, {})
     if project.plain:
         assert collects(tree / project.folder, "-P") == expected
+
+
+@pytest.mark.usefixtures("in_peers")
+def test_the_root_folder_is_in_the_tree(tmp_path: Path, python: str) -> None:
+    """Options that lie above a revision's tree are not the project's, and ids begin in the tree."""
+    written(tmp_path, {"pytest.ini": "[pytest]\naddopts = --no-such-option", "conftest.py": "1 / 0"})
+    written(tmp_path / "side", SIDE)
+    for name, files, folder, root in (
+        ("bare", {}, ".", ""),
+        ("folder", {}, "sub", ""),
+        ("toml", {"pyproject.toml": "[project]\nname = 'toy'"}, "sub", "sub/"),
+        ("ini", ini("python_files = test_*.py"), "sub", "sub/"),
+    ):
+        tree = {f"{folder}/{name}": text for name, text in {**TREE, **suite("tests")}.items()}
+        written(tmp_path / name / "tree", {".git": "", **tree, **files})
+        place = Place(
+            label="head",
+            python=python,
+            path=(str(tmp_path / "side"),),
+            folder=str(tmp_path / name / "tree" / folder),
+            packages=(),
+        )
+        with launched([place], ORDER) as (launch,):
+            assert f"{root}tests/test_it.py::test_made" in launch.names
+
+
+OPTIONS = """
+addopts = --benchmark-skip --benchmark-only --benchmark-min-rounds=3 --benchmark-sort name --benchmark-warmup
+    --benchmark-warmup=on --benchmark-compare-fail mean:5% min:3% --benchmark-disable --benchmark-histogram=h
+    --codspeed --codspeed-mode=walltime --strict-config --strict-markers
+required_plugins = pytest-benchmark>=4 pytest_codspeed
+filterwarnings = error
+"""
+HOOKS = "".join(
+    f"def pytest_benchmark_{name}: raise AssertionError\n"
+    for name in (
+        "scale_unit(config, unit, benchmarks, best, worst, sort)",
+        "generate_machine_info(config)",
+        "update_machine_info(config, machine_info)",
+        "generate_commit_info(config)",
+        "update_commit_info(config, commit_info)",
+        "group_stats(config, benchmarks, group_by)",
+        "generate_json(config, benchmarks, include_data, machine_info, commit_info)",
+        "update_json(output_json)",
+        "compare_machine_info(config, benchmarksession, machine_info, compared_benchmark)",
+    )
+)
+
+
+@pytest.mark.usefixtures("in_peers")
+def test_a_project_goes_without_the_plug_ins_that_are_stood_in_for(tmp_path: Path, python: str) -> None:
+    """Its options, hooks, markers and requirements are those of plug-ins that are not installed."""
+    written(tmp_path / "side", SIDE)
+    files = {**suite("tests"), **ini(OPTIONS), "conftest.py": HOOKS, "tests/sub/conftest.py": HOOKS}
+    files["tests/test_marked.py"] = (
+        "import pytest\n@pytest.mark.benchmark(group='g')\ndef test_group(benchmark): pass\n"
+        "def test_option(pytestconfig, benchmark): pass"
+    )
+    written(tmp_path / "tree", files)
+    told = opened(tmp_path, Project(tree=files), python)
+    assert {"tests/test_marked.py::test_group", "tests/sub/test_more.py::test_made"} <= set(told.names)
+    assert told.left_out == {}
+
+
+@pytest.mark.usefixtures("in_peers")
+def test_another_requirement_of_a_project_holds(tmp_path: Path, python: str) -> None:
+    """A plug-in that nothing stands in for must be there."""
+    written(tmp_path / "side", SIDE)
+    files = {**suite("tests"), **ini("required_plugins = pytest-benchmark pytest-nothing")}
+    written(tmp_path / "tree", files)
+    with pytest.raises(LabError, match=r"Missing required plugins: pytest-nothing$"):
+        opened(tmp_path, Project(tree=files), python)
+
+
+@pytest.mark.usefixtures("in_peers")
+def test_files_that_cannot_be_collected_are_named_with_one_sentence_for_one_cause(tmp_path: Path, python: str) -> None:
+    """The same words wherever the cause is the same: a library, a conftest, two modules of one name."""
+    files = {
+        **{f"tests/test_{n}.py": "from toy.new import fast\ndef test_it(benchmark): pass" for n in range(3)},
+        "tests/test_fine.py": "def test_it(benchmark): pass",
+        "tests/one/test_fine.py": "def test_it(benchmark): pass",
+        "tests/bad/conftest.py": "import no_such_library",
+        "tests/bad/test_bad.py": "def test_it(benchmark): pass",
+        "tests/new/__init__.py": "",
+        "tests/new/test_new.py": "from toy.core import NEW\ndef test_it(benchmark): pass",
+        "toy/__init__.py": "",
+        "toy/new.py": "fast = 1",
+    }
+    written(tmp_path / "side", SIDE)
+    written(tmp_path / "tree", files)
+    told = opened(tmp_path, Project(tree=files), python)
+    new = "ModuleNotFoundError: No module named 'toy.new'"
+    other = str(tmp_path / "tree" / "tests" / "one" / "test_fine.py")
+    core = tmp_path / "side" / "toy" / "core.py"
+    assert told.left_out == {
+        "tests/bad": "ModuleNotFoundError: No module named 'no_such_library'",
+        "tests/new/test_new.py": f"ImportError: cannot import name 'NEW' from 'toy.core' ({core})",
+        **{f"tests/test_{n}.py": new for n in range(3)},
+        "tests/test_fine.py": f"ImportPathMismatchError: a module of that name, test_fine, was imported from {other}",
+    }
+    assert list(told.names) == ["tests/one/test_fine.py::test_it"]
+
+
+BLOCKED = """
+import os, socket, threading, warnings
+class Guarded(socket.socket):
+    def __new__(cls, *args, **kwargs): raise RuntimeError("a test tried to open a socket")
+socket.socket = Guarded
+socket.recv_fds = socket.send_fds = None
+fork = os.fork
+def forked():
+    warnings.warn("there are threads", DeprecationWarning)
+    return fork()
+def pytest_configure():
+    os.fork = forked
+    warnings.simplefilter("error")
+"""
+
+
+@pytest.mark.usefixtures("in_peers")
+def test_a_project_that_blocks_sockets_and_makes_errors_of_warnings_is_measured(tmp_path: Path, python: str) -> None:
+    """When it is imported and when its tests run: a fork is opened, takes its turns and ends."""
+    files = {**suite("tests"), "conftest.py": BLOCKED}
+    written(tmp_path / "side", SIDE)
+    written(tmp_path / "tree", files)
+    place = Place(
+        label="head",
+        python=python,
+        path=(str(tmp_path / "side"),),
+        folder=str(tmp_path / "tree"),
+        packages=("toy",),
+    )
+    with launched([place], ORDER) as (launch,):
+        turns = launch.enter("tests/test_it.py::test_made", cores=(), shift=1, timeout_s=60)
+        assert turns.ask({"sample": 2, "untimed": 1}, 60)["s"] > 0
+        turns.finish(60)
+        turns.end()
