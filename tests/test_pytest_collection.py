@@ -142,7 +142,7 @@ PROJECTS = {
                 **ini(f"addopts = --import-mode={mode}"),
             },
             side={**SIDE, **(dict.fromkeys(suite("toy/tests"), "1 / 0") if shipped else {})},
-            plain=mode != "append",
+            plain=mode == "prepend",  # else `pytest` takes the package that is installed, with its tests
         )
         for mode in ("prepend", "append", "importlib")
         for shipped in (False, True)
@@ -213,6 +213,32 @@ PROJECTS = {
     "measured files that have tests in them": Project(
         tree={**TREE, "toy/inner.py": "def test_old(benchmark): pass", **ini("python_files = *.py")},
         side={**SIDE, "toy/inner.py": "def test_old(benchmark): pass"},
+    ),
+    "no package at all, tests beside the code": Project(
+        tree={
+            "toy/__init__.py": "",
+            "toy/core.py": TREE["toy/core.py"],
+            "test_it.py": TESTS + CONFTEST + OURS,
+            "sub/test_more.py": TESTS + CONFTEST + OURS,
+            "bench/__init__.py": "",
+            "bench/test_bench.py": "from toy.core import MADE\ndef test_it(benchmark): pass" + OURS,
+        },
+        side={**SIDE, **dict.fromkeys(("test_it.py", "sub/test_more.py", "bench/test_bench.py"), "1 / 0")}
+        | {"bench/__init__.py": ""},
+        packages=("toy", "test_it", "sub", "bench"),
+    ),
+    "no package at all, code in a folder": Project(
+        tree={
+            ".git": "",
+            **{f"src/{name}": text for name, text in TREE.items()},
+            "speed/bench_it.py": TESTS + CONFTEST + OURS + "from common import WORD\n",
+            "speed/common.py": HELPED,
+            **suite("tests", package=False),
+            **ini("pythonpath = src\npython_files = bench_*.py test_it.py"),
+        },
+        side={".git": "", "speed/common.py": "1 / 0", **{f"src/{name}": text for name, text in SIDE.items()}},
+        packages=(),
+        plain=True,
     ),
     "unittest": Project(
         tree={

@@ -36,7 +36,9 @@ class Imports:
         """
         self._specs = {name: spec for name in names if (spec := importlib.util.find_spec(name)) is not None}
         self._folders, self._suite = list(folders), suite
+        self._trees = [Path(each) for each in self._folders if (Path(each) / ".git").exists()]
         self._tests: dict[str, ModuleSpec] = {}
+        self._beside_tests: set[Path] = set()
 
     def find_spec(self, fullname: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
         """The place of a module that is the side's or the suite's; None leaves it to the path."""
@@ -60,6 +62,8 @@ class Imports:
         top, names = _named(path)
         if mode == "importlib" and len(names) == 1 and path.is_relative_to(root):
             top, names = root, list(path.relative_to(root).with_suffix("").parts)
+        if len(names) == 1:
+            self._beside_tests.add(path.parent)
         if not names or self.find_spec(names[0]) is None or self._place(top, names, first=mode == "importlib"):
             yield
         else:  # measured code with tests in it: each side's own
@@ -89,7 +93,7 @@ class Imports:
     def _of_side(self, name: str) -> ModuleSpec | None:
         if name in SUITES or not self._folders:
             return None
-        found = PathFinder.find_spec(name, self._folders)
+        found = PathFinder.find_spec(name, [*self._likewise(), *self._folders])
         if found is None or found.origin is not None:
             return found
         elsewhere = [each for each in sys.path if not Path(each).is_relative_to(self._suite)]
@@ -103,6 +107,14 @@ class Imports:
             dict.fromkeys(place for each in parts for place in each.submodule_search_locations or ())
         )
         return whole
+
+    def _likewise(self) -> Iterator[str]:
+        """Where a side is a tree that nothing installs: its own of the folders that the suite has put on the path."""
+        for each in map(Path, sys.path if self._trees else ()):
+            if each.is_relative_to(self._suite) and each not in self._beside_tests:
+                inner = each.relative_to(self._suite)
+                if inner.parts and not SUITES & set(inner.parts):
+                    yield from (str(tree / inner) for tree in self._trees)
 
 
 def install(imports: Imports) -> None:
