@@ -266,6 +266,15 @@ def test_later(benchmark):
     assert late["skipped"].startswith("fails with benchmark.stats, which has no meaning where calls are paired: assert")
 
 
+def test_a_project_sees_no_command_but_that_of_pytest(opens: Opens) -> None:
+    """A conftest that reads what was typed finds nothing of ours."""
+    suite = opens(
+        "def test_it(benchmark, typed): benchmark(lambda: typed)",
+        {"tests/conftest.py": HEAD + "@pytest.fixture\ndef typed(): return [*sys.argv, sys.path[1] == os.getcwd()]"},
+    )
+    assert suite["entered"] == {"tests/test_it.py::test_it": {"opened": [[["pytest", True]] * 3]}}
+
+
 def test_what_cannot_be_collected_or_measured_is_told_and_the_rest_goes_on(opens: Opens) -> None:
     """Each with its reason; of a run's own options `-x` does not stop the collection, `-k` and `-m` hold."""
     suite = opens(
@@ -304,6 +313,9 @@ def test_slow_plain(): pass
         "-p no:benchmark --strict-markers",
         "-p no:cov -p no:xdist -s --maxfail=1 --basetemp=base",
         "--cov=tests --cov-report=xml --benchmark-only",
+        "-p no:benchmark -p pytest_benchmark.plugin --benchmark-skip",
+        "--setup-plan --setup-only --doctest-modules",
+        "--trace --pdb",
     ],
 )
 def test_the_options_of_a_project_hold_but_for_those_that_meddle(opens: Opens, tmp_path: Path, options: str) -> None:
