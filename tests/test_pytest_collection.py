@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import bare_python
@@ -473,3 +473,32 @@ def test_a_project_that_blocks_sockets_and_makes_errors_of_warnings_is_measured(
         assert turns.ask({"sample": 2, "untimed": 1}, 60)["s"] > 0
         turns.finish(60)
         turns.end()
+
+
+@pytest.mark.usefixtures("in_peers")
+def test_a_package_that_a_side_lacks_is_not_taken_from_the_suite(tmp_path: Path, python: str) -> None:
+    """Base would measure head's code; what base has is measured, in a test that is new too."""
+    files = {
+        "toy/__init__.py": "",
+        "toy/core.py": "MADE = 'tree'",
+        "new/__init__.py": "",
+        "new/tests/__init__.py": "",
+        "new/tests/test_inner.py": "def test_it(benchmark): pass",
+        "test_new.py": "import new\ndef test_it(benchmark): pass",
+        "test_old.py": "from toy.core import MADE\ndef test_it(benchmark): pass" + OURS,
+        "test_either.py": "try:\n    import new\nexcept ImportError:\n    def test_it(benchmark): pass",
+    }
+    tree, side = written(tmp_path / "tree", files), written(tmp_path / "side", SIDE)
+    base = Place(label="base", python=python, path=(str(side),), folder=str(tree), packages=("toy",))
+    head = replace(base, label="head", path=(str(tree),), packages=("toy", "new", "test_old", "test_new"))
+    os.environ.pop("EXPECTED")
+    with launched([base, head], ORDER) as launches:
+        assert launches[0].left_out == dict.fromkeys(
+            ("test_new.py", "new/tests/test_inner.py"), "ModuleNotFoundError: No module named 'new'"
+        )
+        assert list(launches[0].names) == ["test_either.py::test_it", "test_old.py::test_it"]
+        assert list(launches[1].names) == [
+            "new/tests/test_inner.py::test_it",
+            "test_new.py::test_it",
+            "test_old.py::test_it",
+        ]

@@ -130,7 +130,7 @@ class PeerLaunch:
     _open: set[Line] = field(default_factory=set)
     """The lines to its forks."""
 
-    def order(self, order: Order) -> None:
+    def order(self, order: Order, measured: Sequence[str] = ()) -> None:
         """Has it open a suite; what became of that is said when it is asked whether it is open."""
         place = self._place
         with suppress(OSError):
@@ -141,6 +141,7 @@ class PeerLaunch:
                     "options": dict(order.options),
                     "packages": list(place.packages),
                     "path": list(place.path),
+                    "measured": list(measured),
                 }
             )
 
@@ -237,8 +238,9 @@ def launched(places: Sequence[Place], order: Order, *, timeout_s: float = OPEN_T
     """
     with ExitStack() as ending:  # what has started ends, whatever stops the next one or the end of another
         launches = [ending.enter_context(closing(_started(place))) for place in places]
+        measured = sorted({name for place in places for name in place.packages})
         for launch in launches:
-            launch.order(order)
+            launch.order(order, measured)
         for launch in launches:
             launch.opened(timeout_s)
         yield launches

@@ -59,7 +59,8 @@ def _open(order: dict[str, Any]) -> dict[str, Any]:
     origins, *_ = (importlib.import_module(f"{NAME}.{each}") for each in MODULES)
     try:
         suite = importlib.import_module(f"{NAME}.{SUITES[order['suite']]}").open_suite(
-            order["folder"], {**order["options"], "packages": order["packages"], "path": order.get("path", [])}
+            order["folder"],
+            {**order["options"], **{each: order.get(each, []) for each in ("packages", "path", "measured")}},
         )
         told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
     except Exception as error:  # noqa: BLE001  whatever a side's own code raises is that side's sentence

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -26,17 +27,21 @@ _TEST = re.compile(r"^(conf)?test|tests?$|bench|perf", re.IGNORECASE)  # in the 
 class Imports:
     """Finds the modules of a side before those of the path, and a suite's modules where the suite has them."""
 
-    def __init__(self, names: Iterable[str], folders: Iterable[str], suite: Path) -> None:
+    def __init__(
+        self, names: Iterable[str], folders: Iterable[str], suite: Path, *, measured: Iterable[str] = ()
+    ) -> None:
         """Of names that are not there nothing is pinned.
 
         Args:
             names: modules that come from where they are found now.
             folders: those of the side's own files; whatever lies in them is the side's, but for code that measures.
             suite: the top of the tree that the tests lie in.
+            measured: names that either side has; one that this side lacks is not taken from the suite's tree.
         """
         self._specs = {name: spec for name in names if (spec := importlib.util.find_spec(name)) is not None}
         self._folders, self._suite = list(folders), suite
         self._trees = [Path(each) for each in self._folders if (Path(each) / ".git").exists()]
+        self._measured = {name for name in measured if not _TEST.search(name)}
         self._tests: dict[str, ModuleSpec] = {}
         self._beside_tests: set[Path] = set()
 
@@ -46,7 +51,7 @@ class Imports:
             return self._tests[fullname]
         if "." in fullname:
             return None
-        return self._specs.get(fullname) or self._of_side(fullname)
+        return self._specs.get(fullname) or self._of_side(fullname) or self._of_other(fullname)
 
     def find_or_search(self, name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
         """The same, and else what is found on the path: for a finder that stands before this one."""
@@ -108,6 +113,13 @@ class Imports:
         )
         return whole
 
+    def _of_other(self, name: str) -> ModuleSpec | None:
+        """A module that cannot be imported, where this side lacks it and the suite's tree has the other side's."""
+        found = PathFinder.find_spec(name) if name in self._measured else None
+        if found is None or found.origin is None or not Path(found.origin).is_relative_to(self._suite):
+            return None
+        return ModuleSpec(name, Lacking(), origin=found.origin)
+
     def _likewise(self) -> Iterator[str]:
         """Where a side is a tree that nothing installs: its own of the folders that the suite has put on the path."""
         for each in map(Path, sys.path if self._trees else ()):
@@ -115,6 +127,21 @@ class Imports:
                 inner = each.relative_to(self._suite)
                 if inner.parts and not SUITES & set(inner.parts):
                     yield from (str(tree / inner) for tree in self._trees)
+
+
+class Lacking(Loader):
+    """Of modules that a side does not have."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Says what Python says.
+
+        Raises:
+            ModuleNotFoundError: always.
+        """
+        raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Is never reached."""
 
 
 def install(imports: Imports) -> None:

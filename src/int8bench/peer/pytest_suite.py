@@ -70,7 +70,7 @@ def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
     Args:
         folder: where pytest would be typed.
         options: ``packages`` names what must come from where it is found now, wherever the tests' folders lead;
-            ``path`` has the folders of the side's own files.
+            ``path`` has the folders of the side's own files, ``measured`` the packages of either side.
 
     Raises:
         UsageError: pytest refuses the project's options.
@@ -78,11 +78,9 @@ def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
         Exception: whatever a conftest file raises.
     """
     os.chdir(folder)
-    names, path = options.get("packages", ()), options.get("path", ())
-    assert isinstance(names, Iterable)
-    assert isinstance(path, Iterable)
     top = pytest_rootdir.top_around(Path.cwd())
-    install(Imports(map(str, names), map(str, path), top or Path.cwd()))
+    names, path, measured = (_words(options, each) for each in ("packages", "path", "measured"))
+    install(Imports(names, path, top or Path.cwd(), measured=measured))
     sys.path.insert(0, str(Path.cwd()))  # as `python -m pytest` does
     sys.argv[:] = ["pytest"]
     scratch = tempfile.TemporaryDirectory(prefix="int8bench-pytest-")
@@ -209,6 +207,12 @@ class Front:
         if self.measurement is not None:
             error = call.excinfo.value if call.excinfo else None
             self.measurement.reports.append((outcome.get_result(), error))
+
+
+def _words(options: Mapping[str, object], name: str) -> list[str]:
+    found = options.get(name, ())
+    assert isinstance(found, Iterable)
+    return [str(each) for each in found]
 
 
 def _configured(front: Front, arguments: list[str]) -> pytest.Config:
