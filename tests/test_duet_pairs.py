@@ -159,7 +159,7 @@ def test_rounds_in_which_the_machine_was_stolen_from_are_dropped(world: _World) 
 
 def test_dropped_rounds_do_not_move_the_ratio() -> None:
     """Only what is kept counts."""
-    raced = PairRace(calls=1, base_s=(1.0, 1.0, 1.0), head_s=(2.0, 9.0, 2.0), kept=(True, False, True))
+    raced = PairRace(calls=1, base_s=(1.0, 1.0, 1.0), head_s=(2.0, 9.0, 2.0), kept=(True, False, True), faults={})
     assert raced.log_ratio == pytest.approx(math.log(2))
 
 

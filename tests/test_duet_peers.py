@@ -9,21 +9,28 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from int8bench.duet import peers
-from int8bench.duet.peers import Order, PeerLaunch, Place, SkippedError, Turns, launched
+from int8bench.duet.peers import Luck, Order, PeerLaunch, Place, SkippedError, StrayedError, Turns, launched
 from int8bench.errors import LabError
 
 GONE_S = 20.0  # by then a killed process is gone; it takes milliseconds
 SUITE = """
-import os, signal, subprocess, sys, tempfile, time
+import os, random, signal, subprocess, sys, tempfile, time
 import toy
+
+DRAWN = random.random()
 
 def time_it(): toy.work()
 def track_it(): return toy.WHICH
+def track_drawn():
+    import random
+    assert os.environ["TOY"] == "x"
+    return DRAWN + random.random() + hash("toy") % 1000
 def track_folder(): return float(tempfile.gettempdir() == os.environ["TMPDIR"])
 def time_raises(): raise ValueError("it broke\\nand more")
 def time_dies(): os._exit(3)
@@ -219,7 +226,7 @@ def test_what_a_call_imports_late_is_proven_too(launch: PeerLaunch) -> None:
     """A module that the side should have, and that came from elsewhere, is found in the end."""
     with _entered(launch, "b.time_lazily") as turns:
         turns.ask({"warm": 0.0, "cores": []}, 60)
-        with pytest.raises(LabError, match=r"base: late was imported from .*elsewhere, not from this side's own files"):
+        with pytest.raises(StrayedError, match=r"base: late was imported from .*elsewhere, not from this side's"):
             turns.finish(60)
 
 
@@ -377,3 +384,28 @@ def test_nothing_outlives_a_killed_coordinator(place: Make, tmp_path: Path, monk
         assert len(list(tmp_path.iterdir())) == 1
     assert list(tmp_path.iterdir()) == []
     assert peers.SCRATCH.startswith("int8bench-")
+
+
+def test_nothing_of_a_revision_loaded_is_no_proof(place: Make) -> None:
+    """What measures none of its side's packages has no figure; an environment has nothing to prove."""
+    for is_revision in (True, False):
+        side = replace(place(packages=("late",)), is_revision=is_revision)
+        with launched([side], ORDER, timeout_s=60) as (launch,), _entered(launch, "b.time_it") as turns:
+            if is_revision:
+                with pytest.raises(StrayedError) as told:
+                    turns.finish(60)
+                assert str(told.value).startswith(
+                    "nothing of base's revision was loaded, which holds late; imported was toy from "
+                )
+            else:
+                turns.finish(60)
+
+
+def test_a_pair_of_launches_draws_the_same(place: Make) -> None:
+    """Hashes and generators; other ones in the next pair, and whatever variables the suite asks for."""
+    found = []
+    for seed in (1, 1, 2):
+        luck = Luck(seed=seed, variables={"TOY": "x"})
+        with launched([place()], ORDER, luck, timeout_s=60) as (one,), _entered(one, "b.track_drawn") as turns:
+            found.append(turns.values)
+    assert found[0] == found[1] != found[2]

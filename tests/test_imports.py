@@ -33,6 +33,7 @@ FILES = {"records.py", "training.py", "trials.py", "data.py", "subject.py", "lab
 FILES |= {
     "lab/launches.py",
     "duet/peers.py",
+    "duet/sides.py",  # what a build holds
     "conversions.py",  # what engines need of a model, kept by content
     "scratch.py",  # folders of processes, held by a lock on them
     "engines/evidence.py",

@@ -1,8 +1,8 @@
 """One benchmark on both sides: rounds of paired samples in random order, the idle side asleep; and sustained load."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Protocol
 
@@ -39,18 +39,50 @@ class Durations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRace:
-    """One fork of each side: mean seconds a call, round by round (round,) on both sides, and which rounds are kept."""
+    """One fork of each side: mean seconds a call, round by round (round,) on both sides, and which rounds are kept.
+
+    Where a side failed, `faults` has the reason by side, and rounds say nothing.
+    """
 
     calls: int
     base_s: tuple[float, ...]
     head_s: tuple[float, ...]
     kept: tuple[bool, ...]
+    faults: Mapping[int, str]
 
     @property
     def log_ratio(self) -> float:
         """Median over the kept rounds of log(head / base): positive where head takes longer."""
         rounds = zip(self.base_s, self.head_s, self.kept, strict=True)
         return median(math.log(head / base) for base, head, kept in rounds if kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """Asks sides that have not failed; a side that fails is asked no more, and the other one goes on without it.
+
+    Both are so given as much occasion to fail, and neither by the other's fate: two outcomes that can be compared.
+    """
+
+    sides: Sequence[Side]
+    timeout_s: float
+    faults: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def answering(self) -> list[int]:
+        """The sides that have not failed."""
+        return [side for side in SIDES if side not in self.faults]
+
+    def all(self, message: dict[str, object], order: Sequence[int]) -> dict[int, dict[str, float]]:
+        """The answers of those that give one, asked in that order."""
+        told: dict[int, dict[str, float]] = {}
+        for side in order:
+            if side not in self.faults:
+                try:
+                    told[side] = self.sides[side].ask(message, self.timeout_s)
+                except LabError as error:
+                    self.faults[side] = str(error)
+        return told
 
 
 def race(
@@ -71,30 +103,41 @@ def race(
         now: the clock that all processes share.
 
     Raises:
-        LabError: a side raised, died, or timed a call at nothing.
+        LabError: a call took no time.
     """
-    fastest = [
-        side.ask({"warm": durations.warmup_s, "cores": list(cores)}, durations.timeout_s)["fastest_s"] for side in sides
-    ]
+    asking = _Asking(sides=sides, timeout_s=durations.timeout_s)
+    warm = asking.all({"warm": durations.warmup_s, "cores": list(cores)}, SIDES)
+    fastest = [each["fastest_s"] for each in warm.values()] or [0.0]
     slower = max(*fastest, 1e-9)
     calls = max(1, round(SAMPLE_S / slower))
     untimed = min(MOST_UNTIMED, math.ceil(UNTIMED_S / slower)) if min(fastest) < sampling.LEAD_IN_BELOW_S else 0
     asked: dict[str, object] = {"sample": calls, "untimed": untimed}
     rounds: list[tuple[float, float]] = []
     disturbed: list[bool] = []
+    turns = 0
     start = now()
-    while not sampling.is_over(now() - start, len(rounds), durations.race_s):
+    while asking.answering and not sampling.is_over(now() - start, turns, durations.race_s):
         before = noise.read()
-        told = {side: sides[side].ask(asked, durations.timeout_s) for side in rng.permutation(SIDES).tolist()}
+        told = asking.all(asked, rng.permutation(SIDES).tolist())
         stolen = noise.read().since(before).steal_ticks
-        rounds.append((_time(told[BASE]), _time(told[HEAD])))
-        disturbed.append(stolen > 0 or any(each["lost"] > 0 for each in told.values()))
+        turns += 1
+        if not asking.faults:
+            rounds.append((_time(told[BASE]), _time(told[HEAD])))
+            disturbed.append(stolen > 0 or any(each["lost"] > 0 for each in told.values()))
     return PairRace(
         calls=calls,
         base_s=tuple(base for base, _ in rounds),
         head_s=tuple(head for _, head in rounds),
         kept=noise.kept_rounds(disturbed),
+        faults=asking.faults,
     )
+
+
+def tried(sides: Sequence[Side], *, timeout_s: float) -> Mapping[int, str]:
+    """One call of each side; why it failed, by side."""
+    asking = _Asking(sides=sides, timeout_s=timeout_s)
+    asking.all({"warm": 0.0, "cores": []}, SIDES)
+    return asking.faults
 
 
 def sustained(

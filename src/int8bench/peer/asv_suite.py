@@ -53,8 +53,12 @@ class Found:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def open_suite(folder: str, _options: Mapping[str, object]) -> "AsvSuite":
+def open_suite(folder: str, options: Mapping[str, Any]) -> "AsvSuite":
     """The suite of the asv.conf.json in `folder`: imported, and nothing of it called.
+
+    Args:
+        folder: has the configuration.
+        options: ``again`` begins the luck of this launch anew.
 
     Raises:
         FileNotFoundError: there is no configuration, or its folder of benchmarks is no package.
@@ -67,15 +71,15 @@ def open_suite(folder: str, _options: Mapping[str, object]) -> "AsvSuite":
     for module in _modules(root.name, found):
         for attribute, owner, function in _candidates(module):
             _add(module, attribute, owner, function, found)
-    return AsvSuite(found)
+    return AsvSuite(found, again=options.get("again", _no_luck))
 
 
 class AsvSuite:
     """An asv suite that is imported."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, *, again: Callable[[], None]) -> None:
         """Makes the folders that benchmarks run in; they go with this interpreter."""
-        self._found = found
+        self._found, self._again = found, again
         self._scratch = tempfile.TemporaryDirectory(prefix="int8bench-asv-")
         keys = (each.benchmark.setup_cache_key for each in found.combinations.values())
         self._caches = {key: Path(self._scratch.name) / f"cache-{n}" for n, key in enumerate(dict.fromkeys(keys))}
@@ -99,7 +103,7 @@ class AsvSuite:
         combination = self._found.combinations[name]
         with self._folder(combination.benchmark) as cache:
             given = () if cache is None else (cache,)
-            _entered(combination.benchmark, (*given, *combination.parameters), within)
+            _entered(combination.benchmark, (*given, *combination.parameters), within, self._again)
 
     @contextmanager
     def _folder(self, benchmark: Any) -> Iterator[Any]:  # noqa: ANN401
@@ -114,11 +118,21 @@ class AsvSuite:
                 yield _cached(benchmark)
 
 
-def _benchmark_folder(folder: Path) -> Path:
-    configuration = next((folder / name for name in CONFIGURATIONS if (folder / name).is_file()), None)
-    if configuration is None:
+def configuration(folder: Path) -> Mapping[str, Any]:
+    """What the asv.conf.json in a folder says.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no JSON object.
+    """
+    path = next((folder / name for name in CONFIGURATIONS if (folder / name).is_file()), None)
+    if path is None:
         raise FileNotFoundError(f"{folder}: no {CONFIGURATIONS[0]}; --suite asv needs the folder that has it")
-    named = _read(configuration).get("benchmark_dir", DEFAULT_FOLDER)
+    return _read(path)
+
+
+def _benchmark_folder(folder: Path) -> Path:
+    named = configuration(folder).get("benchmark_dir", DEFAULT_FOLDER)
     root = Path(os.path.normpath(folder / named))  # links keep their name, by which the suite is imported
     if not (root / "__init__.py").is_file():
         raise FileNotFoundError(f"{root}: no __init__.py; asv's benchmark_dir is a package")
@@ -192,7 +206,12 @@ def _kind(benchmark: Any) -> Any:  # noqa: ANN401
     return {"TimeBenchmark": TIME, "TrackBenchmark": TRACK}.get(type(benchmark).__name__)
 
 
-def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within) -> None:  # noqa: ANN401
+def _no_luck() -> None:
+    """Where nothing is drawn alike."""
+
+
+def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within, again: Callable[[], None]) -> None:  # noqa: ANN401
+    again()  # a setup_cache may have drawn
     try:
         _each(benchmark._setups, arguments)  # noqa: SLF001
     except NotImplementedError as error:
@@ -200,20 +219,20 @@ def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within) -> None
             _each(benchmark._teardowns, arguments)  # noqa: SLF001
         raise SkippedError(str(error) or "its setup raised NotImplementedError") from error
     try:
-        within(_opened(benchmark, arguments))
+        within(_opened(benchmark, arguments, again))
     except importlib.import_module("asv_runner.benchmarks.mark").SkipNotImplemented as error:
         raise SkippedError(str(error) or "it raised SkipNotImplemented") from error
     finally:
         _each(benchmark._teardowns, arguments)  # noqa: SLF001
 
 
-def _opened(benchmark: Any, arguments: tuple[Any, ...]) -> Opened:  # noqa: ANN401
+def _opened(benchmark: Any, arguments: tuple[Any, ...], again: Callable[[], None]) -> Opened:  # noqa: ANN401
     if _kind(benchmark) == TRACK:
         return Opened(values={TRACKED: _number(benchmark.func(*arguments))})
     benchmark._load_vars()  # noqa: SLF001  setup may have set `number`
     call = partial(benchmark.func, *arguments) if arguments else benchmark.func
     uses_up = benchmark.number == 1 and (benchmark._setups or benchmark._teardowns)  # noqa: SLF001
-    return Opened(call=call, before=Renewal(benchmark, arguments) if uses_up else None)
+    return Opened(call=call, before=Renewal(benchmark, arguments, again) if uses_up else None)
 
 
 def _number(value: Any) -> float:  # noqa: ANN401
@@ -231,12 +250,14 @@ class Renewal:
 
     benchmark: Any
     arguments: tuple[Any, ...]
+    again: Callable[[], None]
     used: bool = False
 
     def __call__(self) -> None:
         """Before every call."""
         if self.used:
             _each(self.benchmark._teardowns, self.arguments)  # noqa: SLF001
+            self.again()  # a setup draws what the one before it drew, however often each side has been called
             _each(self.benchmark._setups, self.arguments)  # noqa: SLF001
         self.used = True
 
