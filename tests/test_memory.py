@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.lab import memory
+from int8bench.peer import memory
 
 MIB = 1 << 20
 

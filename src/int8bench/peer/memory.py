@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from int8bench.lab.environment import LARGEST_INT, MALLOPT
-
+# mallopt(3), for a process that has read its variables; the numbers are malloc.h's, of glibc.
+MALLOPT = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_TOP_PAD_": -2, "MALLOC_MMAP_THRESHOLD_": -3}
+LARGEST_INT = (1 << 31) - 1  # mallopt takes an int; the variables take a size
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _LARGE = 1 << 16  # bytes
