@@ -26,13 +26,13 @@ from int8bench.duet.peers import (
     Turns,
     launched,
 )
-from int8bench.duet.plan import FORK_S, TRACK_S, Plan, plan_for
+from int8bench.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, Plan, plan_for
 from int8bench.duet.samples import Fork, Load, Numbers, Samples
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.hardware import emulation
 from int8bench.lab.environment import cores_for
-from int8bench.peer.suite import TIME
+from int8bench.peer.suite import FRESH, TIME
 from int8bench.progress import Advance, Progress
 from int8bench.tracking.revisions import Repository
 
@@ -86,6 +86,8 @@ class _Duet:
     findings: list[dict[str, Any]]
     samples: Samples = field(default_factory=Samples)
     names: dict[str, str] = field(default_factory=dict)
+    fresh: dict[str, float] = field(default_factory=dict)
+    """The timed benchmarks whose samples are fresh processes, with the seconds that a launch of each may take."""
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     plan: Plan | None = None
@@ -250,15 +252,20 @@ def _match(duet: _Duet, launches: Sequence[PeerLaunch]) -> None:
             duet.findings.append(_note("left-out", f"{label}: {name}: {reason}"))
     if not duet.names:
         raise NothingMeasuredError(_nothing_in_common(duet))
+    fresh = [name for name, kind in duet.names.items() if kind == FRESH]
+    duet.names |= dict.fromkeys(fresh, TIME)
     timed = sum(kind == TIME for kind in duet.names.values())
     duet.plan = plan_for(
         timed=timed,
+        fresh=len(fresh),
         tracked=len(duet.names) - timed,
         budget_s=duet.request.budget_s,
         quick=duet.request.quick,
         timeout_s=duet.request.timeout_s,
     )
-    each_s = timed * (FORK_S + duet.planned.durations.race_s) + LAUNCH_S
+    race_s = duet.planned.durations.race_s
+    duet.fresh = dict.fromkeys(fresh, FRESH_FORK_S + race_s)
+    each_s = (timed - len(fresh)) * (FORK_S + race_s) + sum(duet.fresh.values()) + LAUNCH_S
     duet.total = duet.planned.launches * each_s + (len(duet.names) - timed) * TRACK_S * duet.planned.track_launches
 
 
@@ -280,7 +287,8 @@ def _serve(duet: _Duet, launches: Sequence[PeerLaunch], index: int, unsettled: S
     share = len(duet.live(TIME)) / max(1, len(unsettled))  # the time of what has settled goes where it is unclear
     race_s = duet.planned.durations.race_s * share
     tasks: list[tuple[float, Callable[[], None]]] = [
-        (FORK_S + race_s, partial(_race, duet, launches, index, name, race_s)) for name in unsettled
+        (duet.fresh.get(name, FORK_S + race_s), partial(_race, duet, launches, index, name, race_s))
+        for name in unsettled
     ]
     if index < duet.planned.track_launches:
         tasks += [(TRACK_S, partial(_track, duet, launches, index, name)) for name in duet.live("track")]
@@ -306,7 +314,7 @@ def _race(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str, ra
     )
 
     def work(turns: Sequence[Turns]) -> None:
-        raced = pairs.race(turns, durations, rng=duet.rng, cores=_cores(duet, name, index))
+        raced = pairs.race(turns, durations, rng=duet.rng, cores=_cores(duet, name, index), fresh=name in duet.fresh)
         fork = Fork(
             launch=index,
             fork=0,
@@ -319,7 +327,16 @@ def _race(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str, ra
         duet.samples.forks.setdefault(name, []).append(fork)
 
     duet.tell(f"racing {name}, launch {index + 1} of {duet.planned.launches}")
+    started = time.monotonic()
     _guarded(duet, launches, index, name, work)
+    if name in duet.fresh:
+        _foresee(duet, name, index, time.monotonic() - started)
+
+
+def _foresee(duet: _Duet, name: str, index: int, took_s: float) -> None:
+    """Takes the launches to come of fresh processes, which need what they need, to be as long as this one was."""
+    duet.total += (took_s - duet.fresh[name]) * (duet.planned.launches - index - 1)
+    duet.fresh[name] = took_s
 
 
 def _track(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str) -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,16 @@ def _live(line: Any, suite: Any, asked: dict[str, Any], parent: int) -> None:  #
         if asked["cores"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, asked["cores"])
         shift = bytearray(asked["shift"])  # moves the heap, so that no layout is the answer
-        suite.enter(
-            asked["enter"], lambda opened: turns.take_turns(line, opened, origins.of_packages(asked["packages"]))
-        )
+        measured = []
+
+        def within(opened: Any) -> None:  # noqa: ANN401
+            measured.append(opened)
+            turns.take_turns(line, opened, origins.of_packages(asked["packages"]))
+
+        suite.enter(asked["enter"], within)
         del shift
-        _tell(line, {"origins": origins.of_packages(asked["packages"])})  # what was imported by the calls themselves
+        seen = next((each.seen for each in measured if each.seen), partial(origins.of_packages, asked["packages"]))
+        _tell(line, {"origins": seen()})  # what was imported by the calls themselves
     except skipped as reason:
         _tell(line, {"skipped": str(reason)})
     except BaseException as error:  # noqa: BLE001  pytest's outcomes and SystemExit included

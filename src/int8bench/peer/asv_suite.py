@@ -23,17 +23,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from . import memory
 from .faults import first_line
+from .fresh import Fresh
 from .mortal import die_with
-from .suite import TIME, TRACK, Opened, SkippedError, Within
+from .suite import FRESH, TIME, TRACK, Opened, SkippedError, Within
 
 CONFIGURATIONS = ("asv.conf.json", "asv.conf.jsonc")
 DEFAULT_FOLDER = "benchmarks"  # asv's own
 TRACKED = "value"  # the name of the one number that a tracking benchmark gives
+PEAK = "peak_memory"  # ... and that of one whose memory is measured: of that, more is worse
+LEAST_PEAK_BYTES = 1 << 20  # a difference below it, some pages either way, is the allocator's and not the benchmark's
+TIMERAW, TRACKING, PEAKMEM = "TimerawBenchmark", "TrackBenchmark", "PeakMemBenchmark"  # asv_runner's
+KINDS = {"TimeBenchmark": TIME, TIMERAW: FRESH, TRACKING: TRACK, PEAKMEM: TRACK}
 NOT_MEASURED = {
-    "TimerawBenchmark": "timeraw_ times an interpreter of its own, which cannot take turns",
     "MemBenchmark": "mem_ sizes an object and has nothing to time",
-    "PeakMemBenchmark": "peakmem_ reads the memory of a process that asv starts",
 }
 
 
@@ -53,7 +57,7 @@ class Found:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def open_suite(folder: str, _options: Mapping[str, object]) -> "AsvSuite":
+def open_suite(folder: str, options: Mapping[str, Any]) -> "AsvSuite":
     """The suite of the asv.conf.json in `folder`: imported, and nothing of it called.
 
     Raises:
@@ -67,15 +71,16 @@ def open_suite(folder: str, _options: Mapping[str, object]) -> "AsvSuite":
     for module in _modules(root.name, found):
         for attribute, owner, function in _candidates(module):
             _add(module, attribute, owner, function, found)
-    return AsvSuite(found)
+    return AsvSuite(found, options.get("packages", ()))
 
 
 class AsvSuite:
     """An asv suite that is imported."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, packages: Sequence[str]) -> None:
         """Makes the folders that benchmarks run in; they go with this interpreter."""
         self._found = found
+        self._packages = packages
         self._scratch = tempfile.TemporaryDirectory(prefix="int8bench-asv-")
         keys = (each.benchmark.setup_cache_key for each in found.combinations.values())
         self._caches = {key: Path(self._scratch.name) / f"cache-{n}" for n, key in enumerate(dict.fromkeys(keys))}
@@ -97,9 +102,31 @@ class AsvSuite:
             Exception: whatever else the benchmark raises.
         """
         combination = self._found.combinations[name]
-        with self._folder(combination.benchmark) as cache:
+        with self._measured(combination.benchmark, within) as measured, self._folder(combination.benchmark) as cache:
             given = () if cache is None else (cache,)
-            _entered(combination.benchmark, (*given, *combination.parameters), within)
+            _entered(combination.benchmark, (*given, *combination.parameters), measured)
+
+    @contextmanager
+    def _measured(self, benchmark: Any, within: Within) -> Iterator[Within]:  # noqa: ANN401
+        """What is done with a benchmark that is set up, where that is not to time its call or to tell its number."""
+        kind = type(benchmark).__name__
+        if kind == TIMERAW:
+            yield lambda opened: within(self._fresh(benchmark, opened))
+        elif kind == PEAKMEM:
+            with memory.over_nothing() as peak_of:
+                yield lambda opened: within(_weighed(opened, peak_of))
+        else:
+            yield within
+
+    def _fresh(self, benchmark: Any, opened: Opened) -> Opened:  # noqa: ANN401
+        """The text that a call gives. What its interpreters compile is kept apart, as they would keep it for a user."""
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(Path(self._scratch.name) / "compiled")}
+        own = getattr(benchmark, "_timeraw_env", None) or {}  # asv_runner: older ones have none
+        assert opened.call is not None
+        fresh = Fresh(
+            text=opened.call, number=benchmark.number, packages=self._packages, environment={**compiled, **own}
+        )
+        return Opened(timed=fresh.timed, seen=fresh.seen)
 
     @contextmanager
     def _folder(self, benchmark: Any) -> Iterator[Any]:  # noqa: ANN401
@@ -188,8 +215,8 @@ def _add_combinations(benchmark: Any, found: Found) -> None:  # noqa: ANN401
 
 
 def _kind(benchmark: Any) -> Any:  # noqa: ANN401
-    """Whether it is timed or tracked; None for what is neither. Of its class alone: `type` is the suite's to set."""
-    return {"TimeBenchmark": TIME, "TrackBenchmark": TRACK}.get(type(benchmark).__name__)
+    """How it is measured; None for what is not. Of its class alone: `type` is the suite's to set."""
+    return KINDS.get(type(benchmark).__name__)
 
 
 def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within) -> None:  # noqa: ANN401
@@ -208,12 +235,21 @@ def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within) -> None
 
 
 def _opened(benchmark: Any, arguments: tuple[Any, ...]) -> Opened:  # noqa: ANN401
-    if _kind(benchmark) == TRACK:
+    kind = type(benchmark).__name__
+    if kind == TRACKING:
         return Opened(values={TRACKED: _number(benchmark.func(*arguments))})
-    benchmark._load_vars()  # noqa: SLF001  setup may have set `number`
     call = partial(benchmark.func, *arguments) if arguments else benchmark.func
+    if kind == PEAKMEM:
+        return Opened(call=call)
+    benchmark._load_vars()  # noqa: SLF001  setup may have set `number`
     uses_up = benchmark.number == 1 and (benchmark._setups or benchmark._teardowns)  # noqa: SLF001
     return Opened(call=call, before=Renewal(benchmark, arguments) if uses_up else None)
+
+
+def _weighed(opened: Opened, peak_of: Callable[[Callable[[], object]], int]) -> Opened:
+    """The memory that a call needs, with what its setup holds."""
+    assert opened.call is not None
+    return Opened(values={PEAK: float(max(peak_of(opened.call), LEAST_PEAK_BYTES))})
 
 
 def _number(value: Any) -> float:  # noqa: ANN401
