@@ -31,14 +31,12 @@ from .suite import FRESH, TIME, TRACK, Opened, SkippedError, Within
 
 CONFIGURATIONS = ("asv.conf.json", "asv.conf.jsonc")
 DEFAULT_FOLDER = "benchmarks"  # asv's own
-TRACKED = "value"  # the name of the one number that a tracking benchmark gives
-PEAK = "peak_memory"  # ... and that of one whose memory is measured: of that, more is worse
+# What the one number of a benchmark is called: a metric's name, of which more is worse, or a name that is none.
+TRACKED, PEAK, SIZE = "value", "peak_memory", "size"
 LEAST_PEAK_BYTES = 1 << 20  # a difference below it, some pages either way, is the allocator's and not the benchmark's
-TIMERAW, TRACKING, PEAKMEM = "TimerawBenchmark", "TrackBenchmark", "PeakMemBenchmark"  # asv_runner's
-KINDS = {"TimeBenchmark": TIME, TIMERAW: FRESH, TRACKING: TRACK, PEAKMEM: TRACK}
-NOT_MEASURED = {
-    "MemBenchmark": "mem_ sizes an object and has nothing to time",
-}
+# The classes of asv_runner.
+TIMERAW, TRACKING, PEAKMEM, MEM = "TimerawBenchmark", "TrackBenchmark", "PeakMemBenchmark", "MemBenchmark"
+KINDS = {"TimeBenchmark": TIME, TIMERAW: FRESH, TRACKING: TRACK, PEAKMEM: TRACK, MEM: TRACK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,19 +189,20 @@ def _candidates(module: ModuleType) -> Iterator[tuple[str, type | None, Callable
 
 def _add(module: ModuleType, attribute: str, owner: type | None, function: Callable[..., Any], found: Found) -> None:
     make = importlib.import_module("asv_runner.discovery")._get_benchmark  # noqa: SLF001  asv's own eye for a name
+    name = ".".join((*module.__name__.split(".")[1:], *([owner.__name__] if owner else []), attribute))
     try:
         benchmark = make(attribute, module, owner, function)
         if benchmark is not None:
             _add_combinations(benchmark, found)
+        elif attribute.startswith("mem_") and not getattr(function, "skip_benchmark", False):
+            found.left_out[name] = "mem_ needs pympler, which is not installed there"  # asv does not even name it
     except Exception as error:  # noqa: BLE001  a class that cannot be made, parameters that are no list
-        parts = (*module.__name__.split(".")[1:], *([owner.__name__] if owner else []), attribute)
-        found.left_out[".".join(parts)] = first_line(error)
+        found.left_out[name] = first_line(error)
 
 
 def _add_combinations(benchmark: Any, found: Found) -> None:  # noqa: ANN401
-    kind = type(benchmark).__name__
     if _kind(benchmark) is None:
-        found.left_out[benchmark.name] = NOT_MEASURED.get(kind, f"a {kind} neither times a call nor tracks a number")
+        found.left_out[benchmark.name] = f"a {type(benchmark).__name__} neither times a call nor tracks a number"
         return
     spellings, values = itertools.product(*benchmark.params), itertools.product(*benchmark._params)  # noqa: SLF001
     for spelled, parameters in zip(spellings, values, strict=True):
@@ -238,6 +237,8 @@ def _opened(benchmark: Any, arguments: tuple[Any, ...]) -> Opened:  # noqa: ANN4
     kind = type(benchmark).__name__
     if kind == TRACKING:
         return Opened(values={TRACKED: _number(benchmark.func(*arguments))})
+    if kind == MEM:
+        return Opened(values={SIZE: _number(benchmark.run(*arguments))})
     call = partial(benchmark.func, *arguments) if arguments else benchmark.func
     if kind == PEAKMEM:
         return Opened(call=call)
