@@ -9,7 +9,6 @@ import importlib.util
 import os
 import socket
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,29 +93,35 @@ def _fork(line: Any, suite: Any, asked: dict[str, Any]) -> int:  # noqa: ANN401
 
 def _live(line: Any, suite: Any, asked: dict[str, Any], parent: int) -> None:  # noqa: ANN401
     """A fork's whole life."""
-    turns, origins, mortal = (importlib.import_module(f"{NAME}.{each}") for each in ("turns", "origins", "mortal"))
+    turns, mortal = (importlib.import_module(f"{NAME}.{each}") for each in ("turns", "mortal"))
     skipped = importlib.import_module(f"{NAME}.suite").SkippedError
     try:
         mortal.die_with(parent)
         if asked["cores"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, asked["cores"])
         shift = bytearray(asked["shift"])  # moves the heap, so that no layout is the answer
-        measured = []
+        measured: list[Any] = []
 
         def within(opened: Any) -> None:  # noqa: ANN401
             measured.append(opened)
-            turns.take_turns(line, opened, origins.of_packages(asked["packages"]))
+            turns.take_turns(line, opened, _origins(measured, asked["packages"]))
 
         suite.enter(asked["enter"], within)
         del shift
-        seen = next((each.seen for each in measured if each.seen), partial(origins.of_packages, asked["packages"]))
-        _tell(line, {"origins": seen()})  # what was imported by the calls themselves
+        _tell(line, {"origins": _origins(measured, asked["packages"])})  # what the calls themselves imported, too
     except skipped as reason:
         _tell(line, {"skipped": str(reason)})
     except BaseException as error:  # noqa: BLE001  pytest's outcomes and SystemExit included
         _tell(line, {"error": _words(error)})
     finally:
         os._exit(0)
+
+
+def _origins(measured: list[Any], packages: list[str]) -> dict[str, list[str]]:
+    """Where modules came from in what is measured: this process, or those that it starts, so far."""
+    seen = next((each.seen for each in measured if each.seen), None)
+    found: dict[str, list[str]] = seen() if seen else importlib.import_module(f"{NAME}.origins").of_packages(packages)
+    return found
 
 
 def _tell(line: Any, message: dict[str, Any]) -> None:  # noqa: ANN401
