@@ -89,8 +89,12 @@ def test_fresh_processes_leave_room_for_fewer_launches() -> None:
 
 
 def test_a_suite_of_numbers_alone_has_a_plan() -> None:
-    """They need the launches that tracked numbers have."""
-    assert _planned(0, 3).launches == FEWEST_LAUNCHES
+    """They have the launches that are of use to numbers with noise, such as a peak of memory, in one go."""
+    found = _planned(0, 3)
+    assert found.looks.launches == found.track_looks.launches == (plan.MOST_TRACK_LAUNCHES,)
+    few_s = 3 * TRACK_S * (plan.MOST_TRACK_LAUNCHES - 1)
+    assert _planned(0, 3, budget_s=few_s).looks.launches == (FEWEST_LAUNCHES,)
+    assert _planned(0, 3, quick=True).looks.launches == (FEWEST_LAUNCHES,)
 
 
 def test_a_plan_is_written_down() -> None:

@@ -80,10 +80,11 @@ def plan_for(
     most = FEWEST_LAUNCHES if quick else MOST_TRACK_LAUNCHES
     track_launches = most if _launches(timed, forks_s, budget - tracked * TRACK_S * most) >= most else FEWEST_LAUNCHES
     room_s = budget - tracked * TRACK_S * track_launches
-    launches = FEWEST_LAUNCHES if quick else max(track_launches, min(_launches(timed, forks_s, room_s), MOST_LAUNCHES))
+    fit = track_launches if quick or not timed else min(_launches(timed, forks_s, room_s), MOST_LAUNCHES)
+    launches = max(track_launches, fit)
     race_s = max(SHORTEST_RACE_S, (room_s / launches - forks_s) / timed) if timed else SHORTEST_RACE_S
     return Plan(
-        looks=default_looks(launches),
+        looks=default_looks(launches) if timed else Looks(launches=(launches,)),
         durations=Durations(warmup_s=WARMUP_S, race_s=race_s, timeout_s=timeout_s),
         track_launches=track_launches,
         load_s=None if quick else RACE_S / 2,
@@ -92,8 +93,10 @@ def plan_for(
 
 
 def _launches(timed: int, forks_s: float, room_s: float) -> int:
-    """How many launches a time has room for; of tracked numbers alone, as few as are of use."""
-    return int(room_s / (forks_s + timed * RACE_S)) if timed else FEWEST_LAUNCHES
+    """How many launches a time has room for: of tracked numbers alone, as many as there may be."""
+    if not timed:
+        return MOST_LAUNCHES if room_s >= 0 else 0
+    return int(room_s / (forks_s + timed * RACE_S))
 
 
 def _default_s(benchmarks: int, needed_s: float, *, quick: bool) -> float:
