@@ -143,6 +143,25 @@ def test_slow_calls_have_a_few_rounds_all_the_same(world: _World, call_s: float,
     assert len(_raced(world, *_sides(world, call_s, call_s)).base_s) == rounds
 
 
+@pytest.mark.parametrize(
+    ("call_s", "rounds"), [(2**-20, 4), (0.125, 3), (0.0625, 4), (0.5, 3), (60.0, sampling.FEWEST_PAIRS)]
+)
+def test_fresh_processes_have_three_rounds_of_one(world: _World, call_s: float, rounds: int) -> None:
+    """None goes untimed before it, and there are more where the time holds them."""
+    took_s = max(call_s, 0.0625)  # with the start of the interpreter, which is not in the answer
+
+    def call() -> float:
+        world.now += took_s - call_s
+        return call_s
+
+    sides = [_Side(world, side, call) for side in (BASE, HEAD)]
+    raced = pairs.race(sides, DURATIONS, rng=np.random.default_rng(1), fresh=True, now=world.clock)
+    assert len(raced.base_s) == rounds
+    asked = [message for _, message in world.asked if "sample" in message]
+    assert all(message == {"sample": 1, "untimed": 0} for message in asked)
+    assert raced.calls == 1
+
+
 def test_rounds_in_which_a_side_lost_the_processor_are_dropped(world: _World) -> None:
     """They stay in the record and are in no figure."""
     raced = _raced(world, *_sides(world, 0.001, 0.001, lost=(0, 3)))

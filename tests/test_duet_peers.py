@@ -39,6 +39,10 @@ def time_hangs(): time.sleep(600)
 def time_exits(): sys.exit("leaving")
 def time_prints(): print("to standard output", flush=True); os.write(1, b"and past it\\n")
 def time_spawns(): subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+def timeraw_it(): return "import toy, os; os.write(1, b'9.0')"
+def timeraw_nothing(): return "pass"
+def timeraw_elsewhere(): return "import sys, os; sys.path.insert(0, os.environ['ELSEWHERE']); import late"
+def timeraw_hangs(): return "import os, time; open(os.environ['BEGUN'], 'w').write(str(os.getpid())); time.sleep(600)"
 def time_lazily():
     sys.path.insert(0, os.environ["ELSEWHERE"])
     import late
@@ -228,6 +232,47 @@ def test_what_a_call_imports_late_is_proven_too(launch: PeerLaunch) -> None:
         turns.ask({"warm": 0.0, "cores": []}, 60)
         with pytest.raises(StrayedError, match=r"base: late was imported from .*elsewhere, not from this side's"):
             turns.finish(60)
+
+
+def test_a_benchmark_of_fresh_processes_takes_its_turns(launch: PeerLaunch) -> None:
+    """Each of which is the side's own."""
+    with _entered(launch, "b.timeraw_it") as turns:
+        assert turns.ask({"warm": 0.0, "cores": []}, 60)["fastest_s"] > 0
+        assert 0 < turns.ask({"sample": 1, "untimed": 0}, 60)["s"] < 5
+        turns.finish(60)
+
+
+def test_of_fresh_processes_it_is_their_modules_that_are_told(
+    launch: PeerLaunch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those of the suite that starts them, which has imported the package."""
+    told: list[Mapping[str, object]] = []
+    monkeypatch.setattr(PeerLaunch, "check_origins", lambda _, heard: told.append(heard["origins"]))
+    for name in ("b.timeraw_nothing", "b.timeraw_it"):
+        with _entered(launch, name) as turns:
+            turns.ask({"warm": 0.0, "cores": []}, 60)
+            turns.finish(60)
+    toy = [str(Path(launch._place.path[0], "toy"))]
+    assert told == [{}, {"toy": [], "late": []}, {}, {"toy": toy, "late": []}]
+
+
+def test_what_a_fresh_process_imports_from_elsewhere_is_refused(launch: PeerLaunch) -> None:
+    """Where this side's process has nothing of it."""
+    with _entered(launch, "b.timeraw_elsewhere") as turns:
+        turns.ask({"warm": 0.0, "cores": []}, 60)
+        with pytest.raises(LabError, match=r"base: late was imported from .*elsewhere, not from this side's own files"):
+            turns.finish(60)
+
+
+def test_a_fresh_process_that_hangs_is_stopped(place: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time that an answer may take, with the process that waits for it."""
+    begun = tmp_path / "begun"
+    monkeypatch.setenv("BEGUN", str(begun))
+    with launched([place()], ORDER, timeout_s=60) as (only,), _entered(only, "b.timeraw_hangs") as turns:
+        with pytest.raises(LabError, match=r"gave no answer in 5 s and was stopped"):
+            turns.ask({"warm": 0.0, "cores": []}, 5)
+        turns.end()
+        assert _eventually(lambda: begun.exists() and not _running(int(begun.read_text())))
 
 
 def test_a_package_from_elsewhere_is_refused(place: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from int8bench import hardware
 from int8bench.comparisons import Metric
-from int8bench.duet import findings, record, serving, study
+from int8bench.duet import findings, plan, record, serving, study
 from int8bench.duet.failures import Outcome, Stage
 from int8bench.duet.peers import LaunchLostError, SkippedError, StrayedError
 from int8bench.duet.record import Duet
@@ -330,6 +330,97 @@ def test_the_command_answers_json_and_markdown(project: Path, tmp_path: Path) ->
     comment = (tmp_path / "comment.md").read_text(encoding="utf-8")
     assert "**slower**" in comment
     assert "| `b.track_numbers` | tracked | 1.200 |" in comment
+
+
+WHOLE = """
+import time
+end = time.perf_counter() + {import_s}
+while time.perf_counter() < end: pass
+kept = []
+def keep(): kept.append(bytearray(b"x") * ({kept_mib} << 20))
+"""
+WHOLE_SUITE = """
+import toy
+
+def timeraw_import(): return "import toy"
+
+class Memory:
+    def setup(self): toy.keep()
+    def peakmem_kept(self): return bytearray(b"x") * (4 << 20)
+    def peakmem_nothing(self): pass
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three commits of a project whose suite has fresh processes and peaks of memory alone; two of them are alike."""
+    folder = tmp_path_factory.mktemp("whole") / "project"
+    folder.mkdir()
+    _git(folder, "init", "--quiet", "--initial-branch=main")
+    suite = {"asv.conf.json": "{}", "benchmarks/__init__.py": "", "benchmarks/b.py": WHOLE_SUITE}
+    toy = WHOLE.format(import_s=0.02, kept_mib=1)
+    _commit(folder, "base", {**suite, "toy.py": toy, "README.md": "one"})
+    _commit(folder, "alike", {"README.md": "two"})
+    _commit(folder, "head", {"toy.py": WHOLE.format(import_s=0.1, kept_mib=17)})
+    return folder
+
+
+def _command(folder: Path, head: str) -> "tuple[int, dict[str, dict[str, Any]]]":
+    """The exit code and the comparisons of the command."""
+    command = (sys.executable, "-m", "int8bench", "duet", "base", head, "--suite", "asv", "--quick", "--json")
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode in {0, 1}, done.stderr
+    return done.returncode, {each["id"]: each for each in json.loads(done.stdout)["comparisons"]}
+
+
+def test_fresh_processes_and_peaks_of_memory_are_compared(whole: Path) -> None:
+    """A slower import and what setup holds are named, each with its metric."""
+    code, found = _command(whole, "head")
+    assert code == 1
+    assert {name: (each["metric"], each["verdict"]) for name, each in found.items()} == {
+        "b.timeraw_import": ("time", "slower"),
+        "b.Memory.peakmem_kept": ("peak_memory", "more"),
+        "b.Memory.peakmem_nothing": ("peak_memory", "more"),
+    }
+    assert 2 < found["b.timeraw_import"]["ratio"]["value"] < 8
+    assert found["b.timeraw_import"]["pairs"] >= 4 * 2
+    assert found["b.Memory.peakmem_kept"]["ratio"]["value"] == pytest.approx(21 / 5, rel=0.1)
+    assert _git(whole, "status", "--porcelain", "--ignored") == ""
+
+
+def test_of_identical_code_neither_is_called_different(whole: Path) -> None:
+    """A few pages more on nothing are no regression."""
+    code, found = _command(whole, "alike")
+    assert code == 0
+    assert {each["verdict"] for each in found.values()} <= {"same", "unclear"}
+    assert found["b.Memory.peakmem_nothing"]["verdict"] in {"same", "unclear"}
+
+
+def test_fresh_processes_from_elsewhere_are_refused(whole: Path) -> None:
+    """The proof is that of the processes which were timed, not of the one that started them."""
+    elsewhere = whole.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "toy.py").write_text("", encoding="utf-8")
+    text = f"def timeraw_x(): return 'import sys; sys.path.insert(0, {str(elsewhere)!r}); import toy'"
+    for name, content in {"base": "", "head": "\n"}.items():
+        _commit(
+            whole,
+            f"elsewhere-{name}",
+            {"benchmarks/b.py": text.replace("'import", '"import').replace("toy'", 'toy"') + content},
+        )
+    asked = _request(whole, base="elsewhere-base", head="elsewhere-head")
+    with pytest.raises(NothingMeasuredError, match=f"base: toy was imported from {elsewhere}, not from"):
+        study.run(asked, None, _quiet)
+
+
+def test_the_bar_learns_what_fresh_processes_take(duet: State) -> None:
+    """The launches to come are taken to be as long as the last."""
+    duet.plan = plan.plan_for(timed=2, fresh=1, tracked=0, budget_s=100.0, quick=True, timeout_s=60.0)
+    duet.fresh, duet.total = {"b.time_it": 3.0}, 40.0
+    serving._foresee(duet, "b.time_it", 0, 5.0)
+    assert (duet.fresh, duet.total) == ({"b.time_it": 5.0}, 40.0 + 2.0 * 3)
+    serving._foresee(duet, "b.time_it", 3, 1.0)
+    assert duet.total == 46.0
 
 
 class _Launch:

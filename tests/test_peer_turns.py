@@ -135,6 +135,41 @@ def test_a_load_has_what_comes_before_each_call(clock: _Clock) -> None:
 
 
 @pytest.fixture
+def fresh() -> tuple[list[float], Opened]:
+    """Processes that tell their seconds, which are taken away from the list as they are measured."""
+    seconds = [3.0, 2.0, 1.0, 4.0]
+    return seconds, Opened(timed=lambda: seconds.pop(0), seen=dict)
+
+
+def test_a_warm_up_of_fresh_processes_is_one(fresh: tuple[list[float], Opened]) -> None:
+    """However long it is to last: nothing of it is left in the next."""
+    talk = _Talk([{"warm": 1e9, "cores": [0]}])
+    turns.take_turns(talk, fresh[1], {})  # type: ignore[arg-type]
+    assert talk.told[1:] == [{"fastest_s": 3.0}]
+    assert fresh[0] == [2.0, 1.0, 4.0]
+
+
+def test_a_sample_is_what_fresh_processes_tell(fresh: tuple[list[float], Opened]) -> None:
+    """Not the clock around them."""
+    talk = _Talk([{"sample": 1, "untimed": 0}, {"sample": 2, "untimed": 0}])
+    turns.take_turns(talk, fresh[1], {})  # type: ignore[arg-type]
+    assert [each["s"] for each in talk.told[1:]] == [3.0, 1.5]
+    assert all(each.keys() == {"s", "cpu_s", "lost"} and each["lost"] == 0 for each in talk.told[1:])
+
+
+def test_the_processor_time_of_a_fresh_process_is_told() -> None:
+    """Of the process, which has ended."""
+
+    def timed() -> float:
+        subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+        return 1.0
+
+    talk = _Talk([{"sample": 1, "untimed": 0}])
+    turns.take_turns(talk, Opened(timed=timed), {})  # type: ignore[arg-type]
+    assert talk.told[1]["cpu_s"] > 0.01
+
+
+@pytest.fixture
 def placed(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[int]]:
     """Where threads were put."""
     found: dict[int, set[int]] = {}

@@ -18,6 +18,7 @@ SIDES = (BASE, HEAD)
 UNTIMED_S = 0.0003
 SAMPLE_S = 0.001
 MOST_UNTIMED = 20
+FRESH_ROUNDS = 3  # of fresh processes, each of which draws its own luck of layout: a fork needs no more of them
 NO_TIME = "a call took no time by the clock; measure something longer"
 
 
@@ -91,6 +92,7 @@ def race(
     *,
     rng: np.random.Generator,
     cores: Sequence[int] = (),
+    fresh: bool = False,
     now: Callable[[], float] = sampling.shared_now,
 ) -> PairRace:
     """Races base and head: warm-up, then rounds of one sample of each, in random order.
@@ -100,6 +102,7 @@ def race(
         durations: how long each phase lasts.
         rng: draws the order of each round.
         cores: that the threads of a side are spread over, one each, where it has as many.
+        fresh: whether a call is a process of its own, of which one is a sample and none goes untimed before it.
         now: the clock that all processes share.
 
     Raises:
@@ -108,15 +111,14 @@ def race(
     asking = _Asking(sides=sides, timeout_s=durations.timeout_s)
     warm = asking.all({"warm": durations.warmup_s, "cores": list(cores)}, SIDES)
     fastest = [each["fastest_s"] for each in warm.values()] or [0.0]
-    slower = max(*fastest, 1e-9)
-    calls = max(1, round(SAMPLE_S / slower))
-    untimed = min(MOST_UNTIMED, math.ceil(UNTIMED_S / slower)) if min(fastest) < sampling.LEAD_IN_BELOW_S else 0
+    calls, untimed = (1, 0) if fresh else _calls(fastest)
+    fewest = FRESH_ROUNDS if fresh else sampling.FEWEST_ROUNDS
     asked: dict[str, object] = {"sample": calls, "untimed": untimed}
     rounds: list[tuple[float, float]] = []
     disturbed: list[bool] = []
     turns = 0
     start = now()
-    while asking.answering and not sampling.is_over(now() - start, turns, durations.race_s):
+    while asking.answering and not sampling.is_over(now() - start, turns, durations.race_s, fewest=fewest):
         before = noise.read()
         told = asking.all(asked, rng.permutation(SIDES).tolist())
         stolen = noise.read().since(before).steal_ticks
@@ -168,6 +170,13 @@ def sustained(
             raise LabError(NO_TIME)
         logs[side].append(math.log(sum(each["calls"] for each in told) / (last - first)))
     return sum(logs[HEAD]) / len(logs[HEAD]) - sum(logs[BASE]) / len(logs[BASE])
+
+
+def _calls(fastest: Sequence[float]) -> tuple[int, int]:
+    """How many calls of that many seconds (side,) are timed together, and how many go untimed before them."""
+    slower = max(*fastest, 1e-9)
+    untimed = min(MOST_UNTIMED, math.ceil(UNTIMED_S / slower)) if min(fastest) < sampling.LEAD_IN_BELOW_S else 0
+    return max(1, round(SAMPLE_S / slower)), untimed
 
 
 def _time(told: dict[str, float]) -> float:

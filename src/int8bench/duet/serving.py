@@ -53,7 +53,9 @@ def serve(duet: State, launches: Launches, index: int, variables: Variables, uns
     mine = [name for name in unsettled if duet.rows[name].variables is variables]
     share = len(duet.live(TIME)) / max(1, len(unsettled))  # the time of what has settled goes where it is unclear
     race_s = duet.planned.durations.race_s * share
-    tasks = [(FORK_S + race_s, partial(_timed, duet, launches, index, name, race_s)) for name in mine]
+    tasks = [
+        (duet.fresh.get(name, FORK_S + race_s), partial(_timed, duet, launches, index, name, race_s)) for name in mine
+    ]
     if index < duet.planned.track_launches:
         tracked = [name for name in duet.live("track") if duet.rows[name].variables is variables]
         tasks += [(TRACK_S, partial(track, duet, launches, index, name)) for name in tracked]
@@ -205,11 +207,20 @@ def _race(duet: State, launches: Launches, index: int, name: str, race_s: float)
     )
 
     def work(turns: Sequence[Turns]) -> Worked:
-        raced = pairs.race(turns, durations, rng=duet.rng, cores=_cores(duet, name, index))
+        raced = pairs.race(turns, durations, rng=duet.rng, cores=_cores(duet, name, index), fresh=name in duet.fresh)
         return Worked(faults=raced.faults, keep=partial(_keep_fork, duet, name, index, raced))
 
     duet.tell(f"racing {name}, launch {index + 1} of {duet.planned.launches}")
+    started = time.monotonic()
     guarded(duet, launches, index, name, work)
+    if name in duet.fresh:
+        _foresee(duet, name, index, time.monotonic() - started)
+
+
+def _foresee(duet: State, name: str, index: int, took_s: float) -> None:
+    """Takes the launches to come of fresh processes, which need what they need, to be as long as this one was."""
+    duet.total += (took_s - duet.fresh[name]) * (duet.planned.launches - index - 1)
+    duet.fresh[name] = took_s
 
 
 def _keep_fork(duet: State, name: str, index: int, raced: pairs.PairRace) -> None:

@@ -66,6 +66,8 @@ class Row:
     """The benchmark's id on both sides."""
     kind: str
     variables: Variables
+    is_fresh: bool = False
+    """Whether each of its samples is a fresh process."""
 
 
 @dataclass(slots=True)
@@ -86,6 +88,8 @@ class State:
     samples: Samples = field(default_factory=Samples)
     rows: dict[str, Row] = field(default_factory=dict)
     """By the id that is printed."""
+    fresh: dict[str, float] = field(default_factory=dict)
+    """The timed benchmarks whose samples are fresh processes, with the seconds that a launch of each may take."""
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     plan: Plan | None = None

@@ -14,13 +14,13 @@ from int8bench import cache, hardware, records
 from int8bench.duet import failures, findings, judged, record
 from int8bench.duet.pairs import BASE, HEAD, SIDES
 from int8bench.duet.peers import Order, PeerLaunch, launched
-from int8bench.duet.plan import FORK_S, TRACK_S, plan_for
+from int8bench.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, plan_for
 from int8bench.duet.serving import attempt, serve
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
 from int8bench.duet.state import ASV, GRID, PYTEST, SUITES, Request, Row, State
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.hardware import emulation
-from int8bench.peer.suite import TIME
+from int8bench.peer.suite import FRESH, TIME
 from int8bench.progress import Advance, Progress
 from int8bench.tracking import asv_configuration
 from int8bench.tracking.asv_configuration import AsvConfiguration, Variables
@@ -32,7 +32,7 @@ LAUNCH_S = 4.0  # imports of a pair, for the progress bar
 OVERRUN = 1.2  # of the budget
 WHAT_HELPS = {
     GRID: "type another --engines, --batch or --threads",
-    ASV: "time_, timeraw_, peakmem_ and track_ benchmarks are compared; asv compare holds stored results of others",
+    ASV: "time_, timeraw_, peakmem_, mem_ and track_ benchmarks are compared; asv itself measures others",
     PYTEST: "tests that ask for the fixture `benchmark` are compared",
 }
 
@@ -236,9 +236,7 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
         name for name in both if all(name in each.names or each.why_left_out(name) is not None for each in launches)
     ]
     rows = {
-        f"{name}{variables.label}": Row(name=name, kind=kinds[name], variables=variables)
-        for variables in duet.variables
-        for name in tried
+        f"{name}{variables.label}": _row(name, kinds[name], variables) for variables in duet.variables for name in tried
     }
     chosen = duet.request.selection.of((*rows, *(name for name in kinds if name not in tried)))
     duet.rows = {name: row for name, row in rows.items() if name in chosen}
@@ -249,16 +247,24 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     if not duet.rows:
         raise NothingMeasuredError(_nothing_in_common(duet))
     timed = sum(row.kind == TIME for row in duet.rows.values())
+    fresh = [name for name, row in duet.rows.items() if row.is_fresh]
     duet.plan = plan_for(
         timed=timed,
+        fresh=len(fresh),
         tracked=len(duet.rows) - timed,
         budget_s=duet.request.budget_s,
         quick=duet.request.quick,
         timeout_s=duet.request.timeout_s,
     )
-    launches_s = LAUNCH_S * len(duet.variables)
-    each_s = timed * (FORK_S + duet.planned.durations.race_s) + launches_s
+    race_s = duet.planned.durations.race_s
+    duet.fresh = dict.fromkeys(fresh, FRESH_FORK_S + race_s)
+    each_s = (timed - len(fresh)) * (FORK_S + race_s) + sum(duet.fresh.values()) + LAUNCH_S * len(duet.variables)
     duet.total = duet.planned.launches * each_s + (len(duet.rows) - timed) * TRACK_S * duet.planned.track_launches
+
+
+def _row(name: str, kind: str, variables: Variables) -> Row:
+    """A benchmark of fresh processes is a time as any other, but takes its own time."""
+    return Row(name=name, kind=TIME if kind == FRESH else kind, variables=variables, is_fresh=kind == FRESH)
 
 
 def _explained(launch: PeerLaunch, tried: Sequence[str]) -> dict[str, str]:

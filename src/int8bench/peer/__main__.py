@@ -96,7 +96,7 @@ def _fork(line: Any, opened: dict[str, Any], asked: dict[str, Any]) -> int:  # n
 
 def _live(line: Any, opened: dict[str, Any], asked: dict[str, Any], parent: int) -> None:  # noqa: ANN401
     """A fork's whole life."""
-    turns, origins, mortal = (importlib.import_module(f"{NAME}.{each}") for each in ("turns", "origins", "mortal"))
+    turns, mortal = (importlib.import_module(f"{NAME}.{each}") for each in ("turns", "mortal"))
     skipped = importlib.import_module(f"{NAME}.suite").SkippedError
     try:
         mortal.die_with(parent)
@@ -105,11 +105,15 @@ def _live(line: Any, opened: dict[str, Any], asked: dict[str, Any], parent: int)
         shift = bytearray(asked["shift"])  # moves the heap, so that no layout is the answer
         before = frozenset(sys.modules)
         opened["luck"].draw()  # Python seeds its generator anew in every fork
-        opened["suite"].enter(
-            asked["enter"], lambda entered: turns.take_turns(line, entered, origins.of_packages(asked["packages"]))
-        )
+        measured: list[Any] = []
+
+        def within(entered: Any) -> None:  # noqa: ANN401
+            measured.append(entered)
+            turns.take_turns(line, entered, _origins(measured, asked["packages"]))
+
+        opened["suite"].enter(asked["enter"], within)
         del shift
-        _tell(line, _loaded(asked["packages"], before))
+        _tell(line, _loaded(measured, asked["packages"], before))
     except skipped as reason:
         _tell(line, {"skipped": str(reason)})
     except BaseException as error:  # noqa: BLE001  pytest's outcomes and SystemExit included
@@ -118,12 +122,19 @@ def _live(line: Any, opened: dict[str, Any], asked: dict[str, Any], parent: int)
         os._exit(0)
 
 
-def _loaded(packages: list[str], before: frozenset[str]) -> dict[str, Any]:
+def _loaded(measured: list[Any], packages: list[str], before: frozenset[str]) -> dict[str, Any]:
     """Where modules came from, the calls' own imports among them; and what others were imported, where none are own."""
+    found = _origins(measured, packages)
     origins = importlib.import_module(f"{NAME}.origins")
-    found = origins.of_packages(packages)
     others = {} if any(found.values()) else origins.of_others(before, Path.cwd())
     return {"origins": found, "others": others}
+
+
+def _origins(measured: list[Any], packages: list[str]) -> dict[str, list[str]]:
+    """Where modules came from in what is measured: this process, or those that it starts, so far."""
+    seen = next((each.seen for each in measured if each.seen), None)
+    found: dict[str, list[str]] = seen() if seen else importlib.import_module(f"{NAME}.origins").of_packages(packages)
+    return found
 
 
 def _tell(line: Any, message: dict[str, Any]) -> None:  # noqa: ANN401
