@@ -260,7 +260,7 @@ def test_what_a_fresh_process_imports_from_elsewhere_is_refused(launch: PeerLaun
     """Where this side's process has nothing of it."""
     with _entered(launch, "b.timeraw_elsewhere") as turns:
         turns.ask({"warm": 0.0, "cores": []}, 60)
-        with pytest.raises(LabError, match=r"base: late was imported from .*elsewhere, not from this side's own files"):
+        with pytest.raises(StrayedError, match=r"base: late was imported from .*elsewhere, not from this side"):
             turns.finish(60)
 
 
