@@ -58,7 +58,7 @@ def unanswered(script: Script, said: str) -> Any:
 
 def project(script: Script, verdict: str = "slower") -> Any:
     """A project whose change moves every `hot` benchmark."""
-    change = script["Change"](what="-", file="-", quick="a", slow="b", verdict=verdict, moves=r"\bhot")
+    change = script["Change"](what="-", file="-", quick="a", slow="b", verdict=verdict, moves=r"\bhot", about="-")
     return script["Project"](name="toy", version="1.0", suite="asv", change=change)
 
 
@@ -139,10 +139,20 @@ def test_a_duet_without_an_answer_is_a_row_with_what_it_said(script: Script) -> 
 
 def test_notes_say_a_thing_once(script: Script) -> None:
     """Under the project, whatever number of runs said so."""
-    left_out = {"code": "left-out", "severity": "note", "subject": "duet", "message": "base: slow: imports a lot"}
-    answer = answered(script, compared("none", "unclear", None), findings=(left_out,))
+    dirty = {"code": "dirty-tree", "severity": "note", "message": "the tree has changes"}
+    left_out = (
+        {"code": "left-out", "severity": "note", "message": f"{side}: {name}: imports a lot: numpy"}
+        for side in ("base", "head")
+        for name in ("slow", "slower")
+    )
+    answer = answered(script, compared("none", "unclear", None), findings=(dirty, *left_out))
     rows = [script["judged"](project(script), run, answer) for run in ("docs 1", "docs 2")]
-    assert script["notes"](rows) == ["toy==1.0", "  left-out: base: slow: imports a lot", "  none: no figure"]
+    assert script["notes"](rows) == [
+        "toy==1.0",
+        "  dirty-tree: the tree has changes",
+        "  left out: slow and 1 more: imports a lot: numpy",
+        "  none: no figure",
+    ]
 
 
 def test_columns_are_as_wide_as_they_have_to_be(script: Script) -> None:
