@@ -169,6 +169,15 @@ def test_an_edit_of_a_text_that_is_not_there_once_is_refused(script: Script, tmp
     assert file.read_text(encoding="utf-8") == "one one"
 
 
+def test_a_relative_path_of_modules_holds_in_other_folders(
+    chance: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else another int8bench would be tried than the one of here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "src")
+    assert chance["duet"].__globals__["resolved"]()["PYTHONPATH"] == str(tmp_path / "src")
+
+
 def drawn(value: float) -> dict[str, Any]:
     """The ratio of a workload that each process draws."""
     return compared("chance.Drawn.time_spread('x')", value=value)
