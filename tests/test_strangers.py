@@ -206,11 +206,12 @@ def test_a_run_that_a_failure_ends_is_an_objection(chance: Script) -> None:
 
 
 def test_what_head_breaks_for_good_has_to_end_every_run_red(chance: Script) -> None:
-    """By that benchmark, and not by another."""
+    """By a failure, and not by a number that got worse."""
     red = answered(chance, code=1, findings=(error("time_sometimes_fails(None)"),))
-    other = answered(chance, code=1, findings=(error("time_not_for_all(True)"),))
+    worse = answered(chance, compared("cold", "slower", 1.1), code=1)
     assert chance["unbroken"]([red, red]) == []
-    assert [each[:6] for each in chance["unbroken"]([red, other, answered(chance)])] == ["run 2:", "run 3:"]
+    assert [each[:6] for each in chance["unbroken"]([red, worse, answered(chance)])] == ["run 2:", "run 3:"]
+    assert dict(chance["counted"]([red, worse]))["... runs where one names time_sometimes_fails"] == 1
 
 
 def test_the_counts_are_of_all_runs(chance: Script) -> None:
