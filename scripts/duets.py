@@ -55,7 +55,7 @@ def duet(
     done = subprocess.run(
         (python, "-m", "int8bench", "duet", *arguments, "--json"),
         cwd=folder,
-        env=environment,
+        env=environment or resolved(),
         capture_output=True,
         text=True,
         check=False,
@@ -118,6 +118,12 @@ def changed(path: Path, old: str, new: str) -> None:
     if text.count(old) != 1:
         raise SystemExit(f"{path}: has {old!r} {text.count(old)} times, expected once; bring the script up to date")
     path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def resolved() -> dict[str, str]:
+    """The environment, its PYTHONPATH spelled so that it leads to the int8bench of here from other folders too."""
+    paths = [str(Path(each).absolute()) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    return {**os.environ, **({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})}
 
 
 def cleaned() -> dict[str, str]:

@@ -31,6 +31,7 @@ from pathlib import Path
 from duets import Answer, changed, cleaned, commit, duet, git, spelled, table
 
 FASTER, SLOWER = "faster", "slower"
+LEFT_OUT = "left-out"  # the code of a finding
 PYTHON = Path("bin") / "python"
 HEAD = (
     "project",
@@ -58,6 +59,8 @@ class Change:
     verdict: str
     moves: str
     """A regular expression: the ids of all benchmarks that it moves, by a fifth or more."""
+    about: str
+    """By how much it did, on one machine, for a person who reads a row."""
 
     @property
     def before(self) -> str:
@@ -111,6 +114,7 @@ PROJECTS = (
 """,
             verdict=FASTER,
             moves="::test_asdict_",
+            about="x0.15 to x0.5",
         ),
     ),
     Project(
@@ -126,13 +130,14 @@ PROJECTS = (
             slow="return tuple(self._structure_func.dispatch(tup_type)(e, tup_type) for e in obj)",
             verdict=SLOWER,
             moves="::test_structure_homo_tuple.*False",  # True validates, and has a function of its own
+            about="x1.3",
         ),
     ),
     Project(
         name="multidict",
         version="7.2.1",
         suite="pytest",  # of a C extension and of the same in Python, each with its ids
-        select="test_multidict_benchmarks.*(getall|fetch|popitem)",
+        select=r"::test_multidict_(getall_str_hit|getall_str_miss|fetch|popitem_str)\[",
         needs=("pytest-codspeed", "pytest-cov", "psutil", "objgraph"),
         change=Change(
             what="getall in Python asks first whether the key is there",
@@ -144,7 +149,8 @@ PROJECTS = (
         # Equal keys are first reached in insertion order; see
 """,
             verdict=SLOWER,
-            moves=r"getall.*\bpy\b",
+            moves=r"getall.*py\]",
+            about="x1.3 to x2.5",
         ),
     ),
     Project(
@@ -160,6 +166,7 @@ PROJECTS = (
             slow="        if k < 0:\n",
             verdict=SLOWER,
             moves="'bezier'",
+            about="x1.5",
         ),
     ),
     Project(
@@ -170,12 +177,20 @@ PROJECTS = (
         select=r"^(repr\.Repr(Pandas|Xarray)RangeIndex|datatree\.|renaming\.SwapDims.*\(1000\)|accessors\.)",
         needs=("pandas", "setuptools-scm>=10", "vcs-versioning", "cftime"),
         change=Change(
-            what="the style sheet of a page is read from its file for every object (a cache removed)",
-            file="xarray/core/formatting_html.py",
-            quick="@lru_cache(None)\ndef _load_static_files():\n",
-            slow="def _load_static_files():\n",
+            what="each new index of swapped dimensions is made twice",
+            file="xarray/core/dataset.py",
+            quick="""
+                    index, index_vars = create_default_index_implicit(var)
+                    indexes.update(dict.fromkeys(index_vars, index))
+""",
+            slow="""
+                    create_default_index_implicit(var)
+                    index, index_vars = create_default_index_implicit(var)
+                    indexes.update(dict.fromkeys(index_vars, index))
+""",
             verdict=SLOWER,
-            moves=r"^repr\..*\.time_repr_html",
+            moves=r"^renaming\..*_newindex",
+            about="x1.4",
         ),
     ),
 )
@@ -201,7 +216,7 @@ class Row:
             self.run,
             known,
             sum(each["ratio"] is None for each in answer.comparisons),
-            sum(each["code"] == "left-out" for each in answer.findings),
+            sum(each["code"] == LEFT_OUT for each in answer.findings),
             len(answer.called),
             f"{self.seen} of {self.expected}" if self.expected else "-",
             len(answer.called) - self.seen,
@@ -238,8 +253,9 @@ def main() -> int:
 
 def listed(projects: Sequence[Project]) -> str:
     """The projects and their changes, for a person."""
-    rows = [(each.title, each.suite, each.change.verdict, each.change.moves, each.change.what) for each in projects]
-    return table([("project", "suite", "is", "benchmarks", "change"), *rows])
+    changes = [(each.title, each.suite, each.change) for each in projects]
+    rows = [(title, suite, each.verdict, each.about, each.moves, each.what) for title, suite, each in changes]
+    return table([("project", "suite", "is", "about", "benchmarks", "change"), *rows])
 
 
 def tried(project: Project, folder: Path, *, runs: int, quick: bool) -> Iterator[Row]:
@@ -285,11 +301,22 @@ def notes(rows: Sequence[Row]) -> list[str]:
         lines.append(project)
         lines += [f"  {row.run}: {each}" for row in of_it for each in row.wrong]
         lines += [f"  {row.run}: {spelled(each)}" for row in of_it if row.seen for each in row.answer.called]
-        told = (f"{each['code']}: {each['message']}" for row in of_it for each in row.answer.findings)
-        lines += [f"  {each}" for each in dict.fromkeys(told)]
+        findings = [each for row in of_it for each in row.answer.findings if each["code"] != LEFT_OUT]
+        lines += [f"  {each}" for each in dict.fromkeys(f"{each['code']}: {each['message']}" for each in findings)]
+        lines += [f"  left out: {names}: {reason}" for reason, names in left_out(of_it).items()]
         reasons = (f"{each['id']}: {each['reason']}" for row in of_it for each in unknown(row.answer))
         lines += [f"  {each}" for each in dict.fromkeys(reasons)]
     return lines
+
+
+def left_out(rows: Sequence[Row]) -> Mapping[str, str]:
+    """By reason, how many were left out, on whichever side and in whichever run, and the first of them."""
+    found: dict[str, dict[str, None]] = {}
+    for each in (each for row in rows for each in row.answer.findings if each["code"] == LEFT_OUT):
+        _side, name, reason = each["message"].split(": ", 2)
+        found.setdefault(reason, {})[name] = None
+    more = {reason: f" and {len(names) - 1} more" if len(names) > 1 else "" for reason, names in found.items()}
+    return {reason: f"{next(iter(names))}{more[reason]}" for reason, names in found.items()}
 
 
 def unknown(answer: Answer) -> Sequence[Mapping[str, object]]:

@@ -58,7 +58,7 @@ def unanswered(script: Script, said: str) -> Any:
 
 def project(script: Script, verdict: str = "slower") -> Any:
     """A project whose change moves every `hot` benchmark."""
-    change = script["Change"](what="-", file="-", quick="a", slow="b", verdict=verdict, moves=r"\bhot")
+    change = script["Change"](what="-", file="-", quick="a", slow="b", verdict=verdict, moves=r"\bhot", about="-")
     return script["Project"](name="toy", version="1.0", suite="asv", change=change)
 
 
@@ -139,10 +139,20 @@ def test_a_duet_without_an_answer_is_a_row_with_what_it_said(script: Script) -> 
 
 def test_notes_say_a_thing_once(script: Script) -> None:
     """Under the project, whatever number of runs said so."""
-    left_out = {"code": "left-out", "severity": "note", "subject": "duet", "message": "base: slow: imports a lot"}
-    answer = answered(script, compared("none", "unclear", None), findings=(left_out,))
+    dirty = {"code": "dirty-tree", "severity": "note", "message": "the tree has changes"}
+    left_out = (
+        {"code": "left-out", "severity": "note", "message": f"{side}: {name}: imports a lot: numpy"}
+        for side in ("base", "head")
+        for name in ("slow", "slower")
+    )
+    answer = answered(script, compared("none", "unclear", None), findings=(dirty, *left_out))
     rows = [script["judged"](project(script), run, answer) for run in ("docs 1", "docs 2")]
-    assert script["notes"](rows) == ["toy==1.0", "  left-out: base: slow: imports a lot", "  none: no figure"]
+    assert script["notes"](rows) == [
+        "toy==1.0",
+        "  dirty-tree: the tree has changes",
+        "  left out: slow and 1 more: imports a lot: numpy",
+        "  none: no figure",
+    ]
 
 
 def test_columns_are_as_wide_as_they_have_to_be(script: Script) -> None:
@@ -157,6 +167,15 @@ def test_an_edit_of_a_text_that_is_not_there_once_is_refused(script: Script, tmp
     with pytest.raises(SystemExit, match="2 times"):
         script["changed"](file, "one", "two")
     assert file.read_text(encoding="utf-8") == "one one"
+
+
+def test_a_relative_path_of_modules_holds_in_other_folders(
+    chance: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else another int8bench would be tried than the one of here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "src")
+    assert chance["duet"].__globals__["resolved"]()["PYTHONPATH"] == str(tmp_path / "src")
 
 
 def drawn(value: float) -> dict[str, Any]:
@@ -187,11 +206,12 @@ def test_a_run_that_a_failure_ends_is_an_objection(chance: Script) -> None:
 
 
 def test_what_head_breaks_for_good_has_to_end_every_run_red(chance: Script) -> None:
-    """By that benchmark, and not by another."""
+    """By a failure, and not by a number that got worse."""
     red = answered(chance, code=1, findings=(error("time_sometimes_fails(None)"),))
-    other = answered(chance, code=1, findings=(error("time_not_for_all(True)"),))
+    worse = answered(chance, compared("cold", "slower", 1.1), code=1)
     assert chance["unbroken"]([red, red]) == []
-    assert [each[:6] for each in chance["unbroken"]([red, other, answered(chance)])] == ["run 2:", "run 3:"]
+    assert [each[:6] for each in chance["unbroken"]([red, worse, answered(chance)])] == ["run 2:", "run 3:"]
+    assert dict(chance["counted"]([red, worse]))["... runs where one names time_sometimes_fails"] == 1
 
 
 def test_the_counts_are_of_all_runs(chance: Script) -> None:
