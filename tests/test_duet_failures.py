@@ -37,17 +37,17 @@ def test_counts_that_are_none_are_refused(head: int, base: int, launches: int) -
         chance_of_more(head, base, launches=launches)
 
 
-@pytest.mark.parametrize(("error", "launches"), [(0.05, 7), (0.001, 7), (0.0005, 8), (0.0001, 9), (1e-30, 40)])
+@pytest.mark.parametrize(("error", "launches"), [(0.05, 7), (0.001, 8), (0.0005, 8), (0.0001, 9), (1e-30, 40)])
 def test_how_many_launches_decide(error: float, launches: int) -> None:
     """Seven at least, and as many as the test needs."""
     assert failures.launches_to_decide(error) == launches
 
 
 def test_what_fails_in_every_launch_of_head_and_none_of_base_is_broken() -> None:
-    """From seven launches on, at whichever stage; a launch fewer, or one of base, is not enough."""
-    for stage in Stage:
-        assert failures.is_broken(_outcomes("ooooooo", "xxxxxxx", stage), ERROR)
-        assert not failures.is_broken(_outcomes("oooooo", "xxxxxx", stage), ERROR)
+    """From seven launches on, of what fails later from eight; a launch fewer, or one of base, is not enough."""
+    for stage, fewest in ((Stage.OPEN, 7), (Stage.FIRST, 7), (Stage.CALL, 8)):
+        assert failures.is_broken(_outcomes(fewest * "o", fewest * "x", stage), ERROR)
+        assert not failures.is_broken(_outcomes((fewest - 1) * "o", (fewest - 1) * "x", stage), ERROR)
         assert not failures.is_broken(_outcomes("xoooooo", "xxxxxxx", stage), ERROR)
         assert not failures.is_broken(_outcomes("xxxxxxx", "ooooooo", stage), ERROR)
         assert not failures.is_broken(_outcomes("xxxxxxx", "xxxxxxx", stage), ERROR)
@@ -62,6 +62,9 @@ def test_many_launches_tell_what_fails_more_often() -> None:
 
 def test_stages_are_not_added_up() -> None:
     """What failed when it was opened had no occasion to fail when it is called."""
+    late = _outcomes(9 * "x", 9 * "o", Stage.CALL)
+    assert failures.is_broken([*_outcomes(7 * "o", 7 * "x", Stage.FIRST)], ERROR)
+    assert not failures.is_broken([*_outcomes(7 * "o", 7 * "x", Stage.FIRST), *late], ERROR)
     mixed = _outcomes("oooo", "xxxx") + _outcomes("oooo", "xxxx", Stage.CALL)
     assert not failures.is_broken(mixed, ERROR)
     assert not failures.is_breaking(mixed)
@@ -75,8 +78,10 @@ def test_breaking_is_head_alone_in_every_launch_so_far() -> None:
     assert not failures.is_breaking([])
 
 
-@pytest.mark.parametrize(("opening", "calling"), [(0.5, 0.0), (0.0, 0.5), (1 / 3, 0.5), (0.1, 0.1), (0.9, 0.9)])
-def test_chance_is_seldom_called_broken(opening: float, calling: float) -> None:
+@pytest.mark.parametrize(
+    "rates", [(0.5, 0.0, 0.0), (0.0, 0.0, 0.5), (1 / 3, 0.5, 0.5), (0.1, 0.1, 0.1), (0.9, 0.9, 0.9), (0.0, 0.5, 0.9)]
+)
+def test_chance_is_seldom_called_broken(rates: tuple[float, float, float]) -> None:
     """Played duets of the same code that fails by chance, stopped as ours are: no more are red than declared."""
     rng, error, runs, planned = np.random.default_rng(20260101), 0.02, 4000, 12
     red = 0
@@ -87,13 +92,13 @@ def test_chance_is_seldom_called_broken(opening: float, calling: float) -> None:
         ):
             if failures.is_breaking(outcomes) and failures.is_broken(outcomes, error):
                 break
-            outcomes.append(_played(rng, len(outcomes), opening, calling))
+            outcomes.append(_played(rng, len(outcomes), rates))
         red += failures.is_broken(outcomes, error)
     assert red / runs <= error + 3 * (error / runs) ** 0.5
 
 
-def _played(rng: np.random.Generator, launch: int, opening: float, calling: float) -> Outcome:
-    for stage, rate in ((Stage.OPEN, opening), (Stage.CALL, calling)):
+def _played(rng: np.random.Generator, launch: int, rates: tuple[float, float, float]) -> Outcome:
+    for stage, rate in zip(Stage, rates, strict=True):
         base, head = (("it broke" if rng.random() < rate else None) for _ in range(2))
         if base or head or stage is Stage.CALL:
             return Outcome(launch=launch, stage=stage, base=base, head=head)

@@ -67,7 +67,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> _World:
 
 
 def _raced(world: _World, base: _Side, head: _Side, *, seed: int = 1, durations: Durations = DURATIONS) -> PairRace:
-    return pairs.race((base, head), durations, rng=np.random.default_rng(seed), cores=(3, 5), now=world.clock)
+    return pairs.race((base, head), durations, rng=np.random.default_rng(seed), now=world.clock)
 
 
 def _sides(world: _World, base_s: float, head_s: float, **more: Sequence[int]) -> tuple[_Side, _Side]:
@@ -89,9 +89,9 @@ def test_a_known_ratio_comes_back(world: _World, ratio: float) -> None:
 
 
 def test_both_warm_up_before_the_first_sample(world: _World) -> None:
-    """With the cores that their threads are spread over."""
+    """Once each."""
     _raced(world, *_sides(world, 0.001, 0.002))
-    warm = {"warm": DURATIONS.warmup_s, "cores": [3, 5]}
+    warm = {"warm": DURATIONS.warmup_s}
     assert world.asked[:2] == [(BASE, warm), (HEAD, warm)]
     assert not any("warm" in message for _, message in world.asked[2:])
 

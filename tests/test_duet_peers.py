@@ -154,7 +154,7 @@ def test_each_side_measures_its_own_package(place: Make) -> None:
 def test_a_benchmark_takes_its_turns(launch: PeerLaunch) -> None:
     """Warm-up, samples, a load; then it goes on to its end without a complaint."""
     with _entered(launch, "b.time_it") as turns:
-        assert turns.ask({"warm": 0.0, "cores": []}, 60)["fastest_s"] > 0
+        assert turns.ask({"first": []}, 60)["first_s"] > 0
         assert turns.ask({"sample": 5, "untimed": 2}, 60)["s"] > 0
         assert turns.ask({"sustain": 0.0}, 60)["calls"] == 1
         turns.finish(60)
@@ -182,17 +182,17 @@ def test_a_call_that_goes_wrong_is_one_line(launch: PeerLaunch, name: str, sente
     """Of the side that it went wrong on; what was said before by others is not its reason."""
     with _entered(launch, name) as turns:
         with pytest.raises(LabError) as told:
-            turns.ask({"warm": 0.0, "cores": []}, 60)
+            turns.ask({"first": []}, 60)
         assert str(told.value) == sentence
         with pytest.raises(LabError, match=r"is gone|died"):
-            turns.ask({"warm": 0.0, "cores": []}, 60)
+            turns.ask({"first": []}, 60)
 
 
 def test_a_call_that_hangs_is_stopped(launch: PeerLaunch) -> None:
     """After the time that it may be silent; its process is ended."""
     with _entered(launch, "b.time_hangs") as turns:
         with pytest.raises(LabError, match=r"^base: gave no answer in 0 s and was stopped$"):
-            turns.ask({"warm": 0.0, "cores": []}, 0.2)
+            turns.ask({"first": []}, 0.2)
         turns.end()
         assert not _running(turns.pid)
 
@@ -214,7 +214,7 @@ def test_a_setup_that_refuses_is_told(launch: PeerLaunch, name: str, kind: type[
 def test_a_teardown_that_raises_is_heard(launch: PeerLaunch) -> None:
     """A benchmark that does not end well has not measured what it says."""
     with _entered(launch, "b.TeardownRaises.time_it") as turns:
-        turns.ask({"warm": 0.0, "cores": []}, 60)
+        turns.ask({"first": []}, 60)
         with pytest.raises(LabError, match="base: OSError: cannot tidy up"):
             turns.finish(60)
 
@@ -229,7 +229,7 @@ def test_what_is_printed_disturbs_nothing(launch: PeerLaunch) -> None:
 def test_what_a_call_imports_late_is_proven_too(launch: PeerLaunch) -> None:
     """A module that the side should have, and that came from elsewhere, is found in the end."""
     with _entered(launch, "b.time_lazily") as turns:
-        turns.ask({"warm": 0.0, "cores": []}, 60)
+        turns.ask({"first": []}, 60)
         with pytest.raises(StrayedError, match=r"base: late was imported from .*elsewhere, not from this side's"):
             turns.finish(60)
 
@@ -237,7 +237,7 @@ def test_what_a_call_imports_late_is_proven_too(launch: PeerLaunch) -> None:
 def test_a_benchmark_of_fresh_processes_takes_its_turns(launch: PeerLaunch) -> None:
     """Each of which is the side's own."""
     with _entered(launch, "b.timeraw_it") as turns:
-        assert turns.ask({"warm": 0.0, "cores": []}, 60)["fastest_s"] > 0
+        assert turns.ask({"first": []}, 60)["first_s"] > 0
         assert 0 < turns.ask({"sample": 1, "untimed": 0}, 60)["s"] < 5
         turns.finish(60)
 
@@ -250,7 +250,7 @@ def test_of_fresh_processes_it_is_their_modules_that_are_told(
     monkeypatch.setattr(PeerLaunch, "check_origins", lambda _, heard: told.append(heard["origins"]))
     for name in ("b.timeraw_nothing", "b.timeraw_it"):
         with _entered(launch, name) as turns:
-            turns.ask({"warm": 0.0, "cores": []}, 60)
+            turns.ask({"first": []}, 60)
             turns.finish(60)
     toy = [str(Path(launch._place.path[0], "toy"))]
     assert told == [{}, {"toy": [], "late": []}, {}, {"toy": toy, "late": []}]
@@ -259,7 +259,7 @@ def test_of_fresh_processes_it_is_their_modules_that_are_told(
 def test_what_a_fresh_process_imports_from_elsewhere_is_refused(launch: PeerLaunch) -> None:
     """Where this side's process has nothing of it."""
     with _entered(launch, "b.timeraw_elsewhere") as turns:
-        turns.ask({"warm": 0.0, "cores": []}, 60)
+        turns.ask({"first": []}, 60)
         with pytest.raises(StrayedError, match=r"base: late was imported from .*elsewhere, not from this side"):
             turns.finish(60)
 
@@ -270,7 +270,7 @@ def test_a_fresh_process_that_hangs_is_stopped(place: Make, tmp_path: Path, monk
     monkeypatch.setenv("BEGUN", str(begun))
     with launched([place()], ORDER, timeout_s=60) as (only,), _entered(only, "b.timeraw_hangs") as turns:
         with pytest.raises(LabError, match=r"gave no answer in 5 s and was stopped"):
-            turns.ask({"warm": 0.0, "cores": []}, 5)
+            turns.ask({"first": []}, 5)
         turns.end()
         assert _eventually(lambda: begun.exists() and not _running(int(begun.read_text())))
 
@@ -364,7 +364,7 @@ def test_nothing_outlives_the_block(
         with launched([place("base"), place("head")], ORDER, timeout_s=60) as launches:
             leaders = _leaders(launches)
             for each in launches:
-                each.enter("b.time_hangs", cores=(), shift=1, timeout_s=60).say({"warm": 0.0, "cores": []})
+                each.enter("b.time_hangs", cores=(), shift=1, timeout_s=60).say({"first": []})
             spawning = launches[0].enter("b.time_spawns", cores=(), shift=1, timeout_s=60)
             spawning.ask({"sample": 1, "untimed": 0}, 60)
             assert len(_group(leaders[0])) == 4
@@ -382,7 +382,7 @@ def test_forks_end_with_their_launch(place: Make) -> None:
     """A launch may be killed alone, for want of memory; who waits for its forks hears of it."""
     with launched([place()], ORDER, timeout_s=60) as (only,):
         turns = only.enter("b.time_hangs", cores=(), shift=1, timeout_s=60)
-        turns.say({"warm": 0.0, "cores": []})
+        turns.say({"first": []})
         os.kill(only._process.pid, signal.SIGKILL)
         with pytest.raises(LabError, match=r"^base: the measuring process died$"):
             turns.hear(60)

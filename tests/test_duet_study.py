@@ -212,7 +212,8 @@ def test_the_repository_is_left_as_it_was(raced: tuple[Duet, Path, list[Progress
         ({"base_python": "/no/python"}, RequestError, "--base-python /no/python: cannot be started"),
         ({"threads": (10_000,)}, RequestError, "--threads 10000: this machine has .* usable cores; try --threads"),
         ({"budget_s": 1.0}, RequestError, "--budget 1s: .* benchmarks need .* s or more; try --budget"),
-        ({"select": "no_such"}, NothingMeasuredError, "no asv benchmarks in common that match --select no_such"),
+        ({"select": "no_such"}, NothingMeasuredError, "have 7 asv benchmarks, and none that match --select no_s"),
+        ({"head": "bare", "base": "bare"}, RequestError, "has no asv.conf.json in .*project; change into"),
         ({"base": "bare", "benchmarks": "own"}, NothingMeasuredError, r"base: the suite does not open: .*asv\.conf"),
         ({"select": "Skips"}, NothingMeasuredError, "nothing could be compared: b.Skips.time_it: not on this machine"),
         (

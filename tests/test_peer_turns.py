@@ -80,23 +80,29 @@ def test_stop_is_the_end(clock: _Clock) -> None:
 
 
 def test_a_warm_up_lasts_as_long_as_asked(clock: _Clock) -> None:
-    """One call to start its threads, then one at least and as many as begin in time; the fastest is told."""
-    assert told(clock, {"warm": 4 * CALL_S, "cores": []}) == [{"fastest_s": CALL_S}]
-    assert clock.log == ["call"] * 6
+    """One call at least and as many as begin in time; the fastest is told."""
+    assert told(clock, {"warm": 4 * CALL_S}) == [{"fastest_s": CALL_S}]
+    assert clock.log == ["call"] * 5
     clock.log.clear()
-    told(clock, {"warm": 0, "cores": []})
-    assert clock.log == ["call"] * 2
+    told(clock, {"warm": 0})
+    assert clock.log == ["call"]
+
+
+def test_the_first_call_is_one(clock: _Clock) -> None:
+    """It starts the threads that a benchmark has, and may fail as no other does."""
+    assert told(clock, {"first": []}) == [{"first_s": CALL_S}]
+    assert clock.log == ["call"]
 
 
 def test_the_fastest_call_of_a_warm_up_is_told() -> None:
     """Not the first, which pays for everything."""
     clock = _Clock()
-    lasts = [9.0, 3.0, 0.5, 2.0, 2.0, 2.0]
+    lasts = [3.0, 0.5, 2.0, 2.0, 2.0]
 
     def call() -> None:
         clock.now += lasts.pop(0)
 
-    talk = _Talk([{"warm": 5.0, "cores": []}])
+    talk = _Talk([{"warm": 5.0}])
     turns.take_turns(talk, Opened(call=call), {}, clock=clock)  # type: ignore[arg-type]
     assert talk.told[1] == {"fastest_s": 0.5}
 
@@ -113,11 +119,9 @@ def test_a_sample_is_the_mean_of_its_timed_calls(clock: _Clock, calls: int, unti
 
 def test_what_comes_before_a_call_is_not_timed(clock: _Clock) -> None:
     """It is done before each call, the untimed ones and those of the warm-up too."""
-    sample, warm = told(
-        clock, {"sample": 2, "untimed": 1}, {"warm": 1.5 * (CALL_S + BEFORE_S), "cores": []}, before=True
-    )
+    sample, warm = told(clock, {"sample": 2, "untimed": 1}, {"warm": 1.5 * (CALL_S + BEFORE_S)}, before=True)
     assert (sample["s"], warm["fastest_s"]) == (CALL_S, CALL_S)
-    assert clock.log == ["before", "call"] * (3 + 4)
+    assert clock.log == ["before", "call"] * (3 + 3)
 
 
 @pytest.mark.parametrize(("load_s", "calls"), [(4 * CALL_S, 4), (3.5 * CALL_S, 4), (-9.0, 1)])
@@ -141,11 +145,11 @@ def fresh() -> tuple[list[float], Opened]:
     return seconds, Opened(timed=lambda: seconds.pop(0), seen=dict)
 
 
-def test_a_warm_up_of_fresh_processes_is_one(fresh: tuple[list[float], Opened]) -> None:
-    """However long it is to last: nothing of it is left in the next."""
-    talk = _Talk([{"warm": 1e9, "cores": [0]}])
+def test_the_first_call_of_fresh_processes_is_one(fresh: tuple[list[float], Opened]) -> None:
+    """It fills what is kept on the disk; nothing else of it is left in the next."""
+    talk = _Talk([{"first": [0]}])
     turns.take_turns(talk, fresh[1], {})  # type: ignore[arg-type]
-    assert talk.told[1:] == [{"fastest_s": 3.0}]
+    assert talk.told[1:] == [{"first_s": 3.0}]
     assert fresh[0] == [2.0, 1.0, 4.0]
 
 

@@ -1,8 +1,8 @@
 """Failures as data: one outcome of each side a launch, and whether head fails more often than chance allows. Pure.
 
-A launch has two stages at which a benchmark may fail: while it is opened, and while it is called. The second counts
-where both sides came that far, so that at each stage both had the same occasion to fail. Each stage is tested by
-Fisher's exact test of head against base at half of the error. What fails at a stage in every launch of head and in none
+A launch has three stages at which a benchmark may fail: while it is opened, at its first call, and later. A stage
+counts where both sides came that far, so that at each both had the same occasion to fail. Each is tested by Fisher's
+exact test of head against base with its share of the error. What fails at a stage in every launch of head and in none
 of base is judged as soon as the test can say so: with the same code on both sides that has a probability of a quarter a
 launch at most, which is taken off the error of the test that all others get in the end.
 """
@@ -18,12 +18,15 @@ MOST_LAUNCHES = 40  # 40 of 40 against none: an error that nobody asks for
 
 
 class Stage(StrEnum):
-    """When a benchmark fails."""
+    """When a benchmark fails; in their order."""
 
     OPEN = "open"
+    FIRST = "first"
     CALL = "call"
 
 
+# Of the error: real breaks fail at once, and seven launches have to be enough for those.
+SHARES = {Stage.OPEN: 0.36, Stage.FIRST: 0.36, Stage.CALL: 0.28}
 STAGES = tuple(Stage)
 
 
@@ -46,10 +49,10 @@ Outcomes = Sequence[Outcome]
 
 
 def launches_to_decide(error: float) -> int:
-    """In how many launches head has to fail, and base never, to be called broken."""
-    return next(
-        (n for n in range(FEWEST_LAUNCHES, MOST_LAUNCHES) if chance_of_more(n, 0, launches=n) <= _error(error, n)),
-        MOST_LAUNCHES,
+    """In how many launches head has to fail, and base never, to be called broken, whatever the stage."""
+    return max(
+        next((n for n in range(FEWEST_LAUNCHES, MOST_LAUNCHES) if _is_sure(n, 0, n, error, stage)), MOST_LAUNCHES)
+        for stage in STAGES
     )
 
 
@@ -61,7 +64,7 @@ def is_breaking(outcomes: Outcomes) -> bool:
 
 def is_broken(outcomes: Outcomes, error: float) -> bool:
     """Whether head surely fails more often than base."""
-    return any(_is_worse(_at(outcomes, stage), error) for stage in STAGES)
+    return any(_is_worse(_at(outcomes, stage), error, stage) for stage in STAGES)
 
 
 def fails_always(outcomes: Outcomes) -> bool:
@@ -85,22 +88,19 @@ def by_sentence(failing: Mapping[str, Outcomes]) -> dict[str, list[str]]:
 
 
 def _at(outcomes: Outcomes, stage: Stage) -> list[Outcome]:
-    """The outcomes of a stage; whoever fails when it is called was opened well."""
-    if stage is Stage.CALL:
-        return [each for each in outcomes if each.stage is Stage.CALL]
-    return [each if each.stage is Stage.OPEN else Outcome(launch=each.launch, stage=stage) for each in outcomes]
+    """The outcomes of a stage: of the launches that came so far; what failed later did not fail here."""
+    came = [each for each in outcomes if STAGES.index(each.stage) >= STAGES.index(stage)]
+    return [each if each.stage is stage else Outcome(launch=each.launch, stage=stage) for each in came]
 
 
-def _is_worse(outcomes: Outcomes, error: float) -> bool:
+def _is_worse(outcomes: Outcomes, error: float, stage: Stage) -> bool:
     head, base = _count(each.head for each in outcomes), _count(each.base for each in outcomes)
-    if len(outcomes) < FEWEST_LAUNCHES or head <= base:
-        return False
-    return chance_of_more(head, base, launches=len(outcomes)) <= _error(error, len(outcomes))
+    return len(outcomes) >= FEWEST_LAUNCHES and head > base and _is_sure(head, base, len(outcomes), error, stage)
 
 
-def _error(error: float, launches: int) -> float:
-    """The error of the test of one stage; see the head of this file."""
-    return error / len(STAGES) - 4.0**-launches
+def _is_sure(head: int, base: int, launches: int, error: float, stage: Stage) -> bool:
+    """Whether the test of a stage is below its share of the error; see the head of this file."""
+    return chance_of_more(head, base, launches=launches) <= SHARES[stage] * error - 4.0**-launches
 
 
 def _count(reasons: Iterable[str | None]) -> int:

@@ -16,6 +16,7 @@ from int8bench.stats.verdict import Verdict, judge
 CONFIDENCE = 0.95
 ERROR_RATE = 0.001  # of one verdict
 FAMILY_ERROR_RATE = 0.05  # of a single wrong verdict in the whole suite
+MOST_MORE_LAUNCHES = 200  # that somebody would wait for
 MARGIN = 0.01  # a difference of up to 1 % either way is "same"
 # Numbers that are what they are, without noise: of these any difference is one.
 EXACT = {Metric.WEIGHTS, Metric.SQNR, Metric.TOP1}
@@ -209,4 +210,6 @@ def _gone(name: str, metric: Metric, launches: int) -> Comparison:
 def _reason(reason: str | None, more_launches: int | None) -> str | None:
     if reason is None or more_launches is None:
         return reason
+    if more_launches > MOST_MORE_LAUNCHES:
+        return f"{reason}; that is not settled by any run of a sensible length on this machine as it is now"
     return f"{reason}; {more_launches} more launches would settle it"

@@ -91,17 +91,15 @@ def race(
     durations: Durations,
     *,
     rng: np.random.Generator,
-    cores: Sequence[int] = (),
     fresh: bool = False,
     now: Callable[[], float] = sampling.shared_now,
 ) -> PairRace:
-    """Races base and head: warm-up, then rounds of one sample of each, in random order.
+    """Races base and head after their first call: warm-up, then rounds of one sample of each, in random order.
 
     Args:
         sides: base, then head.
         durations: how long each phase lasts.
         rng: draws the order of each round.
-        cores: that the threads of a side are spread over, one each, where it has as many.
         fresh: whether a call is a process of its own, of which one is a sample and none goes untimed before it.
         now: the clock that all processes share.
 
@@ -109,7 +107,7 @@ def race(
         LabError: a call took no time.
     """
     asking = _Asking(sides=sides, timeout_s=durations.timeout_s)
-    warm = asking.all({"warm": durations.warmup_s, "cores": list(cores)}, SIDES)
+    warm = {} if fresh else asking.all({"warm": durations.warmup_s}, SIDES)
     fastest = [each["fastest_s"] for each in warm.values()] or [0.0]
     calls, untimed = (1, 0) if fresh else _calls(fastest)
     fewest = FRESH_ROUNDS if fresh else sampling.FEWEST_ROUNDS
@@ -135,10 +133,16 @@ def race(
     )
 
 
-def tried(sides: Sequence[Side], *, timeout_s: float) -> Mapping[int, str]:
-    """One call of each side; why it failed, by side."""
+def first(sides: Sequence[Side], *, timeout_s: float, cores: Sequence[int] = ()) -> Mapping[int, str]:
+    """The first call of each side, after which its threads have their cores; why it failed, by side.
+
+    Args:
+        sides: base, then head.
+        timeout_s: how long a side may be silent.
+        cores: that the threads of a side are spread over, one each, where it has as many.
+    """
     asking = _Asking(sides=sides, timeout_s=timeout_s)
-    asking.all({"warm": 0.0, "cores": []}, SIDES)
+    asking.all({"first": list(cores)}, SIDES)
     return asking.faults
 
 

@@ -43,6 +43,8 @@ class Worked:
 
     faults: Faults
     keep: Callable[[], None]
+    stage: Stage = Stage.CALL
+    """How far it came where somebody failed."""
 
 
 Work = Callable[[Sequence[Turns]], Worked]
@@ -73,9 +75,7 @@ def attempt(duet: State, launches: Launches, index: int, name: str) -> None:
     """Opens a benchmark and calls it once on each side, to see who fails."""
 
     def work(turns: Sequence[Turns]) -> Worked:
-        timed = duet.rows[name].kind == TIME
-        faults = pairs.tried(turns, timeout_s=duet.request.timeout_s) if timed else {}
-        return Worked(faults=faults, keep=_nothing)
+        return _first(duet, index, name, turns) or Worked(faults={}, keep=_nothing)
 
     duet.tell(f"trying {name}, launch {index + 1}")
     guarded(duet, launches, index, name, work)
@@ -144,6 +144,8 @@ def _worked(
         if faults:
             return Stage.OPEN, faults, _nothing
     done = work(turns)
+    if done.faults and done.stage is not Stage.CALL:
+        return done.stage, done.faults, _nothing
     return Stage.CALL, {**done.faults, **_finished(turns, done.faults)}, done.keep
 
 
@@ -193,6 +195,14 @@ def _nothing() -> None:
     """Nothing to keep."""
 
 
+def _first(duet: State, index: int, name: str, turns: Sequence[Turns]) -> Worked | None:
+    """What came of the first calls where one failed; None where both answered, or there is nothing to call."""
+    if duet.rows[name].kind != TIME:
+        return None
+    faults = pairs.first(turns, timeout_s=duet.request.timeout_s, cores=_cores(duet, name, index))
+    return Worked(faults=faults, keep=_nothing, stage=Stage.FIRST) if faults else None
+
+
 def _timed(duet: State, launches: Launches, index: int, name: str, race_s: float) -> None:
     """A race; of what has failed on head alone in every launch, an attempt, which takes less time."""
     if is_breaking(duet.samples.outcomes.get(name, [])):
@@ -207,7 +217,9 @@ def _race(duet: State, launches: Launches, index: int, name: str, race_s: float)
     )
 
     def work(turns: Sequence[Turns]) -> Worked:
-        raced = pairs.race(turns, durations, rng=duet.rng, cores=_cores(duet, name, index), fresh=name in duet.fresh)
+        if (failed := _first(duet, index, name, turns)) is not None:
+            return failed
+        raced = pairs.race(turns, durations, rng=duet.rng, fresh=name in duet.fresh)
         return Worked(faults=raced.faults, keep=partial(_keep_fork, duet, name, index, raced))
 
     duet.tell(f"racing {name}, launch {index + 1} of {duet.planned.launches}")

@@ -15,6 +15,7 @@ from int8bench.duet import failures, findings, judged, record
 from int8bench.duet.pairs import BASE, HEAD, SIDES
 from int8bench.duet.peers import Order, PeerLaunch, launched
 from int8bench.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, plan_for
+from int8bench.duet.selection import Selection
 from int8bench.duet.serving import attempt, serve
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
 from int8bench.duet.state import ASV, GRID, PYTEST, SUITES, Request, Row, State
@@ -30,6 +31,7 @@ from int8bench.tracking.revisions import Repository
 OWNERS = ("base", "head", "own")
 LAUNCH_S = 4.0  # imports of a pair, for the progress bar
 OVERRUN = 1.2  # of the budget
+MOST_EXAMPLES = 4  # of ids, where none was meant
 WHAT_HELPS = {
     GRID: "type another --engines, --batch or --threads",
     ASV: "time_, timeraw_, peakmem_, mem_ and track_ benchmarks are compared; asv itself measures others",
@@ -97,6 +99,8 @@ def _prepared(request: Request, output: Path | None, advance: Advance) -> State:
     owners = {"base": (BASE, BASE), "head": (HEAD, HEAD), "own": SIDES}[request.benchmarks]
     folders = [suite_folder(sides[owner], repository, request.folder) for owner in owners]
     suite = asv_configuration.read(folders[HEAD]) if request.suite == ASV else None
+    if request.suite == ASV and suite is None:
+        raise RequestError(_no_suite(request, sides[owners[HEAD]]))
     return State(
         request=request,
         sides=sides,
@@ -132,6 +136,14 @@ def _place(
     named = configured.near(repository.top) if configured is not None else None
     ignored = (configured.suite,) if configured is not None else ()
     return named or asv_configuration.inside(request.folder, repository.top), ignored
+
+
+def _no_suite(request: Request, side: Side) -> str:
+    """Where the suite of asv lies, if not here."""
+    top = side.tree or request.folder
+    found = sorted(path.parent.relative_to(top) for path in top.glob("*/asv.conf.json*"))
+    elsewhere = f"change into {' or '.join(map(str, found))}" if found else "change into the folder that has it"
+    return f"--suite asv: {side.title} has no asv.conf.json in {request.folder}; {elsewhere}, or type int8bench init"
 
 
 def _not_built(side: Side, why: str) -> findings.Finding:
@@ -201,7 +213,7 @@ def _decide(duet: State) -> None:
     needed = failures.launches_to_decide(duet.error)
     for index in range(duet.planned.launches, duet.planned.launches + needed):
         for variables in duet.variables:
-            mine = [name for name in _undecided(duet, needed) if duet.rows[name].variables is variables]
+            mine = [name for name in _undecided(duet) if duet.rows[name].variables is variables]
             if mine:
                 duet.total = max(duet.total, duet.done + LAUNCH_S)
                 duet.tell(f"starting launch {index + 1}, to see whether head is broken")
@@ -212,12 +224,15 @@ def _decide(duet: State) -> None:
                 _save(duet, complete=False)
 
 
-def _undecided(duet: State, needed: int) -> list[str]:
+def _undecided(duet: State) -> list[str]:
     outcomes, gone = duet.samples.outcomes, duet.samples.gone
     return [
         name
         for name in duet.rows
-        if name not in gone and (known := outcomes.get(name)) and failures.is_breaking(known) and len(known) < needed
+        if name not in gone
+        and (known := outcomes.get(name))
+        and failures.is_breaking(known)
+        and not failures.is_broken(known, duet.error)
     ]
 
 
@@ -242,8 +257,10 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     duet.rows = {name: row for name, row in rows.items() if name in chosen}
     duet.added = tuple(name for name in head.names if name not in tried and name in chosen)
     duet.removed = tuple(name for name in base.names if name not in tried and name in chosen)
-    left_out = findings.of_left_out(_explained(base, tried), _explained(head, tried), tried)
-    duet.findings += [dict(each) for each in left_out]
+    if tried and not chosen:
+        raise NothingMeasuredError(_nothing_chosen(duet, list(kinds)))
+    explained = [_explained(each, tried, duet.request.selection) for each in launches]
+    duet.findings += [dict(each) for each in findings.of_left_out(explained[BASE], explained[HEAD], tried)]
     if not duet.rows:
         raise NothingMeasuredError(_nothing_in_common(duet))
     timed = sum(row.kind == TIME for row in duet.rows.values())
@@ -267,10 +284,19 @@ def _row(name: str, kind: str, variables: Variables) -> Row:
     return Row(name=name, kind=TIME if kind == FRESH else kind, variables=variables, is_fresh=kind == FRESH)
 
 
-def _explained(launch: PeerLaunch, tried: Sequence[str]) -> dict[str, str]:
-    """What a suite leaves out, but for files whose benchmarks the other side has: those are tried, and fail."""
+def _explained(launch: PeerLaunch, tried: Sequence[str], selection: Selection) -> dict[str, str]:
+    """What a suite leaves out of what is meant, but for what the other side has: that is tried, and fails."""
     told = {place for name in tried if name not in launch.names for place in launch.left_out if name.startswith(place)}
-    return {place: reason for place, reason in launch.left_out.items() if place not in told}
+    meant = selection.of(launch.left_out)
+    return {place: reason for place, reason in launch.left_out.items() if place in meant and place not in told}
+
+
+def _nothing_chosen(duet: State, names: Sequence[str]) -> str:
+    some = findings.listed(names, most=MOST_EXAMPLES)
+    return (
+        f"base and head have {len(names)} {duet.request.suite} benchmarks, and none{duet.request.selection}; "
+        f"there are {some}"
+    )
 
 
 def _nothing_in_common(duet: State) -> str:
