@@ -136,6 +136,8 @@ def test_a_gate_says_its_word_and_its_reasons_first() -> None:
     assert lines[0].startswith("fail: proven: 1 less (worse), ")
     assert lines[1:3] == ["head 2222bbbb over base 1111aaaa", "cell: time is slower"]
     assert "error It is slow. Type this. [qnnpack-on-x86]" in lines
+    unended = _document(findings=[{**FINDING, "message": "It is slow"}])
+    assert "error It is slow. Type this. [qnnpack-on-x86]" in _drawn(unended)
 
 
 def test_the_error_that_is_kept_is_stated() -> None:

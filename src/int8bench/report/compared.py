@@ -192,7 +192,9 @@ def _findings(document: Document) -> Iterator[Text]:
     """A finding each; without advice where there is none."""
     for finding in document.get("findings", ()):
         line = Text(f"{finding['severity']} ", style=SEVERITIES.get(finding["severity"], "default"))
-        line.append(f"{_plain(finding['message'])} {_plain(finding.get('advice', ''))}".rstrip(), style="default")
+        message, advice = _plain(finding["message"]), _plain(finding.get("advice", ""))
+        stop = "." if advice and not message.endswith((".", "!", "?")) else ""
+        line.append(f"{message}{stop} {advice}".rstrip(), style="default")
         line.append(f" [{_plain(finding['code'])}]", style="dim")
         yield line
 
