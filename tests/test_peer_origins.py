@@ -65,6 +65,17 @@ def test_a_module_from_elsewhere_is_found(write: Write, tmp_path: Path) -> None:
     )
 
 
+def test_tests_in_a_package_are_no_part_of_what_is_measured(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come from the suite, on both sides; a module whose name begins alike is measured."""
+    folder = write("orig_toy/__init__.py", "orig_toy/tests/__init__.py", "orig_toy/tests/a.py", "orig_toy/tests2.py")
+    monkeypatch.setattr(origins, "OF_SUITE", {"orig_toy.tests"})
+    for name in ("orig_toy.tests.a", "orig_toy.tests2"):
+        importlib.import_module(name).__file__ = f"{folder}/elsewhere/{name}/it.py"
+    assert origins.of_packages(["orig_toy"])["orig_toy"] == sorted(
+        [str(folder / "elsewhere" / "orig_toy.tests2"), str(folder / "orig_toy")]
+    )
+
+
 def test_links_are_followed(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What counts is where the files are."""
     folder = write("real/orig_linked/__init__.py")

@@ -266,6 +266,15 @@ def test_later(benchmark):
     assert late["skipped"].startswith("fails with benchmark.stats, which has no meaning where calls are paired: assert")
 
 
+def test_a_project_sees_no_command_but_that_of_pytest(opens: Opens) -> None:
+    """A conftest that reads what was typed finds nothing of ours."""
+    suite = opens(
+        "def test_it(benchmark, typed): benchmark(lambda: typed)",
+        {"tests/conftest.py": HEAD + "@pytest.fixture\ndef typed(): return [*sys.argv, sys.path[1] == os.getcwd()]"},
+    )
+    assert suite["entered"] == {"tests/test_it.py::test_it": {"opened": [[["pytest", True]] * 3]}}
+
+
 def test_what_cannot_be_collected_or_measured_is_told_and_the_rest_goes_on(opens: Opens) -> None:
     """Each with its reason; of a run's own options `-x` does not stop the collection, `-k` and `-m` hold."""
     suite = opens(
@@ -304,6 +313,9 @@ def test_slow_plain(): pass
         "-p no:benchmark --strict-markers",
         "-p no:cov -p no:xdist -s --maxfail=1 --basetemp=base",
         "--cov=tests --cov-report=xml --benchmark-only",
+        "-p no:benchmark -p pytest_benchmark.plugin --benchmark-skip",
+        "--setup-plan --setup-only --doctest-modules",
+        "--trace --pdb",
     ],
 )
 def test_the_options_of_a_project_hold_but_for_those_that_meddle(opens: Opens, tmp_path: Path, options: str) -> None:
@@ -406,3 +418,81 @@ def test_a_folder_without_such_tests_has_no_benchmarks(opens: Opens) -> None:
     """And that is no error."""
     suite = opens("def test_plain(): pass")
     assert (suite["names"], suite["left_out"]) == ({}, {})
+
+
+CODSPEED = """
+import pytest
+def pytest_addoption(parser): parser.addoption("--codspeed", action="store_true")
+def pytest_configure(config): config.addinivalue_line("markers", "codspeed_benchmark: whole")
+def pytest_runtest_protocol(item): raise AssertionError("not set aside")
+@pytest.fixture
+def codspeed_benchmark(): raise AssertionError("not set aside")
+"""
+MARKED = """
+@pytest.fixture
+def made(): log("made"); yield 7; log("unmade")
+@pytest.mark.codspeed_benchmark
+def test_whole(made): log("whole"); assert made == 7
+@pytest.mark.benchmark
+@pytest.mark.parametrize("n", [1])
+def test_marked(n): pass
+@pytest.mark.benchmark(group="g")
+def test_both(benchmark): benchmark(int)
+def test_named(codspeed_benchmark): codspeed_benchmark(int)
+@pytest.mark.codspeed_benchmark
+def test_wrong(): raise OSError("no file")
+class TestIn:
+    pytestmark = pytest.mark.codspeed_benchmark
+    def test_method(self): pass
+def test_plain(): pass
+"""
+
+
+@pytest.mark.parametrize(("installed", "options"), [(True, ""), (True, "--codspeed -p no:benchmark"), (False, "")])
+def test_a_marked_test_is_measured_whole_where_codspeed_would(
+    opens: Opens, tmp_path: Path, log: Path, *, installed: bool, options: str
+) -> None:
+    """Its setup is made once; `benchmark` alone marks a whole test only for a project that has pytest-codspeed."""
+    if installed:
+        place = tmp_path / "side" / "pytest_codspeed"
+        (tmp_path / "side" / "pytest_codspeed-9.dist-info").mkdir(parents=True)
+        (place.with_name("pytest_codspeed-9.dist-info") / "METADATA").write_text("Name: pytest-codspeed\nVersion: 9\n")
+        (place.with_name("pytest_codspeed-9.dist-info") / "entry_points.txt").write_text(
+            "[pytest11]\ncodspeed = pytest_codspeed.plugin\n"
+        )
+        place.mkdir()
+        (place / "__init__.py").touch()
+        (place / "plugin.py").write_text(CODSPEED)
+    suite = opens(MARKED, {"pytest.ini": f"[pytest]\naddopts = --strict-markers {options}"})
+    entered = {name.partition("::")[2]: each for name, each in suite["entered"].items()}
+    whole = {"opened": [[None] * 3]}
+    assert entered.pop("test_marked[1]", None) == (whole if installed else None)
+    assert entered == {
+        "test_whole": whole,
+        "test_both": {"opened": [[0] * 3]},
+        "test_named": {"opened": [[0] * 3]},
+        "test_wrong": {"opened": [], "error": "OSError: no file"},
+        "TestIn::test_method": whole,
+    }
+    assert log.read_text().splitlines() == ["made", *["whole"] * 4, "unmade"]
+
+
+@pytest.mark.parametrize(
+    ("fixture", "options", "given"),
+    [("codspeed_benchmark", "", "[1]"), ("benchmark", "-p no:benchmark", "[1]"), ("benchmark", "", "[]")],
+)
+def test_a_setup_is_called_as_the_plug_in_calls_it(
+    opens: Opens, tmp_path: Path, log: Path, fixture: str, options: str, given: str
+) -> None:
+    """With the target's arguments by pytest-codspeed, without by pytest-benchmark, where both are installed too."""
+    (tmp_path / "side").mkdir()
+    (tmp_path / "side" / "pytest_codspeed.py").write_text(CODSPEED)
+    suite = opens(
+        f"""
+def setup(*args): log("setup", list(args))
+def test_it({fixture}): assert {fixture}.pedantic(abs, (1,), setup=setup) == 1
+""",
+        {"pytest.ini": f"[pytest]\naddopts = -p pytest_codspeed {options}"},
+    )
+    assert suite["entered"]["tests/test_it.py::test_it"] == {"opened": [[1] * 3]}
+    assert log.read_text().splitlines() == [f"setup {given}"] * 4

@@ -182,6 +182,7 @@ class PeerLaunch:
                     "options": dict(order.options),
                     "packages": list(place.packages),
                     "seed": luck.seed,
+                    "path": list(place.path),
                 }
             )
 

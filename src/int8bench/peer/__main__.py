@@ -3,15 +3,18 @@
 It has no thread and starts none, so that its forks are whole; it ends with the coordinator, and its forks with it.
 """
 
+import _socket  # the type under `socket.socket`, which suites put guards in the place of
 import gc
 import importlib
 import importlib.util
 import os
 import socket
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
+receive_descriptors = socket.recv_fds  # before a suite blocks it
 NAME = "_int8bench_peer"  # so that `int8bench` stays free for the side's own
 MODULES = ("origins", "turns", "mortal", "suite", "faults", "luck")  # what forks use, imported before them
 SUITES = {"grid": "grid_suite", "asv": "asv_suite", "pytest": "pytest_suite"}
@@ -24,7 +27,7 @@ def main() -> None:
     mortal = importlib.import_module(f"{NAME}.mortal")
     mortal.end_group_with(int(sys.argv[2]))
     wire = importlib.import_module(f"{NAME}.wire")
-    line = wire.Line(socket.socket(fileno=int(sys.argv[1])))
+    line = wire.Line(_socket.socket(fileno=int(sys.argv[1])))
     try:
         order = line.receive()
     except EOFError:
@@ -58,7 +61,14 @@ def _open(order: dict[str, Any]) -> dict[str, Any]:
     luck.hold()
     try:
         suite = importlib.import_module(f"{NAME}.{SUITES[order['suite']]}").open_suite(
-            order["folder"], {**order["options"], "packages": order["packages"], "again": luck.draw}
+            order["folder"],
+            {
+                **order["options"],
+                "packages": order["packages"],
+                "path": order.get("path", []),
+                "again": luck.draw,
+                "seed": order["seed"],
+            },
         )
         told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
     except Exception as error:  # noqa: BLE001  whatever a side's own code raises is that side's sentence
@@ -83,10 +93,12 @@ def _serve(line: Any, opened: dict[str, Any]) -> None:  # noqa: ANN401  of the p
 def _fork(line: Any, opened: dict[str, Any], asked: dict[str, Any]) -> int:  # noqa: ANN401
     """Forks a process for one benchmark; the line to it came along with the request, as a descriptor."""
     wire = importlib.import_module(f"{NAME}.wire")
-    _, descriptors, _, _ = socket.recv_fds(line.socket, 1, 1)
-    theirs = wire.Line(socket.socket(fileno=descriptors[0]))
+    _, descriptors, _, _ = receive_descriptors(line.socket, 1, 1)
+    theirs = wire.Line(_socket.socket(fileno=descriptors[0]))
     parent = os.getpid()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are threads: the suite's, which may make errors of warnings
+        pid = os.fork()
     if pid == 0:
         line.close()
         _live(theirs, opened, asked, parent)

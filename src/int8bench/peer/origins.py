@@ -18,6 +18,8 @@ MEASURING = {
     "pytest_benchmark",
 }
 
+OF_SUITE: set[str] = set()  # modules of a measured package that measure, and come from the suite
+
 
 def of_packages(packages: Iterable[str]) -> dict[str, list[str]]:
     """The folders that loaded modules of each package lie in; an empty list where nothing of it was imported.
@@ -58,10 +60,14 @@ def _is_other(name: str, folder: Path, suite: Path) -> bool:
 def _folders(package: str) -> Iterable[str]:
     home = _folder(package)
     for name in list(sys.modules):
-        if name == package or name.startswith(f"{package}."):
+        if (name == package or name.startswith(f"{package}.")) and not _is_of_suite(name):
             folder = _folder(name)
             if folder is not None:
                 yield str(home) if home and folder.is_relative_to(home) else str(folder)
+
+
+def _is_of_suite(name: str) -> bool:
+    return any(name == each or name.startswith(f"{each}.") for each in OF_SUITE)
 
 
 def _folder(name: str) -> Path | None:

@@ -62,14 +62,19 @@ class Measurement:
             self.fault = error
             raise
 
+    def measure_whole(self, test: Callable[[], object]) -> None:
+        """Has a whole test timed, between its setup and its teardown, and runs it once more."""
+        self.measure(Opened(call=test), used="a marker")
+        test()
+
 
 class Benchmark:
     """The fixture: called as pytest-benchmark's is, with the attributes that tests know of it."""
 
     disabled, enabled, skipped, cprofile = False, True, False, False
 
-    def __init__(self, node: pytest.Item, measurement: Measurement) -> None:
-        """Of the test `node`."""
+    def __init__(self, node: pytest.Item, measurement: Measurement, *, gives_setup_arguments: bool = False) -> None:
+        """Of the test `node`; pytest-codspeed gives a setup the arguments of its target."""
         callspec = getattr(node, "callspec", None)
         options = next((mark.kwargs for mark in node.iter_markers("benchmark")), {})
         self.name, self.fullname = node.name, node.nodeid
@@ -82,6 +87,7 @@ class Benchmark:
             node.config.option, "benchmark_disable_gc", False
         )
         self._measurement = measurement
+        self._gives_setup_arguments = gives_setup_arguments
 
     @property
     def stats(self) -> Numbers | None:
@@ -123,7 +129,10 @@ class Benchmark:
             call = partial(target, *args, **(kwargs or {}))
             self._measure(Opened(call=call), used=used)
             return call()
-        rounds_of = Rounds(target, (tuple(args), dict(kwargs or {})), setup, teardown)
+        given = (tuple(args), dict(kwargs or {}))
+        if setup is not None and self._gives_setup_arguments:
+            setup = partial(setup, *given[0], **given[1])
+        rounds_of = Rounds(target, given, setup, teardown)
         self._measure(Opened(call=rounds_of.call, before=rounds_of.begin), used=used)
         rounds_of.begin()
         result = rounds_of.call()

@@ -1,12 +1,15 @@
-"""A project's pytest-benchmark tests as a side's benchmarks; what pytest collects once, forks run test by test.
+"""A project's benchmarks for pytest as a side's; what pytest collects once, forks run test by test.
 
-The project's own options, plug-ins and conftest files hold, except for what would run, stop or trace the tests
-otherwise: processes of pytest-xdist, coverage, time limits, reruns, `-x` and `--lf`. pytest-benchmark itself is set
-aside, and need not be installed.
+A folder has the tests, by the ids, that `python -m pytest` has in it. The project's own options, plug-ins and conftest
+files hold, except for what would run, stop or trace the tests otherwise: processes of pytest-xdist, coverage, time
+limits, reruns, `-x` and `--lf`. pytest-benchmark and pytest-codspeed are set aside, and need not be installed.
+
+A test that only has a marker is measured whole where pytest-codspeed would: marked `codspeed_benchmark` in any project,
+and marked `benchmark` where pytest-codspeed is installed. For pytest-benchmark that marker has options of the fixture,
+and such a test is no benchmark.
 """
 
 import ast
-import importlib.util
 import inspect
 import io
 import os
@@ -15,21 +18,27 @@ import tempfile
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
-from importlib.machinery import ModuleSpec
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _pytest.config import _prepareconfig  # as pytest-xdist does: a session that goes on after it has collected
+from _pytest.pathlib import ImportPathMismatchError
 
+from . import pytest_options, pytest_rootdir
 from .faults import first_line
+from .imports import Imports, install
 from .pytest_fixture import Benchmark, Measurement
 from .suite import TIME, SkippedError, Within
 
-FIXTURE, WEAVE = "benchmark", "benchmark_weave"
-# Plug-ins by the names of their entry points: those that our fixture stands in for, and those that end or repeat tests.
-REPLACED = ("benchmark", "int8bench")
-MEDDLING = ("timeout", "rerunfailures", "flaky")
+FIXTURES, WEAVE = ("benchmark", "codspeed_benchmark"), "benchmark_weave"
+CODSPEED_MARKER, MARKER = "codspeed_benchmark", "benchmark"
+# Plug-ins by their packages and the names of their entry points: those that our fixture stands in for, and those that
+# end or repeat tests.
+BENCHMARK, CODSPEED = ("pytest_benchmark", "benchmark"), ("pytest_codspeed", "codspeed")
+REPLACED = (*BENCHMARK, *CODSPEED, "int8bench")
+MEDDLING = ("pytest_timeout", "timeout", "pytest_rerunfailures", "rerunfailures", "flaky")
 # Options of the project's that are for a run of all its tests; each where its plug-in is there.
 OVERRULED: Mapping[str, object] = {
     "maxfail": 0,
@@ -41,17 +50,27 @@ OVERRULED: Mapping[str, object] = {
     "numprocesses": None,
     "dist": "no",
     "tx": [],
+    "forked": False,
+    "usepdb": False,
+    "trace": False,
+    "setuponly": False,
+    "setupplan": False,
+    "doctestmodules": False,  # no doctest is a benchmark, and it would import the tree's package for them
 }
 ASSERTS_STATISTICS = "asserts something of benchmark.stats, which has no meaning where calls are paired"
-MARKER = "benchmark: mark a test with custom benchmark settings."
+MARKERS = (
+    f"{MARKER}: mark a test with custom benchmark settings.",
+    f"{CODSPEED_MARKER}: mark an entire test for codspeed benchmarking",
+)
 
 
 def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
-    """The tests of `folder` that ask for the fixture `benchmark`; this process stays in that folder.
+    """The benchmarks among the tests of `folder`; this process stays in that folder.
 
     Args:
-        folder: pytest's root folder.
-        options: ``packages`` names what must come from where it is found now, wherever the tests' folders lead.
+        folder: where pytest would be typed.
+        options: ``packages`` names what must come from where it is found now, wherever the tests' folders lead;
+            ``path`` has the folders of the side's own files.
 
     Raises:
         UsageError: pytest refuses the project's options.
@@ -59,15 +78,19 @@ def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
         Exception: whatever a conftest file raises.
     """
     os.chdir(folder)
-    names = options.get("packages", ())
+    names, path = options.get("packages", ()), options.get("path", ())
     assert isinstance(names, Iterable)
-    sys.meta_path.insert(0, Pinned(map(str, names)))
+    assert isinstance(path, Iterable)
+    top = pytest_rootdir.top_around(Path.cwd())
+    install(Imports(map(str, names), map(str, path), top or Path.cwd()))
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m pytest` does
+    sys.argv[:] = ["pytest"]
     scratch = tempfile.TemporaryDirectory(prefix="int8bench-pytest-")
     os.environ.update(PYTEST_DEBUG_TEMPROOT=scratch.name, PYTEST_VERSION=pytest.__version__)
     front = Front()
     try:
         with redirect_stdout(io.StringIO()):  # pytest's terminal keeps it
-            config = _configured(front)
+            config = _configured(front, pytest_rootdir.arguments(Path.cwd(), top, Path(scratch.name)))
             return PytestSuite(_collected(config), front, scratch)
     except pytest.UsageError as error:
         raise pytest.UsageError(_reason(str(error))) from error
@@ -81,12 +104,12 @@ class PytestSuite:
     def __init__(self, session: pytest.Session, front: "Front", scratch: "tempfile.TemporaryDirectory[str]") -> None:
         """Holds a session that goes on, and the folder for what tests leave, which goes with this interpreter."""
         self._front, self._scratch = front, scratch
-        asking = [item for item in session.items if _asks(item)]
+        asking = [item for item in session.items if front.is_benchmark(item)]
         self._left_out = {**front.left_out, **{item.nodeid: why for item in asking if (why := _unfit(item))}}
         self._items = {item.nodeid: item for item in asking if item.nodeid not in self._left_out}
 
     def names(self) -> Mapping[str, str]:
-        """The node ids of the tests that ask for the fixture, themselves or through another one."""
+        """The node ids of the tests that ask for the fixture, themselves or through another one, or are one whole."""
         return dict.fromkeys(self._items, TIME)
 
     def left_out(self) -> Mapping[str, str]:
@@ -102,33 +125,29 @@ class PytestSuite:
         """
         item = self._items[name]
         self._front.measurement = measurement = Measurement(within)
+        if not _asks(item):
+            item.runtest = partial(measurement.measure_whole, item.runtest)  # type: ignore[method-assign]
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         _settle(measurement)
 
 
-class Pinned:
-    """Finds named modules where they were found when this was made, whatever is put on the path later."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        """Of modules that are not there nothing is pinned."""
-        self._specs = {name: spec for name in names if (spec := importlib.util.find_spec(name)) is not None}
-
-    def find_spec(self, fullname: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
-        """The place of a module that is pinned."""
-        return self._specs.get(fullname)
-
-
 class Early:
-    """Overrules what is settled before any option can be set: coverage, and where output goes."""
+    """Settles what is settled before any option can be set: coverage, where output goes, and what is not installed."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_addhooks(self, pluginmanager: pytest.PytestPluginManager) -> None:
+        """Plug-ins that we stand in for are not required."""
+        pytest_options.require_less(pluginmanager)
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Iterator[None]:
-        """Nothing is covered and nothing is printed, whatever the project's options say."""
+    def pytest_load_initial_conftests(self, early_config: pytest.Config, parser: pytest.Parser) -> Iterator[None]:
+        """Nothing is covered and nothing is printed, whatever the project's options say; all of them are known."""
         options = early_config.known_args_namespace
         if getattr(options, "cov_source", None):
             options.cov_source = []
         if options.capture == "no":
             options.capture = "fd"
+        pytest_options.add_absent(early_config.pluginmanager, parser)
         yield
 
 
@@ -139,12 +158,29 @@ class Front:
         """With nothing entered yet."""
         self.left_out: dict[str, str] = {}
         self.measurement: Measurement | None = None
+        self.has_codspeed = self.is_codspeeds = False
+
+    def see(self, config: pytest.Config) -> None:
+        """Sees which plug-ins for benchmarks the project has, and so whose the fixture and the marker are."""
+        self.has_codspeed = bool(_plug_ins(config, CODSPEED))
+        self.is_codspeeds = self.has_codspeed and not _plug_ins(config, BENCHMARK)
+
+    def is_benchmark(self, item: pytest.Item) -> bool:
+        """Whether a test asks for the fixture, or is measured whole for its marker."""
+        marked = item.get_closest_marker(CODSPEED_MARKER) or (self.has_codspeed and item.get_closest_marker(MARKER))
+        return _asks(item) or bool(marked)
 
     @pytest.fixture
     def benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
         """Stands where pytest-benchmark's stands."""
         assert self.measurement is not None
-        return Benchmark(request.node, self.measurement)
+        return Benchmark(request.node, self.measurement, gives_setup_arguments=self.is_codspeeds)
+
+    @pytest.fixture
+    def codspeed_benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
+        """Stands where pytest-codspeed's stands."""
+        assert self.measurement is not None
+        return Benchmark(request.node, self.measurement, gives_setup_arguments=True)
 
     @pytest.fixture
     def benchmark_weave(self, benchmark: Benchmark) -> Any:  # noqa: ANN401
@@ -159,13 +195,12 @@ class Front:
     def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
         """What cannot be collected, with the first line of its error."""
         if isinstance(node, pytest.Collector) and call.excinfo is not None:
-            error = call.excinfo.value
-            self.left_out[node.nodeid] = first_line(error.__cause__ or error)
+            self.left_out[node.nodeid] = _cause(call.excinfo.value)
 
     def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
         """What the project's own options leave out of its runs."""
         reason = "deselected by the project's own options of pytest"
-        self.left_out |= {item.nodeid: reason for item in items if _asks(item)}
+        self.left_out |= {item.nodeid: reason for item in items if self.is_benchmark(item)}
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Iterator[None]:
@@ -176,14 +211,16 @@ class Front:
             self.measurement.reports.append((outcome.get_result(), error))
 
 
-def _configured(front: Front) -> pytest.Config:
-    config = _prepareconfig(["--rootdir", str(Path.cwd())], [Early()])
+def _configured(front: Front, arguments: list[str]) -> pytest.Config:
+    config = _prepareconfig(arguments, [Early()])
+    front.see(config)
     for name, value in OVERRULED.items():
         if hasattr(config.option, name):
             setattr(config.option, name, value)
     _set_aside(config, REPLACED)
     config.pluginmanager.register(front, "int8bench-peer")  # last, so that its fixture goes before a plug-in's
-    config.addinivalue_line("markers", MARKER)
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     config._do_configure()  # noqa: SLF001  what pytest does between its options and its session
     _set_aside(config, MEDDLING)  # after their markers are known
     return config
@@ -195,10 +232,27 @@ def _reason(told: str) -> str:
     return next((line for line in lines if "error: " in line), lines[0])
 
 
+def _cause(error: BaseException) -> str:
+    """Why something cannot be collected, the same sentence wherever the cause is the same."""
+    cause = getattr(error, "cause", None) or error.__cause__ or error
+    if isinstance(cause, ImportPathMismatchError):
+        name, found, _ = cause.args
+        return f"ImportPathMismatchError: a module of that name, {name}, was imported from {found}"
+    return first_line(cause)
+
+
+def _plug_ins(config: pytest.Config, names: Iterable[str]) -> list[object]:
+    """Those that are registered by one of the names, or come from a package of that name."""
+    return [
+        plugin
+        for name, plugin in config.pluginmanager.list_name_plugin()
+        if plugin is not None and {name, getattr(plugin, "__name__", "").partition(".")[0]} & set(names)
+    ]
+
+
 def _set_aside(config: pytest.Config, names: Iterable[str]) -> None:
-    for name in names:
-        if config.pluginmanager.has_plugin(name):
-            config.pluginmanager.unregister(name=name)
+    for plugin in _plug_ins(config, names):
+        config.pluginmanager.unregister(plugin)
 
 
 def _collected(config: pytest.Config) -> pytest.Session:
@@ -209,9 +263,10 @@ def _collected(config: pytest.Config) -> pytest.Session:
 
 
 def _asks(item: pytest.Item) -> bool:
-    """Whether a test asks for our fixture; a parameter of that name is the test's own."""
+    """Whether a test asks for one of our fixtures; a parameter of that name is the test's own."""
     callspec = getattr(item, "callspec", None)
-    return FIXTURE in getattr(item, "fixturenames", ()) and FIXTURE not in (callspec.params if callspec else ())
+    own = callspec.params if callspec else ()
+    return any(each in getattr(item, "fixturenames", ()) and each not in own for each in FIXTURES)
 
 
 def _unfit(item: pytest.Item) -> str | None:
@@ -231,7 +286,7 @@ def _asserts_statistics(function: Any) -> bool:  # noqa: ANN401
 
 
 def _is_statistics(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and ast.unparse(node) == f"{FIXTURE}.stats"
+    return isinstance(node, ast.Attribute) and ast.unparse(node) == f"{FIXTURES[0]}.stats"
 
 
 def _settle(measurement: Measurement) -> None:
