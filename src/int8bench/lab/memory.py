@@ -8,13 +8,15 @@ the peak of the same forward at batch 32 was 9.5 to 12.1 MB by the holes that it
 
 import ctypes
 import os
-import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from int8bench.lab.environment import LARGEST_INT, MALLOPT
+
+with suppress(ImportError):  # not there on Windows, which reads what others measured
+    import resource
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
