@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).parents[1]
 # Stands in for python, pip and all that they install: notes what it is called with, and makes what `-m venv` would.
 FAKE_PYTHON = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$CALLS"
+case "$*" in "-m pytest"*) env | grep -E "^($ASKED)=" | sort >> "$CALLS";; esac
 case "$*" in "$FAILING"*) exit 1;; esac
 if [ "$2" = venv ]; then
     mkdir -p "$3/bin"
@@ -132,7 +133,7 @@ def clone(tmp_path: Path) -> Clone:
     """A fresh clone, as far as make looks."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "constraints-newest.txt"):
         shutil.copy(REPOSITORY / name, tmp_path)
     shutil.copytree(REPOSITORY / ".ci", tmp_path / ".ci")
     python = tmp_path / "python3"
