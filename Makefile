@@ -14,7 +14,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .PHONY: help install engines bench asv-here gate readme lint types build clean
-.PHONY: test tests tests-of-engines tests-of-the-rest test-avx2 test-newest test-newest-avx2
+.PHONY: test tests tests-of-compilers tests-of-engines tests-of-peers tests-of-the-rest
+.PHONY: test-avx2 test-newest test-newest-avx2
 
 help: ## list what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,7 +54,8 @@ readme: $(STAMP) ## put the table of reports/run.json into the README
 	$(BIN)/python scripts/readme_output.py reports/run.json
 
 test: $(ENGINES) ## lint, types and tests, of every engine
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target types
 	$(MAKE) --no-print-directory tests
 
 # A lesser processor, as far as one can be played here: what dispatches by it is held to AVX2. What asks the processor
@@ -74,19 +76,32 @@ test-newest: ## the tests, with the newest torch and pytest
 test-newest-avx2: ## both
 	$(LEFT_OUT) $(AVX2) $(MAKE) --no-print-directory $(NEWEST) tests
 
+# In parts of like length, two at a time, the longest first: whichever core is done takes the next one. What one session
+# makes once (a conversion, a trained model) is in one part.
+COMPILERS := $(addprefix tests/test_engines_,$(addsuffix .py,inductor executorch litert tflm tflite_files))
+OF_ENGINES = $(filter-out $(COMPILERS),$(wildcard tests/test_engines_*.py)) tests/test_conversions.py tests/test_probing.py \
+	tests/e2e/test_broken_engines.py
+OF_PEERS = $(wildcard tests/test_pytest_plugin*.py tests/test_peer_*.py tests/test_duet_*.py) tests/test_packaging.py tests/perf
+PARTS := tests-of-compilers tests-of-the-rest tests-of-engines tests-of-peers
+
 tests: $(ENGINES)
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target tests-of-engines tests-of-the-rest
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-# Side by side: what engines convert and compile takes minutes of processor time, and nothing of the rest waits for it.
-OF_ENGINES = $(wildcard tests/test_engines_*.py) tests/test_conversions.py tests/test_probing.py tests/e2e/test_broken_engines.py
+PYTEST = COVERAGE_FILE=.coverage.$(@:tests-of-%=%) $(BIN)/python -m pytest --cov --cov-report=
+
+tests-of-compilers:
+	$(PYTEST) $(COMPILERS)
 
 tests-of-engines:
-	COVERAGE_FILE=.coverage.engines $(BIN)/python -m pytest --cov --cov-report= $(OF_ENGINES)
+	$(PYTEST) $(OF_ENGINES)
+
+tests-of-peers:
+	$(PYTEST) $(OF_PEERS)
 
 tests-of-the-rest:
-	COVERAGE_FILE=.coverage.rest $(BIN)/python -m pytest --cov --cov-report= $(addprefix --ignore=,$(OF_ENGINES))
+	$(PYTEST) $(addprefix --ignore=,$(COMPILERS) $(OF_ENGINES) $(OF_PEERS))
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
