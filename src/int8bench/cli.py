@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from int8bench import __version__, options
+from int8bench import __version__, options, platforms
 from int8bench.errors import Int8BenchError, NothingMeasuredError
 
 if TYPE_CHECKING:
@@ -40,6 +40,13 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise _stopped() from None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        """The door: a command that measures is turned away where that is not Linux; its --help is not."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name not in platforms.EVERYWHERE and not {*ctx.help_option_names} & {*rest}:
+            platforms.require_linux(f"int8bench {name}")
+        return name, command, rest
 
 
 app = typer.Typer(

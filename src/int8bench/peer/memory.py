@@ -8,11 +8,13 @@ the peak of the same forward at batch 32 was 9.5 to 12.1 MB by the holes that it
 
 import ctypes
 import os
-import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+with suppress(ImportError):  # not there on Windows, which reads what others measured
+    import resource
 
 # mallopt(3), for a process that has read its variables; the numbers are malloc.h's, of glibc.
 MALLOPT = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_TOP_PAD_": -2, "MALLOC_MMAP_THRESHOLD_": -3}
