@@ -81,7 +81,8 @@ test-newest-avx2: ## both
 COMPILERS := $(addprefix tests/test_engines_,$(addsuffix .py,inductor executorch litert tflm tflite_files))
 OF_ENGINES = $(filter-out $(COMPILERS),$(wildcard tests/test_engines_*.py)) tests/test_conversions.py tests/test_probing.py \
 	tests/e2e/test_broken_engines.py
-OF_PEERS = $(wildcard tests/test_pytest_plugin*.py tests/test_peer_*.py tests/test_duet_*.py) tests/test_packaging.py tests/perf
+OF_PEERS = $(wildcard tests/test_pytest_plugin*.py tests/test_peer_*.py tests/test_duet_*.py) tests/test_pytest_collection.py \
+	tests/e2e/test_cases.py tests/test_packaging.py tests/perf
 PARTS := tests-of-compilers tests-of-the-rest tests-of-engines tests-of-peers
 
 tests: $(ENGINES)

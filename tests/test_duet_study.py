@@ -430,8 +430,10 @@ class _Launch:
     def __init__(self, label: str, *, fault: Exception | None, late: Exception | None = None) -> None:
         self.label, self.fault, self.late = label, fault, late
         self.entered = self.ended = 0
+        self.waited_s = 0.0
 
-    def enter(self, _name: str, **_: object) -> "_Launch":
+    def enter(self, _name: str, *, timeout_s: float, **_: object) -> "_Launch":
+        self.waited_s = timeout_s
         if self.fault is not None:
             raise self.fault
         self.entered += 1
@@ -517,6 +519,23 @@ def test_what_fails_when_it_ends_has_failed_in_the_call(duet: State) -> None:
     serving.guarded(duet, fine, 1, "b.time_it", lambda _: done)
     assert duet.samples.outcomes["b.time_it"][1] == Outcome(launch=1, stage=Stage.CALL)
     assert kept
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_hangs_on_one_side_is_waited_for_less_in_the_next_launch(duet: State, seed: int) -> None:
+    """Many times what the other side takes; where both hang there is nothing to hold against each other."""
+    duet.rng = np.random.default_rng(seed)
+    hangs = LabError("head: gave no answer in 600 s and was stopped")
+    sides: Any = (_Launch("base", fault=None), _Launch("head", fault=hangs))
+    waited = []
+    for index in range(2):
+        serving.guarded(duet, sides, index, "b.time_it", lambda _: pytest.fail("nothing to measure"))
+        waited.append(sides[0].waited_s)
+    assert waited == [600.0, serving.SHORTEST_PATIENCE_S]
+    assert not duet.samples.gone
+    both: Any = (_Launch("base", fault=LabError("base: gave no answer in 10 s and was stopped")), sides[1])
+    serving.guarded(duet, both, 2, "b.time_it", lambda _: pytest.fail("nothing to measure"))
+    assert duet.samples.stopped["b.time_it"].startswith("base: gave no answer in 10 s and was stopped; head: gave no")
 
 
 def test_a_launch_that_is_gone_is_nobodys_failure(duet: State) -> None:

@@ -133,8 +133,16 @@ def race(
     )
 
 
-def first(sides: Sequence[Side], *, timeout_s: float, cores: Sequence[int] = ()) -> Mapping[int, str]:
-    """The first call of each side, after which its threads have their cores; why it failed, by side.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstCalls:
+    """What came of the first call of each side: seconds where it answered, and why it failed where it did."""
+
+    seconds: Mapping[int, float]
+    faults: Mapping[int, str]
+
+
+def first(sides: Sequence[Side], *, timeout_s: float, cores: Sequence[int] = ()) -> FirstCalls:
+    """The first call of each side, after which its threads have their cores.
 
     Args:
         sides: base, then head.
@@ -142,8 +150,8 @@ def first(sides: Sequence[Side], *, timeout_s: float, cores: Sequence[int] = ())
         cores: that the threads of a side are spread over, one each, where it has as many.
     """
     asking = _Asking(sides=sides, timeout_s=timeout_s)
-    asking.all({"first": list(cores)}, SIDES)
-    return asking.faults
+    told = asking.all({"first": list(cores)}, SIDES)
+    return FirstCalls(seconds={side: each["first_s"] for side, each in told.items()}, faults=asking.faults)
 
 
 def sustained(

@@ -27,6 +27,7 @@ REAP_TIMEOUT_S = 60.0
 LAST_WORDS = 300  # characters of a dead process's standard error that are worth telling
 READ_BACK = 10_000  # bytes in which its last line is looked for
 SCRATCH = "int8bench-launch-"
+SILENT = "gave no answer in"  # of a benchmark that hangs
 BORDERS = ".:/["  # what follows the name of a module or file in the ids of its benchmarks
 MOST_HASH_SEEDS = 2**32 - 1  # Python takes them from 0, which is no seed, to this
 PROGRAM = Path(__file__).parents[1] / "peer" / "__main__.py"
@@ -352,7 +353,7 @@ def _heard(line: Line, launch: PeerLaunch, timeout_s: float) -> dict[str, Any]:
     try:
         told = line.receive(timeout_s)
     except TimeoutError:
-        raise LabError(f"{launch.label}: gave no answer in {timeout_s:.0f} s and was stopped") from None
+        raise LabError(f"{launch.label}: {SILENT} {timeout_s:.0f} s and was stopped") from None
     except (EOFError, ValueError):
         raise LabError(f"{launch.label}: the measuring process died{launch.last_words()}") from None
     return _checked(told, launch)

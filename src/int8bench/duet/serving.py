@@ -15,6 +15,7 @@ from int8bench.duet.pairs import BASE, HEAD, SIDES
 from int8bench.duet.peers import (
     ENTER_TIMEOUT_S,
     FINISH_TIMEOUT_S,
+    SILENT,
     LaunchLostError,
     PeerLaunch,
     SkippedError,
@@ -30,6 +31,7 @@ from int8bench.peer.suite import TIME
 from int8bench.tracking.asv_configuration import Variables
 
 HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before a benchmark is set up
+PATIENCE, SHORTEST_PATIENCE_S = 20.0, 10.0  # times what the other side took; and with a short call
 _THREADS = re.compile(r"/t(\d+)(?:#|$)")  # of a grid's ids
 
 Launches = Sequence[PeerLaunch]
@@ -156,16 +158,20 @@ def _open(duet: State, launches: Launches, name: str, cores: tuple[int, ...], tu
         SkippedError: a side says that it cannot be measured there, whatever the other says.
         StrayedError: a side measures what is not its own.
         LaunchLostError: a launch is gone.
+        LabError: both sides hang.
     """
     opened: dict[int, Turns] = {}
+    took_s: dict[int, float] = {}
     faults: dict[int, str] = {}
     skipped: dict[int, str] = {}
-    timeout_s = max(duet.request.timeout_s, ENTER_TIMEOUT_S)
+    timeout_s = duet.patience_s.get((name, Stage.OPEN), max(duet.request.timeout_s, ENTER_TIMEOUT_S))
     try:
         for side in duet.rng.permutation(SIDES).tolist():
             shift = int(duet.rng.integers(1, HEAP_SHIFT_BYTES))
+            started = time.monotonic()
             try:
                 opened[side] = launches[side].enter(duet.rows[name].name, cores=cores, shift=shift, timeout_s=timeout_s)
+                took_s[side] = time.monotonic() - started
             except SkippedError as reason:
                 skipped[side] = str(reason)
             except LaunchLostError:
@@ -176,7 +182,23 @@ def _open(duet: State, launches: Launches, name: str, cores: tuple[int, ...], tu
         turns += [opened[side] for side in SIDES if side in opened]
     if skipped:
         raise SkippedError("; ".join(skipped[side] for side in SIDES if side in skipped))
+    _wait_less(duet, name, Stage.OPEN, faults, took_s)
     return faults
+
+
+def _wait_less(duet: State, name: str, stage: Stage, faults: Faults, took_s: Mapping[int, float]) -> None:
+    """Gives a benchmark that hung on one side less time from now on: many times what the other side needed.
+
+    Seven launches have to be waited for until it is called broken.
+
+    Raises:
+        LabError: both sides hang, so that there is nothing to hold against each other.
+    """
+    silent = [side for side, reason in faults.items() if SILENT in reason]
+    if len(silent) == len(SIDES):
+        raise LabError("; ".join(faults[side] for side in SIDES))
+    if silent and took_s:
+        duet.patience_s[name, stage] = max(SHORTEST_PATIENCE_S, PATIENCE * max(took_s.values()))
 
 
 def _finished(turns: Sequence[Turns], faults: Faults) -> Faults:
@@ -199,8 +221,10 @@ def _first(duet: State, index: int, name: str, turns: Sequence[Turns]) -> Worked
     """What came of the first calls where one failed; None where both answered, or there is nothing to call."""
     if duet.rows[name].kind != TIME:
         return None
-    faults = pairs.first(turns, timeout_s=duet.request.timeout_s, cores=_cores(duet, name, index))
-    return Worked(faults=faults, keep=_nothing, stage=Stage.FIRST) if faults else None
+    timeout_s = duet.patience_s.get((name, Stage.FIRST), duet.request.timeout_s)
+    called = pairs.first(turns, timeout_s=min(timeout_s, duet.request.timeout_s), cores=_cores(duet, name, index))
+    _wait_less(duet, name, Stage.FIRST, called.faults, called.seconds)
+    return Worked(faults=called.faults, keep=_nothing, stage=Stage.FIRST) if called.faults else None
 
 
 def _timed(duet: State, launches: Launches, index: int, name: str, race_s: float) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from int8bench import hardware
 from int8bench.duet import judged
+from int8bench.duet.failures import Stage
 from int8bench.duet.peers import Luck, Place
 from int8bench.duet.plan import Plan
 from int8bench.duet.samples import Samples
@@ -90,6 +91,8 @@ class State:
     """By the id that is printed."""
     fresh: dict[str, float] = field(default_factory=dict)
     """The timed benchmarks whose samples are fresh processes, with the seconds that a launch of each may take."""
+    patience_s: dict[tuple[str, Stage], float] = field(default_factory=dict)
+    """How long a benchmark may be silent at a stage, where one side was too long before."""
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     plan: Plan | None = None
