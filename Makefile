@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+CONSTRAINTS := constraints.txt
+EXTRAS := dev,all
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ENGINES := $(VENV)/.engines
@@ -11,24 +13,26 @@ TORCH_INDEX_URL ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install engines bench asv-here gate readme test tests-of-engines tests-of-the-rest lint types cover build clean
+.PHONY: help install engines bench asv-here gate readme lint types build clean
+.PHONY: test tests tests-of-compilers tests-of-engines tests-of-peers tests-of-the-rest
+.PHONY: test-avx2 test-newest test-newest-avx2
 
 help: ## list what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 install: $(STAMP) ## make .venv with the pinned set
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX_URL),$(PIP) install --quiet --index-url $(TORCH_INDEX_URL) torch torchvision -c constraints.txt)
-	$(PIP) install --quiet --constraint constraints.txt hatchling editables
-	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	$(if $(TORCH_INDEX_URL),$(PIP) install --quiet --index-url $(TORCH_INDEX_URL) torch torchvision -c $(CONSTRAINTS))
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) hatchling editables
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[dev]'
 	touch $@
 
 engines: $(ENGINES) ## add every engine that runs on a CPU: onnxruntime, openvino, inductor, executorch, litert, tflm
 
 $(ENGINES): $(STAMP)
-	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev,all]'
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[$(EXTRAS)]'
 	touch $@
 
 bench: $(STAMP) ## train, race float32 against int8 on this CPU, print the answer
@@ -50,29 +54,72 @@ readme: $(STAMP) ## put the table of reports/run.json into the README
 	$(BIN)/python scripts/readme_output.py reports/run.json
 
 test: $(ENGINES) ## lint, types and tests, of every engine
-	$(MAKE) --no-print-directory lint types
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target tests-of-engines tests-of-the-rest
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target types
+	$(MAKE) --no-print-directory tests
+
+# A lesser processor, as far as one can be played here: what dispatches by it is held to AVX2. What asks the processor
+# itself is not, such as engine x86, which uses oneDNN where there is AVX-512 VNNI.
+AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 FBGEMM_ENABLE_INSTRUCTIONS=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
+	OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
+
+test-avx2: $(ENGINES) ## the tests, as on a processor without AVX-512
+	$(AVX2) $(MAKE) --no-print-directory tests
+
+# In an environment of their own; constraints-newest.txt says which engines that leaves out, and why.
+NEWEST := VENV=.venv-newest CONSTRAINTS=constraints-newest.txt EXTRAS=dev,onnxruntime,openvino,inductor,executorch
+LEFT_OUT := INT8BENCH_LEFT_OUT=litert,tflm
+
+test-newest: ## the tests, with the newest torch and pytest
+	$(LEFT_OUT) $(MAKE) --no-print-directory $(NEWEST) tests
+
+test-newest-avx2: ## both
+	$(LEFT_OUT) $(AVX2) $(MAKE) --no-print-directory $(NEWEST) tests
+
+# In parts of like length, two at a time, the longest first: whichever core is done takes the next one. What one session
+# makes once (a conversion, a trained model) is in one part.
+COMPILERS := $(addprefix tests/test_engines_,$(addsuffix .py,inductor executorch litert tflm tflite_files))
+OF_ENGINES = $(filter-out $(COMPILERS),$(wildcard tests/test_engines_*.py)) tests/test_conversions.py tests/test_probing.py \
+	tests/e2e/test_broken_engines.py
+OF_PEERS = $(wildcard tests/test_pytest_plugin*.py tests/test_peer_*.py tests/test_duet_*.py) tests/test_pytest_collection.py \
+	tests/e2e/test_cases.py tests/test_packaging.py tests/perf
+PARTS := tests-of-compilers tests-of-the-rest tests-of-engines tests-of-peers
+
+tests: $(ENGINES)
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-# Side by side: what engines convert and compile takes minutes of processor time, and nothing of the rest waits for it.
-OF_ENGINES = $(wildcard tests/test_engines_*.py) tests/test_conversions.py tests/test_probing.py tests/e2e/test_broken_engines.py
+PYTEST = COVERAGE_FILE=.coverage.$(@:tests-of-%=%) $(BIN)/python -m pytest --cov --cov-report=
+
+tests-of-compilers:
+	$(PYTEST) $(COMPILERS)
 
 tests-of-engines:
-	COVERAGE_FILE=.coverage.engines $(BIN)/python -m pytest --cov --cov-report= $(OF_ENGINES)
+	$(PYTEST) $(OF_ENGINES)
+
+tests-of-peers:
+	$(PYTEST) $(OF_PEERS)
 
 tests-of-the-rest:
-	COVERAGE_FILE=.coverage.rest $(BIN)/python -m pytest --cov --cov-report= $(addprefix --ignore=,$(OF_ENGINES))
+	$(PYTEST) $(addprefix --ignore=,$(COMPILERS) $(OF_ENGINES) $(OF_PEERS))
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP) ## mypy, strict
-	$(BIN)/mypy
+# The oldest Python that we support, which runs the tests, and those that the types alone are held against.
+PYTHONS := 3.11 3.12 3.13 3.14
+TYPES := $(addprefix types-,$(PYTHONS))
+.PHONY: $(TYPES)
+
+types: $(TYPES) ## mypy, strict, for every Python
+
+$(TYPES): types-%: $(STAMP)
+	$(BIN)/mypy --python-version $*
 
 build: $(STAMP) ## a wheel in dist/
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
-clean: ## remove .venv and what was built
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+clean: ## remove both environments and what was built
+	rm -rf $(VENV) .venv-newest dist build .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

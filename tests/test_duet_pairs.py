@@ -67,7 +67,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> _World:
 
 
 def _raced(world: _World, base: _Side, head: _Side, *, seed: int = 1, durations: Durations = DURATIONS) -> PairRace:
-    return pairs.race((base, head), durations, rng=np.random.default_rng(seed), cores=(3, 5), now=world.clock)
+    return pairs.race((base, head), durations, rng=np.random.default_rng(seed), now=world.clock)
 
 
 def _sides(world: _World, base_s: float, head_s: float, **more: Sequence[int]) -> tuple[_Side, _Side]:
@@ -89,9 +89,9 @@ def test_a_known_ratio_comes_back(world: _World, ratio: float) -> None:
 
 
 def test_both_warm_up_before_the_first_sample(world: _World) -> None:
-    """With the cores that their threads are spread over."""
+    """Once each."""
     _raced(world, *_sides(world, 0.001, 0.002))
-    warm = {"warm": DURATIONS.warmup_s, "cores": [3, 5]}
+    warm = {"warm": DURATIONS.warmup_s}
     assert world.asked[:2] == [(BASE, warm), (HEAD, warm)]
     assert not any("warm" in message for _, message in world.asked[2:])
 
@@ -143,6 +143,25 @@ def test_slow_calls_have_a_few_rounds_all_the_same(world: _World, call_s: float,
     assert len(_raced(world, *_sides(world, call_s, call_s)).base_s) == rounds
 
 
+@pytest.mark.parametrize(
+    ("call_s", "rounds"), [(2**-20, 4), (0.125, 3), (0.0625, 4), (0.5, 3), (60.0, sampling.FEWEST_PAIRS)]
+)
+def test_fresh_processes_have_three_rounds_of_one(world: _World, call_s: float, rounds: int) -> None:
+    """None goes untimed before it, and there are more where the time holds them."""
+    took_s = max(call_s, 0.0625)  # with the start of the interpreter, which is not in the answer
+
+    def call() -> float:
+        world.now += took_s - call_s
+        return call_s
+
+    sides = [_Side(world, side, call) for side in (BASE, HEAD)]
+    raced = pairs.race(sides, DURATIONS, rng=np.random.default_rng(1), fresh=True, now=world.clock)
+    assert len(raced.base_s) == rounds
+    asked = [message for _, message in world.asked if "sample" in message]
+    assert all(message == {"sample": 1, "untimed": 0} for message in asked)
+    assert raced.calls == 1
+
+
 def test_rounds_in_which_a_side_lost_the_processor_are_dropped(world: _World) -> None:
     """They stay in the record and are in no figure."""
     raced = _raced(world, *_sides(world, 0.001, 0.001, lost=(0, 3)))
@@ -159,7 +178,7 @@ def test_rounds_in_which_the_machine_was_stolen_from_are_dropped(world: _World) 
 
 def test_dropped_rounds_do_not_move_the_ratio() -> None:
     """Only what is kept counts."""
-    raced = PairRace(calls=1, base_s=(1.0, 1.0, 1.0), head_s=(2.0, 9.0, 2.0), kept=(True, False, True))
+    raced = PairRace(calls=1, base_s=(1.0, 1.0, 1.0), head_s=(2.0, 9.0, 2.0), kept=(True, False, True), faults={})
     assert raced.log_ratio == pytest.approx(math.log(2))
 
 

@@ -9,21 +9,28 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from int8bench.duet import peers
-from int8bench.duet.peers import Order, PeerLaunch, Place, SkippedError, Turns, launched
+from int8bench.duet.peers import Luck, Order, PeerLaunch, Place, SkippedError, StrayedError, Turns, launched
 from int8bench.errors import LabError
 
 GONE_S = 20.0  # by then a killed process is gone; it takes milliseconds
 SUITE = """
-import os, signal, subprocess, sys, tempfile, time
+import os, random, signal, subprocess, sys, tempfile, time
 import toy
+
+DRAWN = random.random()
 
 def time_it(): toy.work()
 def track_it(): return toy.WHICH
+def track_drawn():
+    import random
+    assert os.environ["TOY"] == "x"
+    return DRAWN + random.random() + hash("toy") % 1000
 def track_folder(): return float(tempfile.gettempdir() == os.environ["TMPDIR"])
 def time_raises(): raise ValueError("it broke\\nand more")
 def time_dies(): os._exit(3)
@@ -32,6 +39,10 @@ def time_hangs(): time.sleep(600)
 def time_exits(): sys.exit("leaving")
 def time_prints(): print("to standard output", flush=True); os.write(1, b"and past it\\n")
 def time_spawns(): subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+def timeraw_it(): return "import toy, os; os.write(1, b'9.0')"
+def timeraw_nothing(): return "pass"
+def timeraw_elsewhere(): return "import sys, os; sys.path.insert(0, os.environ['ELSEWHERE']); import late"
+def timeraw_hangs(): return "import os, time; open(os.environ['BEGUN'], 'w').write(str(os.getpid())); time.sleep(600)"
 def time_lazily():
     sys.path.insert(0, os.environ["ELSEWHERE"])
     import late
@@ -143,7 +154,7 @@ def test_each_side_measures_its_own_package(place: Make) -> None:
 def test_a_benchmark_takes_its_turns(launch: PeerLaunch) -> None:
     """Warm-up, samples, a load; then it goes on to its end without a complaint."""
     with _entered(launch, "b.time_it") as turns:
-        assert turns.ask({"warm": 0.0, "cores": []}, 60)["fastest_s"] > 0
+        assert turns.ask({"first": []}, 60)["first_s"] > 0
         assert turns.ask({"sample": 5, "untimed": 2}, 60)["s"] > 0
         assert turns.ask({"sustain": 0.0}, 60)["calls"] == 1
         turns.finish(60)
@@ -171,17 +182,17 @@ def test_a_call_that_goes_wrong_is_one_line(launch: PeerLaunch, name: str, sente
     """Of the side that it went wrong on; what was said before by others is not its reason."""
     with _entered(launch, name) as turns:
         with pytest.raises(LabError) as told:
-            turns.ask({"warm": 0.0, "cores": []}, 60)
+            turns.ask({"first": []}, 60)
         assert str(told.value) == sentence
         with pytest.raises(LabError, match=r"is gone|died"):
-            turns.ask({"warm": 0.0, "cores": []}, 60)
+            turns.ask({"first": []}, 60)
 
 
 def test_a_call_that_hangs_is_stopped(launch: PeerLaunch) -> None:
     """After the time that it may be silent; its process is ended."""
     with _entered(launch, "b.time_hangs") as turns:
         with pytest.raises(LabError, match=r"^base: gave no answer in 0 s and was stopped$"):
-            turns.ask({"warm": 0.0, "cores": []}, 0.2)
+            turns.ask({"first": []}, 0.2)
         turns.end()
         assert not _running(turns.pid)
 
@@ -203,7 +214,7 @@ def test_a_setup_that_refuses_is_told(launch: PeerLaunch, name: str, kind: type[
 def test_a_teardown_that_raises_is_heard(launch: PeerLaunch) -> None:
     """A benchmark that does not end well has not measured what it says."""
     with _entered(launch, "b.TeardownRaises.time_it") as turns:
-        turns.ask({"warm": 0.0, "cores": []}, 60)
+        turns.ask({"first": []}, 60)
         with pytest.raises(LabError, match="base: OSError: cannot tidy up"):
             turns.finish(60)
 
@@ -218,9 +229,50 @@ def test_what_is_printed_disturbs_nothing(launch: PeerLaunch) -> None:
 def test_what_a_call_imports_late_is_proven_too(launch: PeerLaunch) -> None:
     """A module that the side should have, and that came from elsewhere, is found in the end."""
     with _entered(launch, "b.time_lazily") as turns:
-        turns.ask({"warm": 0.0, "cores": []}, 60)
-        with pytest.raises(LabError, match=r"base: late was imported from .*elsewhere, not from this side's own files"):
+        turns.ask({"first": []}, 60)
+        with pytest.raises(StrayedError, match=r"base: late was imported from .*elsewhere, not from this side's"):
             turns.finish(60)
+
+
+def test_a_benchmark_of_fresh_processes_takes_its_turns(launch: PeerLaunch) -> None:
+    """Each of which is the side's own."""
+    with _entered(launch, "b.timeraw_it") as turns:
+        assert turns.ask({"first": []}, 60)["first_s"] > 0
+        assert 0 < turns.ask({"sample": 1, "untimed": 0}, 60)["s"] < 5
+        turns.finish(60)
+
+
+def test_of_fresh_processes_it_is_their_modules_that_are_told(
+    launch: PeerLaunch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those of the suite that starts them, which has imported the package."""
+    told: list[Mapping[str, object]] = []
+    monkeypatch.setattr(PeerLaunch, "check_origins", lambda _, heard: told.append(heard["origins"]))
+    for name in ("b.timeraw_nothing", "b.timeraw_it"):
+        with _entered(launch, name) as turns:
+            turns.ask({"first": []}, 60)
+            turns.finish(60)
+    toy = [str(Path(launch._place.path[0], "toy"))]
+    assert told == [{}, {"toy": [], "late": []}, {}, {"toy": toy, "late": []}]
+
+
+def test_what_a_fresh_process_imports_from_elsewhere_is_refused(launch: PeerLaunch) -> None:
+    """Where this side's process has nothing of it."""
+    with _entered(launch, "b.timeraw_elsewhere") as turns:
+        turns.ask({"first": []}, 60)
+        with pytest.raises(StrayedError, match=r"base: late was imported from .*elsewhere, not from this side"):
+            turns.finish(60)
+
+
+def test_a_fresh_process_that_hangs_is_stopped(place: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time that an answer may take, with the process that waits for it."""
+    begun = tmp_path / "begun"
+    monkeypatch.setenv("BEGUN", str(begun))
+    with launched([place()], ORDER, timeout_s=60) as (only,), _entered(only, "b.timeraw_hangs") as turns:
+        with pytest.raises(LabError, match=r"gave no answer in 5 s and was stopped"):
+            turns.ask({"first": []}, 5)
+        turns.end()
+        assert _eventually(lambda: begun.exists() and not _running(int(begun.read_text())))
 
 
 def test_a_package_from_elsewhere_is_refused(place: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +364,7 @@ def test_nothing_outlives_the_block(
         with launched([place("base"), place("head")], ORDER, timeout_s=60) as launches:
             leaders = _leaders(launches)
             for each in launches:
-                each.enter("b.time_hangs", cores=(), shift=1, timeout_s=60).say({"warm": 0.0, "cores": []})
+                each.enter("b.time_hangs", cores=(), shift=1, timeout_s=60).say({"first": []})
             spawning = launches[0].enter("b.time_spawns", cores=(), shift=1, timeout_s=60)
             spawning.ask({"sample": 1, "untimed": 0}, 60)
             assert len(_group(leaders[0])) == 4
@@ -330,7 +382,7 @@ def test_forks_end_with_their_launch(place: Make) -> None:
     """A launch may be killed alone, for want of memory; who waits for its forks hears of it."""
     with launched([place()], ORDER, timeout_s=60) as (only,):
         turns = only.enter("b.time_hangs", cores=(), shift=1, timeout_s=60)
-        turns.say({"warm": 0.0, "cores": []})
+        turns.say({"first": []})
         os.kill(only._process.pid, signal.SIGKILL)
         with pytest.raises(LabError, match=r"^base: the measuring process died$"):
             turns.hear(60)
@@ -377,3 +429,28 @@ def test_nothing_outlives_a_killed_coordinator(place: Make, tmp_path: Path, monk
         assert len(list(tmp_path.iterdir())) == 1
     assert list(tmp_path.iterdir()) == []
     assert peers.SCRATCH.startswith("int8bench-")
+
+
+def test_nothing_of_a_revision_loaded_is_no_proof(place: Make) -> None:
+    """What measures none of its side's packages has no figure; an environment has nothing to prove."""
+    for is_revision in (True, False):
+        side = replace(place(packages=("late",)), is_revision=is_revision)
+        with launched([side], ORDER, timeout_s=60) as (launch,), _entered(launch, "b.time_it") as turns:
+            if is_revision:
+                with pytest.raises(StrayedError) as told:
+                    turns.finish(60)
+                assert str(told.value).startswith(
+                    "nothing of base's revision was loaded, which holds late; imported was toy from "
+                )
+            else:
+                turns.finish(60)
+
+
+def test_a_pair_of_launches_draws_the_same(place: Make) -> None:
+    """Hashes and generators; other ones in the next pair, and whatever variables the suite asks for."""
+    found = []
+    for seed in (1, 1, 2):
+        luck = Luck(seed=seed, variables={"TOY": "x"})
+        with launched([place()], ORDER, luck, timeout_s=60) as (one,), _entered(one, "b.track_drawn") as turns:
+            found.append(turns.values)
+    assert found[0] == found[1] != found[2]

@@ -9,29 +9,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from int8bench.duet import plan
-from int8bench.duet.plan import FEWEST_LAUNCHES, FORK_S, SHORTEST_RACE_S, TRACK_S, Plan, plan_for
+from int8bench.duet.plan import FEWEST_LAUNCHES, FORK_S, FRESH_FORK_S, SHORTEST_RACE_S, TRACK_S, Plan, plan_for
 from int8bench.errors import RequestError
 
 
-def _planned(timed: int, tracked: int = 0, *, budget_s: float | None = None, quick: bool = False) -> Plan:
-    return plan_for(timed=timed, tracked=tracked, budget_s=budget_s, quick=quick, timeout_s=60.0)
+def _planned(
+    timed: int, tracked: int = 0, *, fresh: int = 0, budget_s: float | None = None, quick: bool = False
+) -> Plan:
+    return plan_for(timed=timed, fresh=fresh, tracked=tracked, budget_s=budget_s, quick=quick, timeout_s=60.0)
 
 
-def _spent_s(found: Plan, timed: int, tracked: int) -> float:
+def _spent_s(found: Plan, timed: int, tracked: int, fresh: int = 0) -> float:
     """What the plan takes where nothing settles early."""
-    return timed * found.launches * (FORK_S + found.durations.race_s) + tracked * TRACK_S * found.track_launches
+    forks_s = (timed - fresh) * FORK_S + fresh * FRESH_FORK_S
+    return found.launches * (forks_s + timed * found.durations.race_s) + tracked * TRACK_S * found.track_launches
 
 
-@given(st.integers(0, 300), st.integers(0, 300), st.floats(1, 1e5), st.booleans())
-def test_the_budget_is_kept(timed: int, tracked: int, budget_s: float, quick: bool) -> None:  # noqa: FBT001
-    """Whatever is asked: it is kept, or refused."""
+@given(st.integers(0, 300), st.integers(0, 300), st.floats(0, 1), st.floats(1, 1e5), st.booleans())
+def test_the_budget_is_kept(timed: int, tracked: int, share: float, budget_s: float, quick: bool) -> None:  # noqa: FBT001
+    """Whatever is asked, of whichever kinds: it is kept, or refused."""
+    fresh = round(timed * share)
     try:
-        found = _planned(timed, tracked, budget_s=budget_s, quick=quick)
+        found = _planned(timed, tracked, fresh=fresh, budget_s=budget_s, quick=quick)
     except RequestError:
-        needed_s = timed * (FORK_S + SHORTEST_RACE_S) * plan.FEWEST_LAUNCHES + tracked * TRACK_S * FEWEST_LAUNCHES
-        assert budget_s < needed_s
+        forks_s = (timed - fresh) * (FORK_S + SHORTEST_RACE_S) + fresh * (FRESH_FORK_S + SHORTEST_RACE_S)
+        assert budget_s < (forks_s + tracked * TRACK_S) * FEWEST_LAUNCHES * (1 + 1e-9)
         return
-    assert _spent_s(found, timed, tracked) <= budget_s * (1 + 1e-9)
+    assert _spent_s(found, timed, tracked, fresh) <= budget_s * (1 + 1e-9)
     assert found.budget_s == budget_s
     assert plan.FEWEST_LAUNCHES <= found.launches <= plan.MOST_LAUNCHES
     assert found.durations.race_s >= SHORTEST_RACE_S
@@ -79,9 +83,18 @@ def test_more_time_goes_into_launches_first() -> None:
     assert _planned(1, budget_s=1000).durations.race_s == pytest.approx(1000 / plan.MOST_LAUNCHES - FORK_S)
 
 
+def test_fresh_processes_leave_room_for_fewer_launches() -> None:
+    """Their starts are most of what they take."""
+    assert _planned(6, fresh=6, budget_s=200).launches < _planned(6, budget_s=200).launches
+
+
 def test_a_suite_of_numbers_alone_has_a_plan() -> None:
-    """They need the launches that tracked numbers have."""
-    assert _planned(0, 3).launches == FEWEST_LAUNCHES
+    """They have the launches that are of use to numbers with noise, such as a peak of memory, in one go."""
+    found = _planned(0, 3)
+    assert found.looks.launches == found.track_looks.launches == (plan.MOST_TRACK_LAUNCHES,)
+    few_s = 3 * TRACK_S * (plan.MOST_TRACK_LAUNCHES - 1)
+    assert _planned(0, 3, budget_s=few_s).looks.launches == (FEWEST_LAUNCHES,)
+    assert _planned(0, 3, quick=True).looks.launches == (FEWEST_LAUNCHES,)
 
 
 def test_a_plan_is_written_down() -> None:

@@ -5,9 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
+from wheels import BACKEND, PYPROJECT
 
 from int8bench import scratch
 from int8bench.duet import sides
@@ -15,34 +16,6 @@ from int8bench.duet.sides import Asked, Side, prepared, suite_folder
 from int8bench.errors import RequestError
 from int8bench.tracking.revisions import Repository
 
-# A backend of the project's own, so that nothing is fetched: it builds a wheel of all packages that it finds.
-BACKEND = '''
-import os, zipfile
-
-def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    """Writes the wheel."""
-    top = "src" if os.path.isdir("src") else "."
-    name = "toy-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
-        for folder, _, files in os.walk(os.path.join(top, "toy")):
-            for file in files:
-                path = os.path.join(folder, file)
-                wheel.write(path, os.path.relpath(path, top))
-        wheel.writestr("toy-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: toy\\nVersion: 1.0\\n"
-                       "Requires-Dist: not-there-at-all\\n")
-        wheel.writestr("toy-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr("toy-1.0.dist-info/RECORD", "")
-    return name
-'''
-PYPROJECT = """[build-system]
-requires = []
-build-backend = "backend"
-backend-path = ["."]
-
-[project]
-name = "toy"
-version = "1.0"
-"""
 BROKEN = "def build_wheel(*_, **__):\n    raise SystemExit('there is no compiler')\n"
 WHO = ("-c", "user.name=toy", "-c", "user.email=toy@example.invalid", "-c", "commit.gpgsign=false")
 Commit = Callable[..., str]
@@ -269,18 +242,23 @@ def test_what_a_killed_build_left_is_removed(commit: Commit, made: Callable[...,
     busy.remove()
 
 
-@pytest.mark.parametrize(
-    ("files", "packages"),
-    [
-        (("toy/__init__.py", "toy/a.py", "other.py", "fast.cpython-311.so"), ("fast", "other", "toy")),
-        (("toy-1.0.dist-info/x.py", "__pycache__/x.py", ".hidden/x.py", "_private.py", "bin/x.py"), ()),
-        (("tests/test_x.py", "benchmarks/__init__.py", "conftest.py", "setup.py", "toy.py"), ("toy",)),
-        (("data/x.txt", "README.md", "toy.pth"), ()),
-    ],
-)
-def test_packages_are_what_can_be_imported(tmp_path: Path, files: tuple[str, ...], packages: tuple[str, ...]) -> None:
-    """By the names on top; code that measures is no part of what is measured."""
-    for name in files:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert sides._packages(tmp_path) == packages
+def test_a_suite_in_a_repository_of_its_own_is_the_same_for_both(
+    commit: Commit, made: Callable[..., Side], top: Path, tmp_path: Path
+) -> None:
+    """It lies in no tree of the measured repository."""
+    commit(toy_py="")
+    (tmp_path / "suite").mkdir()
+    assert suite_folder(made(), Repository(top=top), tmp_path / "suite") == tmp_path / "suite"
+
+
+def test_the_package_is_that_of_the_folder_that_the_person_is_in(commit: Commit, top: Path, cache: Path) -> None:
+    """One down, as in a repository of several; from the cache it is found again."""
+    package = {"one__pyproject_toml": PYPROJECT, "one__backend_py": BACKEND, "one__toy__part_py": "WHICH = 'one'"}
+    commit(**package, README="", scripts__x_py="")
+    asked = Asked(label="base", revision="HEAD", python=None, near=PurePosixPath("one/benchmarks"))
+    for _ in range(2):
+        side = prepared(asked, Repository(top=top), cache)
+        assert side.packages == ("toy",)
+        assert _says(side, "import toy.part; print(toy.part.WHICH)") == "one"
+        assert side.place(top).is_revision
+    assert len(list(cache.iterdir())) == 1

@@ -3,20 +3,25 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from int8bench.cases import Group, float32_references, int8_variant
 from int8bench.engines.base import Material
+from int8bench.engines.evidence import parse
 from int8bench.engines.registry import engine_named
 from int8bench.errors import EngineError
+from int8bench.findings.choice import x86_reaches_onednn
+from int8bench.hardware import detect, load
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
 pytestmark = pytest.mark.torch
 
+GOLDEN = Path(__file__).parent / "golden"
 INT8_ENGINES = ("fbgemm", "x86", "onednn", "qnnpack")
 CHANNELS_LAST, NCHW = float32_references()
 ONE = Group(batch=1, threads=1)
@@ -216,14 +221,25 @@ def test_buffers_are_weights_too(pictures):
 
 @pytest.mark.parametrize("name", INT8_ENGINES)
 def test_evidence_of_int8(name, pictures):
-    """The evidence names the engine, what was packed, and what stayed in float."""
+    """The evidence names the engine, what was packed, what stayed in float, and whether oneDNN was used."""
     evidence = made(int8_variant(name), WithSoftmax().eval(), pictures).evidence
     assert evidence["engine"] == name
     assert evidence["capability"] == torch.backends.cpu.get_cpu_capability()
     assert evidence["quantized_modules"] == 3
     assert evidence["packed_types"] == ["nn.intrinsic.quantized.ConvReLU2d", "nn.quantized.Linear"]
     assert evidence["float_modules"] == ["log_softmax"]
-    assert evidence["onednn"]["used"] is (name in {"x86", "onednn"})
+    assert evidence["onednn"]["used"] is (name == "onednn" or (name == "x86" and x86_reaches_onednn(detect())))
+
+
+@pytest.mark.parametrize(
+    ("machine", "recorded", "used"),
+    [("linux-ubuntu20.04-zen3", "x86_avx2.txt", False), ("linux-centos7-cascadelake", "x86_avx512_vnni.txt", True)],
+    ids=["AVX2", "AVX-512 VNNI"],
+)
+def test_evidence_of_both_kinds_of_processor(machine, recorded, used):
+    """What engine x86 said on each kind is what the machine's flags foretell, whichever of them runs the tests."""
+    said = parse((GOLDEN / "onednn" / recorded).read_text(encoding="utf-8"))
+    assert said.to_dict()["used"] is used is x86_reaches_onednn(load(GOLDEN / "hardware" / machine))
 
 
 def test_evidence_of_float32(pictures):

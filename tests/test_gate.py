@@ -3,7 +3,7 @@
 import importlib.util
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -243,8 +243,9 @@ def test_what_is_raced_is_what_the_policy_says(tmp_path: Path, monkeypatch: pyte
     policy = Policy(suite="asv", budget_s=60.0, batch=(2,), threads=(1,), model="a.b:c", input_shape="1x8x8")
     request = gate.Request(folder=tmp_path, base="main")
     assert gate.run(request, policy, lambda _: None).exit_code == 0
-    gate.run(request, Policy(engines=("x86",)), lambda _: None)
+    gate.run(replace(request, select="b1", select_regex="t2"), Policy(engines=("x86",)), lambda _: None)
     first, second = asked
+    assert (first.select, second.select, second.select_regex) == (None, "b1", "t2")
     assert (first.base, first.head, first.suite, first.budget_s, first.folder) == (
         "main",
         "HEAD",
@@ -266,6 +267,12 @@ def test_baseline_options_win_over_the_policys_base(judge: Judge) -> None:
     [
         ({"base": "main", "record": True}, Policy(), "--record is about baselines, and --base main needs none"),
         ({"base": "main", "require_baseline": True}, Policy(), "--require-baseline is about baselines"),
+        (
+            {"select": "b1"},
+            Policy(),
+            "--select b1: selects what a duet races; type: int8bench gate --base main",
+        ),
+        ({"select_regex": "b1"}, Policy(), "--select-regex b1: selects what a duet races"),
         ({}, Policy(suite="asv"), "suite asv: judged by a duet alone"),
         ({}, Policy(metrics=(Metric.TIME, Metric.THROUGHPUT)), "metrics time, throughput: judged by a duet alone"),
     ],

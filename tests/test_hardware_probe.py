@@ -1,5 +1,7 @@
 """Asking this machine, and machines that are played by a tree of files."""
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +65,9 @@ def test_the_second_witness_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> No
     probe.second_witness.cache_clear()
 
 
-@pytest.mark.parametrize("fault", [ValueError("no such CPU"), OSError("no subprocess"), KeyError("flags")])
+@pytest.mark.parametrize(
+    "fault", [ValueError("no such CPU"), OSError("no subprocess"), KeyError("flags"), Exception("only works on X86")]
+)
 def test_a_second_witness_that_breaks_says_nothing(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """On processors that it does not know py-cpuinfo breaks in its own ways."""
     import cpuinfo
@@ -75,6 +79,41 @@ def test_a_second_witness_that_breaks_says_nothing(fault: Exception, monkeypatch
     probe.second_witness.cache_clear()
     assert probe.second_witness() == {}
     probe.second_witness.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{}, {"cpuinfo/left.txt": ""}, {"cpuinfo.py": "raise Exception('py-cpuinfo currently only works on X86')"}],
+    ids=["none", "a folder that an uninstallation left", "none for this architecture"],
+)
+def test_without_a_second_witness_the_kernel_stands_alone(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As where py-cpuinfo and its fork were both installed and one of them was removed, and the module with it."""
+    for path, text in files.items():
+        write(tmp_path, path, text)
+    elsewhere = [each for each in sys.path if not (Path(each) / "cpuinfo").exists()]
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *elsewhere])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cpuinfo"]:
+        monkeypatch.delitem(sys.modules, name)
+    probe.second_witness.cache_clear()
+    assert probe.second_witness() == {}
+    probe.second_witness.cache_clear()
+    sys.modules.pop("cpuinfo", None)
+
+
+@pytest.mark.parametrize("distribution", ["py-cpuinfo-9.0.0", "py-cpuinfo2-10.1.1"])
+def test_either_fork_is_a_witness(distribution: str, played: Callable[..., Hardware], tmp_path: Path) -> None:
+    """What each said of one AMD EPYC gives the same machine, and contradicts nothing that the kernel said of it."""
+    witness = json.loads((GOLDEN.parent / "cpuinfo" / f"{distribution}.json").read_text(encoding="utf-8"))
+    machine = played(second_witness=witness)
+    expected = ("AMD EPYC", "AuthenticAMD", 25, 17, 1)
+    assert (machine.brand, machine.vendor, machine.family, machine.model, machine.stepping) == expected
+    assert machine.levels == ("sse4", "avx", "avx2", "fma", "avx512", "avx512_vnni")
+    kernel = (GOLDEN.parent / "cpuinfo" / "kernel.txt").read_text(encoding="utf-8")
+    write(tmp_path, "proc/cpuinfo", kernel)
+    assert played(second_witness=witness).disagreements == ()
+    assert played(second_witness=witness).levels == machine.levels
 
 
 @pytest.mark.torch

@@ -29,10 +29,11 @@ PRINTING = {"cli.py"}
 CLOCKS = {"lab/sampling.py", "lab/clock.py", "peer/turns.py"}  # a side's process has nothing else of ours
 # Who may touch files: records, checkpoints and the last selftest, machines and their counters, pictures, and a launch's
 # standard error.
-FILES = {"records.py", "training.py", "trials.py", "data.py", "subject.py", "lab/memory.py", "lab/noise.py", "trust.py"}
+FILES = {"records.py", "training.py", "trials.py", "data.py", "subject.py", "lab/noise.py", "trust.py"}
 FILES |= {
     "lab/launches.py",
     "duet/peers.py",
+    "duet/sides.py",  # what a build holds
     "conversions.py",  # what engines need of a model, kept by content
     "scratch.py",  # folders of processes, held by a lock on them
     "engines/evidence.py",
@@ -50,6 +51,8 @@ FILES |= {
     "tracking/dashboard.py",
     "scaffold.py",
     "policy.py",
+    "peer/memory.py",  # what the kernel tells of this process
+    "peer/fresh.py",  # nameless files for what a fresh interpreter answers and says
     "peer/asv_suite.py",  # the configuration of a suite, and what its setup_cache made
 } | {_.relative_to(PACKAGE).as_posix() for _ in PACKAGE.glob("hardware/*.py")}
 OPENING = {

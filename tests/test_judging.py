@@ -154,3 +154,12 @@ def test_the_json_is_a_duets_and_the_verdict() -> None:
     assert set(document) == duet | {"verdict", "reasons", "findings", "policy", "notes"}
     assert (document["verdict"], document["added"], document["removed"]) == ("pass", ["new"], ["gone"])
     assert document["policy"]["metrics"] == [metric.value for metric in JUDGED]
+
+
+def test_what_is_broken_is_red_though_nothing_else_was_measured() -> None:
+    """A head that breaks every benchmark leaves no figure, and is no case of cannot tell."""
+    finding = {"code": "benchmark-failed", "severity": "error", "message": "it fails in 7 of 7", "subject": "duet"}
+    gate = _gate(_comparison(Metric.TIME, "unclear", None, reason="it broke"), findings=[finding])
+    assert (gate.verdict, gate.exit_code) == (Verdict.FAIL, 1)
+    with pytest.raises(NothingMeasuredError):
+        _gate(_comparison(Metric.TIME, "unclear", None), findings=[{**finding, "severity": "warning"}])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.lab import memory
+from int8bench.peer import memory
 
 MIB = 1 << 20
 
@@ -78,6 +78,24 @@ def test_holes_of_the_heap_are_not_filled_again() -> None:
         before = memory.private_bytes()
         peak = memory.peak_bytes_during(lambda: [bytearray(b"x") * (MIB // 4) for _ in range(8)])
     assert 1.8 * MIB < peak - before < 2.5 * MIB
+
+
+@linux
+def test_nothing_is_next_to_nothing() -> None:
+    """A process that does nothing adds some pages, which are taken off."""
+    with memory.over_nothing() as peak_of:
+        assert abs(peak_of(lambda: None)) < MIB // 2
+
+
+@linux
+def test_what_python_has_freed_of_small_objects_is_not_used_again() -> None:
+    """A process that has let go of many, though not of all of any page, sees the same peak as one that has not."""
+    kept = [bytes(each % 400) for each in range(200_000)]
+    del kept[::2], kept[::2]
+    with memory.over_nothing() as peak_of:
+        peak = peak_of(lambda: [bytes(400 - 33) for _ in range(8 * MIB // 400)])
+    assert 7.5 * MIB < peak < 9 * MIB
+    assert kept
 
 
 def test_the_step_is_run_once() -> None:

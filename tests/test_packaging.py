@@ -1,9 +1,11 @@
 """Set-up: the wheel works outside the repository, make installs once, and CI runs the README's test command."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,17 @@ REPOSITORY = Path(__file__).parents[1]
 # Stands in for python, pip and all that they install: notes what it is called with, and makes what `-m venv` would.
 FAKE_PYTHON = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$CALLS"
+case "$*" in "-m pytest"*) env | grep -E '^(ONEDNN_MAX|NPY_DISABLE|INT8BENCH_LEFT)[A-Z_]*=' >> "$CALLS";; esac
 case "$*" in "$FAILING"*) exit 1;; esac
 if [ "$2" = venv ]; then
     mkdir -p "$3/bin"
     for name in python int8bench ruff mypy; do cp "$0" "$3/bin/$name"; done
 fi
 """
+
+
+# What a make that runs these tests sets, and would hand on to the one that they run.
+NOT_HANDED_ON = ("MAKE", "MFLAGS", "TORCH_", "ONEDNN_", "NPY_", "INT8BENCH_LEFT_OUT")
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +121,7 @@ class Clone:
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """Runs a command there."""
         ours = {"CALLS": str(self.folder / "calls"), "FAILING": self.failing}
-        theirs = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "TORCH_"))}
+        theirs = {key: value for key, value in os.environ.items() if not key.startswith(NOT_HANDED_ON)}
         return subprocess.run(
             command, cwd=self.folder, env={**theirs, **ours}, capture_output=True, text=True, timeout=60, check=False
         )
@@ -132,7 +139,7 @@ def clone(tmp_path: Path) -> Clone:
     """A fresh clone, as far as make looks."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "constraints-newest.txt"):
         shutil.copy(REPOSITORY / name, tmp_path)
     shutil.copytree(REPOSITORY / ".ci", tmp_path / ".ci")
     python = tmp_path / "python3"
@@ -208,28 +215,94 @@ def test_torch_alone_comes_from_the_index_that_is_given(clone: Clone) -> None:
 
 
 def test_make_test_lints_types_and_tests(clone: Clone) -> None:
-    """In this order, the tests in two parts side by side that leave none out; and it fails where one of them does."""
-    tests = clone.folder / "tests"
-    for name in ("test_engines_a.py", "test_conversions.py", "test_probing.py", "test_cli.py"):
-        tests.mkdir(exist_ok=True)
-        (tests / name).touch()
+    """In this order, for every Python; it fails where one of them does."""
     assert clone.make("test").returncode == 0
     ours = [call for call in clone.calls() if not call.startswith(("python3", "python -m pip"))]
-    assert ours[:3] == ["ruff check .", "ruff format --check .", "mypy "]
-    assert ours[5:] == ["python -m coverage combine --quiet", "python -m coverage report"]
-    engines = "tests/test_engines_a.py tests/test_conversions.py tests/test_probing.py tests/e2e/test_broken_engines.py"
-    rest = " ".join(f"--ignore={name}" for name in engines.split())
-    assert sorted(ours[3:5]) == [f"python -m pytest --cov --cov-report= {part}" for part in (rest, engines)]
-    for failing in ("check", "format", "-m pytest"):
+    assert ours[:2] == ["ruff check .", "ruff format --check ."]
+    assert sorted(ours[2:6]) == [f"mypy --python-version 3.{minor}" for minor in (11, 12, 13, 14)]
+    assert {call.partition(" --cov ")[0] for call in ours[6:-2]} == {"python -m pytest"}
+    assert ours[-2:] == ["python -m coverage combine --quiet", "python -m coverage report"]
+    for failing in ("check", "format", "--python-version 3.14", "-m pytest"):
         clone.failing = failing
         assert clone.make("test").returncode != 0, failing
 
 
+def test_every_test_is_in_one_part(clone: Clone) -> None:
+    """Each file of tests is named by exactly one part, or left to the last one, which is told of all the others."""
+    everything = {path.relative_to(REPOSITORY) for path in (REPOSITORY / "tests").rglob("test_*.py")}
+    for path in everything:
+        (clone.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (clone.folder / path).touch()
+    clone.make("tests")
+    parts = [call.split("--cov-report= ")[1].split() for call in clone.calls() if "--cov-report= " in call]
+    (rest,) = [part for part in parts if part[0].startswith("--ignore=")]
+    others = [each for part in parts if part is not rest for each in part]
+    assert len(others) == len(set(others))
+    assert {each.removeprefix("--ignore=") for each in rest} == set(others)
+    assert all((REPOSITORY / each).exists() for each in others)
+    left = {path for path in everything if not {str(path), *map(str, path.parents)} & set(others)}
+    assert Path("tests/test_stats_ratio.py") in left
+    assert Path("tests/test_engines_torch.py") not in left
+
+
+@pytest.mark.parametrize(
+    ("target", "variables"),
+    [
+        ("test-avx2", {"ONEDNN_MAX_CPU_ISA=AVX2", "NPY_DISABLE_CPU_FEATURES=X86_V4 AVX512_ICL AVX512_SPR"}),
+        ("test-newest", {"INT8BENCH_LEFT_OUT=litert,tflm"}),
+        (
+            "test-newest-avx2",
+            {
+                "INT8BENCH_LEFT_OUT=litert,tflm",
+                "ONEDNN_MAX_CPU_ISA=AVX2",
+                "NPY_DISABLE_CPU_FEATURES=X86_V4 AVX512_ICL AVX512_SPR",
+            },
+        ),
+        ("test", set()),
+    ],
+)
+def test_the_tests_run_on_a_lesser_processor_and_with_the_newest_set(
+    clone: Clone, target: str, variables: set[str]
+) -> None:
+    """The same tests; the newest set in an environment and under constraints of its own, which leave .venv alone."""
+    assert clone.make(target).returncode == 0
+    calls = clone.calls()
+    assert {call for call in calls if re.match(r"[A-Z0-9_]+=", call)} == variables
+    newest = "newest" in target
+    assert (clone.folder / ".venv-newest" / ".engines").exists() is newest
+    assert (clone.folder / ".venv").exists() is not newest
+    installs = [call for call in calls if " install " in call]
+    constraints = "constraints-newest.txt" if newest else "constraints.txt"
+    assert all(f"--constraint {constraints}" in call for call in installs)
+    extras = "dev,onnxruntime,openvino,inductor,executorch" if newest else "dev,all"
+    assert installs[-1].endswith(f"--editable .[{extras}]")
+
+
+def test_the_newest_set_says_which_engines_it_leaves_out() -> None:
+    """Every extra that the Makefile does not install there is named in the comment of the pins, with its cause."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    installed = re.search(r"constraints-newest.txt EXTRAS=dev,(\S+)", makefile)
+    left_out = re.search(r"INT8BENCH_LEFT_OUT=(\S+)", makefile)
+    assert installed
+    assert left_out
+    engines = re.search(r"\[(.*)\]", project["project"]["optional-dependencies"]["all"][0])
+    assert engines
+    assert {*installed[1].split(","), *left_out[1].split(",")} == {*engines[1].split(",")}
+    pins = (REPOSITORY / "constraints-newest.txt").read_text(encoding="utf-8")
+    cause = " ".join(line for line in pins.splitlines() if line.startswith("#"))
+    assert all(name in cause for name in left_out[1].split(","))
+    assert "asks for torch<2.15.0" in cause
+    assert {"torch==2.15.0", "pytest==9.2.0", "pytest-benchmark==5.3.1"} <= {*pins.splitlines()}
+
+
 def test_ci_runs_the_test_command_of_the_readme(clone: Clone) -> None:
-    """From wherever it is called, and its exit code is that of the tests."""
+    """From wherever it is called, with the exit code of the tests; where there is a browser, it installs none."""
     assert "make test" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
     make = clone.folder / "bin" / "make"
     make.parent.mkdir()
+    for name in ("chromium", "chromedriver", "apt-get"):
+        shutil.copy(clone.folder / "python3", make.parent / name)
     for code in (0, 3):
         make.write_text(f'#!/bin/sh\necho "make $* in $(pwd)" >> "$CALLS"\nexit {code}\n', encoding="utf-8")
         make.chmod(0o755)

@@ -1,5 +1,6 @@
 """The asv suite of a side: found and spelled as asv does, set up once, and told what cannot be measured."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -25,6 +26,8 @@ def log(*words):
 class Benchmark:
     shared = "from common"
 """
+COMBINED = list(itertools.product(("mem", "peakmem"), (8, 16), ("'a'", "'b c'")))
+MIB = 1 << 20
 Told = Mapping[str, Any]
 Opens = Callable[[Mapping[str, str]], Told]
 
@@ -69,7 +72,7 @@ def told(project: Path, answer: Path, log: Path) -> Told:
 
 
 def test_ids_are_spelled_as_asv_spells_them(opens: Opens) -> None:
-    """Functions and methods, in packages and out, each combination of parameters; what asv does not time is told."""
+    """Functions and methods, in packages and out, each combination of parameters; what is left out is told."""
     suite = opens(
         {
             "speed/__init__.py": "def time_root(): pass",
@@ -101,15 +104,17 @@ def _time_hidden(): pass
         "bench.Suite.time_x(8, 'b c')": "time",
         "bench.Suite.time_x(16, 'a')": "time",
         "bench.Suite.time_x(16, 'b c')": "time",
+        "bench.Suite.timeraw_y(8, 'a')": "fresh",
+        "bench.Suite.timeraw_y(8, 'b c')": "fresh",
+        "bench.Suite.timeraw_y(16, 'a')": "fresh",
+        "bench.Suite.timeraw_y(16, 'b c')": "fresh",
+        **dict.fromkeys((f"bench.Suite.{kind}_z({n}, {it})" for kind, n, it in COMBINED), "track"),
         "bench.TimeOld": "time",
         "bench.track_n(<built-in function len> (0))": "track",
         "bench.track_n(<built-in function len> (1))": "track",
         "deep.inner.track_one": "track",
     }
     assert {name: reason.split()[0] for name, reason in suite["left_out"].items()} == {
-        "bench.Suite.timeraw_y": "timeraw_",
-        "bench.Suite.mem_z": "mem_",
-        "bench.Suite.peakmem_z": "peakmem_",
         "bench.track_n(3)": "its",
     }
     assert suite["entered"]["bench.Suite.time_x(16, 'b c')"] == {"opened": [[[16, "b c", "from common"]] * 3]}
@@ -125,6 +130,9 @@ class Suite:
     params = ([1, 1.5], [None, "x"])
     def time_x(self, a, b): pass
     def track_y(self, a, b): return 0
+    def timeraw_z(self, a, b): return "pass"
+    def peakmem_z(self, a, b): pass
+    def mem_z(self, a, b): return []
 def time_f(): pass
 time_f.benchmark_name = "other.time_renamed"
 """,
@@ -142,7 +150,7 @@ time_f.benchmark_name = "other.time_renamed"
         for b in (each["params"] or [[None], [None]])[1]
     }
     assert set(suite["names"]) == spelled
-    assert len(spelled) == 17
+    assert len(spelled) == 41
 
 
 def test_a_benchmark_is_set_up_once_and_torn_down(opens: Opens, log: Path) -> None:
@@ -182,6 +190,107 @@ class Suite:
         }
     )
     assert log.read_text().splitlines() == ["setup", "call", "teardown"] * 3
+
+
+def test_a_text_is_timed_in_fresh_interpreters(opens: Opens, log: Path) -> None:
+    """Set up once, as asv does, though a fresh process is a call of its own; with its `number` and its variables."""
+    suite = opens(
+        {
+            "speed/bench.py": """
+import os
+from .common import log
+class Suite:
+    params = ["a"]
+    number = 2
+    env = {"OWN": 1}
+    def setup(self, it): log("setup", os.getpid() != os.getppid())
+    def timeraw_x(self, it):
+        log("asked")
+        wrote = f"print('run {it}', os.environ['OWN'], file=open({os.environ['LOG']!r}, 'a'))"
+        return wrote, "import os, json"
+    def teardown(self, it): log("teardown")
+""",
+        }
+    )
+    came = suite["entered"]["bench.Suite.timeraw_x('a')"]["opened"]
+    assert [set(each) for each in came] == [{"s", "seen"}]
+    assert all(each > 0 for each in came[0]["s"])
+    sample = ["asked", "run a 1", "run a 1"]
+    assert log.read_text().splitlines() == ["setup True", *sample * 3, "teardown"]
+
+
+def test_a_text_that_fails_is_told(opens: Opens) -> None:
+    """With the last line that its interpreter said."""
+    suite = opens({"speed/bench.py": "def timeraw_x(): return 'import nowhere_at_all'"})
+    assert list(suite["entered"].values()) == [
+        {"opened": [], "error": "RuntimeError: ModuleNotFoundError: No module named 'nowhere_at_all'"}
+    ]
+
+
+def test_what_a_text_imports_is_compiled_once_and_kept_apart(
+    opens: Opens, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user compiles a package once; without that, most of an import would be the compiler. The tree stays clean."""
+    package = tmp_path / "path" / "toy_of_texts.py"
+    package.parent.mkdir()
+    package.write_text(
+        f"import os\nprint(os.path.exists(__cached__), __file__, file=open({str(log)!r}, 'a'))", encoding="utf-8"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # as a side has it
+    opens({"speed/bench.py": "def timeraw_x(): return 'import toy_of_texts'"})
+    assert log.read_text().splitlines() == [f"True {package}"] * 3
+    assert list(package.parent.iterdir()) == [package]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak can be reset on Linux only")
+def test_the_peak_is_that_of_the_call_with_what_its_setup_holds(opens: Opens) -> None:
+    """As asv counts it; what setup let go of, and what the module holds, is not the benchmark's."""
+    suite = opens(
+        {
+            "speed/bench.py": f"""
+held = bytearray(b"x") * (64 * {MIB})
+def block(size): return bytearray(b"x") * (size * {MIB})
+class Suite:
+    params = [0, 8]
+    def setup(self, size):
+        block(48)
+        self.kept = block(size)
+    def peakmem_x(self, size): block(16)
+    def peakmem_y(self, size): pass
+""",
+        }
+    )
+    peaks = {name: came["opened"][0]["peak_memory"] / MIB for name, came in suite["entered"].items()}
+    assert peaks == {
+        "bench.Suite.peakmem_x(0)": pytest.approx(16, abs=1),
+        "bench.Suite.peakmem_x(8)": pytest.approx(24, abs=1),
+        "bench.Suite.peakmem_y(0)": 1.0,
+        "bench.Suite.peakmem_y(8)": pytest.approx(8, abs=1),
+    }
+
+
+def test_the_size_of_an_object_is_what_asv_says(opens: Opens) -> None:
+    """By its own class: what a copy adds."""
+    suite = opens({"speed/bench.py": "def mem_x(): return list(range(1000))\ndef mem_y(): return [[0] * 10]"})
+    from asv_runner.benchmarks.mem import MemBenchmark
+
+    for name, value in (("mem_x", list(range(1000))), ("mem_y", [[0] * 10])):
+        expected = MemBenchmark(name, lambda value=value: value, []).run()
+        assert suite["entered"][f"bench.{name}"] == {"opened": [{"size": expected}]}
+
+
+def test_without_pympler_the_size_of_an_object_is_left_out(
+    opens: Opens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And said, where asv does not even name the benchmark."""
+    (tmp_path / "pympler.py").write_text("raise ImportError('not here')", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    suite = opens(
+        {"speed/bench.py": "def mem_x(): pass\ndef mem_y(): pass\nmem_y.skip_benchmark = True\ndef time_x(): pass"}
+    )
+    assert set(suite["names"]) == {"bench.time_x"}
+    assert suite["left_out"] == {"bench.mem_x": "mem_ needs pympler, which is not installed there"}
 
 
 def test_no_benchmark_runs_while_a_suite_is_opened(opens: Opens, log: Path) -> None:

@@ -91,3 +91,20 @@ def test_modules_without_a_file_are_no_proof(write: Write) -> None:
     importlib.import_module("orig_space.inside")
     assert origins.of_packages(["sys", "orig_space"])["sys"] == []
     assert len(origins.of_packages(["orig_space"])["orig_space"]) == 1
+
+
+def test_what_a_suite_uses_instead_is_named(write: Write, tmp_path: Path) -> None:
+    """By what its modules hold, and by what was loaded since: not Python's own, the suite's, or what measures."""
+    folder = write("orig_lib/__init__.py", "orig_late.py", "suite/orig_bench.py", "suite/orig_inner.py")
+    (tmp_path / "suite").mkdir(exist_ok=True)
+    sys.path.insert(0, str(tmp_path / "suite"))
+    try:
+        bench = importlib.import_module("orig_bench")
+        importlib.import_module("orig_inner")
+        vars(bench).update(lib=importlib.import_module("orig_lib"), pytest=pytest, sys=sys)
+        before = frozenset(sys.modules)
+        importlib.import_module("orig_late")
+    finally:
+        sys.path.remove(str(tmp_path / "suite"))
+    found = origins.of_others(before, folder / "suite")
+    assert found == {"orig_lib": str(folder / "orig_lib"), "orig_late": str(folder)}

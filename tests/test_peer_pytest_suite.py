@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -350,6 +351,27 @@ def pytest_runtest_protocol(item):
 @pytest.fixture
 def benchmark(): return "another plug-in's"
 """
+
+
+SHUFFLING = """
+import random
+
+def pytest_addoption(parser):
+    parser.addoption("--randomly-seed", dest="randomly_seed", type=int, default=random.Random().getrandbits(32))
+def pytest_runtest_setup(item):
+    random.seed(item.config.option.randomly_seed)
+"""
+
+
+def test_a_plug_in_that_draws_a_seed_for_each_process_gets_that_of_both_sides(opens: Opens) -> None:
+    """As pytest-randomly does before every test: the two sides would measure different data."""
+    suite = opens(
+        "import random\n\ndef test_it(benchmark):\n    drawn = random.random()\n    benchmark(lambda: drawn)",
+        {"pytest.ini": "[pytest]\npythonpath = plug\naddopts = -p shuffling\n", "plug/shuffling.py": SHUFFLING},
+        seed=7,
+    )
+    drawn = random.Random(7).random()  # noqa: S311  what the test draws
+    assert suite["entered"] == {"tests/test_it.py::test_it": {"opened": [[drawn] * 3]}}
 
 
 def test_plug_ins_that_end_or_spread_tests_are_set_aside(opens: Opens) -> None:

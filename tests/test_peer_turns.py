@@ -80,23 +80,29 @@ def test_stop_is_the_end(clock: _Clock) -> None:
 
 
 def test_a_warm_up_lasts_as_long_as_asked(clock: _Clock) -> None:
-    """One call to start its threads, then one at least and as many as begin in time; the fastest is told."""
-    assert told(clock, {"warm": 4 * CALL_S, "cores": []}) == [{"fastest_s": CALL_S}]
-    assert clock.log == ["call"] * 6
+    """One call at least and as many as begin in time; the fastest is told."""
+    assert told(clock, {"warm": 4 * CALL_S}) == [{"fastest_s": CALL_S}]
+    assert clock.log == ["call"] * 5
     clock.log.clear()
-    told(clock, {"warm": 0, "cores": []})
-    assert clock.log == ["call"] * 2
+    told(clock, {"warm": 0})
+    assert clock.log == ["call"]
+
+
+def test_the_first_call_is_one(clock: _Clock) -> None:
+    """It starts the threads that a benchmark has, and may fail as no other does."""
+    assert told(clock, {"first": []}) == [{"first_s": CALL_S}]
+    assert clock.log == ["call"]
 
 
 def test_the_fastest_call_of_a_warm_up_is_told() -> None:
     """Not the first, which pays for everything."""
     clock = _Clock()
-    lasts = [9.0, 3.0, 0.5, 2.0, 2.0, 2.0]
+    lasts = [3.0, 0.5, 2.0, 2.0, 2.0]
 
     def call() -> None:
         clock.now += lasts.pop(0)
 
-    talk = _Talk([{"warm": 5.0, "cores": []}])
+    talk = _Talk([{"warm": 5.0}])
     turns.take_turns(talk, Opened(call=call), {}, clock=clock)  # type: ignore[arg-type]
     assert talk.told[1] == {"fastest_s": 0.5}
 
@@ -113,11 +119,9 @@ def test_a_sample_is_the_mean_of_its_timed_calls(clock: _Clock, calls: int, unti
 
 def test_what_comes_before_a_call_is_not_timed(clock: _Clock) -> None:
     """It is done before each call, the untimed ones and those of the warm-up too."""
-    sample, warm = told(
-        clock, {"sample": 2, "untimed": 1}, {"warm": 1.5 * (CALL_S + BEFORE_S), "cores": []}, before=True
-    )
+    sample, warm = told(clock, {"sample": 2, "untimed": 1}, {"warm": 1.5 * (CALL_S + BEFORE_S)}, before=True)
     assert (sample["s"], warm["fastest_s"]) == (CALL_S, CALL_S)
-    assert clock.log == ["before", "call"] * (3 + 4)
+    assert clock.log == ["before", "call"] * (3 + 3)
 
 
 @pytest.mark.parametrize(("load_s", "calls"), [(4 * CALL_S, 4), (3.5 * CALL_S, 4), (-9.0, 1)])
@@ -132,6 +136,41 @@ def test_a_load_has_what_comes_before_each_call(clock: _Clock) -> None:
     """It is part of what lasts."""
     (answer,) = told(clock, {"sustain": clock.now + BEFORE_S}, before=True)
     assert (answer["calls"], clock.log) == (1, ["before", "call"])
+
+
+@pytest.fixture
+def fresh() -> tuple[list[float], Opened]:
+    """Processes that tell their seconds, which are taken away from the list as they are measured."""
+    seconds = [3.0, 2.0, 1.0, 4.0]
+    return seconds, Opened(timed=lambda: seconds.pop(0), seen=dict)
+
+
+def test_the_first_call_of_fresh_processes_is_one(fresh: tuple[list[float], Opened]) -> None:
+    """It fills what is kept on the disk; nothing else of it is left in the next."""
+    talk = _Talk([{"first": [0]}])
+    turns.take_turns(talk, fresh[1], {})  # type: ignore[arg-type]
+    assert talk.told[1:] == [{"first_s": 3.0}]
+    assert fresh[0] == [2.0, 1.0, 4.0]
+
+
+def test_a_sample_is_what_fresh_processes_tell(fresh: tuple[list[float], Opened]) -> None:
+    """Not the clock around them."""
+    talk = _Talk([{"sample": 1, "untimed": 0}, {"sample": 2, "untimed": 0}])
+    turns.take_turns(talk, fresh[1], {})  # type: ignore[arg-type]
+    assert [each["s"] for each in talk.told[1:]] == [3.0, 1.5]
+    assert all(each.keys() == {"s", "cpu_s", "lost"} and each["lost"] == 0 for each in talk.told[1:])
+
+
+def test_the_processor_time_of_a_fresh_process_is_told() -> None:
+    """Of the process, which has ended."""
+
+    def timed() -> float:
+        subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+        return 1.0
+
+    talk = _Talk([{"sample": 1, "untimed": 0}])
+    turns.take_turns(talk, Opened(timed=timed), {})  # type: ignore[arg-type]
+    assert talk.told[1]["cpu_s"] > 0.01
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable
 from copy import deepcopy
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
@@ -400,3 +401,19 @@ def test_the_long_arrays_are_not_the_validators_work() -> None:
     assert not list(counting(records.schema()).iter_errors(document))
     assert 100 < len(looked_at) < 5000
     assert records.from_dict(document).cells[0].samples["races"][0]["kept"] == [1] * 5000
+
+
+@pytest.mark.parametrize("installed", [("py-cpuinfo",), ("py-cpuinfo2",), ("py-cpuinfo", "py-cpuinfo2"), ()])
+def test_a_record_says_which_witness_was_installed(installed: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either, both or none."""
+    known = metadata.version
+
+    def version(name: str) -> str:
+        if not name.startswith("py-cpuinfo"):
+            return known(name)
+        if name in installed:
+            return "9.0.0"
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert {name for name in records.versions() if name.startswith("py-cpuinfo")} == set(installed)

@@ -79,7 +79,44 @@ def test_bad_news_come_first() -> None:
     assert [pair[0] if pair[1].endswith("%") else pair[1] for pair in words] == [
         *("less", "slower", "faster", "less", "unclear", "same", "more")
     ]
-    assert _drawn(_document(*MIXED))[0] == "1 same, 1 unclear, 1 faster, 1 slower, 2 less, 1 more"
+
+
+def test_the_first_line_says_what_is_proven_and_what_is_not() -> None:
+    """Bad news first, each with what it means; of what is unclear, the change that would have been seen."""
+    assert " ".join(_drawn(_document(*MIXED))[:2]) == (
+        "Proven: 1 less (worse), 1 slower (worse), 1 faster (better), 1 less (better), 1 same, 1 more; "
+        "not proven: 1 unclear, where a change of 1.3% would have been seen"
+    )
+    assert _drawn(_document(_row(Metric.TIME, "same")))[0] == "Proven: 1 same"
+
+
+def test_an_answer_that_is_unclear_does_not_read_like_a_pass() -> None:
+    """Nothing is proven, whatever the exit code; a row without a figure is none that could have been seen."""
+    unclear = _row(Metric.TIME, "unclear", 1.0)
+    nothing = {**unclear, "ratio": None, "smallest_visible_effect": None, "reason": "it hangs"}
+    assert _drawn(_document(unclear))[0] == (
+        "Nothing is proven: 1 unclear, where a change of 1.3% would have been seen"
+    )
+    assert _drawn(_document(unclear, nothing))[0].endswith("would have been seen, 1 without a figure")
+    assert _drawn(_document(nothing))[0] == "Nothing is proven: 1 without a figure"
+
+
+def test_what_is_broken_in_head_is_proven() -> None:
+    """Though it has no figure that could be compared."""
+    broken = {**FINDING, "code": "benchmark-failed", "severity": "error"}
+    nothing = {**_row(Metric.TIME, "unclear"), "ratio": None, "smallest_visible_effect": None}
+    assert _drawn(_document(nothing, findings=[broken]))[0].startswith("Proven: a benchmark or more is broken in head;")
+    assert _drawn(_document(nothing, findings=[{**broken, "severity": "warning"}]))[0].startswith("Nothing is proven")
+
+
+@pytest.mark.parametrize(("visible", "told"), [(9.0, "900.0%"), (9.1, "more than 10x"), (1e9, "more than 10x")])
+def test_what_would_be_seen_beyond_ten_times_has_no_figure(visible: float, told: str) -> None:
+    """In the table, in the first line and in a comment."""
+    document = _document({**_row(Metric.TIME, "unclear", 1.0), "smallest_visible_effect": visible})
+    lines = _drawn(document)
+    assert told in lines[0]
+    assert _rows(lines)[0].rstrip().endswith(told)
+    assert f"| unclear | {told} |" in compared.markdown(document)
 
 
 @pytest.mark.parametrize("width", [120, 100, 80, 20])
@@ -95,10 +132,12 @@ def test_every_line_fits_the_screen(width: int) -> None:
 def test_a_gate_says_its_word_and_its_reasons_first() -> None:
     """The verdict, between what, and why stand above the table."""
     document = _document(*MIXED, verdict="fail", reasons=["cell: time is slower"], findings=[FINDING])
-    lines = _drawn(document)
-    assert lines[0].startswith("fail: 1 same, ")
+    lines = _drawn(document, 200)
+    assert lines[0].startswith("fail: proven: 1 less (worse), ")
     assert lines[1:3] == ["head 2222bbbb over base 1111aaaa", "cell: time is slower"]
     assert "error It is slow. Type this. [qnnpack-on-x86]" in lines
+    unended = _document(findings=[{**FINDING, "message": "It is slow"}])
+    assert "error It is slow. Type this. [qnnpack-on-x86]" in _drawn(unended)
 
 
 def test_the_error_that_is_kept_is_stated() -> None:

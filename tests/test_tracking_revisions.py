@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 
 import pytest
+import wheels
 
 from int8bench.errors import RequestError
-from int8bench.tracking.revisions import Repository, install_beside
+from int8bench.tracking.packages import DESCRIBING, TOP, chosen, packages_of
+from int8bench.tracking.revisions import Overlay, Repository, choice_of, install_beside
 
 PYPROJECT = """
 [build-system]
@@ -95,21 +98,85 @@ def test_a_tree_is_laid_out_and_the_repository_is_only_read(repository: Reposito
 def test_a_package_is_installed_beside_and_found_first(repository: Repository, tmp_path: Path) -> None:
     """The overlay holds that commit's package."""
     tree = repository.lay_out(repository.commit("HEAD~1"), tmp_path / "tree")
-    overlay = install_beside(tree, tmp_path / "overlay")
+    choice = choice_of(repository, "HEAD~1", near=TOP, python=sys.executable)
+    (overlay,) = install_beside(tree, tmp_path / "overlay", choice).path
     assert _number(overlay) == "1"
-
-
-def test_a_tree_without_a_package_is_used_as_it_is(tmp_path: Path) -> None:
-    """Nothing is installed."""
-    assert install_beside(tmp_path, tmp_path / "overlay") == tmp_path
 
 
 def test_a_package_that_does_not_install_is_a_sentence(repository: Repository, tmp_path: Path) -> None:
     """It has pip's last words."""
     tree = repository.lay_out(repository.commit("HEAD"), tmp_path / "tree")
     (tree / "pyproject.toml").write_text("[build-system\n", encoding="utf-8")
+    choice = choice_of(repository, "HEAD", near=TOP, python=sys.executable)
     with pytest.raises(RequestError, match=r"pip install .* failed"):
-        install_beside(tree, tmp_path / "overlay")
+        install_beside(tree, tmp_path / "overlay", choice)
+
+
+def _tree(folder: Path, *files: str) -> Path:
+    """Files of a tree; a pyproject.toml builds what lies beside it, under the name of its folder."""
+    for name in files:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("", encoding="utf-8")
+        if path.name == "pyproject.toml":
+            path.write_text(wheels.PYPROJECT.replace("toy", path.parent.name), encoding="utf-8")
+            (path.parent / "backend.py").write_text(wheels.BACKEND, encoding="utf-8")
+    return folder
+
+
+def _overlay(tree: Path, near: str, installed: Collection[str], target: Path) -> Overlay:
+    """What is laid beside the environment, seen from a folder."""
+    texts = {
+        str(path.relative_to(tree)): path.read_text(encoding="utf-8")
+        for path in tree.rglob("*")
+        if path.name in DESCRIBING
+    }
+    place = PurePosixPath(near)
+    return install_beside(tree, target, chosen(packages_of(texts), near=place, installed=installed), near=place)
+
+
+TWO = ("one/pyproject.toml", "one/src/one/__init__.py", "two/pyproject.toml", "two/src/two/__init__.py")
+
+
+@pytest.mark.parametrize(
+    ("files", "near", "installed", "packages"),
+    [
+        (TWO, "one/benchmarks", (), ("one",)),
+        (TWO, "one", ("two",), ("one", "two")),
+        (TWO, ".", ("two",), ("one", "two")),  # as it lies in the tree
+        (TWO, ".", (), ("one", "two")),
+        (("pkg.py", "src/inner/__init__.py", "benchmarks/b.py", "tests/test_x.py"), ".", (), ("inner", "pkg")),
+        (("sub/src/inner/__init__.py", "sub/perf/b.py"), "sub/perf", (), ("b", "inner", "perf")),
+        (("python/pyproject.toml", "python/src/python/__init__.py"), "benchmarks", (), ("python",)),
+    ],
+)
+def test_a_revisions_own_package_is_found(
+    tmp_path: Path, files: Sequence[str], near: str, installed: Collection[str], packages: tuple[str, ...]
+) -> None:
+    """The nearest above; what else of the repository is installed; without packages, whatever lies there."""
+    tree = _tree(tmp_path / "tree", *files)
+    found = _overlay(tree, near, installed, tmp_path / "packages")
+    assert found.packages == packages
+    assert all(Path(each).is_dir() for each in found.path)
+
+
+def test_a_package_that_holds_nothing_stands_for_the_others(tmp_path: Path) -> None:
+    """As one on top of a repository of several; what is not in the environment counts only where nothing else is."""
+    tree = _tree(tmp_path / "tree", *TWO)
+    (tree / "pyproject.toml").write_text(wheels.PYPROJECT.replace("toy", "meta"), encoding="utf-8")
+    (tree / "backend.py").write_text(wheels.BACKEND.replace('"src" if', '"none" if True or'), encoding="utf-8")
+    assert _overlay(tree, "benchmarks", ("two",), tmp_path / "a").packages == ("two",)
+    assert _overlay(tree, "benchmarks", (), tmp_path / "b").packages == ("one", "two")
+
+
+def test_what_else_does_not_install_is_told(tmp_path: Path) -> None:
+    """It is not the package that is measured, but what is measured may use it."""
+    tree = _tree(tmp_path / "tree", *TWO)
+    (tree / "two/pyproject.toml").write_text("[project]\nname = 'two'\n[build-system]\nrequires = 3", encoding="utf-8")
+    found = _overlay(tree, "one", ("two",), tmp_path / "packages")
+    assert found.packages == ("one",)
+    assert len(found.failed) == 1
+    assert found.failed[0].startswith("two: does not install: ")
 
 
 def _number(path: Path) -> str:

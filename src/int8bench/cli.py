@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from int8bench import __version__, options
+from int8bench import __version__, options, platforms
 from int8bench.errors import Int8BenchError, NothingMeasuredError
 
 if TYPE_CHECKING:
@@ -40,6 +40,13 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise _stopped() from None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        """The door: a command that measures is turned away where that is not Linux; its --help is not."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name not in platforms.EVERYWHERE and not {*ctx.help_option_names} & {*rest}:
+            platforms.require_linux(f"int8bench {name}")
+        return name, command, rest
 
 
 app = typer.Typer(
@@ -70,7 +77,12 @@ Seed = Annotated[
     int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seeds the split of the data and the training.")
 ]
 
-
+Select = Annotated[
+    str | None, typer.Option("--select", help="The benchmark of that id; without one, all whose id has this in it.")
+]
+SelectRegex = Annotated[
+    str | None, typer.Option("--select-regex", help="The benchmarks in whose id this regular expression is found.")
+]
 Markdown = Annotated[
     Path | None, typer.Option("--markdown", help="Write the answer there for a comment on a pull request.")
 ]
@@ -270,7 +282,8 @@ def duet(
     suite: Annotated[
         str, typer.Option("--suite", help="grid (float32 and int8), asv or pytest: the benchmarks found here.")
     ] = "grid",
-    select: Annotated[str | None, typer.Option("--select", help="Only benchmarks whose id has this in it.")] = None,
+    select: Select = None,
+    select_regex: SelectRegex = None,
     benchmarks: Annotated[
         str, typer.Option("--benchmarks", help="Whose benchmark code both sides run: head, base, or own.")
     ] = "head",
@@ -293,14 +306,16 @@ def duet(
 ) -> None:
     """Two revisions (or two environments), raced now, paired: did head change anything, by how much, how sure?"""
     from int8bench.duet import study
+    from int8bench.duet.state import Request
 
-    request = study.Request(
+    request = Request(
         base=base,
         head=head,
         base_python=base_python,
         head_python=head_python,
         suite=suite,
         select=select,
+        select_regex=select_regex,
         benchmarks=benchmarks,
         quick=quick,
         budget_s=options.seconds("--budget", budget) if budget is not None else None,
@@ -353,6 +368,8 @@ def gate(
     suite: Annotated[
         str | None, typer.Option("--suite", help="With --base: grid, asv or pytest; default: the policy's.")
     ] = None,
+    select: Select = None,
+    select_regex: SelectRegex = None,
     quick: Annotated[bool, typer.Option("--quick", help="Less time, wider intervals.")] = False,
     budget: Annotated[str | None, typer.Option("--budget", help="Measuring time, such as 90s or 10m.")] = None,
     markdown: Markdown = None,
@@ -367,6 +384,8 @@ def gate(
         folder=Path(),
         base=base,
         suite=suite,
+        select=select,
+        select_regex=select_regex,
         require_baseline=require_baseline,
         record=record,
         quick=quick,

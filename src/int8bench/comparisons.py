@@ -23,6 +23,8 @@ class Metric(StrEnum):
     """Decibels of signal over quantization noise."""
     TOP1 = "top1"
     """Share of validation pictures answered right."""
+    SIZE = "size"
+    """Bytes of an object that a suite sizes."""
     TRACKED = "tracked"
     """A number that a suite tracks, of which nobody has said which way is worse."""
 
@@ -43,6 +45,7 @@ WORSE = {
     Metric.WEIGHTS: Worse.MORE,
     Metric.SQNR: Worse.LESS,
     Metric.TOP1: Worse.LESS,
+    Metric.SIZE: Worse.MORE,
     Metric.TRACKED: Worse.UNKNOWN,
 }
 # A sure difference by its direction; of times it is said as people say it.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from int8bench import findings, hardware, probing
+from int8bench import findings, hardware, platforms, probing
 from int8bench.cases import INT8
 from int8bench.engines.registry import engine_named, engine_names
 from int8bench.engines.saturation import PROBED
@@ -82,6 +82,8 @@ def check_int8(option: str, engine: str) -> None:
 def diagnose(description: Path | None, *, engine: str | None, threads: tuple[int, ...]) -> Diagnosis:
     """The answer for this machine, measured, or for the machine that a file describes, by rule.
 
+    By rule too for this machine where it is not Linux: nothing is launched there.
+
     Raises:
         RecordError: the file describes no machine.
         RequestError: the engine is unknown.
@@ -91,6 +93,9 @@ def diagnose(description: Path | None, *, engine: str | None, threads: tuple[int
         engine_named(engine)
     if description is not None:
         return _answer(hardware.load(description), {}, engine=engine, threads=threads)
+    if not platforms.measures_here():
+        here = replace(hardware.detect(), torch=hardware.detect_torch())
+        return _answer(here, {}, engine=engine, threads=threads)
     try:
         here, probes = measured_here(engine)
     except LabError as error:

@@ -4,7 +4,8 @@ Int8BenchError
 ├── RequestError          what was asked for is wrong; the message says what to type instead   (exit 2)
 │   ├── RecordError         a stored file is unreadable, corrupt, or of a newer schema
 │   ├── DataError           a data set is missing, broken or too small
-│   └── ModelError          a model cannot be found, imported, loaded or fed
+│   ├── ModelError          a model cannot be found, imported, loaded or fed
+│   └── PlatformError       this system is none that the command works on
 ├── EngineError           an engine cannot prepare, build or answer; becomes a failed row
 ├── LabError              a measuring process died, hung or answered nonsense; becomes a failed row
 ├── InterruptedRunError   the person stopped it; what was measured is kept                       (exit 2)
@@ -32,6 +33,10 @@ class DataError(RequestError):
 
 class ModelError(RequestError):
     """A model cannot be found, imported, loaded or fed."""
+
+
+class PlatformError(RequestError):
+    """The command does not work on this system; the message names the system, and the commands that do."""
 
 
 class EngineError(Int8BenchError):

@@ -39,6 +39,8 @@ class Request:
     folder: Path
     base: str | None = None
     suite: str | None = None
+    select: str | None = None
+    select_regex: str | None = None
     require_baseline: bool = False
     record: bool = False
     quick: bool = False
@@ -85,7 +87,7 @@ def run(
     if base is not None:
         raced = _unless_stopped(partial(race or partial(_duet, request, policy, advance), base))
         return judged(raced, raced.findings, policy, metrics=policy.metrics)
-    _check_stored(policy)
+    _check_stored(request, policy)
     here = fingerprint or hardware.fingerprint(hardware.detect())
     baseline = baselines.load(request.folder, here)
     if baseline is None and request.require_baseline:
@@ -112,12 +114,18 @@ def _base(request: Request, policy: Policy) -> str | None:
     return request.base or (None if stored else policy.base)
 
 
-def _check_stored(policy: Policy) -> None:
-    """Refuses a policy that no baseline can answer.
+def _check_stored(request: Request, policy: Policy) -> None:
+    """Refuses what no baseline can answer.
 
     Raises:
-        RequestError: it is about another suite than the grid, or about paired metrics alone.
+        RequestError: it is about another suite than the grid, about paired metrics alone, or about some benchmarks.
     """
+    for option, given in (("--select", request.select), ("--select-regex", request.select_regex)):
+        if given is not None:
+            raise RequestError(
+                f"{option} {given}: selects what a duet races; type: int8bench gate --base main {option} ..., or "
+                f"choose the cells of a baseline by engines, batch and threads in {TABLE}"
+            )
     if policy.suite != "grid":
         raise RequestError(f"{TABLE}.suite {policy.suite}: judged by a duet alone; type: int8bench gate --base main")
     if set(policy.metrics) <= set(PAIRED_ONLY):
@@ -159,12 +167,15 @@ def _measured(request: Request, policy: Policy, advance: Advance, measure: Measu
 
 def _duet(request: Request, policy: Policy, advance: Advance, base: str) -> Raced:
     """A base revision and HEAD, raced now."""
+    from int8bench.duet import state as asked
     from int8bench.duet import study as duet_study
 
-    order = duet_study.Request(
+    order = asked.Request(
         base=base,
         head="HEAD",
         suite=request.suite or policy.suite,
+        select=request.select,
+        select_regex=request.select_regex,
         quick=request.quick,
         budget_s=_budget_s(request, policy),
         timeout_s=SILENCE_S,

@@ -28,6 +28,7 @@ DEFAULT_THRESHOLDS = {
     Metric.WEIGHTS: 0.0,
     Metric.SQNR: 0.01,
     Metric.TOP1: 0.005,
+    Metric.SIZE: 0.01,
 }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from int8bench import options
+from int8bench import options, platforms
 from int8bench.errors import Int8BenchError, RequestError
 
 if TYPE_CHECKING:
@@ -230,8 +230,9 @@ def _race(
     """Serves the race where this is a launch, and measures it in launches where it is not.
 
     Raises:
-        Int8BenchError: the request is wrong, or the test does not run alone, in a sentence.
+        Int8BenchError: the request is wrong, this is no Linux, or the test does not run alone, in a sentence.
     """
+    platforms.require_linux("the fixture race")
     from int8bench.pytest_front import node
 
     contenders = node.contenders_of(*sides)

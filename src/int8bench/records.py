@@ -27,8 +27,10 @@ DIGITS = 6  # of a raw time: a nanosecond of a millisecond, below any clock's no
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 # The roles of a reference: the headline's, of any engine; torch's that flatters; and the best of the engine's own.
 BEST, NAIVE, OWN = "best_float32", "naive_float32", "own_float32"
-PACKAGES = ("int8bench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "psutil", "py-cpuinfo")
-ENGINE_PACKAGES = (  # of which a version is written down where they are installed
+PACKAGES = ("int8bench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "psutil")
+OPTIONAL_PACKAGES = (  # of which a version is written down where they are installed
+    "py-cpuinfo",
+    "py-cpuinfo2",  # its fork; both put a module cpuinfo there
     "ai-edge-litert",
     "ai-edge-quantizer",
     "executorch",
@@ -154,8 +156,8 @@ def rounded(times_s: Sequence[float]) -> tuple[float, ...]:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages whose code is measured or measures."""
-    engines = {name: version for name in ENGINE_PACKAGES if (version := _version(name)) is not None}
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}, **engines}
+    optional = {name: version for name in OPTIONAL_PACKAGES if (version := _version(name)) is not None}
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}, **optional}
 
 
 def _version(distribution: str) -> str | None:

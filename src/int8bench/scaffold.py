@@ -11,7 +11,8 @@ from pathlib import Path
 
 from int8bench import records
 from int8bench.errors import RequestError
-from int8bench.tracking.revisions import PACKAGED, Repository
+from int8bench.tracking.packages import PACKAGED
+from int8bench.tracking.revisions import Repository
 
 SUITE = "benchmarks"
 SUBJECT = f"{SUITE}/_subject.py"

@@ -4,12 +4,15 @@ A folder is in use while its maker holds a lock on it, which the kernel lets go 
 across containers which share a file system; the number of a process would say nothing there.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+with suppress(ImportError):  # not there on Windows, where doctor alone comes by, and makes no folder
+    import fcntl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

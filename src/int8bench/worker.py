@@ -18,9 +18,10 @@ from int8bench.engines.base import Conversion, Material, Predictor
 from int8bench.engines.registry import engine_named
 from int8bench.errors import EngineError, Int8BenchError
 from int8bench.findings import SaturationProbe
-from int8bench.lab import memory, sampling
+from int8bench.lab import sampling
 from int8bench.lab.channel import Channel
 from int8bench.lab.sampling import Contender, Durations, Race
+from int8bench.peer import memory
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,6 +16,7 @@ from int8bench.stats.verdict import Verdict, judge
 CONFIDENCE = 0.95
 ERROR_RATE = 0.001  # of one verdict
 FAMILY_ERROR_RATE = 0.05  # of a single wrong verdict in the whole suite
+MOST_MORE_LAUNCHES = 200  # that somebody would wait for
 MARGIN = 0.01  # a difference of up to 1 % either way is "same"
 # Numbers that are what they are, without noise: of these any difference is one.
 EXACT = {Metric.WEIGHTS, Metric.SQNR, Metric.TOP1}
@@ -29,9 +30,9 @@ def error_of_each(names: Mapping[str, str], *, each: float = ERROR_RATE, family:
     """The error of one comparison, so that the whole suite's is bounded.
 
     A timed benchmark has a time and perhaps a throughput, and a speed-up where its float32 is there; a tracked one
-    may hold three metrics.
+    may hold three metrics; and whether head fails more often is asked of each.
     """
-    most = sum(2 + (_reference(name) in names) if kind == TIME else 3 for name, kind in names.items())
+    most = sum(3 + (_reference(name) in names) if kind == TIME else 4 for name, kind in names.items())
     return comparison_error(max(1, most), each=each, family=family)
 
 
@@ -49,8 +50,8 @@ def comparisons(
     """
     found: list[Comparison] = []
     for name, kind in names.items():
-        if name in samples.stopped:
-            found.append(_none(name, Metric.TIME if kind == TIME else Metric.TRACKED, samples.stopped[name]))
+        if (nothing := samples.why_nothing(name)) is not None:
+            found.append(_none(name, Metric.TIME if kind == TIME else Metric.TRACKED, nothing))
         elif kind == TIME:
             found += _of_times(name, samples, looks, error)
         else:
@@ -88,7 +89,7 @@ def is_settled(name: str, samples: Samples, looks: Looks, error: float) -> bool:
     """Whether a timed benchmark needs no more launches: its verdict is made."""
     forks = samples.forks.get(name, [])
     table = _by_launch((fork.launch, fork.log_ratio) for fork in forks)
-    return name in samples.stopped or (
+    return name in samples.gone or (
         len(table) >= FEWEST_LAUNCHES
         and compared(name, Metric.TIME, table, looks, error, pairs=_pairs(forks)).verdict != UNCLEAR
     )
@@ -209,4 +210,6 @@ def _gone(name: str, metric: Metric, launches: int) -> Comparison:
 def _reason(reason: str | None, more_launches: int | None) -> str | None:
     if reason is None or more_launches is None:
         return reason
+    if more_launches > MOST_MORE_LAUNCHES:
+        return f"{reason}; that is not settled by any run of a sensible length on this machine as it is now"
     return f"{reason}; {more_launches} more launches would settle it"

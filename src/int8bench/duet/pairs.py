@@ -1,8 +1,8 @@
 """One benchmark on both sides: rounds of paired samples in random order, the idle side asleep; and sustained load."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Protocol
 
@@ -18,6 +18,7 @@ SIDES = (BASE, HEAD)
 UNTIMED_S = 0.0003
 SAMPLE_S = 0.001
 MOST_UNTIMED = 20
+FRESH_ROUNDS = 3  # of fresh processes, each of which draws its own luck of layout: a fork needs no more of them
 NO_TIME = "a call took no time by the clock; measure something longer"
 
 
@@ -39,12 +40,16 @@ class Durations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRace:
-    """One fork of each side: mean seconds a call, round by round (round,) on both sides, and which rounds are kept."""
+    """One fork of each side: mean seconds a call, round by round (round,) on both sides, and which rounds are kept.
+
+    Where a side failed, `faults` has the reason by side, and rounds say nothing.
+    """
 
     calls: int
     base_s: tuple[float, ...]
     head_s: tuple[float, ...]
     kept: tuple[bool, ...]
+    faults: Mapping[int, str]
 
     @property
     def log_ratio(self) -> float:
@@ -53,48 +58,100 @@ class PairRace:
         return median(math.log(head / base) for base, head, kept in rounds if kept)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """Asks sides that have not failed; a side that fails is asked no more, and the other one goes on without it.
+
+    Both are so given as much occasion to fail, and neither by the other's fate: two outcomes that can be compared.
+    """
+
+    sides: Sequence[Side]
+    timeout_s: float
+    faults: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def answering(self) -> list[int]:
+        """The sides that have not failed."""
+        return [side for side in SIDES if side not in self.faults]
+
+    def all(self, message: dict[str, object], order: Sequence[int]) -> dict[int, dict[str, float]]:
+        """The answers of those that give one, asked in that order."""
+        told: dict[int, dict[str, float]] = {}
+        for side in order:
+            if side not in self.faults:
+                try:
+                    told[side] = self.sides[side].ask(message, self.timeout_s)
+                except LabError as error:
+                    self.faults[side] = str(error)
+        return told
+
+
 def race(
     sides: Sequence[Side],
     durations: Durations,
     *,
     rng: np.random.Generator,
-    cores: Sequence[int] = (),
+    fresh: bool = False,
     now: Callable[[], float] = sampling.shared_now,
 ) -> PairRace:
-    """Races base and head: warm-up, then rounds of one sample of each, in random order.
+    """Races base and head after their first call: warm-up, then rounds of one sample of each, in random order.
 
     Args:
         sides: base, then head.
         durations: how long each phase lasts.
         rng: draws the order of each round.
-        cores: that the threads of a side are spread over, one each, where it has as many.
+        fresh: whether a call is a process of its own, of which one is a sample and none goes untimed before it.
         now: the clock that all processes share.
 
     Raises:
-        LabError: a side raised, died, or timed a call at nothing.
+        LabError: a call took no time.
     """
-    fastest = [
-        side.ask({"warm": durations.warmup_s, "cores": list(cores)}, durations.timeout_s)["fastest_s"] for side in sides
-    ]
-    slower = max(*fastest, 1e-9)
-    calls = max(1, round(SAMPLE_S / slower))
-    untimed = min(MOST_UNTIMED, math.ceil(UNTIMED_S / slower)) if min(fastest) < sampling.LEAD_IN_BELOW_S else 0
+    asking = _Asking(sides=sides, timeout_s=durations.timeout_s)
+    warm = {} if fresh else asking.all({"warm": durations.warmup_s}, SIDES)
+    fastest = [each["fastest_s"] for each in warm.values()] or [0.0]
+    calls, untimed = (1, 0) if fresh else _calls(fastest)
+    fewest = FRESH_ROUNDS if fresh else sampling.FEWEST_ROUNDS
     asked: dict[str, object] = {"sample": calls, "untimed": untimed}
     rounds: list[tuple[float, float]] = []
     disturbed: list[bool] = []
+    turns = 0
     start = now()
-    while not sampling.is_over(now() - start, len(rounds), durations.race_s):
+    while asking.answering and not sampling.is_over(now() - start, turns, durations.race_s, fewest=fewest):
         before = noise.read()
-        told = {side: sides[side].ask(asked, durations.timeout_s) for side in rng.permutation(SIDES).tolist()}
+        told = asking.all(asked, rng.permutation(SIDES).tolist())
         stolen = noise.read().since(before).steal_ticks
-        rounds.append((_time(told[BASE]), _time(told[HEAD])))
-        disturbed.append(stolen > 0 or any(each["lost"] > 0 for each in told.values()))
+        turns += 1
+        if not asking.faults:
+            rounds.append((_time(told[BASE]), _time(told[HEAD])))
+            disturbed.append(stolen > 0 or any(each["lost"] > 0 for each in told.values()))
     return PairRace(
         calls=calls,
         base_s=tuple(base for base, _ in rounds),
         head_s=tuple(head for _, head in rounds),
         kept=noise.kept_rounds(disturbed),
+        faults=asking.faults,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstCalls:
+    """What came of the first call of each side: seconds where it answered, and why it failed where it did."""
+
+    seconds: Mapping[int, float]
+    faults: Mapping[int, str]
+
+
+def first(sides: Sequence[Side], *, timeout_s: float, cores: Sequence[int] = ()) -> FirstCalls:
+    """The first call of each side, after which its threads have their cores.
+
+    Args:
+        sides: base, then head.
+        timeout_s: how long a side may be silent.
+        cores: that the threads of a side are spread over, one each, where it has as many.
+    """
+    asking = _Asking(sides=sides, timeout_s=timeout_s)
+    told = asking.all({"first": list(cores)}, SIDES)
+    return FirstCalls(seconds={side: each["first_s"] for side, each in told.items()}, faults=asking.faults)
 
 
 def sustained(
@@ -125,6 +182,13 @@ def sustained(
             raise LabError(NO_TIME)
         logs[side].append(math.log(sum(each["calls"] for each in told) / (last - first)))
     return sum(logs[HEAD]) / len(logs[HEAD]) - sum(logs[BASE]) / len(logs[BASE])
+
+
+def _calls(fastest: Sequence[float]) -> tuple[int, int]:
+    """How many calls of that many seconds (side,) are timed together, and how many go untimed before them."""
+    slower = max(*fastest, 1e-9)
+    untimed = min(MOST_UNTIMED, math.ceil(UNTIMED_S / slower)) if min(fastest) < sampling.LEAD_IN_BELOW_S else 0
+    return max(1, round(SAMPLE_S / slower)), untimed
 
 
 def _time(told: dict[str, float]) -> float:

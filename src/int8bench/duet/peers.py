@@ -27,11 +27,22 @@ REAP_TIMEOUT_S = 60.0
 LAST_WORDS = 300  # characters of a dead process's standard error that are worth telling
 READ_BACK = 10_000  # bytes in which its last line is looked for
 SCRATCH = "int8bench-launch-"
+SILENT = "gave no answer in"  # of a benchmark that hangs
+BORDERS = ".:/["  # what follows the name of a module or file in the ids of its benchmarks
+MOST_HASH_SEEDS = 2**32 - 1  # Python takes them from 0, which is no seed, to this
 PROGRAM = Path(__file__).parents[1] / "peer" / "__main__.py"
 
 
 class SkippedError(Exception):
     """A benchmark says of itself that it cannot run on a side; the message is its reason."""
+
+
+class StrayedError(Exception):
+    """What a benchmark measures on a side is not that side's own; the message says what it was."""
+
+
+class LaunchLostError(LabError):
+    """A launch is gone, or does not have the benchmark: nobody knows what became of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,8 @@ class Place:
     folder: str
     packages: tuple[str, ...]
     """The packages that must come from `path`, where anything of them is loaded."""
+    is_revision: bool = False
+    """Whether something of `packages` must be loaded where a benchmark is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +67,19 @@ class Order:
     options: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Luck:
+    """What the launches of a pair draw alike, and the variables that the suite asks for; None unsets one."""
+
+    seed: int = 0
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+
+    def applied_to(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a launch: Python's hashes by the seed, unless the suite has a word on them."""
+        drawn = {**environment, "PYTHONHASHSEED": str(1 + self.seed % MOST_HASH_SEEDS), **self.variables}
+        return {name: value for name, value in drawn.items() if value is not None}
+
+
 @dataclass(slots=True, eq=False)
 class Turns:
     """A benchmark that is open in a forked process of one side, and asleep until it is asked for something."""
@@ -62,6 +88,8 @@ class Turns:
     values: Mapping[str, float] | None
     _line: Line
     _launch: "PeerLaunch"
+    _is_own: bool
+    """Whether a module of the side was loaded when it was opened."""
     _ended: bool = False
 
     def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -96,15 +124,18 @@ class Turns:
         """Lets the benchmark go on to its end: it is torn down, and what it asserts of its result is heard.
 
         Raises:
-            LabError: it raised, or had measured what is not the side's own.
+            LabError: it raised.
             SkippedError: it says that it cannot be measured.
+            StrayedError: it had measured what is not the side's own.
         """
         self.say({"stop": True})
         try:
-            told = self._line.receive(timeout_s)
+            told = _checked(self._line.receive(timeout_s), self._launch)
         except (EOFError, TimeoutError, ValueError):
-            return  # it has ended; or does not, and is ended
-        self._launch.check_origins(_checked(told, self._launch))
+            told = {"origins": {}, "others": {}}  # it has ended; or does not, and is ended
+        is_own = self._launch.check_origins(told)
+        if self._launch.is_revision and not (is_own or self._is_own):
+            raise StrayedError(self._launch.strayed(told["others"]))
 
     def end(self) -> None:
         """Ends the process and waits for it; safe to call again."""
@@ -130,7 +161,18 @@ class PeerLaunch:
     _open: set[Line] = field(default_factory=set)
     """The lines to its forks."""
 
-    def order(self, order: Order, measured: Sequence[str] = ()) -> None:
+    @property
+    def is_revision(self) -> bool:
+        """Whether something of the side's own must be loaded where a benchmark is measured."""
+        return self._place.is_revision
+
+    def strayed(self, others: Mapping[str, str]) -> str:
+        """What was imported where nothing of the side's revision was."""
+        own = ", ".join(self._place.packages) or "no package"
+        found = ", ".join(f"{name} from {folder}" for name, folder in others.items()) or "nothing beside Python's own"
+        return f"nothing of {self.label}'s revision was loaded, which holds {own}; imported was {found}"
+
+    def order(self, order: Order, luck: Luck, measured: Sequence[str] = ()) -> None:
         """Has it open a suite; what became of that is said when it is asked whether it is open."""
         place = self._place
         with suppress(OSError):
@@ -140,6 +182,7 @@ class PeerLaunch:
                     "folder": place.folder,
                     "options": dict(order.options),
                     "packages": list(place.packages),
+                    "seed": luck.seed,
                     "path": list(place.path),
                     "measured": list(measured),
                 }
@@ -158,15 +201,19 @@ class PeerLaunch:
         if "error" in told:
             raise LabError(f"{self.label}: the suite does not open: {told['error']}")
         self.names, self.left_out = told["names"], told["left_out"]
-        self.check_origins(told)
+        try:
+            self.check_origins(told)
+        except StrayedError as error:
+            raise LabError(str(error)) from error
 
-    def check_origins(self, told: Mapping[str, Any]) -> None:
-        """Sees that every package which is the side's own came from its folders.
+    def check_origins(self, told: Mapping[str, Any]) -> bool:
+        """Sees that every package which is the side's own came from its folders; whether anything of them is loaded.
 
         Raises:
-            LabError: one came from somewhere else.
+            StrayedError: one came from somewhere else.
         """
         _check_origins(self._place, told["origins"])
+        return any(told["origins"].values())
 
     def enter(self, name: str, *, cores: Sequence[int], shift: int, timeout_s: float) -> Turns:
         """Opens a benchmark in a forked process.
@@ -179,8 +226,13 @@ class PeerLaunch:
 
         Raises:
             SkippedError: the benchmark says that it cannot run there.
-            LabError: it raised, died, or took too long, or measures what is not the side's own.
+            StrayedError: it measures what is not the side's own.
+            LaunchLostError: the launch is gone, or does not have it.
+            LabError: it raised, died, or took too long, or could not be imported.
         """
+        if name not in self.names:
+            why = self.why_left_out(name)
+            raise LabError(f"{self.label}: {why}") if why else LaunchLostError(f"{self.label}: has no {name} this time")
         ours, theirs = socket.socketpair()
         line = Line(ours)
         self._open.add(line)
@@ -190,16 +242,25 @@ class PeerLaunch:
             socket.send_fds(self._line.socket, [b"f"], [theirs.fileno()])
             pid = int(self._line.receive(timeout_s)["pid"])
         except (EOFError, OSError, ValueError) as error:
-            raise LabError(f"{self.label}: a launch is gone{self.last_words()}") from error
+            raise LaunchLostError(f"{self.label}: a launch is gone{self.last_words()}") from error
         finally:
             theirs.close()
         try:
             told = _heard(line, self, timeout_s)
-            self.check_origins(told)
+            is_own = self.check_origins(told)
         except BaseException:
             self.reap(pid, line)
             raise
-        return Turns(pid, told["values"], line, self)
+        return Turns(pid, told["values"], line, self, is_own)
+
+    def why_left_out(self, name: str) -> str | None:
+        """Why a benchmark that the other side has is not in this suite; None where nobody knows."""
+        for place, reason in self.left_out.items():
+            if name == place:
+                return reason
+            if name.startswith(place) and name[len(place)] in BORDERS:
+                return f"cannot import {place}: {reason}"
+        return None
 
     def reap(self, pid: int, line: Line) -> None:
         """Ends a fork and waits for it."""
@@ -230,23 +291,26 @@ class PeerLaunch:
 
 
 @contextmanager
-def launched(places: Sequence[Place], order: Order, *, timeout_s: float = OPEN_TIMEOUT_S) -> Iterator[list[PeerLaunch]]:
-    """A launch of each side, opening at the same time; all of them end with the block.
+def launched(
+    places: Sequence[Place], order: Order, luck: Luck | None = None, *, timeout_s: float = OPEN_TIMEOUT_S
+) -> Iterator[list[PeerLaunch]]:
+    """A launch of each side, opening at the same time and drawing the same; all of them end with the block.
 
     Raises:
         LabError: one of them did not start, or its suite does not open.
     """
     with ExitStack() as ending:  # what has started ends, whatever stops the next one or the end of another
-        launches = [ending.enter_context(closing(_started(place))) for place in places]
+        shared = luck or Luck()
+        launches = [ending.enter_context(closing(_started(place, shared))) for place in places]
         measured = sorted({name for place in places for name in place.packages})
         for launch in launches:
-            launch.order(order, measured)
+            launch.order(order, shared, measured)
         for launch in launches:
             launch.opened(timeout_s)
         yield launches
 
 
-def _started(place: Place) -> PeerLaunch:
+def _started(place: Place, luck: Luck) -> PeerLaunch:
     with ExitStack() as undone:  # by whatever comes before the launch is whole
         ours, theirs = socket.socketpair()
         undone.callback(ours.close)
@@ -254,15 +318,15 @@ def _started(place: Place) -> PeerLaunch:
         folder = scratch.made(Path(tempfile.gettempdir()), SCRATCH)
         undone.callback(folder.remove)
         with theirs:
-            process = _process(place, theirs.fileno(), errors, folder.path)
+            process = _process(place, luck, theirs.fileno(), errors, folder.path)
         launch = PeerLaunch(place.label, {}, {}, process, Line(ours), errors, place, folder)
         undone.pop_all()
     return launch
 
 
-def _process(place: Place, line: int, errors: IO[bytes], temporary: Path) -> "subprocess.Popen[bytes]":
+def _process(place: Place, luck: Luck, line: int, errors: IO[bytes], temporary: Path) -> "subprocess.Popen[bytes]":
     environment = {
-        **ProcessSettings().applied_to(os.environ),
+        **luck.applied_to(ProcessSettings().applied_to(os.environ)),
         "PYTHONPATH": os.pathsep.join((*place.path, *_asked_for())),
         "PYTHONDONTWRITEBYTECODE": "1",  # the suite lies in a tree that is kept
         "TMPDIR": str(temporary),  # what suites leave there goes with the launch, which is killed
@@ -291,7 +355,7 @@ def _heard(line: Line, launch: PeerLaunch, timeout_s: float) -> dict[str, Any]:
     try:
         told = line.receive(timeout_s)
     except TimeoutError:
-        raise LabError(f"{launch.label}: gave no answer in {timeout_s:.0f} s and was stopped") from None
+        raise LabError(f"{launch.label}: {SILENT} {timeout_s:.0f} s and was stopped") from None
     except (EOFError, ValueError):
         raise LabError(f"{launch.label}: the measuring process died{launch.last_words()}") from None
     return _checked(told, launch)
@@ -306,11 +370,15 @@ def _checked(told: dict[str, Any], launch: PeerLaunch) -> dict[str, Any]:
 
 
 def _check_origins(place: Place, origins: Mapping[str, Sequence[str]]) -> None:
-    """Refuses to measure a package that came from elsewhere than the side's own folders."""
+    """Refuses to measure a package that came from elsewhere than the side's own folders.
+
+    Raises:
+        StrayedError: one did.
+    """
     for package, folders in origins.items():
         for folder in folders:
             if not any(Path(folder).is_relative_to(Path(own).resolve()) for own in place.path):
-                raise LabError(
+                raise StrayedError(
                     f"{place.label}: {package} was imported from {folder}, not from this side's own files; "
                     "is it put first on the path by the suite, or by a PYTHONPATH?"
                 )

@@ -17,6 +17,9 @@ QUICK_BUDGET_S = (10.0, 120.0)
 RACE_S = 0.5
 SHORTEST_RACE_S = 0.25
 FORK_S = 0.3  # two forks, their builds and warm-ups
+# The same of processes that start afresh: a warm-up of each side, in which they compile what they import, and the part
+# of three rounds that a race of half a second does not hold, at a third of a second a process.
+FRESH_FORK_S = 2.5
 WARMUP_S = 0.03
 TRACK_S = 0.6
 FEWEST_LAUNCHES = 4  # the t quantile at 3 degrees of freedom is the last that is of use
@@ -58,13 +61,16 @@ class Plan:
         }
 
 
-def plan_for(*, timed: int, tracked: int, budget_s: float | None, quick: bool, timeout_s: float) -> Plan:
-    """The plan for so many benchmarks of each kind.
+def plan_for(
+    *, timed: int, tracked: int, budget_s: float | None, quick: bool, timeout_s: float, fresh: int = 0
+) -> Plan:
+    """The plan for so many benchmarks of each kind, `fresh` of the timed ones in processes that start for each sample.
 
     Raises:
         RequestError: the budget has no room for them.
     """
-    needed_s = tracked * TRACK_S * FEWEST_LAUNCHES + timed * (FORK_S + SHORTEST_RACE_S) * FEWEST_LAUNCHES
+    forks_s = (timed - fresh) * FORK_S + fresh * FRESH_FORK_S
+    needed_s = (tracked * TRACK_S + forks_s + timed * SHORTEST_RACE_S) * FEWEST_LAUNCHES
     if budget_s is not None and budget_s < needed_s:
         raise RequestError(
             f"--budget {budget_s:g}s: {timed + tracked} benchmarks need {math.ceil(needed_s)} s or more; "
@@ -72,12 +78,13 @@ def plan_for(*, timed: int, tracked: int, budget_s: float | None, quick: bool, t
         )
     budget = budget_s if budget_s is not None else _default_s(timed + tracked, needed_s, quick=quick)
     most = FEWEST_LAUNCHES if quick else MOST_TRACK_LAUNCHES
-    track_launches = most if _launches(timed, budget - tracked * TRACK_S * most) >= most else FEWEST_LAUNCHES
+    track_launches = most if _launches(timed, forks_s, budget - tracked * TRACK_S * most) >= most else FEWEST_LAUNCHES
     room_s = budget - tracked * TRACK_S * track_launches
-    launches = FEWEST_LAUNCHES if quick else max(track_launches, min(_launches(timed, room_s), MOST_LAUNCHES))
-    race_s = max(SHORTEST_RACE_S, room_s / timed / launches - FORK_S) if timed else SHORTEST_RACE_S
+    fit = track_launches if quick or not timed else min(_launches(timed, forks_s, room_s), MOST_LAUNCHES)
+    launches = max(track_launches, fit)
+    race_s = max(SHORTEST_RACE_S, (room_s / launches - forks_s) / timed) if timed else SHORTEST_RACE_S
     return Plan(
-        looks=default_looks(launches),
+        looks=default_looks(launches) if timed else Looks(launches=(launches,)),
         durations=Durations(warmup_s=WARMUP_S, race_s=race_s, timeout_s=timeout_s),
         track_launches=track_launches,
         load_s=None if quick else RACE_S / 2,
@@ -85,9 +92,11 @@ def plan_for(*, timed: int, tracked: int, budget_s: float | None, quick: bool, t
     )
 
 
-def _launches(timed: int, room_s: float) -> int:
-    """How many launches a time has room for; of tracked numbers alone, as few as are of use."""
-    return int(room_s / timed / (FORK_S + RACE_S)) if timed else FEWEST_LAUNCHES
+def _launches(timed: int, forks_s: float, room_s: float) -> int:
+    """How many launches a time has room for: of tracked numbers alone, as many as there may be."""
+    if not timed:
+        return MOST_LAUNCHES if room_s >= 0 else 0
+    return int(room_s / (forks_s + timed * RACE_S))
 
 
 def _default_s(benchmarks: int, needed_s: float, *, quick: bool) -> float:

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from int8bench.duet.failures import Outcome, sentence
+from int8bench.stats.ratio import FEWEST_LAUNCHES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fork:
@@ -38,16 +41,19 @@ class Load:
 
 @dataclass(slots=True)
 class Samples:
-    """By benchmark: forks, tracked numbers, loads, and why one was given up."""
+    """By benchmark: forks, tracked numbers, loads, what became of it launch by launch, and why it has no figures."""
 
     forks: dict[str, list[Fork]] = field(default_factory=dict)
     numbers: dict[str, list[Numbers]] = field(default_factory=dict)
     loads: dict[str, list[Load]] = field(default_factory=dict)
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    strayed: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
 
     def give_up(self, name: str, reason: str) -> None:
-        """Drops what is known of a benchmark that went wrong, and keeps the reason."""
+        """Drops what is known of a benchmark that cannot be measured, and keeps the reason."""
         self.stopped[name] = reason
         self._drop(name)
 
@@ -56,10 +62,34 @@ class Samples:
         self.skipped[name] = reason
         self._drop(name)
 
+    def stray(self, name: str, reason: str) -> None:
+        """Drops what is known of a benchmark that measures something else than a side's own code."""
+        self.strayed[name] = reason
+        self._drop(name)
+
+    def note(self, name: str, outcome: Outcome) -> None:
+        """Keeps what became of a benchmark in a launch."""
+        self.outcomes.setdefault(name, []).append(outcome)
+
     @property
     def gone(self) -> set[str]:
         """The benchmarks that are not measured any more."""
-        return {*self.stopped, *self.skipped}
+        return {*self.stopped, *self.skipped, *self.strayed}
+
+    @property
+    def failing(self) -> dict[str, list[Outcome]]:
+        """The benchmarks that failed in a launch or more, with what became of them in all."""
+        return {name: each for name, each in self.outcomes.items() if any(one.failed for one in each)}
+
+    def why_nothing(self, name: str) -> str | None:
+        """Why a benchmark has no figures; None where it may yet have some."""
+        if name in self.stopped or name in self.strayed:
+            return self.stopped.get(name) or self.strayed[name]
+        launches = {each.launch for each in (*self.forks.get(name, ()), *self.numbers.get(name, ()))}
+        if len(launches) >= FEWEST_LAUNCHES:
+            return None
+        failing = self.outcomes.get(name, [])
+        return sentence(failing) if any(each.failed for each in failing) else self.lost.get(name)
 
     def to_dict(self) -> dict[str, Any]:
         """What a record keeps."""
@@ -67,6 +97,7 @@ class Samples:
             "forks": {name: [asdict(each) for each in found] for name, found in self.forks.items()},
             "numbers": {name: [_written(each) for each in found] for name, found in self.numbers.items()},
             "loads": {name: [asdict(each) for each in found] for name, found in self.loads.items()},
+            "outcomes": {name: [asdict(each) for each in found] for name, found in self.failing.items()},
         }
 
     def _drop(self, name: str) -> None:

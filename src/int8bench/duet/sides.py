@@ -5,23 +5,24 @@ dependencies. The repository and the environment of the person are read only, an
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
 
-from int8bench import scratch
+from int8bench import records, scratch
 from int8bench.duet.peers import Place
 from int8bench.errors import RequestError
-from int8bench.tracking.revisions import Repository, install_beside, is_packaged
+from int8bench.tracking.packages import TOP, Choice
+from int8bench.tracking.revisions import Overlay, Repository, choice_of, install_beside
 
 MOST_KEPT = 40  # builds in the cache; the oldest go
 BUILDING = ".building-"
-SUITES = {"benchmarks", "benchmark", "tests", "test", "conftest", "setup"}  # code that measures, not measured code
-NOT_PACKAGES = (".dist-info", ".data", "bin", "__pycache__", ".libs", ".pth")
+OVERLAY = "overlay.json"  # beside a build: what can be imported from it, in paths that begin at the build
 ASK = "import sys; print('tag', sys.implementation.cache_tag)"  # such as cpython-311: compiled parts fit one alone
 
 
@@ -32,6 +33,10 @@ class Asked:
     label: str
     revision: str | None
     python: str | None
+    near: PurePosixPath = TOP
+    """The folder of the tree whose package is measured."""
+    ignored: tuple[str, ...] = ()
+    """Modules that measure, beside those that are called as such."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,8 @@ class Side:
     path: tuple[str, ...]
     packages: tuple[str, ...]
     tree: Path | None
+    failed: tuple[str, ...] = ()
+    """Packages of the revision that do not install, and are the environment's where they are imported."""
 
     @property
     def title(self) -> str:
@@ -61,7 +68,14 @@ class Side:
 
     def place(self, folder: Path) -> Place:
         """What its launches are started with, for a suite in that folder."""
-        return Place(label=self.label, python=self.python, path=self.path, folder=str(folder), packages=self.packages)
+        return Place(
+            label=self.label,
+            python=self.python,
+            path=self.path,
+            folder=str(folder),
+            packages=self.packages,
+            is_revision=self.tree is not None,
+        )
 
     def to_dict(self) -> dict[str, object]:
         """What a record keeps."""
@@ -79,14 +93,16 @@ def prepared(asked: Asked, repository: Repository | None, cache: Path) -> Side:
         return Side(label=asked.label, commit=None, python=python.path, path=(), packages=(), tree=None)
     assert repository is not None
     commit = repository.commit(asked.revision)
-    tree, package = _built(asked, repository, commit, python, cache)
+    choice = choice_of(repository, commit, near=asked.near, python=python.path)
+    tree, overlay = _built(asked, repository, commit, python, choice, cache)
     return Side(
         label=asked.label,
         commit=commit,
         python=python.path,
-        path=(str(package),),
-        packages=_packages(package),
+        path=overlay.path,
+        packages=overlay.packages,
         tree=tree,
+        failed=overlay.failed,
     )
 
 
@@ -96,8 +112,8 @@ def suite_folder(side: Side, repository: Repository | None, here: Path) -> Path:
     Raises:
         RequestError: the side's revision has no such folder.
     """
-    if side.tree is None or repository is None:
-        return here
+    if side.tree is None or repository is None or not here.resolve().is_relative_to(repository.top.resolve()):
+        return here  # a suite in a repository of its own is the same for both
     folder = side.tree / here.resolve().relative_to(repository.top.resolve())
     if not folder.is_dir():
         raise RequestError(f"{side.title}: has no folder {here.name}; change to one that it has, or give --benchmarks")
@@ -126,20 +142,23 @@ def _interpreter(asked: Asked) -> Interpreter:
     return Interpreter(path=path, tag=tag)
 
 
-def _built(asked: Asked, repository: Repository, commit: str, python: Interpreter, cache: Path) -> tuple[Path, Path]:
-    """The tree of a commit and the folder of its package, from the cache or built into it.
+def _built(
+    asked: Asked, repository: Repository, commit: str, python: Interpreter, choice: Choice, cache: Path
+) -> tuple[Path, Overlay]:
+    """The tree of a commit and its packages, from the cache or built into it.
 
     Raises:
         RequestError: the commit does not install; nothing of it is kept.
     """
-    digest = hashlib.sha256(f"{repository.top.resolve()} {python.path} {python.tag}".encode()).hexdigest()[:8]
-    folder = cache / f"{commit[:16]}-{digest}"
+    told = f"{repository.top.resolve()} {python.path} {python.tag} {asked.near} {asked.ignored} {choice}"
+    folder = cache / f"{commit[:16]}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         building = scratch.made(cache, BUILDING)
         try:
             tree = repository.lay_out(commit, building.path / "tree")
-            _install(asked, tree, building.path / "package", python.path)
+            overlay = _installed(asked, tree, building.path / "packages", python.path, choice)
+            _keep(overlay, building.path)
             with suppress(OSError):  # another duet was quicker
                 building.path.rename(folder)
         finally:
@@ -147,15 +166,25 @@ def _built(asked: Asked, repository: Repository, commit: str, python: Interprete
         _thin_out(cache)
     with suppress(OSError):
         os.utime(folder)
-    tree = folder / "tree"
-    return tree, folder / "package" if is_packaged(tree) else tree
+    return folder / "tree", _kept(folder)
 
 
-def _install(asked: Asked, tree: Path, package: Path, python: str) -> None:
+def _installed(asked: Asked, tree: Path, packages: Path, python: str, choice: Choice) -> Overlay:
     try:
-        install_beside(tree, package, python=python)
+        return install_beside(tree, packages, choice, near=asked.near, python=python, ignored=asked.ignored)
     except RequestError as error:
         raise RequestError(f"{asked.label} {asked.revision}: does not install: {error}") from error
+
+
+def _keep(overlay: Overlay, build: Path) -> None:
+    """Writes what a build holds; it is about to move, so its paths begin where it begins."""
+    moving = replace(overlay, path=tuple(str(Path(each).relative_to(build)) for each in overlay.path))
+    records.write_text(build / OVERLAY, json.dumps(asdict(moving)))
+
+
+def _kept(build: Path) -> Overlay:
+    told = {name: tuple(each) for name, each in json.loads((build / OVERLAY).read_text(encoding="utf-8")).items()}
+    return replace(Overlay(**told), path=tuple(str(build / each) for each in told["path"]))
 
 
 def _thin_out(cache: Path) -> None:
@@ -169,17 +198,3 @@ def _used(build: Path) -> float:
     with suppress(OSError):
         return build.stat().st_mtime
     return 0.0
-
-
-def _packages(folder: Path) -> tuple[str, ...]:
-    """What can be imported from a folder, by its top-level name."""
-    found = set()
-    for each in folder.iterdir():
-        ours = each.name.startswith((".", "_")) or each.name.endswith(NOT_PACKAGES)
-        if ours or each.name.partition(".")[0] in SUITES:
-            continue
-        if each.is_dir() and any(each.glob("*.py")):
-            found.add(each.name)
-        elif each.suffix in {".py", ".so"}:
-            found.add(each.name.partition(".")[0])
-    return tuple(sorted(found))

@@ -1,117 +1,42 @@
 """Joins it all: two sides and a suite become comparisons, launch by launch; what was measured is kept when it stops."""
 
-import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from int8bench import cache, hardware, records
-from int8bench.duet import judged, pairs, record
+from int8bench.duet import failures, findings, judged, record
 from int8bench.duet.pairs import BASE, HEAD, SIDES
-from int8bench.duet.peers import (
-    ENTER_TIMEOUT_S,
-    FINISH_TIMEOUT_S,
-    Order,
-    PeerLaunch,
-    Place,
-    SkippedError,
-    Turns,
-    launched,
-)
-from int8bench.duet.plan import FORK_S, TRACK_S, Plan, plan_for
-from int8bench.duet.samples import Fork, Load, Numbers, Samples
+from int8bench.duet.peers import Order, PeerLaunch, launched
+from int8bench.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, plan_for
+from int8bench.duet.selection import Selection
+from int8bench.duet.serving import attempt, serve
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
+from int8bench.duet.state import ASV, GRID, PYTEST, SUITES, Request, Row, State
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.hardware import emulation
-from int8bench.lab.environment import cores_for
-from int8bench.peer.suite import TIME
+from int8bench.peer.suite import FRESH, TIME
 from int8bench.progress import Advance, Progress
+from int8bench.tracking import asv_configuration
+from int8bench.tracking.asv_configuration import AsvConfiguration, Variables
+from int8bench.tracking.packages import TOP
 from int8bench.tracking.revisions import Repository
 
-GRID, ASV, PYTEST = SUITES = ("grid", "asv", "pytest")
 OWNERS = ("base", "head", "own")
-HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before a benchmark is set up
 LAUNCH_S = 4.0  # imports of a pair, for the progress bar
 OVERRUN = 1.2  # of the budget
-_THREADS = re.compile(r"/t(\d+)(?:#|$)")  # of a grid's ids
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a person asked for; None means that the duet chooses."""
-
-    base: str | None
-    head: str | None
-    base_python: str | None = None
-    head_python: str | None = None
-    suite: str = GRID
-    select: str | None = None
-    benchmarks: str = "head"
-    quick: bool = False
-    budget_s: float | None = None
-    timeout_s: float = 120.0
-    seed: int = 0
-    error_rate: float = judged.ERROR_RATE
-    family_error_rate: float = judged.FAMILY_ERROR_RATE
-    model: str = "simplecnn"
-    input_shape: str | None = None
-    data: str = "digits"
-    engines: tuple[str, ...] = ("fbgemm",)
-    batches: tuple[int, ...] = (1, 8, 32)
-    threads: tuple[int, ...] | None = None
-    folder: Path = field(default_factory=Path.cwd)
-
-
-@dataclass(slots=True)
-class _Duet:
-    """The state of one duet."""
-
-    request: Request
-    sides: tuple[Side, Side]
-    places: tuple[Place, Place]
-    machine: hardware.Hardware
-    usable: tuple[int, ...]
-    """The processors that may be used, no more than a container's quota pays for."""
-    output: Path | None
-    advance: Advance
-    rng: np.random.Generator
-    findings: list[dict[str, Any]]
-    samples: Samples = field(default_factory=Samples)
-    names: dict[str, str] = field(default_factory=dict)
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    plan: Plan | None = None
-    measured_s: float = 0.0
-    done: float = 0.0
-    total: float = 1.0
-
-    @property
-    def planned(self) -> Plan:
-        """The plan, once the suites are open."""
-        assert self.plan is not None
-        return self.plan
-
-    @property
-    def error(self) -> float:
-        """The error of one verdict."""
-        return judged.error_of_each(self.names, each=self.request.error_rate, family=self.request.family_error_rate)
-
-    def tell(self, phase: str) -> None:
-        """Tells what is being done from now on."""
-        self.advance(Progress(done=min(self.done, self.total), total=self.total, phase=phase))
-
-    def live(self, kind: str) -> list[str]:
-        """The benchmarks of a kind that have not gone wrong."""
-        gone = self.samples.gone
-        return [name for name, its in self.names.items() if (its == TIME) == (kind == TIME) and name not in gone]
+MOST_EXAMPLES = 4  # of ids, where none was meant
+WHAT_HELPS = {
+    GRID: "type another --engines, --batch or --threads",
+    ASV: "time_, timeraw_, peakmem_, mem_ and track_ benchmarks are compared; asv itself measures others",
+    PYTEST: "tests that ask for the fixture `benchmark` are compared",
+}
 
 
 def run(request: Request, output: Path | None, advance: Advance) -> record.Duet:
@@ -134,10 +59,8 @@ def run(request: Request, output: Path | None, advance: Advance) -> record.Duet:
     except LabError as error:
         raise _interrupted(duet, str(error), f"nothing could be compared: {error}") from error
     found = _record(duet, complete=True)
-    if not any(each.ratio is not None for each in found.comparisons):
-        told = (*(each.reason for each in found.comparisons), *duet.samples.skipped.values())
-        reasons = "; ".join(dict.fromkeys(each for each in told if each))
-        raise NothingMeasuredError(f"nothing could be compared: {reasons or _nothing_in_common(duet)}")
+    if not any(each.ratio is not None for each in found.comparisons) and not found.is_bad_news:
+        raise NothingMeasuredError(_nothing_compared(duet, found))
     return found
 
 
@@ -152,32 +75,33 @@ def _check(request: Request) -> None:
     ):
         if revision is None and python is None:
             raise RequestError(f"{label}: not given; type int8bench duet BASE HEAD, or --{label.lower()}-python PYTHON")
-    if request.select is not None:
-        try:
-            re.compile(request.select)
-        except re.error as error:
-            raise RequestError(f"--select {request.select}: not a regular expression: {error}") from error
+    assert str(request.selection) is not None  # a selection that is none is refused now
     usable = hardware.usable_core_count()
     for count in request.threads or ():
         if count > usable:
             raise RequestError(f"--threads {count}: this machine has {usable} usable cores; try --threads {usable}")
 
 
-def _prepared(request: Request, output: Path | None, advance: Advance) -> _Duet:
-    findings: list[dict[str, Any]] = []
-    of_git = request.base is not None or request.head is not None
-    repository = Repository.around(request.folder) if of_git else None
+def _prepared(request: Request, output: Path | None, advance: Advance) -> State:
+    notes: list[findings.Finding] = []
+    configured = asv_configuration.read(request.folder) if request.suite == ASV else None
+    repository = _repository(request, configured)
     if repository is not None and repository.is_dirty():
-        findings.append(_note("dirty-tree", "the working tree has changes, which neither base nor head contains"))
+        notes.append(findings.note("dirty-tree", "the working tree has changes, which neither base nor head contains"))
     builds = (cache.folder() or Path(tempfile.gettempdir()) / "int8bench") / "revisions"
+    near, ignored = _place(request, configured, repository)
     asked = (
-        Asked(label="base", revision=request.base, python=request.base_python),
-        Asked(label="head", revision=request.head, python=request.head_python),
+        Asked(label="base", revision=request.base, python=request.base_python, near=near, ignored=ignored),
+        Asked(label="head", revision=request.head, python=request.head_python, near=near, ignored=ignored),
     )
     sides = (prepared(asked[BASE], repository, builds), prepared(asked[HEAD], repository, builds))
+    notes += [_not_built(side, each) for side in sides for each in side.failed]
     owners = {"base": (BASE, BASE), "head": (HEAD, HEAD), "own": SIDES}[request.benchmarks]
     folders = [suite_folder(sides[owner], repository, request.folder) for owner in owners]
-    return _Duet(
+    suite = asv_configuration.read(folders[HEAD]) if request.suite == ASV else None
+    if request.suite == ASV and suite is None:
+        raise RequestError(_no_suite(request, sides[owners[HEAD]]))
+    return State(
         request=request,
         sides=sides,
         places=(sides[BASE].place(folders[BASE]), sides[HEAD].place(folders[HEAD])),
@@ -186,7 +110,47 @@ def _prepared(request: Request, output: Path | None, advance: Advance) -> _Duet:
         output=output,
         advance=advance,
         rng=np.random.default_rng([request.seed, time.time_ns()]),
-        findings=findings,
+        findings=[dict(each) for each in notes],
+        variables=suite.variables() if suite is not None else (Variables(),),
+    )
+
+
+def _repository(request: Request, configured: AsvConfiguration | None) -> Repository | None:
+    """The repository that base and head are revisions of: the one that asv measures, or the one around the person.
+
+    Raises:
+        RequestError: there is none, and a revision was given.
+    """
+    if request.base is None and request.head is None:
+        return None
+    named = configured.repository if configured is not None else None
+    return Repository.around(named or request.folder)
+
+
+def _place(
+    request: Request, configured: AsvConfiguration | None, repository: Repository | None
+) -> tuple[PurePosixPath, tuple[str, ...]]:
+    """The folder of the tree whose package is measured, and the modules that measure it."""
+    if repository is None:
+        return TOP, ()
+    named = configured.near(repository.top) if configured is not None else None
+    ignored = (configured.suite,) if configured is not None else ()
+    return named or asv_configuration.inside(request.folder, repository.top), ignored
+
+
+def _no_suite(request: Request, side: Side) -> str:
+    """Where the suite of asv lies, if not here."""
+    top = side.tree or request.folder
+    found = sorted(path.parent.relative_to(top) for path in top.glob("*/asv.conf.json*"))
+    elsewhere = f"change into {' or '.join(map(str, found))}" if found else "change into the folder that has it"
+    return f"--suite asv: {side.title} has no asv.conf.json in {request.folder}; {elsewhere}, or type int8bench init"
+
+
+def _not_built(side: Side, why: str) -> findings.Finding:
+    return findings.warning(
+        "not-built",
+        f"{side.label}: {why}",
+        advice="Where it is imported, it is the environment's, the same on both sides; mend its build.",
     )
 
 
@@ -209,7 +173,7 @@ def _found_from_anywhere(request: Request) -> str:
     return f"{kind}:{request.folder / path}" if kind == "imagefolder" else request.data
 
 
-def _measure(duet: _Duet) -> None:
+def _measure(duet: State) -> None:
     """Launch after launch, block after block; what has settled is left out of the next block.
 
     Raises:
@@ -217,209 +181,149 @@ def _measure(duet: _Duet) -> None:
     """
     with ExitStack() as first:
         duet.tell("opening the suites")
-        launches = first.enter_context(launched(duet.places, _order(duet.request)))
-        _match(duet, launches)
+        opened = first.enter_context(launched(duet.places, _order(duet.request), duet.luck(duet.variables[0])))
+        _match(duet, opened)
         _save(duet, complete=False)  # a place that cannot be written is said now
         for look, (begin, end) in enumerate(pairwise((0, *duet.planned.looks.launches))):
             unsettled = [name for name in duet.live(TIME) if look == 0 or not _is_settled(duet, name)]
             if look and (not unsettled or duet.measured_s * end / begin > OVERRUN * duet.planned.budget_s):
                 break
             for index in range(begin, end):
-                if index == 0:
-                    _serve(duet, launches, index, unsettled)
-                    first.close()
-                else:
-                    duet.tell(f"starting launch {index + 1} of {duet.planned.launches}")
-                    with launched(duet.places, _order(duet.request)) as others:
-                        _serve(duet, others, index, unsettled)
-                duet.done += LAUNCH_S
-                _save(duet, complete=False)
+                for variables in duet.variables:
+                    if index == 0 and variables is duet.variables[0]:
+                        serve(duet, opened, index, variables, unsettled)
+                        first.close()
+                    else:
+                        duet.tell(f"starting launch {index + 1} of {duet.planned.launches}")
+                        with launched(duet.places, _order(duet.request), duet.luck(variables)) as others:
+                            serve(duet, others, index, variables, unsettled)
+                    duet.done += LAUNCH_S
+                    _save(duet, complete=False)
+    _decide(duet)
     duet.total = duet.done
     duet.tell("done")
 
 
-def _match(duet: _Duet, launches: Sequence[PeerLaunch]) -> None:
-    """What both sides have, what only one has, and the plan for it."""
-    base, head = launches[BASE].names, launches[HEAD].names
-    wanted = re.compile(duet.request.select or "")
-    duet.names = {name: kind for name, kind in head.items() if base.get(name) == kind and wanted.search(name)}
-    duet.added = tuple(name for name in head if name not in duet.names and wanted.search(name))
-    duet.removed = tuple(name for name in base if name not in duet.names and wanted.search(name))
-    for label, launch in zip(("base", "head"), launches, strict=True):
-        for name, reason in launch.left_out.items():
-            duet.findings.append(_note("left-out", f"{label}: {name}: {reason}"))
-    if not duet.names:
+def _decide(duet: State) -> None:
+    """Opens what fails on head alone until its test can say whether that is chance; nothing else is measured.
+
+    Raises:
+        LabError: a side's launch did not start, or its suite does not open.
+    """
+    needed = failures.launches_to_decide(duet.error)
+    for index in range(duet.planned.launches, duet.planned.launches + needed):
+        for variables in duet.variables:
+            mine = [name for name in _undecided(duet) if duet.rows[name].variables is variables]
+            if mine:
+                duet.total = max(duet.total, duet.done + LAUNCH_S)
+                duet.tell(f"starting launch {index + 1}, to see whether head is broken")
+                with launched(duet.places, _order(duet.request), duet.luck(variables)) as launches:
+                    for name in mine:
+                        attempt(duet, launches, index, name)
+                duet.done += LAUNCH_S
+                _save(duet, complete=False)
+
+
+def _undecided(duet: State) -> list[str]:
+    outcomes, gone = duet.samples.outcomes, duet.samples.gone
+    return [
+        name
+        for name in duet.rows
+        if name not in gone
+        and (known := outcomes.get(name))
+        and failures.is_breaking(known)
+        and not failures.is_broken(known, duet.error)
+    ]
+
+
+def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
+    """What both sides have, what only one has, and the plan for it.
+
+    A benchmark of which one side says why it is missing there is tried as well: it may be there in the next launch.
+
+    Raises:
+        NothingMeasuredError: there is nothing to measure.
+    """
+    base, head = launches
+    kinds = {**base.names, **head.names}
+    both = [name for name in kinds if base.names.get(name, kinds[name]) == head.names.get(name, kinds[name])]
+    tried = [
+        name for name in both if all(name in each.names or each.why_left_out(name) is not None for each in launches)
+    ]
+    rows = {
+        f"{name}{variables.label}": _row(name, kinds[name], variables) for variables in duet.variables for name in tried
+    }
+    chosen = duet.request.selection.of((*rows, *(name for name in kinds if name not in tried)))
+    duet.rows = {name: row for name, row in rows.items() if name in chosen}
+    duet.added = tuple(name for name in head.names if name not in tried and name in chosen)
+    duet.removed = tuple(name for name in base.names if name not in tried and name in chosen)
+    if tried and not chosen:
+        raise NothingMeasuredError(_nothing_chosen(duet, list(kinds)))
+    explained = [_explained(each, tried, duet.request.selection) for each in launches]
+    duet.findings += [dict(each) for each in findings.of_left_out(explained[BASE], explained[HEAD], tried)]
+    if not duet.rows:
         raise NothingMeasuredError(_nothing_in_common(duet))
-    timed = sum(kind == TIME for kind in duet.names.values())
+    timed = sum(row.kind == TIME for row in duet.rows.values())
+    fresh = [name for name, row in duet.rows.items() if row.is_fresh]
     duet.plan = plan_for(
         timed=timed,
-        tracked=len(duet.names) - timed,
+        fresh=len(fresh),
+        tracked=len(duet.rows) - timed,
         budget_s=duet.request.budget_s,
         quick=duet.request.quick,
         timeout_s=duet.request.timeout_s,
     )
-    each_s = timed * (FORK_S + duet.planned.durations.race_s) + LAUNCH_S
-    duet.total = duet.planned.launches * each_s + (len(duet.names) - timed) * TRACK_S * duet.planned.track_launches
+    race_s = duet.planned.durations.race_s
+    duet.fresh = dict.fromkeys(fresh, FRESH_FORK_S + race_s)
+    each_s = (timed - len(fresh)) * (FORK_S + race_s) + sum(duet.fresh.values()) + LAUNCH_S * len(duet.variables)
+    duet.total = duet.planned.launches * each_s + (len(duet.rows) - timed) * TRACK_S * duet.planned.track_launches
 
 
-def _nothing_in_common(duet: _Duet) -> str:
-    chosen = f" that match --select {duet.request.select}" if duet.request.select else ""
-    left_out = "; ".join(str(each["message"]) for each in duet.findings if each["code"] == "left-out")
+def _row(name: str, kind: str, variables: Variables) -> Row:
+    """A benchmark of fresh processes is a time as any other, but takes its own time."""
+    return Row(name=name, kind=TIME if kind == FRESH else kind, variables=variables, is_fresh=kind == FRESH)
+
+
+def _explained(launch: PeerLaunch, tried: Sequence[str], selection: Selection) -> dict[str, str]:
+    """What a suite leaves out of what is meant, but for what the other side has: that is tried, and fails."""
+    told = {place for name in tried if name not in launch.names for place in launch.left_out if name.startswith(place)}
+    meant = selection.of(launch.left_out)
+    return {place: reason for place, reason in launch.left_out.items() if place in meant and place not in told}
+
+
+def _nothing_chosen(duet: State, names: Sequence[str]) -> str:
+    some = findings.listed(names, most=MOST_EXAMPLES)
     return (
-        f"base and head have no {duet.request.suite} benchmarks in common{chosen} "
-        f"(only in head: {len(duet.added)}, only in base: {len(duet.removed)}){': ' if left_out else ''}{left_out}"
+        f"base and head have {len(names)} {duet.request.suite} benchmarks, and none{duet.request.selection}; "
+        f"there are {some}"
     )
 
 
-def _is_settled(duet: _Duet, name: str) -> bool:
-    return judged.is_settled(name, duet.samples, duet.planned.looks, duet.error)
-
-
-def _serve(duet: _Duet, launches: Sequence[PeerLaunch], index: int, unsettled: Sequence[str]) -> None:
-    """All that a pair of launches is for, in random order."""
-    share = len(duet.live(TIME)) / max(1, len(unsettled))  # the time of what has settled goes where it is unclear
-    race_s = duet.planned.durations.race_s * share
-    tasks: list[tuple[float, Callable[[], None]]] = [
-        (FORK_S + race_s, partial(_race, duet, launches, index, name, race_s)) for name in unsettled
-    ]
-    if index < duet.planned.track_launches:
-        tasks += [(TRACK_S, partial(_track, duet, launches, index, name)) for name in duet.live("track")]
-        tasks += [(2 * TRACK_S, partial(_load, duet, launches, index, name)) for name in _loaded(duet)]
-    for i in duet.rng.permutation(len(tasks)).tolist():
-        cost_s, work = tasks[i]
-        started = time.monotonic()
-        work()
-        duet.measured_s += time.monotonic() - started
-        duet.done += cost_s
-
-
-def _loaded(duet: _Duet) -> list[str]:
-    """The grid's cells of which several streams fit on this machine: with one, throughput is the time again."""
-    if duet.request.suite != GRID or duet.planned.load_s is None:
-        return []
-    return [name for name in duet.live(TIME) if len(duet.usable) // _threads(duet, name) > 1]
-
-
-def _race(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str, race_s: float) -> None:
-    durations = pairs.Durations(
-        warmup_s=duet.planned.durations.warmup_s, race_s=race_s, timeout_s=duet.request.timeout_s
+def _nothing_in_common(duet: State) -> str:
+    why = findings.why_nothing(duet.findings)
+    return (
+        f"base and head have no {duet.request.suite} benchmarks in common{duet.request.selection} "
+        f"(only in head: {len(duet.added)}, only in base: {len(duet.removed)}){': ' if why else ''}{why}; "
+        f"{WHAT_HELPS[duet.request.suite]}"
     )
 
-    def work(turns: Sequence[Turns]) -> None:
-        raced = pairs.race(turns, durations, rng=duet.rng, cores=_cores(duet, name, index))
-        fork = Fork(
-            launch=index,
-            fork=0,
-            calls=raced.calls,
-            base_s=records.rounded(raced.base_s),
-            head_s=records.rounded(raced.head_s),
-            kept=tuple(int(each) for each in raced.kept),
-            log_ratio=raced.log_ratio,
-        )
-        duet.samples.forks.setdefault(name, []).append(fork)
 
-    duet.tell(f"racing {name}, launch {index + 1} of {duet.planned.launches}")
-    _guarded(duet, launches, index, name, work)
+def _nothing_compared(duet: State, found: record.Duet) -> str:
+    """Why nothing has a figure: what the findings say, or what each comparison lacks."""
+    told = findings.why_nothing([each for each in found.findings if each["code"] != "left-out"])
+    reasons = dict.fromkeys(each.reason for each in found.comparisons if each.reason)
+    advice = next((str(each["advice"]) for each in found.findings if each["severity"] == "warning"), "")
+    why = told or "; ".join(reasons) or _nothing_in_common(duet)
+    return f"nothing could be compared: {why}{'. ' if advice else ''}{advice}"
 
 
-def _track(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str) -> None:
-    def work(turns: Sequence[Turns]) -> None:
-        base, head = (dict(each.values or {}) for each in turns)
-        duet.samples.numbers.setdefault(name, []).append(Numbers(launch=index, base=base, head=head))
-
-    duet.tell(f"tracking {name}")
-    _guarded(duet, launches, index, name, work)
+def _is_settled(duet: State, name: str) -> bool:
+    outcomes = duet.samples.outcomes.get(name, [])
+    broken = failures.is_broken(outcomes, duet.error)
+    return broken or judged.is_settled(name, duet.samples, duet.planned.looks, duet.error)
 
 
-def _load(duet: _Duet, launches: Sequence[PeerLaunch], index: int, name: str) -> None:
-    streams = len(duet.usable) // _threads(duet, name)
-    assert duet.planned.load_s is not None
-    load_s = duet.planned.load_s
-
-    def work(turns: Sequence[Turns]) -> None:
-        by_side = [turns[::2], turns[1::2]]
-        log_ratio = pairs.sustained(by_side, load_s=load_s, timeout_s=duet.request.timeout_s, together=_together)
-        duet.samples.loads.setdefault(name, []).append(Load(launch=index, log_ratio=log_ratio))
-
-    duet.tell(f"loading {name}")
-    _guarded(duet, launches, index, name, work, streams=streams)
-
-
-def _together(streams: Sequence[Any], message: dict[str, object], timeout_s: float) -> list[dict[str, float]]:
-    """Asks all streams before it waits for one."""
-    for each in streams:
-        each.say(message)
-    return [each.hear(timeout_s) for each in streams]
-
-
-def _guarded(
-    duet: _Duet,
-    launches: Sequence[PeerLaunch],
-    index: int,
-    name: str,
-    work: Callable[[Sequence[Turns]], None],
-    *,
-    streams: int = 1,
-) -> None:
-    """Opens a benchmark on both sides, base and head in turn, does the work, and ends the processes.
-
-    What goes wrong is the benchmark's, whose other figures are dropped: a fault is never compared.
-    """
-    if name in duet.samples.gone:
-        return
-    turns: list[Turns] = []
-    try:
-        for stream in range(streams):
-            _open(duet, launches, name, _cores(duet, name, index + stream), turns)
-        work(turns)
-        for each in turns:
-            each.finish(FINISH_TIMEOUT_S)
-    except SkippedError as reason:
-        duet.samples.skip(name, str(reason))
-    except LabError as error:
-        duet.samples.give_up(name, str(error))
-    finally:
-        for each in turns:
-            each.end()
-
-
-def _open(duet: _Duet, launches: Sequence[PeerLaunch], name: str, cores: tuple[int, ...], turns: list[Turns]) -> None:
-    """Opens a benchmark on both sides, in random order, and adds base's turns and then head's.
-
-    Raises:
-        SkippedError: a side says that it cannot be measured there.
-        LabError: it does not open. Where it fails on both sides this is said, as it is not head's doing then.
-    """
-    opened: dict[int, Turns] = {}
-    faults: dict[int, LabError] = {}
-    timeout_s = max(duet.request.timeout_s, ENTER_TIMEOUT_S)
-    try:
-        for side in duet.rng.permutation(SIDES).tolist():
-            shift = int(duet.rng.integers(1, HEAP_SHIFT_BYTES))
-            try:
-                opened[side] = launches[side].enter(name, cores=cores, shift=shift, timeout_s=timeout_s)
-            except LabError as error:
-                faults[side] = error
-    finally:
-        turns += [opened[side] for side in SIDES if side in opened]
-    if faults:
-        raise LabError("; ".join(str(faults[side]) for side in SIDES if side in faults))
-
-
-def _threads(duet: _Duet, name: str) -> int:
-    found = _THREADS.search(name)
-    return int(found[1]) if found and duet.request.suite == GRID else 1
-
-
-def _cores(duet: _Duet, name: str, index: int) -> tuple[int, ...]:
-    """Both sides share the same cores, which move on from launch to launch; a suite of others may use them all."""
-    if duet.request.suite != GRID:
-        first = index % len(duet.usable)
-        return duet.usable[first:] + duet.usable[:first]
-    return cores_for(threads=_threads(duet, name), launch=index, usable=duet.usable)
-
-
-def _interrupted(duet: _Duet, why: str, nothing: str) -> Exception:
+def _interrupted(duet: State, why: str, nothing: str) -> Exception:
     found = _record(duet, complete=False) if duet.plan is not None else None
     known = sum(each.ratio is not None for each in found.comparisons) if found else 0
     if not known:
@@ -428,22 +332,21 @@ def _interrupted(duet: _Duet, why: str, nothing: str) -> Exception:
     return InterruptedRunError(f"{why}, with {known} comparisons made{where}")
 
 
-def _save(duet: _Duet, *, complete: bool) -> None:
+def _save(duet: State, *, complete: bool) -> None:
     if duet.output is not None:
         record.save(_of(duet, complete=complete), duet.output)
 
 
-def _record(duet: _Duet, *, complete: bool) -> record.Duet:
+def _record(duet: State, *, complete: bool) -> record.Duet:
     found = _of(duet, complete=complete)
     if duet.output is not None:
         record.save(found, duet.output)
     return found
 
 
-def _of(duet: _Duet, *, complete: bool) -> record.Duet:
-    compared = {name: kind for name, kind in duet.names.items() if name not in duet.samples.skipped}
-    notes = [_note("skipped", f"{name}: {reason}") for name, reason in duet.samples.skipped.items()]
-    notes += [_failed(name, reason) for name, reason in duet.samples.stopped.items()]
+def _of(duet: State, *, complete: bool) -> record.Duet:
+    silent = {name for name, outcomes in duet.samples.failing.items() if findings.is_not_here(outcomes)}
+    compared = {name: kind for name, kind in duet.names.items() if name not in {*silent, *duet.samples.skipped}}
     return record.Duet(
         base=duet.sides[BASE].title,
         head=duet.sides[HEAD].title,
@@ -454,7 +357,7 @@ def _of(duet: _Duet, *, complete: bool) -> record.Duet:
         ),
         added=duet.added,
         removed=duet.removed,
-        findings=(*duet.findings, *notes),
+        findings=(*duet.findings, *findings.of_samples(duet.samples, duet.error)),
         environment={
             "hardware": duet.machine.to_dict(),
             "fingerprint": hardware.fingerprint(duet.machine),
@@ -463,6 +366,7 @@ def _of(duet: _Duet, *, complete: bool) -> record.Duet:
         settings={
             "suite": duet.request.suite,
             "select": duet.request.select,
+            "select_regex": duet.request.select_regex,
             "benchmarks": duet.request.benchmarks,
             "quick": duet.request.quick,
             "confidence": judged.CONFIDENCE,
@@ -470,25 +374,9 @@ def _of(duet: _Duet, *, complete: bool) -> record.Duet:
             "family_error_rate": duet.request.family_error_rate,
             "measured_s": round(duet.measured_s, 1),
             "plan": duet.planned.to_dict(),
+            "variables": [dict(each.values) for each in duet.variables],
             "sides": {"base": duet.sides[BASE].to_dict(), "head": duet.sides[HEAD].to_dict()},
             **({"grid": dict(_order(duet.request).options)} if duet.request.suite == GRID else {}),
         },
         samples=duet.samples.to_dict(),
     )
-
-
-def _failed(name: str, reason: str) -> dict[str, Any]:
-    """A benchmark that went wrong: an error where head breaks it, a warning where only base did."""
-    severity = "error" if reason.startswith("head") else "warning"
-    return {
-        "code": "benchmark-failed",
-        "severity": severity,
-        "subject": name,
-        "message": f"{name}: {reason}",
-        "why": "What raises on one side has no figure there, and nothing to be compared with.",
-        "advice": f"Leave it out with --select, or mend it in {'head' if severity == 'error' else 'base'}.",
-    }
-
-
-def _note(code: str, message: str) -> dict[str, Any]:
-    return {"code": code, "severity": "note", "subject": "duet", "message": message, "why": "", "advice": ""}

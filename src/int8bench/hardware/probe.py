@@ -111,13 +111,17 @@ def surroundings() -> Surroundings:
 
 @cache
 def second_witness() -> Mapping[str, object]:
-    """What py-cpuinfo (or its fork of the same import name) says; empty where it knows nothing of this processor."""
-    import cpuinfo
+    """What py-cpuinfo says, or its fork py-cpuinfo2; empty where neither is there or knows this processor.
 
+    Both are a module `cpuinfo`: where both are installed, the later one's files are there; where one of them was
+    uninstalled after that, none are. pytest-benchmark brings the one before 5.3, the other since.
+    """
     try:
+        import cpuinfo
+
         return dict(cpuinfo.get_cpu_info() or {})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # what its parsers let slip on processors it does not know; the kernel's list then stands alone
+    except Exception:  # noqa: BLE001  raised bare for an unknown architecture: at import by the one, at the call by the other
+        return {}  # the kernel's list then stands alone
 
 
 def describe(seen: Surroundings) -> Hardware:

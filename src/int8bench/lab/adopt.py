@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Mapping, MutableMapping
 
-from int8bench.lab.environment import ALLOCATOR, LARGEST_INT, MALLOPT, ProcessSettings
+from int8bench.lab.environment import ALLOCATOR, ProcessSettings
+from int8bench.peer.memory import LARGEST_INT, MALLOPT
 
 _LIBRARIES = {"OPENBLAS_NUM_THREADS": "numpy", "GOMP_SPINCOUNT": "torch", "KMP_BLOCKTIME": "torch"}
 

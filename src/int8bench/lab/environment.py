@@ -10,9 +10,6 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
-# The same by mallopt(3), for a process that has read its variables; the numbers are malloc.h's, of glibc.
-MALLOPT = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_TOP_PAD_": -2, "MALLOC_MMAP_THRESHOLD_": -3}
-LARGEST_INT = (1 << 31) - 1  # mallopt takes an int; the variables take a size
 # Idle threads must sleep soon, or a spinning pool of one contender takes the core of the other; but not at once: they
 # would have to be woken between the layers of one forward. On a virtual machine that made a forward at batch 1 on two
 # threads take 1.1 ms for 0.22, and turned the order of two engines round. libgomp spins for about 0.2 ms with this

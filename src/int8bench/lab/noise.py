@@ -4,12 +4,15 @@ The rule that keeps or drops a round looks at these counters alone, never at a t
 """
 
 import os
-import resource
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-TICK_HZ = os.sysconf("SC_CLK_TCK")
+with suppress(ImportError):  # not there on Windows, which reads what others measured
+    import resource
+
+TICK_HZ = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 MOST_DROPPED = 0.5  # beyond half, "undisturbed" would be the exception: all rounds are kept and the share is told
 
 

@@ -160,10 +160,10 @@ def race(
     return Race(tracks=tracks, kept=kept, disturbance=after.since(before), wall_s=ended - started)
 
 
-def is_over(passed_s: float, rounds: int, race_s: float) -> bool:
-    """Whether a race of `race_s` seconds that has gone on for `passed_s` has its rounds."""
+def is_over(passed_s: float, rounds: int, race_s: float, *, fewest: int = FEWEST_ROUNDS) -> bool:
+    """Whether a race of `race_s` seconds that has gone on for `passed_s` has its rounds, `fewest` unless it is late."""
     late = passed_s >= LONGEST * race_s and rounds >= FEWEST_PAIRS
-    return late or (passed_s >= race_s and rounds >= FEWEST_ROUNDS)
+    return late or (passed_s >= race_s and rounds >= fewest)
 
 
 def time_calls(call: Call, calls: int, clock: Clock) -> float:

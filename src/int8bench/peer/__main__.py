@@ -16,7 +16,7 @@ from typing import Any
 
 receive_descriptors = socket.recv_fds  # before a suite blocks it
 NAME = "_int8bench_peer"  # so that `int8bench` stays free for the side's own
-MODULES = ("origins", "turns", "mortal", "suite", "faults")  # what forks use, imported before them
+MODULES = ("origins", "turns", "mortal", "suite", "faults", "luck")  # what forks use, imported before them
 SUITES = {"grid": "grid_suite", "asv": "asv_suite", "pytest": "pytest_suite"}
 MOST_WORDS = 300  # characters of a fault that are worth telling
 
@@ -37,7 +37,7 @@ def main() -> None:
     if opened["suite"] is not None:
         gc.collect()
         gc.freeze()  # forks share these pages; a collection in a fork would copy them
-        _serve(line, opened["suite"])
+        _serve(line, opened)
     mortal.end_group()
 
 
@@ -57,31 +57,39 @@ def _load_package() -> None:
 def _open(order: dict[str, Any]) -> dict[str, Any]:
     """The suite that is asked for, and what is told of it: its names, what is left out, and where modules came from."""
     origins, *_ = (importlib.import_module(f"{NAME}.{each}") for each in MODULES)
+    luck = importlib.import_module(f"{NAME}.luck").Luck(order["seed"])
+    luck.hold()
     try:
         suite = importlib.import_module(f"{NAME}.{SUITES[order['suite']]}").open_suite(
             order["folder"],
-            {**order["options"], **{each: order.get(each, []) for each in ("packages", "path", "measured")}},
+            {
+                **order["options"],
+                **{each: order.get(each, []) for each in ("packages", "path", "measured")},
+                "again": luck.draw,
+                "seed": order["seed"],
+            },
         )
         told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
     except Exception as error:  # noqa: BLE001  whatever a side's own code raises is that side's sentence
         return {"suite": None, "told": {"error": _words(error)}}
-    return {"suite": suite, "told": {**told, "origins": origins.of_packages(order["packages"])}}
+    told |= {"origins": origins.of_packages(order["packages"])}
+    return {"suite": suite, "told": told, "luck": luck}
 
 
-def _serve(line: Any, suite: Any) -> None:  # noqa: ANN401  of the package that is loaded under another name
+def _serve(line: Any, opened: dict[str, Any]) -> None:  # noqa: ANN401  of the package that has another name here
     while True:
         try:
             asked = line.receive()
         except EOFError:
             return
         if "enter" in asked:
-            line.send({"pid": _fork(line, suite, asked)})
+            line.send({"pid": _fork(line, opened, asked)})
         else:
             _, status = os.waitpid(asked["reap"], 0)
             line.send({"code": os.waitstatus_to_exitcode(status)})
 
 
-def _fork(line: Any, suite: Any, asked: dict[str, Any]) -> int:  # noqa: ANN401
+def _fork(line: Any, opened: dict[str, Any], asked: dict[str, Any]) -> int:  # noqa: ANN401
     """Forks a process for one benchmark; the line to it came along with the request, as a descriptor."""
     wire = importlib.import_module(f"{NAME}.wire")
     _, descriptors, _, _ = receive_descriptors(line.socket, 1, 1)
@@ -92,31 +100,52 @@ def _fork(line: Any, suite: Any, asked: dict[str, Any]) -> int:  # noqa: ANN401
         pid = os.fork()
     if pid == 0:
         line.close()
-        _live(theirs, suite, asked, parent)
+        _live(theirs, opened, asked, parent)
     theirs.close()
     return pid
 
 
-def _live(line: Any, suite: Any, asked: dict[str, Any], parent: int) -> None:  # noqa: ANN401
+def _live(line: Any, opened: dict[str, Any], asked: dict[str, Any], parent: int) -> None:  # noqa: ANN401
     """A fork's whole life."""
-    turns, origins, mortal = (importlib.import_module(f"{NAME}.{each}") for each in ("turns", "origins", "mortal"))
+    turns, mortal = (importlib.import_module(f"{NAME}.{each}") for each in ("turns", "mortal"))
     skipped = importlib.import_module(f"{NAME}.suite").SkippedError
     try:
         mortal.die_with(parent)
         if asked["cores"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, asked["cores"])
         shift = bytearray(asked["shift"])  # moves the heap, so that no layout is the answer
-        suite.enter(
-            asked["enter"], lambda opened: turns.take_turns(line, opened, origins.of_packages(asked["packages"]))
-        )
+        before = frozenset(sys.modules)
+        opened["luck"].draw()  # Python seeds its generator anew in every fork
+        measured: list[Any] = []
+
+        def within(entered: Any) -> None:  # noqa: ANN401
+            measured.append(entered)
+            turns.take_turns(line, entered, _origins(measured, asked["packages"]))
+
+        opened["suite"].enter(asked["enter"], within)
         del shift
-        _tell(line, {"origins": origins.of_packages(asked["packages"])})  # what was imported by the calls themselves
+        _tell(line, _loaded(measured, asked["packages"], before))
     except skipped as reason:
         _tell(line, {"skipped": str(reason)})
     except BaseException as error:  # noqa: BLE001  pytest's outcomes and SystemExit included
         _tell(line, {"error": _words(error)})
     finally:
         os._exit(0)
+
+
+def _loaded(measured: list[Any], packages: list[str], before: frozenset[str]) -> dict[str, Any]:
+    """Where modules came from, the calls' own imports among them; and what others were imported, where none are own."""
+    found = _origins(measured, packages)
+    origins = importlib.import_module(f"{NAME}.origins")
+    others = {} if any(found.values()) else origins.of_others(before, Path.cwd())
+    return {"origins": found, "others": others}
+
+
+def _origins(measured: list[Any], packages: list[str]) -> dict[str, list[str]]:
+    """Where modules came from in what is measured: this process, or those that it starts, so far."""
+    seen = next((each.seen for each in measured if each.seen), None)
+    found: dict[str, list[str]] = seen() if seen else importlib.import_module(f"{NAME}.origins").of_packages(packages)
+    return found
 
 
 def _tell(line: Any, message: dict[str, Any]) -> None:  # noqa: ANN401

@@ -23,18 +23,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from . import memory
 from .faults import first_line
+from .fresh import Fresh
 from .mortal import die_with
-from .suite import TIME, TRACK, Opened, SkippedError, Within
+from .suite import FRESH, TIME, TRACK, Opened, SkippedError, Within
 
 CONFIGURATIONS = ("asv.conf.json", "asv.conf.jsonc")
 DEFAULT_FOLDER = "benchmarks"  # asv's own
-TRACKED = "value"  # the name of the one number that a tracking benchmark gives
-NOT_MEASURED = {
-    "TimerawBenchmark": "timeraw_ times an interpreter of its own, which cannot take turns",
-    "MemBenchmark": "mem_ sizes an object and has nothing to time",
-    "PeakMemBenchmark": "peakmem_ reads the memory of a process that asv starts",
-}
+# What the one number of a benchmark is called: a metric's name, of which more is worse, or a name that is none.
+TRACKED, PEAK, SIZE = "value", "peak_memory", "size"
+LEAST_PEAK_BYTES = 1 << 20  # a difference below it, some pages either way, is the allocator's and not the benchmark's
+# The classes of asv_runner.
+TIMERAW, TRACKING, PEAKMEM, MEM = "TimerawBenchmark", "TrackBenchmark", "PeakMemBenchmark", "MemBenchmark"
+KINDS = {"TimeBenchmark": TIME, TIMERAW: FRESH, TRACKING: TRACK, PEAKMEM: TRACK, MEM: TRACK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,12 @@ class Found:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def open_suite(folder: str, _options: Mapping[str, object]) -> "AsvSuite":
+def open_suite(folder: str, options: Mapping[str, Any]) -> "AsvSuite":
     """The suite of the asv.conf.json in `folder`: imported, and nothing of it called.
+
+    Args:
+        folder: has the configuration.
+        options: ``again`` begins the luck of this launch anew.
 
     Raises:
         FileNotFoundError: there is no configuration, or its folder of benchmarks is no package.
@@ -67,15 +73,16 @@ def open_suite(folder: str, _options: Mapping[str, object]) -> "AsvSuite":
     for module in _modules(root.name, found):
         for attribute, owner, function in _candidates(module):
             _add(module, attribute, owner, function, found)
-    return AsvSuite(found)
+    return AsvSuite(found, options.get("packages", ()), again=options.get("again", _no_luck))
 
 
 class AsvSuite:
     """An asv suite that is imported."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, packages: Sequence[str], *, again: Callable[[], None]) -> None:
         """Makes the folders that benchmarks run in; they go with this interpreter."""
-        self._found = found
+        self._found, self._again = found, again
+        self._packages = packages
         self._scratch = tempfile.TemporaryDirectory(prefix="int8bench-asv-")
         keys = (each.benchmark.setup_cache_key for each in found.combinations.values())
         self._caches = {key: Path(self._scratch.name) / f"cache-{n}" for n, key in enumerate(dict.fromkeys(keys))}
@@ -97,9 +104,31 @@ class AsvSuite:
             Exception: whatever else the benchmark raises.
         """
         combination = self._found.combinations[name]
-        with self._folder(combination.benchmark) as cache:
+        with self._measured(combination.benchmark, within) as measured, self._folder(combination.benchmark) as cache:
             given = () if cache is None else (cache,)
-            _entered(combination.benchmark, (*given, *combination.parameters), within)
+            _entered(combination.benchmark, (*given, *combination.parameters), measured, self._again)
+
+    @contextmanager
+    def _measured(self, benchmark: Any, within: Within) -> Iterator[Within]:  # noqa: ANN401
+        """What is done with a benchmark that is set up, where that is not to time its call or to tell its number."""
+        kind = type(benchmark).__name__
+        if kind == TIMERAW:
+            yield lambda opened: within(self._fresh(benchmark, opened))
+        elif kind == PEAKMEM:
+            with memory.over_nothing() as peak_of:
+                yield lambda opened: within(_weighed(opened, peak_of))
+        else:
+            yield within
+
+    def _fresh(self, benchmark: Any, opened: Opened) -> Opened:  # noqa: ANN401
+        """The text that a call gives. What its interpreters compile is kept apart, as they would keep it for a user."""
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(Path(self._scratch.name) / "compiled")}
+        own = getattr(benchmark, "_timeraw_env", None) or {}  # asv_runner: older ones have none
+        assert opened.call is not None
+        fresh = Fresh(
+            text=opened.call, number=benchmark.number, packages=self._packages, environment={**compiled, **own}
+        )
+        return Opened(timed=fresh.timed, seen=fresh.seen)
 
     @contextmanager
     def _folder(self, benchmark: Any) -> Iterator[Any]:  # noqa: ANN401
@@ -114,11 +143,21 @@ class AsvSuite:
                 yield _cached(benchmark)
 
 
-def _benchmark_folder(folder: Path) -> Path:
-    configuration = next((folder / name for name in CONFIGURATIONS if (folder / name).is_file()), None)
-    if configuration is None:
+def configuration(folder: Path) -> Mapping[str, Any]:
+    """What the asv.conf.json in a folder says.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no JSON object.
+    """
+    path = next((folder / name for name in CONFIGURATIONS if (folder / name).is_file()), None)
+    if path is None:
         raise FileNotFoundError(f"{folder}: no {CONFIGURATIONS[0]}; --suite asv needs the folder that has it")
-    named = _read(configuration).get("benchmark_dir", DEFAULT_FOLDER)
+    return _read(path)
+
+
+def _benchmark_folder(folder: Path) -> Path:
+    named = configuration(folder).get("benchmark_dir", DEFAULT_FOLDER)
     root = Path(os.path.normpath(folder / named))  # links keep their name, by which the suite is imported
     if not (root / "__init__.py").is_file():
         raise FileNotFoundError(f"{root}: no __init__.py; asv's benchmark_dir is a package")
@@ -164,19 +203,20 @@ def _candidates(module: ModuleType) -> Iterator[tuple[str, type | None, Callable
 
 def _add(module: ModuleType, attribute: str, owner: type | None, function: Callable[..., Any], found: Found) -> None:
     make = importlib.import_module("asv_runner.discovery")._get_benchmark  # noqa: SLF001  asv's own eye for a name
+    name = ".".join((*module.__name__.split(".")[1:], *([owner.__name__] if owner else []), attribute))
     try:
         benchmark = make(attribute, module, owner, function)
         if benchmark is not None:
             _add_combinations(benchmark, found)
+        elif attribute.startswith("mem_") and not getattr(function, "skip_benchmark", False):
+            found.left_out[name] = "mem_ needs pympler, which is not installed there"  # asv does not even name it
     except Exception as error:  # noqa: BLE001  a class that cannot be made, parameters that are no list
-        parts = (*module.__name__.split(".")[1:], *([owner.__name__] if owner else []), attribute)
-        found.left_out[".".join(parts)] = first_line(error)
+        found.left_out[name] = first_line(error)
 
 
 def _add_combinations(benchmark: Any, found: Found) -> None:  # noqa: ANN401
-    kind = type(benchmark).__name__
     if _kind(benchmark) is None:
-        found.left_out[benchmark.name] = NOT_MEASURED.get(kind, f"a {kind} neither times a call nor tracks a number")
+        found.left_out[benchmark.name] = f"a {type(benchmark).__name__} neither times a call nor tracks a number"
         return
     spellings, values = itertools.product(*benchmark.params), itertools.product(*benchmark._params)  # noqa: SLF001
     for spelled, parameters in zip(spellings, values, strict=True):
@@ -188,11 +228,16 @@ def _add_combinations(benchmark: Any, found: Found) -> None:  # noqa: ANN401
 
 
 def _kind(benchmark: Any) -> Any:  # noqa: ANN401
-    """Whether it is timed or tracked; None for what is neither. Of its class alone: `type` is the suite's to set."""
-    return {"TimeBenchmark": TIME, "TrackBenchmark": TRACK}.get(type(benchmark).__name__)
+    """How it is measured; None for what is not. Of its class alone: `type` is the suite's to set."""
+    return KINDS.get(type(benchmark).__name__)
 
 
-def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within) -> None:  # noqa: ANN401
+def _no_luck() -> None:
+    """Where nothing is drawn alike."""
+
+
+def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within, again: Callable[[], None]) -> None:  # noqa: ANN401
+    again()  # a setup_cache may have drawn
     try:
         _each(benchmark._setups, arguments)  # noqa: SLF001
     except NotImplementedError as error:
@@ -200,20 +245,31 @@ def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within) -> None
             _each(benchmark._teardowns, arguments)  # noqa: SLF001
         raise SkippedError(str(error) or "its setup raised NotImplementedError") from error
     try:
-        within(_opened(benchmark, arguments))
+        within(_opened(benchmark, arguments, again))
     except importlib.import_module("asv_runner.benchmarks.mark").SkipNotImplemented as error:
         raise SkippedError(str(error) or "it raised SkipNotImplemented") from error
     finally:
         _each(benchmark._teardowns, arguments)  # noqa: SLF001
 
 
-def _opened(benchmark: Any, arguments: tuple[Any, ...]) -> Opened:  # noqa: ANN401
-    if _kind(benchmark) == TRACK:
+def _opened(benchmark: Any, arguments: tuple[Any, ...], again: Callable[[], None]) -> Opened:  # noqa: ANN401
+    kind = type(benchmark).__name__
+    if kind == TRACKING:
         return Opened(values={TRACKED: _number(benchmark.func(*arguments))})
-    benchmark._load_vars()  # noqa: SLF001  setup may have set `number`
+    if kind == MEM:
+        return Opened(values={SIZE: _number(benchmark.run(*arguments))})
     call = partial(benchmark.func, *arguments) if arguments else benchmark.func
+    if kind == PEAKMEM:
+        return Opened(call=call)
+    benchmark._load_vars()  # noqa: SLF001  setup may have set `number`
     uses_up = benchmark.number == 1 and (benchmark._setups or benchmark._teardowns)  # noqa: SLF001
-    return Opened(call=call, before=Renewal(benchmark, arguments) if uses_up else None)
+    return Opened(call=call, before=Renewal(benchmark, arguments, again) if uses_up else None)
+
+
+def _weighed(opened: Opened, peak_of: Callable[[Callable[[], object]], int]) -> Opened:
+    """The memory that a call needs, with what its setup holds."""
+    assert opened.call is not None
+    return Opened(values={PEAK: float(max(peak_of(opened.call), LEAST_PEAK_BYTES))})
 
 
 def _number(value: Any) -> float:  # noqa: ANN401
@@ -231,12 +287,14 @@ class Renewal:
 
     benchmark: Any
     arguments: tuple[Any, ...]
+    again: Callable[[], None]
     used: bool = False
 
     def __call__(self) -> None:
         """Before every call."""
         if self.used:
             _each(self.benchmark._teardowns, self.arguments)  # noqa: SLF001
+            self.again()  # a setup draws what the one before it drew, however often each side has been called
             _each(self.benchmark._setups, self.arguments)  # noqa: SLF001
         self.used = True
 

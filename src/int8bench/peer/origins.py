@@ -1,8 +1,22 @@
-"""Where the modules of a package came from in this interpreter: the proof that a side measures its own revision."""
+"""Where modules came from in this interpreter: the proof that a side measures its own revision."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from types import ModuleType
+
+MOST_OTHERS = 5  # that are worth telling
+# What measures; it is loaded whatever is measured.
+MEASURING = {
+    "_int8bench_peer",
+    "asv_runner",
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "iniconfig",
+    "conftest",
+    "pytest_benchmark",
+}
 
 OF_SUITE: set[str] = set()  # modules of a measured package that measure, and come from the suite
 
@@ -13,6 +27,34 @@ def of_packages(packages: Iterable[str]) -> dict[str, list[str]]:
     A folder stands for all modules under it: the package's own where they lie there, else the module's parent.
     """
     return {package: sorted(set(_folders(package))) for package in packages}
+
+
+def of_others(before: Collection[str], suite: Path) -> dict[str, str]:
+    """What a suite uses that is neither Python's nor its own: top-level modules, and the folders they lie in.
+
+    Args:
+        before: the modules that were loaded before its benchmark was.
+        suite: the folder of the suite.
+    """
+    later = [name for name in list(sys.modules) if name not in before]
+    names = dict.fromkeys(name.partition(".")[0] for name in (*_used_by(suite), *later))
+    found = {name: folder for name in names if (folder := _folder(name)) is not None and _is_other(name, folder, suite)}
+    return {name: str(folder) for name, folder in list(found.items())[:MOST_OTHERS]}
+
+
+def _used_by(suite: Path) -> Iterable[str]:
+    """The modules that the suite's own have in their hands, or something of them."""
+    for name in list(sys.modules):
+        folder = _folder(name)
+        if folder is not None and folder.is_relative_to(suite):
+            for value in list(vars(sys.modules[name]).values()):
+                module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+                if isinstance(module, str):
+                    yield module
+
+
+def _is_other(name: str, folder: Path, suite: Path) -> bool:
+    return name not in sys.stdlib_module_names | MEASURING and not folder.is_relative_to(suite)
 
 
 def _folders(package: str) -> Iterable[str]:

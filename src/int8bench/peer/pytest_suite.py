@@ -70,7 +70,8 @@ def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
     Args:
         folder: where pytest would be typed.
         options: ``packages`` names what must come from where it is found now, wherever the tests' folders lead;
-            ``path`` has the folders of the side's own files, ``measured`` the packages of either side.
+            ``path`` has the folders of the side's own files, ``measured`` the packages of either side; ``seed`` is what
+            both draw from.
 
     Raises:
         UsageError: pytest refuses the project's options.
@@ -88,7 +89,9 @@ def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
     front = Front()
     try:
         with redirect_stdout(io.StringIO()):  # pytest's terminal keeps it
-            config = _configured(front, pytest_rootdir.arguments(Path.cwd(), top, Path(scratch.name)))
+            config = _configured(
+                front, pytest_rootdir.arguments(Path.cwd(), top, Path(scratch.name)), options.get("seed")
+            )
             return PytestSuite(_collected(config), front, scratch)
     except pytest.UsageError as error:
         raise pytest.UsageError(_reason(str(error))) from error
@@ -215,10 +218,10 @@ def _words(options: Mapping[str, object], name: str) -> list[str]:
     return [str(each) for each in found]
 
 
-def _configured(front: Front, arguments: list[str]) -> pytest.Config:
+def _configured(front: Front, arguments: list[str], seed: object) -> pytest.Config:
     config = _prepareconfig(arguments, [Early()])
     front.see(config)
-    for name, value in OVERRULED.items():
+    for name, value in {**OVERRULED, "randomly_seed": seed}.items():  # pytest-randomly draws one for each process
         if hasattr(config.option, name):
             setattr(config.option, name, value)
     _set_aside(config, REPLACED)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-TIME, TRACK = "time", "track"  # what a benchmark gives: a call that is timed, or a number
+# What a benchmark gives: a call that is timed, text that is timed in a fresh interpreter each time, or a number.
+TIME, FRESH, TRACK = "time", "fresh", "track"
 
 
 class SkippedError(Exception):
@@ -13,11 +14,17 @@ class SkippedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A benchmark that is set up: a call to time, or numbers by metric; `before` is called untimed before each call."""
+    """A benchmark that is set up: a call to time, or numbers by metric; `before` is called untimed before each call.
+
+    Where other processes are what is measured, `timed` has one of them measured and gives its seconds, and `seen` says
+    where the modules of the side's packages came from in them so far.
+    """
 
     call: Callable[[], object] | None = None
     before: Callable[[], object] | None = None
     values: Mapping[str, float] | None = None
+    timed: Callable[[], float] | None = None
+    seen: Callable[[], Mapping[str, list[str]]] | None = None
 
 
 Within = Callable[[Opened], None]
@@ -28,7 +35,7 @@ class Suite(Protocol):
     """The benchmarks of one side."""
 
     def names(self) -> Mapping[str, str]:
-        """Every benchmark by its id, the same on both sides, and whether it is of `TIME` or `TRACK`."""
+        """Every benchmark by its id, the same on both sides, and whether it is of `TIME`, `FRESH` or `TRACK`."""
 
     def left_out(self) -> Mapping[str, str]:
         """What is there and is not measured, by its id or file, with the reason."""

@@ -27,10 +27,11 @@ def take_turns(
 ) -> None:
     """Says what it is and where its modules came from, then answers until it is told to stop or the line ends.
 
-    Asked for ``warm``, it calls for that many seconds and answers with the seconds of its fastest call; asked for
-    ``sample``, it makes the untimed calls and then the timed ones, and answers with the mean seconds of those, and with
-    how often it lost the processor meanwhile; asked to ``sustain``, it calls until that moment of the clock that all
-    processes share, once at least.
+    Asked for its ``first`` call, it makes one, spreads its threads over the cores that come along, and answers with its
+    seconds; asked for ``warm``, it calls for that many seconds and answers with the seconds of its fastest call; asked
+    for ``sample``, it makes the untimed calls and then the timed ones, and answers with the mean seconds of those, and
+    with how often it lost the processor meanwhile; asked to ``sustain``, it calls until that moment of the clock that
+    all processes share, once at least. Of fresh processes, a first call and a sample are one each.
     """
     line.send({"values": dict(opened.values) if opened.values is not None else None, "origins": dict(origins)})
     while True:
@@ -80,9 +81,14 @@ def _children_s() -> float:
 
 
 def _answer(asked: Mapping[str, Any], opened: Opened, clock: Clock, shared: Clock) -> dict[str, Any]:
+    if opened.timed is not None:
+        return {"first_s": opened.timed()} if "first" in asked else _fresh_sample(opened.timed, int(asked["sample"]))
+    if "first" in asked:
+        took: list[float] = []
+        alone = _works_alone(lambda: took.append(_timed(opened, 1, clock)))  # which starts the threads that it has
+        spread(asked["first"], alone=alone)
+        return {"first_s": took[0]}
     if "warm" in asked:
-        alone = _works_alone(lambda: _timed(opened, 1, clock))  # which starts the threads that it has
-        spread(asked["cores"], alone=alone)
         return {"fastest_s": _warm(opened, float(asked["warm"]), clock)}
     if "sustain" in asked:
         return _sustain(opened, float(asked["sustain"]), shared)
@@ -106,6 +112,17 @@ def _sample(opened: Opened, calls: int, untimed: int, clock: Clock) -> dict[str,
     after = resource.getrusage(resource.RUSAGE_SELF)
     lost = after.ru_nivcsw - before.ru_nivcsw + after.ru_majflt - before.ru_majflt
     return {"s": seconds / calls, "cpu_s": time.process_time() - cpu, "lost": lost}
+
+
+def _fresh_sample(timed: Callable[[], float], processes: int) -> dict[str, Any]:
+    """The mean seconds that so many processes tell; one that waited for the disk is lost.
+
+    None is as long as that undisturbed by others, so that how often it lost the processor says nothing.
+    """
+    before, cpu = resource.getrusage(resource.RUSAGE_CHILDREN), _children_s()
+    seconds = sum(timed() for _ in range(processes))
+    lost = resource.getrusage(resource.RUSAGE_CHILDREN).ru_majflt - before.ru_majflt
+    return {"s": seconds / processes, "cpu_s": _children_s() - cpu, "lost": lost}
 
 
 def _timed(opened: Opened, calls: int, clock: Clock) -> float:

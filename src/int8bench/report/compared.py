@@ -20,6 +20,8 @@ VERDICTS = {"pass": "bold green", "fail": "bold red", "recorded": "bold yellow",
 NARROWEST = 80  # below, rows would be broken in the middle of a figure
 MOST_ROWS = 60  # one screen or two; --json has all
 MOST_NAMES = 8
+LARGEST_SHOWN = 9.0  # of changes that would have been seen; beyond ten times, figures say no more
+BROKEN = "benchmark-failed"
 
 Document = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -67,11 +69,45 @@ def markdown(document: Document) -> str:
 
 
 def _title(document: Document) -> str:
-    """The answer in a line: the gate's word where there is one, and how many verdicts of each kind."""
-    counted = _counts(document["comparisons"]) or "nothing compared"
-    verdict = document.get("verdict")
+    """The answer in a line: the gate's word where there is one, what is proven, and what is not."""
+    rows = document["comparisons"]
+    broken = sum(each["code"] == BROKEN and each["severity"] == "error" for each in document.get("findings", ()))
+    sure = [row for row in rows if row["verdict"] != UNCLEAR]
+    parts = ["a benchmark or more is broken in head"] if broken else []
+    parts += [_verdicts(sure)] if sure else []
+    proven = f"proven: {', '.join(parts)}" if parts else ""
+    doubts = _doubts([row for row in rows if row["verdict"] == UNCLEAR])
+    doubted = f"{'not proven' if proven else 'nothing is proven'}: {doubts}" if doubts else ""
+    verdict = f"{document['verdict']}: " if document.get("verdict") else ""
     unfinished = "" if document["complete"] else ", unfinished"
-    return f"{verdict}: {counted}{unfinished}" if verdict else f"{counted}{unfinished}"
+    told = "; ".join(each for each in (proven, doubted) if each) or "nothing compared"
+    return f"{verdict}{told if verdict else told[0].upper() + told[1:]}{unfinished}"
+
+
+def _verdicts(rows: Rows) -> str:
+    """How many verdicts of each word there are, and which of them are bad news: ``2 slower (worse), 10 same``."""
+    found = dict.fromkeys((row["verdict"], _kind(row)) for row in _sorted(rows))
+    said = {BAD: " (worse)", GOOD: " (better)"}
+    counted = {each: sum((row["verdict"], _kind(row)) == each for row in rows) for each in found}
+    return ", ".join(f"{count} {word}{said.get(kind, '')}" for (word, kind), count in counted.items())
+
+
+def _doubts(rows: Rows) -> str:
+    """What was not proven: how many have no answer, and the change that would have been seen in each of them."""
+    seen = [row["smallest_visible_effect"] for row in rows if row["smallest_visible_effect"] is not None]
+    without = sum(row["ratio"] is None for row in rows)
+    parts = []
+    if seen:
+        parts.append(f"{len(seen)} unclear, where a change of {_change(max(seen))} would have been seen")
+    if len(rows) > len(seen):
+        more = len(rows) - len(seen)
+        parts.append(f"{more} without {'a figure' if without == more else 'an answer'}")
+    return ", ".join(parts)
+
+
+def _change(visible: float) -> str:
+    """A change as a person reads it; no figure beyond ten times."""
+    return f"{visible:.1%}" if visible <= LARGEST_SHOWN else "more than 10x"
 
 
 def _headline(document: Document) -> Iterator[Text]:
@@ -136,7 +172,7 @@ def _figures(row: Mapping[str, Any]) -> tuple[str, str]:
 def _visible(row: Mapping[str, Any]) -> str:
     """The change that would have been seen; nothing where there is no noise."""
     visible = row["smallest_visible_effect"]
-    return f"{visible:.1%}" if visible else ""
+    return _change(visible) if visible else ""
 
 
 def _reasons(rows: Rows) -> Iterator[str]:
@@ -156,7 +192,9 @@ def _findings(document: Document) -> Iterator[Text]:
     """A finding each; without advice where there is none."""
     for finding in document.get("findings", ()):
         line = Text(f"{finding['severity']} ", style=SEVERITIES.get(finding["severity"], "default"))
-        line.append(f"{_plain(finding['message'])} {_plain(finding.get('advice', ''))}".rstrip(), style="default")
+        message, advice = _plain(finding["message"]), _plain(finding.get("advice", ""))
+        stop = "." if advice and not message.endswith((".", "!", "?")) else ""
+        line.append(f"{message}{stop} {advice}".rstrip(), style="default")
         line.append(f" [{_plain(finding['code'])}]", style="dim")
         yield line
 

@@ -55,3 +55,28 @@ def chance_of_at_most(count: int, rates: Sequence[float]) -> float:
         grows = [0.0, *(chance * rate for chance in chances)]
         chances = [a + b for a, b in zip(stays, grows, strict=True)]
     return min(1.0, math.fsum(chances[: count + 1]))
+
+
+def chance_of_more(head: int, base: int, *, launches: int) -> float:
+    """The probability that head fails this much more often than base by chance alone, both tried equally often.
+
+    Fisher's exact test, one-sided: given how often both failed together, the probability that head has `head` of
+    these or more where each launch of either side is as likely to fail (Fisher 1935). Where failures come with what
+    both sides of a launch draw alike, their counts differ less than this assumes, and the true probability is smaller.
+
+    Args:
+        head: the launches of head that failed.
+        base: those of base.
+        launches: how often each was tried.
+
+    Raises:
+        ValueError: no launch, or a count outside 0 to `launches`.
+    """
+    if launches < 1 or not (0 <= head <= launches and 0 <= base <= launches):
+        raise ValueError(f"chance_of_more: {head} and {base} of {launches}, expected counts from 0 to the launches")
+    together = head + base
+    ways = sum(
+        math.comb(launches, each) * math.comb(launches, together - each)
+        for each in range(head, min(launches, together) + 1)
+    )
+    return ways / math.comb(2 * launches, together)

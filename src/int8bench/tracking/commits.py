@@ -13,8 +13,9 @@ from pathlib import Path
 
 from int8bench.errors import RequestError
 from int8bench.lab.environment import ProcessSettings
+from int8bench.tracking import asv_configuration
 from int8bench.tracking.asv_process import CONFIG
-from int8bench.tracking.revisions import Repository, install_beside
+from int8bench.tracking.revisions import Repository, choice_of, install_beside
 
 Asv = Callable[[Sequence[str], Mapping[str, str]], int]
 
@@ -36,7 +37,8 @@ def measure(
     """
     if not (folder / CONFIG).exists():
         raise RequestError(f"{folder}: no {CONFIG} here; change into the folder that has it, or type int8bench init")
-    repository = Repository.around(folder)
+    configured = asv_configuration.read(folder)
+    repository = Repository.around((configured.repository if configured else None) or folder)
     commits = repository.commits(name)
     if repository.is_dirty():
         note("the working tree has changes: the suite is taken from it as it is, the package from the commits")
@@ -51,8 +53,11 @@ def measure(
 def _measure_one(repository: Repository, commit: str, folder: Path, arguments: Sequence[str], run: Asv) -> int:
     with tempfile.TemporaryDirectory(prefix="int8bench-") as scratch:
         tree = repository.lay_out(commit, Path(scratch) / "tree")
-        path = install_beside(tree, Path(scratch) / "package")
-        environment = {**ProcessSettings().applied_to(os.environ), **_told(folder, commit), "ASV_PYTHONPATH": str(path)}
+        near = asv_configuration.near_of(folder, repository.top)
+        choice = choice_of(repository, commit, near=near, python=sys.executable)
+        overlay = install_beside(tree, Path(scratch) / "packages", choice, near=near)
+        path = os.pathsep.join(overlay.path)
+        environment = {**ProcessSettings().applied_to(os.environ), **_told(folder, commit), "ASV_PYTHONPATH": path}
         command = ("run", "-E", f"existing:{sys.executable}", "--set-commit-hash", commit, *arguments)
         return run(command, environment)
 

@@ -6,12 +6,28 @@ left in it, whatever ends this process.
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from int8bench.errors import RequestError
+from int8bench.tracking.packages import (
+    SUITES,
+    TOP,
+    Choice,
+    Package,
+    bare_folders,
+    chosen,
+    describing,
+    importable,
+    normalized,
+    packages_of,
+)
 
-PACKAGED = ("pyproject.toml", "setup.py")
+# What a Python has installed, a name a line.
+INSTALLED = (
+    "import importlib.metadata as m; print(*{d.metadata['Name'] for d in m.distributions()} - {None}, sep='\\n')"
+)
 LAST_LINES = 300  # characters of a failed command's last line that are worth telling
 
 
@@ -61,6 +77,18 @@ class Repository:
         """Whether tracked files differ from the last commit."""
         return bool(_git(self.top, "status", "--porcelain", "--untracked-files=no"))
 
+    def files(self, commit: str) -> tuple[str, ...]:
+        """The files of a commit, by their paths from its top."""
+        found = _git(self.top, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+        return tuple(name for name in (found or "").split("\0") if name)
+
+    def read(self, commit: str, name: str) -> str:
+        """The text of a file of a commit; what is no text is left out of it."""
+        found = subprocess.run(
+            ("git", "-C", str(self.top), "show", f"{commit}:{name}"), capture_output=True, check=False
+        )
+        return found.stdout.decode(errors="ignore")
+
     def lay_out(self, commit: str, folder: Path) -> Path:
         """The tree of a commit, in a clone of its own at `folder`.
 
@@ -76,26 +104,92 @@ class Repository:
         return ", which is a shallow clone (git fetch --unshallow brings the rest)" if shallow else ""
 
 
-def is_packaged(tree: Path) -> bool:
-    """Whether a tree has a package that pip installs."""
-    return any((tree / name).exists() for name in PACKAGED)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """A revision's own packages, ready to be found before all others."""
+
+    path: tuple[str, ...]
+    """Folders to put first on the path."""
+    packages: tuple[str, ...]
+    """What can be imported from them."""
+    failed: tuple[str, ...]
+    """What else of the repository does not install, a sentence each; where it is imported, it is the environment's."""
 
 
-def install_beside(tree: Path, overlay: Path, *, python: str = sys.executable) -> Path:
-    """A folder to put before all others on the path: the tree's package without its dependencies, or the tree itself.
+def installed_in(python: str) -> frozenset[str]:
+    """The distributions that an interpreter has, by their normalized names."""
+    done = subprocess.run([python, "-P", "-c", INSTALLED], capture_output=True, text=True, check=False)
+    return frozenset(normalized(name) for name in done.stdout.split())
+
+
+def choice_of(repository: Repository, commit: str, *, near: PurePosixPath, python: str) -> Choice:
+    """The packages of a commit that are measured from a folder of its tree, with that interpreter."""
+    texts = {name: repository.read(commit, name) for name in describing(repository.files(commit))}
+    return chosen(packages_of(texts), near=near, installed=installed_in(python))
+
+
+def install_beside(
+    tree: Path,
+    target: Path,
+    choice: Choice,
+    *,
+    near: PurePosixPath = TOP,
+    python: str = sys.executable,
+    ignored: Iterable[str] = (),
+) -> Overlay:
+    """Installs the chosen packages of a tree without their dependencies, each into a folder of its own in `target`.
+
+    A package on top that holds no module, as that of a repository of several, stands for all others.
+
+    Args:
+        tree: of the commit.
+        target: where installed packages go; made where something is installed.
+        choice: which packages.
+        near: the folder that is measured from.
+        python: installs, and what is installed fits it.
+        ignored: modules that measure, and are not measured.
 
     Raises:
-        RequestError: the package of this commit does not install.
+        RequestError: the nearest package of this commit does not install.
     """
-    if not is_packaged(tree):
-        return tree
+    names = SUITES | set(ignored)
+    path: list[str] = []
+    failed: list[str] = []
+    if choice.nearest is not None:
+        path += _path_of(tree, target / "0", choice.nearest, python, failed, needed=choice.nearest.builds)
+    holds = any(importable(Path(each), ignored=names) for each in path)
+    for number, package in enumerate(choice.others if holds or choice.others else choice.unused, 1):
+        path += _path_of(tree, target / str(number), package, python, failed, needed=False)
+    found = {name for each in path for name in importable(Path(each), ignored=names)}
+    if choice.nearest is None or not found:
+        bare = {tree / each: importable(tree / each, ignored=names, is_built=False) for each in bare_folders(near)}
+        path += [str(each) for each, holding in bare.items() if holding]
+        found |= {name for holding in bare.values() for name in holding}
+    return Overlay(path=tuple(path) or (str(tree),), packages=tuple(sorted(found)), failed=tuple(failed))
+
+
+def _path_of(
+    tree: Path, target: Path, package: Package, python: str, failed: list[str], *, needed: bool
+) -> tuple[str, ...]:
+    """The folder that a package is installed into; where it does not install, and need not, that is told instead."""
+    try:
+        return (str(_installed(tree, target, package, python)),)
+    except RequestError as error:
+        if needed:
+            raise
+        failed.append(f"{package.folder}: does not install: {error}")
+        return ()
+
+
+def _installed(tree: Path, target: Path, package: Package, python: str) -> Path:
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
-    where = ("--target", str(overlay), str(tree))
+    where = ("--target", str(target), str(tree / package.folder))
     try:
         _run(*pip, "--no-build-isolation", *where)  # as quick as can be, where the build backend is installed here
     except RequestError:
         _run(*pip, *where)
-    return overlay
+    target.mkdir(parents=True, exist_ok=True)  # pip makes none for a package that holds nothing
+    return target
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -8,14 +8,17 @@ the peak of the same forward at batch 32 was 9.5 to 12.1 MB by the holes that it
 
 import ctypes
 import os
-import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from int8bench.lab.environment import LARGEST_INT, MALLOPT
+with suppress(ImportError):  # not there on Windows, which reads what others measured
+    import resource
 
+# mallopt(3), for a process that has read its variables; the numbers are malloc.h's, of glibc.
+MALLOPT = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_TOP_PAD_": -2, "MALLOC_MMAP_THRESHOLD_": -3}
+LARGEST_INT = (1 << 31) - 1  # mallopt takes an int; the variables take a size
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _LARGE = 1 << 16  # bytes
@@ -23,6 +26,10 @@ _IS_MMAPPED = 2
 _PR_SET_THP_DISABLE = 41  # prctl(2)
 # What glibc is told while blocks are apart, and its own defaults (mallopt(3)).
 _APART = {"MALLOC_MMAP_THRESHOLD_": (_LARGE, 1 << 17), "MALLOC_TOP_PAD_": (0, 1 << 17)}
+# Of Python's small objects, in bytes (obmalloc.c): their sizes are multiples of 16, and an empty `bytes` has 33.
+_BYTES_HEADER, _SMALLEST, _LARGEST_SMALL = 33, 48, 512
+_BATCH = 1 << 20
+_MOST_BATCHES = 256  # of a size: no more, should memory be taken away meanwhile
 _RESET_PEAK = "5"  # proc_pid_clear_refs(5): reset the peak resident set size to the current one
 
 
@@ -71,6 +78,66 @@ def counted_exactly(environment: Mapping[str, str] = os.environ) -> Iterator[Non
             libc.free(ctypes.c_void_p(block))
         for name, (_, default) in _APART.items():
             libc.mallopt(MALLOPT[name], min(int(environment.get(name, default)), LARGEST_INT))
+
+
+@contextmanager
+def over_nothing() -> Iterator[Callable[[Callable[[], object]], int]]:
+    """Gives what measures a step: its peak over what this process held when the block began, less that of no step."""
+    nothing = _bytes_of_nothing()
+    with counted_exactly():
+        full = _full_pools()  # held until the step has run
+        release_free()
+        held = private_bytes()
+
+        def peak_of(step: Callable[[], object]) -> int:
+            release_free()
+            return peak_bytes_during(step) - held - nothing
+
+        yield peak_of
+        del full
+
+
+def _full_pools() -> list[list[bytes]]:
+    """Objects of every small size, so many that Python's free memory of that size is used up, and more had to come.
+
+    Python keeps what was freed of its small objects, and a step that fills it seems to cost nothing. How much there is
+    depends on what was imported: lists of 14 MB took 10 where a module had been compiled that they do not use.
+    """
+    batches: list[list[bytes]] = []
+    if not _STATUS.exists():
+        return batches
+    for size in range(_SMALLEST, _LARGEST_SMALL + 1, 16):
+        for _ in range(_MOST_BATCHES):
+            before = private_bytes()
+            batches.append([bytes(size - _BYTES_HEADER) for _ in range(_BATCH // size)])
+            if private_bytes() - before > _BATCH * 3 // 4:
+                break
+    return batches
+
+
+def _bytes_of_nothing() -> int:
+    """What the peak of a process that does nothing adds to what it holds: of a fork of this one, measured as steps are.
+
+    Raises:
+        RuntimeError: the fork did not say.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with counted_exactly():
+                release_free()
+                held = private_bytes()
+                os.write(writing, b"%d" % (peak_bytes_during(lambda: None) - held))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(pid, 0)
+    if not told:
+        raise RuntimeError("a process that was to do nothing did not end well")
+    return int(told)
 
 
 def _huge_pages(libc: ctypes.CDLL, *, allowed: bool) -> None:

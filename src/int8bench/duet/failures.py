@@ -1,0 +1,107 @@
+"""Failures as data: one outcome of each side a launch, and whether head fails more often than chance allows. Pure.
+
+A launch has three stages at which a benchmark may fail: while it is opened, at its first call, and later. A stage
+counts where both sides came that far, so that at each both had the same occasion to fail. Each is tested by Fisher's
+exact test of head against base with its share of the error. What fails at a stage in every launch of head and in none
+of base is judged as soon as the test can say so: with the same code on both sides that has a probability of a quarter a
+launch at most, which is taken off the error of the test that all others get in the end.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from int8bench.stats.proportion import chance_of_more
+
+FEWEST_LAUNCHES = 7  # 7 of 7 against 0 of 7 has a probability of 1 in 3,432, the first below one in a thousand
+MOST_LAUNCHES = 40  # 40 of 40 against none: an error that nobody asks for
+
+
+class Stage(StrEnum):
+    """When a benchmark fails; in their order."""
+
+    OPEN = "open"
+    FIRST = "first"
+    CALL = "call"
+
+
+# Of the error: real breaks fail at once, and seven launches have to be enough for those.
+SHARES = {Stage.OPEN: 0.36, Stage.FIRST: 0.36, Stage.CALL: 0.28}
+STAGES = tuple(Stage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a benchmark in one launch; None for a side that did not fail."""
+
+    launch: int
+    stage: Stage
+    base: str | None = None
+    head: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a side failed."""
+        return self.base is not None or self.head is not None
+
+
+Outcomes = Sequence[Outcome]
+
+
+def launches_to_decide(error: float) -> int:
+    """In how many launches head has to fail, and base never, to be called broken, whatever the stage."""
+    return max(
+        next((n for n in range(FEWEST_LAUNCHES, MOST_LAUNCHES) if _is_sure(n, 0, n, error, stage)), MOST_LAUNCHES)
+        for stage in STAGES
+    )
+
+
+def is_breaking(outcomes: Outcomes) -> bool:
+    """Whether all launches so far fail on head alone, and at the same stage."""
+    stages = {each.stage for each in outcomes}
+    return len(stages) == 1 and all(each.head is not None and each.base is None for each in outcomes)
+
+
+def is_broken(outcomes: Outcomes, error: float) -> bool:
+    """Whether head surely fails more often than base."""
+    return any(_is_worse(_at(outcomes, stage), error, stage) for stage in STAGES)
+
+
+def fails_always(outcomes: Outcomes) -> bool:
+    """Whether no launch has answers of both sides."""
+    return bool(outcomes) and all(each.failed for each in outcomes)
+
+
+def sentence(outcomes: Outcomes) -> str:
+    """How often each side failed, such as in 2 of 16 launches of head and 0 of 16 of base, and the first reasons."""
+    heads, bases = [each.head for each in outcomes if each.head], [each.base for each in outcomes if each.base]
+    counts = f"fails in {len(heads)} of {len(outcomes)} launches of head, {len(bases)} of {len(outcomes)} of base"
+    return f"{counts}: {'; '.join((*bases[:1], *heads[:1]))}"
+
+
+def by_sentence(failing: Mapping[str, Outcomes]) -> dict[str, list[str]]:
+    """The benchmarks of each sentence, in their order: what one cause breaks is told once."""
+    found: dict[str, list[str]] = {}
+    for name, outcomes in failing.items():
+        found.setdefault(sentence(outcomes), []).append(name)
+    return found
+
+
+def _at(outcomes: Outcomes, stage: Stage) -> list[Outcome]:
+    """The outcomes of a stage: of the launches that came so far; what failed later did not fail here."""
+    came = [each for each in outcomes if STAGES.index(each.stage) >= STAGES.index(stage)]
+    return [each if each.stage is stage else Outcome(launch=each.launch, stage=stage) for each in came]
+
+
+def _is_worse(outcomes: Outcomes, error: float, stage: Stage) -> bool:
+    head, base = _count(each.head for each in outcomes), _count(each.base for each in outcomes)
+    return len(outcomes) >= FEWEST_LAUNCHES and head > base and _is_sure(head, base, len(outcomes), error, stage)
+
+
+def _is_sure(head: int, base: int, launches: int, error: float, stage: Stage) -> bool:
+    """Whether the test of a stage is below its share of the error; see the head of this file."""
+    return chance_of_more(head, base, launches=launches) <= SHARES[stage] * error - 4.0**-launches
+
+
+def _count(reasons: Iterable[str | None]) -> int:
+    return sum(reason is not None for reason in reasons)

@@ -1,0 +1,152 @@
+"""The packages of a revision: which folders of its tree pip installs, which are measured, and what they hold."""
+
+import configparser
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+PROJECT, SETUP, CONFIGURED = "pyproject.toml", "setup.py", "setup.cfg"
+DESCRIBING = (PROJECT, SETUP, CONFIGURED)
+PACKAGED = (PROJECT, SETUP)  # what pip installs by
+TOP = PurePosixPath()
+# Folders in which a repository keeps packages that nobody measures: data of its tests, templates, documentation.
+ASIDE = {"test", "tests", "testing", "doc", "docs", "example", "examples", "fixtures", "templates", "vendor", "_vendor"}
+SUITES = {"benchmarks", "benchmark", "tests", "test", "conftest", "setup"}  # code that measures, not measured code
+NOT_PACKAGES = (".dist-info", ".data", ".libs", ".pth", ".egg-info")
+NO_MODULES = {"bin", "__pycache__"}
+DEEPEST_NAMESPACE = 4  # google.cloud.storage.control
+_NAMED_IN_SETUP = re.compile(r"""\bname\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A folder that pip installs, relative to the tree's top, and the name of the distribution where it is told."""
+
+    folder: PurePosixPath
+    name: str | None
+    builds: bool
+    """Whether it says how it is built; what does not may be an application that is run where it lies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The packages of a revision that are measured."""
+
+    nearest: Package | None
+    """The package that the person stands in; None where no folder above has one."""
+    others: tuple[Package, ...]
+    """What else of the repository is installed in the side's environment."""
+    unused: tuple[Package, ...]
+    """What else the repository has; measured only where nothing of the above can be imported."""
+
+
+def describing(files: Iterable[str]) -> list[str]:
+    """Those of a tree's files by which a package is known."""
+    return [name for name in files if PurePosixPath(name).name in DESCRIBING]
+
+
+def packages_of(texts: Mapping[str, str]) -> tuple[Package, ...]:
+    """Every package of a tree, by folder.
+
+    Args:
+        texts: the files of `describing`, by their path from the tree's top.
+    """
+    folders = dict.fromkeys(PurePosixPath(name).parent for name in texts)
+    found = [_package(folder, {name: texts.get(str(folder / name)) for name in DESCRIBING}) for folder in folders]
+    return tuple(sorted((each for each in found if each), key=lambda each: each.folder.parts))
+
+
+def chosen(packages: Sequence[Package], *, near: PurePosixPath, installed: Collection[str]) -> Choice:
+    """The packages that are measured from the folder `near`.
+
+    The nearest package above it is; and so is whatever else of the repository the environment has, as the measured
+    code may use it, and base's would not be base's.
+
+    Args:
+        packages: all of the tree.
+        near: the folder that the person is in, or asv's repo_subdir.
+        installed: the distributions that the environment has, by their normalized names.
+    """
+    above = (near, *near.parents)
+    nearest = next((each for folder in above for each in packages if each.folder == folder), None)
+    rest = [each for each in packages if each != nearest and not ASIDE & set(each.folder.parts)]
+    used = tuple(each for each in rest if each.name is not None and normalized(each.name) in installed)
+    return Choice(nearest=nearest, others=used, unused=tuple(each for each in rest if each not in used))
+
+
+def normalized(name: str) -> str:
+    """The name of a distribution as every spelling of it is compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def bare_folders(near: PurePosixPath) -> tuple[PurePosixPath, ...]:
+    """Where modules of a tree without a package may lie: the folder, those above it, and a src in each."""
+    return tuple(place for folder in (near, *near.parents) for place in (folder, folder / "src"))
+
+
+def importable(folder: Path, *, ignored: Collection[str] = SUITES, is_built: bool = True) -> tuple[str, ...]:
+    """What can be imported from a folder, by its top-level name; of a namespace, by the names of its portions.
+
+    Args:
+        folder: is looked into.
+        ignored: top-level names that do not count.
+        is_built: whether packages were installed there; in a tree, folders in folders are seldom namespaces.
+    """
+    return tuple(sorted(_importable(folder, ignored, 1 if is_built else DEEPEST_NAMESPACE)))
+
+
+def _importable(folder: Path, ignored: Collection[str], depth: int) -> set[str]:
+    found = set()
+    for each in folder.iterdir() if folder.is_dir() else ():
+        name = each.name.partition(".")[0]
+        if each.name.endswith(NOT_PACKAGES) or name in ignored or name in NO_MODULES or not name.isidentifier():
+            continue
+        if name.startswith(("__", "test_")) or name.endswith("_test"):
+            continue
+        if each.is_dir() and each.name == name:
+            if any(each.glob("*.py")) or any(each.glob("*.so")):
+                found.add(name)
+            elif depth < DEEPEST_NAMESPACE:
+                found |= {f"{name}.{inner}" for inner in _importable(each, (), depth + 1)}
+        elif each.suffix in {".py", ".so"}:
+            found.add(name)
+    return found
+
+
+def _package(folder: PurePosixPath, texts: Mapping[str, str | None]) -> Package | None:
+    described = _toml(texts[PROJECT])
+    if described is None:  # pip says better than we what is wrong with it
+        return Package(folder=folder, name=None, builds=True)
+    tool = described.get("tool", {})
+    if tool.get("uv", {}).get("package") is False or tool.get("poetry", {}).get("package-mode") is False:
+        return None
+    builds = texts[SETUP] is not None or "build-system" in described or "poetry" in tool
+    if not builds and "project" not in described:
+        return None
+    return Package(folder=folder, name=_name(described, texts), builds=builds)
+
+
+def _toml(text: str | None) -> Mapping[str, Any] | None:
+    """What a pyproject.toml says; None where it is none."""
+    with suppress(tomllib.TOMLDecodeError):
+        return tomllib.loads(text or "")
+    return None
+
+
+def _name(described: Mapping[str, Any], texts: Mapping[str, str | None]) -> str | None:
+    tool = described.get("tool", {})
+    for table in (described.get("project", {}), tool.get("poetry", {}), tool.get("flit", {}).get("metadata", {})):
+        for key in ("name", "dist-name", "module"):
+            if isinstance(table.get(key), str):
+                return str(table[key])
+    configured = configparser.ConfigParser(interpolation=None)
+    with suppress(configparser.Error):
+        configured.read_string(texts[CONFIGURED] or "")
+    if (name := configured.get("metadata", "name", fallback=None)) is not None:
+        return name
+    found = _NAMED_IN_SETUP.search(texts[SETUP] or "")
+    return found[1] if found else None
