@@ -41,10 +41,8 @@ def test_every_benchmark_is_measured_or_left_out_with_its_true_reason(tmp_path: 
     compared = {each["id"]: each for each in told["comparisons"]}
     assert {name for name, each in compared.items() if each["ratio"] is not None} == MEASURED
     failed = {name: each["reason"] for name, each in compared.items() if each["ratio"] is None}
-    assert failed == {f"{HABITS}loop": f"base: {BLOCKED}; head: {BLOCKED}"}
-    left_out = {each["message"] for each in told["findings"] if each["code"] == "left-out"}
-    assert left_out == {
-        f"{side}: {HABITS}names[{parameter}]: {STATISTICS}"
-        for side in ("base", "head")
-        for parameter in ("a[b]", "a, b")
-    }
+    assert set(failed) == {f"{HABITS}loop"}
+    assert failed[f"{HABITS}loop"].endswith(f"base: {BLOCKED}; head: {BLOCKED}")
+    (left_out,) = [each["message"] for each in told["findings"] if each["code"] == "left-out"]
+    assert left_out.endswith(f": {STATISTICS}")
+    assert all(f"{HABITS}names[{parameter}]" in left_out for parameter in ("a[b]", "a, b"))
