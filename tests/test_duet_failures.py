@@ -97,6 +97,17 @@ def test_chance_is_seldom_called_broken(rates: tuple[float, float, float]) -> No
     assert red / runs <= error + 3 * (error / runs) ** 0.5
 
 
+def test_what_only_one_side_can_have_is_seldom_called_broken() -> None:
+    """Where each launch fails on one side or the other, whatever is in head, their failures exclude each other."""
+    rng, error, runs = np.random.default_rng(20260102), 0.02, 2000
+    red = 0
+    for _ in range(runs):
+        fails = rng.random(40) < 0.5
+        head, base = ("".join("x" if each else "o" for each in side) for side in (fails, ~fails))
+        red += failures.is_broken(_outcomes(base, head, Stage.CALL), error)
+    assert red / runs <= error + 3 * (error / runs) ** 0.5
+
+
 def _played(rng: np.random.Generator, launch: int, rates: tuple[float, float, float]) -> Outcome:
     for stage, rate in zip(Stage, rates, strict=True):
         base, head = (("it broke" if rng.random() < rate else None) for _ in range(2))

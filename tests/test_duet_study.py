@@ -521,6 +521,82 @@ def test_what_fails_when_it_ends_has_failed_in_the_call(duet: State) -> None:
     assert kept
 
 
+class _Shared:
+    """What only one process can have, such as a port or a file; and who has it."""
+
+    def __init__(self) -> None:
+        self.owner: object = None
+
+
+class _Taking(_Launch):
+    """A launch whose benchmark takes what is shared at its first call, or removes it when it is torn down."""
+
+    def __init__(self, label: str, shared: _Shared, stage: Stage) -> None:
+        super().__init__(label, fault=None)
+        self.shared, self.stage = shared, stage
+        self.values = None
+
+    def enter(self, _name: str, *, timeout_s: float, **more: object) -> "_Launch":
+        if self.stage is Stage.CALL:
+            self.shared.owner = "written"
+        return super().enter(_name, timeout_s=timeout_s, **more)
+
+    def ask(self, _message: object, _timeout_s: float) -> dict[str, float]:
+        if self.stage is Stage.FIRST:
+            if self.shared.owner not in {None, self}:
+                raise LabError(f"{self.label}: address already in use")
+            self.shared.owner = self
+        return {"first_s": 0.1}
+
+    def finish(self, _timeout_s: float) -> None:
+        if self.stage is Stage.CALL and self.shared.owner is None:
+            raise LabError(f"{self.label}: no such file")
+        self.shared.owner = None
+
+    def end(self) -> None:
+        super().end()
+        if self.shared.owner is self:
+            self.shared.owner = None
+
+
+@pytest.mark.parametrize("stage", [Stage.FIRST, Stage.CALL])
+def test_what_only_one_process_can_have_breaks_neither_side(duet: State, stage: Stage) -> None:
+    """In a race it is luck who gets it, and who is tried alone does."""
+    shared = _Shared()
+    sides: Any = (_Taking("base", shared, stage), _Taking("head", shared, stage))
+
+    def work(turns: Any) -> serving.Worked:
+        return serving._first(duet, 0, "b.time_it", turns) or _worked(turns)
+
+    for index in range(12):
+        serving.guarded(duet, sides, index, "b.time_it", work)
+    outcomes = duet.samples.outcomes["b.time_it"]
+    assert {(each.base is None, each.head is None) for each in outcomes} == {(True, False), (False, True)}
+    for index in range(12):
+        serving.attempt(duet, sides, index, "b.time_it")
+    assert not any(each.failed for each in outcomes[12:])
+
+
+@pytest.mark.parametrize("kind", ["time", "track"])
+@pytest.mark.parametrize("seed", range(2))
+def test_an_attempt_tells_what_fails_on_one_side(duet: State, kind: str, seed: int) -> None:
+    """Whoever is tried first; what skips itself is left out, and what hangs on both sides is given up."""
+    duet.rng = np.random.default_rng(seed)
+    duet.rows["b.time_it"] = replace(duet.rows["b.time_it"], kind=kind)
+    fine = _Taking("base", _Shared(), Stage.FIRST)
+    broken: Any = (fine, _Launch("head", fault=LabError("head: it broke")))
+    serving.attempt(duet, broken, 0, "b.time_it")
+    assert duet.samples.outcomes["b.time_it"] == [Outcome(launch=0, stage=Stage.OPEN, head="head: it broke")]
+    assert (fine.entered, fine.ended) == (1, 1)
+    hangs: Any = [_Launch(each, fault=LabError(f"{each}: gave no answer in 5 s")) for each in ("base", "head")]
+    serving.attempt(duet, hangs, 1, "b.time_it")
+    assert duet.samples.stopped == {"b.time_it": "base: gave no answer in 5 s; head: gave no answer in 5 s"}
+    duet.samples.stopped.clear()
+    skips: Any = [_Launch(each, fault=SkippedError(f"{each}: not here")) for each in ("base", "head")]
+    serving.attempt(duet, skips, 2, "b.time_it")
+    assert duet.samples.skipped == {"b.time_it": "base: not here; head: not here"}
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_what_hangs_on_one_side_is_waited_for_less_in_the_next_launch(duet: State, seed: int) -> None:
     """Many times what the other side takes; where both hang there is nothing to hold against each other."""

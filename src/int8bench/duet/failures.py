@@ -4,14 +4,19 @@ A launch has three stages at which a benchmark may fail: while it is opened, at 
 counts where both sides came that far, so that at each both had the same occasion to fail. Each is tested by Fisher's
 exact test of head against base with its share of the error. What fails at a stage in every launch of head and in none
 of base is judged as soon as the test can say so: with the same code on both sides that has a probability of a quarter a
-launch at most, which is taken off the error of the test that all others get in the end.
+launch at most, which is taken off the error of the test that all others get in the end: from its second launch on it
+is tried on one side at a time, so that neither side fails by the other's doing.
+
+In a race both sides are there, and what only one of them can have, such as a port, makes the other one fail: then their
+failures exclude each other, and differ by more than Fisher's test allows for. So head has to fail alone surely more
+often than base alone as well, by the sign test, which holds however the two sides of a launch go together.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from int8bench.stats.proportion import chance_of_more
+from int8bench.stats.proportion import chance_of_at_least, chance_of_more
 
 FEWEST_LAUNCHES = 7  # 7 of 7 against 0 of 7 has a probability of 1 in 3,432, the first below one in a thousand
 MOST_LAUNCHES = 40  # 40 of 40 against none: an error that nobody asks for
@@ -64,7 +69,12 @@ def is_breaking(outcomes: Outcomes) -> bool:
 
 def is_broken(outcomes: Outcomes, error: float) -> bool:
     """Whether head surely fails more often than base."""
-    return any(_is_worse(_at(outcomes, stage), error, stage) for stage in STAGES)
+    alone = is_breaking(outcomes)
+    return any(
+        _is_worse(at, error, stage) and (alone or _is_one_sided(at, error, stage))
+        for stage in STAGES
+        for at in [_at(outcomes, stage)]
+    )
 
 
 def fails_always(outcomes: Outcomes) -> bool:
@@ -96,6 +106,12 @@ def _at(outcomes: Outcomes, stage: Stage) -> list[Outcome]:
 def _is_worse(outcomes: Outcomes, error: float, stage: Stage) -> bool:
     head, base = _count(each.head for each in outcomes), _count(each.base for each in outcomes)
     return len(outcomes) >= FEWEST_LAUNCHES and head > base and _is_sure(head, base, len(outcomes), error, stage)
+
+
+def _is_one_sided(outcomes: Outcomes, error: float, stage: Stage) -> bool:
+    """Whether head alone surely fails more often than base alone, by the sign test."""
+    single = [each.head is not None for each in outcomes if (each.head is None) != (each.base is None)]
+    return chance_of_at_least(sum(single), len(single), 0.5) <= SHARES[stage] * error
 
 
 def _is_sure(head: int, base: int, launches: int, error: float, stage: Stage) -> bool:

@@ -107,7 +107,7 @@ def race(
         LabError: a call took no time.
     """
     asking = _Asking(sides=sides, timeout_s=durations.timeout_s)
-    warm = {} if fresh else asking.all({"warm": durations.warmup_s}, SIDES)
+    warm = {} if fresh else asking.all({"warm": durations.warmup_s}, rng.permutation(SIDES).tolist())
     fastest = [each["fastest_s"] for each in warm.values()] or [0.0]
     calls, untimed = (1, 0) if fresh else _calls(fastest)
     fewest = FRESH_ROUNDS if fresh else sampling.FEWEST_ROUNDS
@@ -141,16 +141,19 @@ class FirstCalls:
     faults: Mapping[int, str]
 
 
-def first(sides: Sequence[Side], *, timeout_s: float, cores: Sequence[int] = ()) -> FirstCalls:
+def first(
+    sides: Sequence[Side], *, rng: np.random.Generator, timeout_s: float, cores: Sequence[int] = ()
+) -> FirstCalls:
     """The first call of each side, after which its threads have their cores.
 
     Args:
         sides: base, then head.
+        rng: draws who is called first, and so has what only one process can have.
         timeout_s: how long a side may be silent.
         cores: that the threads of a side are spread over, one each, where it has as many.
     """
     asking = _Asking(sides=sides, timeout_s=timeout_s)
-    told = asking.all({"first": list(cores)}, SIDES)
+    told = asking.all({"first": list(cores)}, rng.permutation(SIDES).tolist())
     return FirstCalls(seconds={side: each["first_s"] for side, each in told.items()}, faults=asking.faults)
 
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
 from typing import Any
 
 from int8bench import records
@@ -49,6 +48,15 @@ class Worked:
     """How far it came where somebody failed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A benchmark that was open on one side alone: how far it came, why it failed there, and what each stage took."""
+
+    stage: Stage
+    fault: str | None
+    took_s: Mapping[Stage, float]
+
+
 Work = Callable[[Sequence[Turns]], Worked]
 
 
@@ -74,17 +82,74 @@ def serve(duet: State, launches: Launches, index: int, variables: Variables, uns
 
 
 def attempt(duet: State, launches: Launches, index: int, name: str) -> None:
-    """Opens a benchmark and calls it once on each side, to see who fails."""
+    """Opens a benchmark and calls it once on one side, and then on the other, to see who fails though it is alone.
 
-    def work(turns: Sequence[Turns]) -> Worked:
-        return _first(duet, index, name, turns) or Worked(faults={}, keep=_nothing)
-
+    What two processes cannot have at a time, such as a port or a file that a teardown removes, fails on one side of
+    every race, whatever is in head.
+    """
+    if name in duet.samples.gone:
+        return
     duet.tell(f"trying {name}, launch {index + 1}")
-    guarded(duet, launches, index, name, work)
+    try:
+        duet.samples.note(name, _attempted(duet, launches, index, name))
+    except (SkippedError, StrayedError, LabError) as error:
+        _leave_out(duet, name, error, counts=True)
+
+
+def _attempted(duet: State, launches: Launches, index: int, name: str) -> Outcome:
+    """What became of a benchmark by itself, at the first stage at which a side failed.
+
+    Raises:
+        SkippedError: a side says that it cannot be measured there, whatever the other says.
+        StrayedError: a side measures what is not its own.
+        LabError: a launch is gone, or both sides hang.
+    """
+    lives: dict[int, Life] = {}
+    skipped: dict[int, str] = {}
+    for side in duet.rng.permutation(SIDES).tolist():
+        try:
+            lives[side] = _alone(duet, launches[side], index, name)
+        except SkippedError as reason:
+            skipped[side] = str(reason)
+    _refuse_skipped(skipped)
+    stage = min((each.stage for each in lives.values()), key=list(Stage).index)
+    faults = {side: each.fault for side, each in lives.items() if each.stage is stage and each.fault is not None}
+    _wait_less(
+        duet, name, stage, faults, {side: each.took_s[stage] for side, each in lives.items() if stage in each.took_s}
+    )
+    return Outcome(launch=index, stage=stage, base=faults.get(BASE), head=faults.get(HEAD))
+
+
+def _alone(duet: State, launch: PeerLaunch, index: int, name: str) -> Life:
+    """A benchmark on one side, opened, called once where there is something to call, and ended."""
+    cores = _cores(duet, name, index)
+    took_s: dict[Stage, float] = {}
+    stage = Stage.OPEN
+    turns: Turns | None = None
+    started = time.monotonic()
+    try:
+        turns = _entered(duet, launch, name, cores)
+        took_s[stage] = time.monotonic() - started
+        if duet.rows[name].kind == TIME:
+            stage = Stage.FIRST
+            took_s[stage] = float(turns.ask({"first": list(cores)}, _patience_s(duet, name, stage))["first_s"])
+        stage = Stage.CALL
+        turns.finish(FINISH_TIMEOUT_S)
+    except LaunchLostError:
+        raise
+    except LabError as error:
+        return Life(stage=stage, fault=str(error), took_s=took_s)
+    finally:
+        if turns is not None:
+            turns.end()
+    return Life(stage=stage, fault=None, took_s=took_s)
 
 
 def track(duet: State, launches: Launches, index: int, name: str) -> None:
-    """Has both sides say their numbers."""
+    """Has both sides say their numbers; of what has failed on head alone in every launch, an attempt."""
+    if is_breaking(duet.samples.outcomes.get(name, [])):
+        attempt(duet, launches, index, name)
+        return
 
     def work(turns: Sequence[Turns]) -> Worked:
         base, head = (dict(each.values or {}) for each in turns)
@@ -148,7 +213,7 @@ def _worked(
     done = work(turns)
     if done.faults and done.stage is not Stage.CALL:
         return done.stage, done.faults, _nothing
-    return Stage.CALL, {**done.faults, **_finished(turns, done.faults)}, done.keep
+    return Stage.CALL, {**done.faults, **_finished(duet, turns, done.faults)}, done.keep
 
 
 def _open(duet: State, launches: Launches, name: str, cores: tuple[int, ...], turns: list[Turns]) -> Faults:
@@ -164,13 +229,11 @@ def _open(duet: State, launches: Launches, name: str, cores: tuple[int, ...], tu
     took_s: dict[int, float] = {}
     faults: dict[int, str] = {}
     skipped: dict[int, str] = {}
-    timeout_s = duet.patience_s.get((name, Stage.OPEN), max(duet.request.timeout_s, ENTER_TIMEOUT_S))
     try:
         for side in duet.rng.permutation(SIDES).tolist():
-            shift = int(duet.rng.integers(1, HEAP_SHIFT_BYTES))
             started = time.monotonic()
             try:
-                opened[side] = launches[side].enter(duet.rows[name].name, cores=cores, shift=shift, timeout_s=timeout_s)
+                opened[side] = _entered(duet, launches[side], name, cores)
                 took_s[side] = time.monotonic() - started
             except SkippedError as reason:
                 skipped[side] = str(reason)
@@ -180,10 +243,31 @@ def _open(duet: State, launches: Launches, name: str, cores: tuple[int, ...], tu
                 faults[side] = str(error)
     finally:
         turns += [opened[side] for side in SIDES if side in opened]
-    if skipped:
-        raise SkippedError("; ".join(skipped[side] for side in SIDES if side in skipped))
+    _refuse_skipped(skipped)
     _wait_less(duet, name, Stage.OPEN, faults, took_s)
     return faults
+
+
+def _entered(duet: State, launch: PeerLaunch, name: str, cores: tuple[int, ...]) -> Turns:
+    shift = int(duet.rng.integers(1, HEAP_SHIFT_BYTES))
+    timeout_s = _patience_s(duet, name, Stage.OPEN)
+    return launch.enter(duet.rows[name].name, cores=cores, shift=shift, timeout_s=timeout_s)
+
+
+def _refuse_skipped(skipped: Mapping[int, str]) -> None:
+    """Leaves a benchmark out that a side skips, with the reasons in their order.
+
+    Raises:
+        SkippedError: a side does.
+    """
+    if skipped:
+        raise SkippedError("; ".join(skipped[side] for side in SIDES if side in skipped))
+
+
+def _patience_s(duet: State, name: str, stage: Stage) -> float:
+    """How long a benchmark may be silent at a stage."""
+    most = max(duet.request.timeout_s, ENTER_TIMEOUT_S) if stage is Stage.OPEN else duet.request.timeout_s
+    return min(most, duet.patience_s.get((name, stage), most))
 
 
 def _wait_less(duet: State, name: str, stage: Stage, faults: Faults, took_s: Mapping[int, float]) -> None:
@@ -201,15 +285,16 @@ def _wait_less(duet: State, name: str, stage: Stage, faults: Faults, took_s: Map
         duet.patience_s[name, stage] = max(SHORTEST_PATIENCE_S, PATIENCE * max(took_s.values()))
 
 
-def _finished(turns: Sequence[Turns], faults: Faults) -> Faults:
-    """Lets benchmarks that did not fail go on to their end; who fails there, and why."""
+def _finished(duet: State, turns: Sequence[Turns], faults: Faults) -> Faults:
+    """Lets benchmarks that did not fail go on to their end, in random order of the sides; who fails there, and why."""
     found: dict[int, str] = {}
-    for side, each in zip(cycle(SIDES), turns, strict=False):
-        if side not in faults and side not in found:
-            try:
-                each.finish(FINISH_TIMEOUT_S)
-            except LabError as error:
-                found[side] = str(error)
+    for side in duet.rng.permutation(SIDES).tolist():
+        for each in turns[side :: len(SIDES)]:
+            if side not in faults and side not in found:
+                try:
+                    each.finish(FINISH_TIMEOUT_S)
+                except LabError as error:
+                    found[side] = str(error)
     return found
 
 
@@ -221,8 +306,8 @@ def _first(duet: State, index: int, name: str, turns: Sequence[Turns]) -> Worked
     """What came of the first calls where one failed; None where both answered, or there is nothing to call."""
     if duet.rows[name].kind != TIME:
         return None
-    timeout_s = duet.patience_s.get((name, Stage.FIRST), duet.request.timeout_s)
-    called = pairs.first(turns, timeout_s=min(timeout_s, duet.request.timeout_s), cores=_cores(duet, name, index))
+    timeout_s = _patience_s(duet, name, Stage.FIRST)
+    called = pairs.first(turns, rng=duet.rng, timeout_s=timeout_s, cores=_cores(duet, name, index))
     _wait_less(duet, name, Stage.FIRST, called.faults, called.seconds)
     return Worked(faults=called.faults, keep=_nothing, stage=Stage.FIRST) if called.faults else None
 
