@@ -182,6 +182,19 @@ def test_a_file_that_base_cannot_import_is_named_with_its_benchmarks(tmp_path: P
     assert "cannot import tests/test_new.py" in said
 
 
+def test_the_id_of_a_benchmark_that_is_left_out_is_no_part_of_another(tmp_path: Path, cache: Path) -> None:
+    """It selects itself: the answer is the reason why it is left out, not the figure of what begins as it does."""
+    suite = (
+        "from toy import work\n\n\ndef test_it(benchmark):\n    benchmark(work, 300)\n"
+        "    assert benchmark.stats['min'] < 9\n\n\ndef test_it_all(benchmark):\n    benchmark(work, 300)\n"
+    )
+    folder = _project(tmp_path / "repository", {"toy.py": QUICK, "tests/test_b.py": suite}, {"README.md": "words"})
+    asked = ("base", "head", "--suite", "pytest", "--budget", "5s", "--select", "tests/test_b.py::test_it")
+    code, document, said = _duet(folder, cache, *asked)
+    assert (code, document) == (3, {})
+    assert "tests/test_b.py::test_it: asserts something of benchmark.stats" in said
+
+
 def test_every_value_of_a_matrix_variable_is_a_row(tmp_path: Path, cache: Path) -> None:
     """With the variable set in the launches; the number that is tracked says so."""
     suite = "import os\nimport toy\n\n\ndef track_it():\n    return float(os.environ['TOY'])\n"

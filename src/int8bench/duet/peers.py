@@ -258,7 +258,7 @@ class PeerLaunch:
         for place, reason in self.left_out.items():
             if name == place:
                 return reason
-            if name.startswith(place) and name[len(place)] in BORDERS:
+            if is_part(name, of=place):
                 return f"cannot import {place}: {reason}"
         return None
 
@@ -288,6 +288,11 @@ class PeerLaunch:
         self._process.wait()
         self._errors.close()
         self._scratch.remove()
+
+
+def is_part(name: str, *, of: str) -> bool:
+    """Whether a benchmark is one of a module or file, by their ids."""
+    return name.startswith(of) and name[len(of) :][:1] in {*BORDERS}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from int8bench import cache, hardware, records
 from int8bench.duet import failures, findings, judged, record
 from int8bench.duet.pairs import BASE, HEAD, SIDES
-from int8bench.duet.peers import Order, PeerLaunch, launched
+from int8bench.duet.peers import Order, PeerLaunch, is_part, launched
 from int8bench.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, plan_for
 from int8bench.duet.selection import Selection
 from int8bench.duet.serving import attempt, serve
@@ -253,7 +253,11 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     rows = {
         f"{name}{variables.label}": _row(name, kinds[name], variables) for variables in duet.variables for name in tried
     }
-    chosen = duet.request.selection.of((*rows, *(name for name in kinds if name not in tried)))
+    left_out = [
+        place for each in launches for place in each.left_out if not any(is_part(name, of=place) for name in kinds)
+    ]
+    others = [name for name in kinds if name not in tried]
+    chosen = duet.request.selection.of((*rows, *others, *left_out))
     duet.rows = {name: row for name, row in rows.items() if name in chosen}
     duet.added = tuple(name for name in head.names if name not in tried and name in chosen)
     duet.removed = tuple(name for name in base.names if name not in tried and name in chosen)
