@@ -242,9 +242,12 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     A benchmark of which one side says why it is missing there is tried as well: it may be there in the next launch.
 
     Raises:
+        LabError: neither side's code lets its suite be opened.
         NothingMeasuredError: there is nothing to measure.
     """
     base, head = launches
+    if base.broken is not None and head.broken is not None:
+        raise LabError(f"base: {base.broken}; head: {head.broken}")
     kinds = {**base.names, **head.names}
     both = [name for name in kinds if base.names.get(name, kinds[name]) == head.names.get(name, kinds[name])]
     tried = [
