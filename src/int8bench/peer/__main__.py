@@ -57,6 +57,7 @@ def _load_package() -> None:
 def _open(order: dict[str, Any]) -> dict[str, Any]:
     """The suite that is asked for, and what is told of it: its names, what is left out, and where modules came from."""
     origins, *_ = (importlib.import_module(f"{NAME}.{each}") for each in MODULES)
+    origins.begin_with(order.get("path", ()), order["packages"])
     luck = importlib.import_module(f"{NAME}.luck").Luck(order["seed"])
     luck.hold()
     broken = importlib.import_module(f"{NAME}.suite").BrokenSuiteError
