@@ -108,3 +108,22 @@ def test_what_a_suite_uses_instead_is_named(write: Write, tmp_path: Path) -> Non
         sys.path.remove(str(tmp_path / "suite"))
     found = origins.of_others(before, folder / "suite")
     assert found == {"orig_lib": str(folder / "orig_lib"), "orig_late": str(folder)}
+
+
+def test_a_sides_portion_of_a_namespace_that_is_loaded_goes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a .pth file of setuptools makes it when Python starts; a package of another name is left alone."""
+    for name in ("side/zoo/ape", "site/zoo/ape", "site/zoo/bee"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "__init__.py").write_text(f"FROM = {name!r}", encoding="utf-8")
+    made = ModuleType("zoo")
+    made.__path__ = [str(tmp_path / "site/zoo")]
+    monkeypatch.setitem(sys.modules, "zoo", made)
+    origins.begin_with([str(tmp_path / "side")], ["zoo.ape", "json", "none.such"])
+    try:
+        assert importlib.import_module("zoo.ape").FROM == "side/zoo/ape"
+        assert importlib.import_module("zoo.bee").FROM == "site/zoo/bee"
+    finally:
+        for name in ("zoo.ape", "zoo.bee"):
+            sys.modules.pop(name, None)

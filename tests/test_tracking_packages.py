@@ -64,6 +64,39 @@ def test_the_nearest_package_above_is_measured() -> None:
 
 
 @pytest.mark.parametrize(
+    "needing",
+    [
+        {"a/pyproject.toml": BUILT.format("a") + 'dependencies = [\n  "B_part>=1",\n]\n'},
+        {"a/pyproject.toml": '[tool.poetry]\nname = "a"\n[tool.poetry.dependencies]\nb-part = {path = "../b"}\n'},
+        {"a/setup.py": "setup(name='a', install_requires=[f'b.part=={VERSION}'])"},
+        {
+            "a/setup.py": "setup()",
+            "a/setup.cfg": "[metadata]\nname = a\n[options]\ninstall_requires =\n    b-part~=1.0\n",
+        },
+    ],
+)
+def test_what_the_nearest_package_needs_of_the_repository_is_measured_too(needing: dict[str, str]) -> None:
+    """Though the environment has none of it, and through another one; what is only spoken of is not."""
+    others = {
+        "b/pyproject.toml": BUILT.format("b-part") + 'dependencies = ["c"]\n',
+        "c/pyproject.toml": BUILT.format("c") + 'description = "as d is"\n',
+        "d/pyproject.toml": BUILT.format("d"),
+    }
+    found = chosen(packages_of({**needing, **others}), near=PurePosixPath("a/benchmarks"), installed=())
+    assert [each.name for each in found.needed] == ["b-part", "c"]
+    assert [each.name for each in found.unused] == ["d"]
+
+
+def test_what_the_path_of_the_environment_leads_to_is_measured_too() -> None:
+    """A PYTHONPATH leads to the working tree, which is neither base nor head."""
+    packages = packages_of({f"{name}/pyproject.toml": BUILT.format(name) for name in "abc"})
+    found = chosen(
+        packages, near=PurePosixPath("a"), installed=(), on_path=[PurePosixPath("b/src"), PurePosixPath("x")]
+    )
+    assert [each.name for each in found.others] == ["b"]
+
+
+@pytest.mark.parametrize(
     ("files", "packages"),
     [
         (("toy/__init__.py", "toy/a.py", "other.py", "fast.cpython-311.so"), ("fast", "other", "toy")),

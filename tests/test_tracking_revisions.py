@@ -1,5 +1,6 @@
 """Commits of a scratch repository: found by name, laid out, installed beside; nothing is left in the repository."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
@@ -10,7 +11,7 @@ import wheels
 
 from int8bench.errors import RequestError
 from int8bench.tracking.packages import DESCRIBING, TOP, chosen, packages_of
-from int8bench.tracking.revisions import Overlay, Repository, choice_of, install_beside
+from int8bench.tracking.revisions import Overlay, Repository, choice_of, install_beside, on_path
 
 PYPROJECT = """
 [build-system]
@@ -177,6 +178,15 @@ def test_what_else_does_not_install_is_told(tmp_path: Path) -> None:
     assert found.packages == ("one",)
     assert len(found.failed) == 1
     assert found.failed[0].startswith("two: does not install: ")
+
+
+def test_folders_of_the_working_tree_on_the_path_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for those of an environment that lies in the tree."""
+    inside = tmp_path / "two/src"
+    inside.mkdir(parents=True)
+    monkeypatch.setenv("PYTHONPATH", f"{inside}{os.pathsep}{tmp_path.parent}")
+    assert on_path(sys.executable, tmp_path) == (PurePosixPath("two/src"),)
+    assert not on_path(sys.executable, Path(sys.prefix))
 
 
 def _number(path: Path) -> str:

@@ -21,6 +21,7 @@ build-backend = "setuptools.build_meta"
 name = "{name}"
 version = "0.1"
 """
+MEASURED = "from {module} import work\n\n\ndef test_work(benchmark):\n    benchmark(work, 300)\n"
 BENCHMARK = "from {module} import work\n\n\ndef time_work():\n    work(3000)\n"
 
 
@@ -161,6 +162,31 @@ def test_what_head_breaks_is_red_in_a_quick_run(traps: Path, cache: Path) -> Non
     assert "fails in 7 of 7 launches of head, 0 of 7 of base: head: ValueError: broken" in finding["message"]
 
 
+@pytest.mark.parametrize(
+    ("suite", "files"),
+    [
+        ("asv", {"asv.conf.json": "{}", "benchmarks/__init__.py": "import toy\n", "benchmarks/b.py": BENCHMARK}),
+        ("pytest", {"tests/conftest.py": "import toy\n", "tests/test_b.py": MEASURED}),
+    ],
+)
+def test_what_breaks_the_whole_suite_in_head_is_red(
+    tmp_path: Path, cache: Path, suite: str, files: dict[str, str]
+) -> None:
+    """All that base measures is broken in head; the other way round nothing is, and nothing is measured."""
+    files = {name: content.replace("{module}", "toy") for name, content in files.items()}
+    folder = _project(tmp_path / "repository", {"toy.py": QUICK, **files}, {"toy.py": QUICK + "\n\nimport none_such\n"})
+    code, document, _ = _duet(folder, cache, "base", "head", "--suite", suite, "--budget", "5s")
+    assert code == 1
+    (finding,) = document["findings"]
+    assert (finding["code"], finding["severity"]) == ("benchmark-failed", "error")
+    assert "launches of head, 0 of" in finding["message"]
+    assert "the suite does not open: " in finding["message"]
+    assert "No module named 'none_such'" in finding["message"]
+    code, document, said = _duet(folder, cache, "head", "base", "--suite", suite, "--budget", "5s")
+    assert (code, document) == (3, {})
+    assert "base: the suite does not open: " in said
+
+
 def test_a_file_that_base_cannot_import_is_named_with_its_benchmarks(tmp_path: Path, cache: Path) -> None:
     """Never green in silence: a warning beside what is measured, exit code 3 where nothing else is left."""
     new = "from toy import fresh\n\n\ndef test_fresh(benchmark):\n    benchmark(fresh)\n"
@@ -180,6 +206,19 @@ def test_a_file_that_base_cannot_import_is_named_with_its_benchmarks(tmp_path: P
     code, document, said = _duet(folder, cache, *asked, "--select", "tests/test_new.py::test_fresh")
     assert (code, document) == (3, {})
     assert "cannot import tests/test_new.py" in said
+
+
+def test_the_id_of_a_benchmark_that_is_left_out_is_no_part_of_another(tmp_path: Path, cache: Path) -> None:
+    """It selects itself: the answer is the reason why it is left out, not the figure of what begins as it does."""
+    suite = (
+        "from toy import work\n\n\ndef test_it(benchmark):\n    benchmark(work, 300)\n"
+        "    assert benchmark.stats['min'] < 9\n\n\ndef test_it_all(benchmark):\n    benchmark(work, 300)\n"
+    )
+    folder = _project(tmp_path / "repository", {"toy.py": QUICK, "tests/test_b.py": suite}, {"README.md": "words"})
+    asked = ("base", "head", "--suite", "pytest", "--budget", "5s", "--select", "tests/test_b.py::test_it")
+    code, document, said = _duet(folder, cache, *asked)
+    assert (code, document) == (3, {})
+    assert "tests/test_b.py::test_it: asserts something of benchmark.stats" in said
 
 
 def test_every_value_of_a_matrix_variable_is_a_row(tmp_path: Path, cache: Path) -> None:

@@ -151,6 +151,8 @@ class PeerLaunch:
     label: str
     names: Mapping[str, str]
     left_out: Mapping[str, str]
+    broken: str | None
+    """Why nothing of the suite is there, where its own code does not let it be opened."""
     _process: "subprocess.Popen[bytes]"
     _line: Line
     _errors: IO[bytes]
@@ -191,8 +193,10 @@ class PeerLaunch:
     def opened(self, timeout_s: float) -> None:
         """Waits until the suite is open, and sees that what is measured is the side's own.
 
+        A suite whose own code raises is a failure of all that is in it, and no reason to stop.
+
         Raises:
-            LabError: it did not start, the suite does not open, or a package came from somewhere else.
+            LabError: it did not start, there is no suite to open, or a package came from somewhere else.
         """
         try:
             told = self._line.receive(timeout_s)
@@ -200,6 +204,9 @@ class PeerLaunch:
             raise LabError(f"{self.label}: the suite did not open{self.last_words()}") from error
         if "error" in told:
             raise LabError(f"{self.label}: the suite does not open: {told['error']}")
+        if "broken" in told:
+            self.broken = f"the suite does not open: {told['broken']}"
+            return
         self.names, self.left_out = told["names"], told["left_out"]
         try:
             self.check_origins(told)
@@ -255,10 +262,12 @@ class PeerLaunch:
 
     def why_left_out(self, name: str) -> str | None:
         """Why a benchmark that the other side has is not in this suite; None where nobody knows."""
+        if self.broken is not None:
+            return self.broken
         for place, reason in self.left_out.items():
             if name == place:
                 return reason
-            if name.startswith(place) and name[len(place)] in BORDERS:
+            if is_part(name, of=place):
                 return f"cannot import {place}: {reason}"
         return None
 
@@ -290,6 +299,11 @@ class PeerLaunch:
         self._scratch.remove()
 
 
+def is_part(name: str, *, of: str) -> bool:
+    """Whether a benchmark is one of a module or file, by their ids."""
+    return name.startswith(of) and name[len(of) :][:1] in {*BORDERS}
+
+
 @contextmanager
 def launched(
     places: Sequence[Place], order: Order, luck: Luck | None = None, *, timeout_s: float = OPEN_TIMEOUT_S
@@ -297,7 +311,7 @@ def launched(
     """A launch of each side, opening at the same time and drawing the same; all of them end with the block.
 
     Raises:
-        LabError: one of them did not start, or its suite does not open.
+        LabError: one of them did not start, or has no suite to open.
     """
     with ExitStack() as ending:  # what has started ends, whatever stops the next one or the end of another
         shared = luck or Luck()
@@ -319,7 +333,7 @@ def _started(place: Place, luck: Luck) -> PeerLaunch:
         undone.callback(folder.remove)
         with theirs:
             process = _process(place, luck, theirs.fileno(), errors, folder.path)
-        launch = PeerLaunch(place.label, {}, {}, process, Line(ours), errors, place, folder)
+        launch = PeerLaunch(place.label, {}, {}, None, process, Line(ours), errors, place, folder)
         undone.pop_all()
     return launch
 

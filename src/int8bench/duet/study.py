@@ -13,7 +13,7 @@ import numpy as np
 from int8bench import cache, hardware, records
 from int8bench.duet import failures, findings, judged, record
 from int8bench.duet.pairs import BASE, HEAD, SIDES
-from int8bench.duet.peers import Order, PeerLaunch, launched
+from int8bench.duet.peers import Order, PeerLaunch, is_part, launched
 from int8bench.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, plan_for
 from int8bench.duet.selection import Selection
 from int8bench.duet.serving import attempt, serve
@@ -242,9 +242,12 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     A benchmark of which one side says why it is missing there is tried as well: it may be there in the next launch.
 
     Raises:
+        LabError: neither side's code lets its suite be opened.
         NothingMeasuredError: there is nothing to measure.
     """
     base, head = launches
+    if base.broken is not None and head.broken is not None:
+        raise LabError(f"base: {base.broken}; head: {head.broken}")
     kinds = {**base.names, **head.names}
     both = [name for name in kinds if base.names.get(name, kinds[name]) == head.names.get(name, kinds[name])]
     tried = [
@@ -253,7 +256,11 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     rows = {
         f"{name}{variables.label}": _row(name, kinds[name], variables) for variables in duet.variables for name in tried
     }
-    chosen = duet.request.selection.of((*rows, *(name for name in kinds if name not in tried)))
+    left_out = [
+        place for each in launches for place in each.left_out if not any(is_part(name, of=place) for name in kinds)
+    ]
+    others = [name for name in kinds if name not in tried]
+    chosen = duet.request.selection.of((*rows, *others, *left_out))
     duet.rows = {name: row for name, row in rows.items() if name in chosen}
     duet.added = tuple(name for name in head.names if name not in tried and name in chosen)
     duet.removed = tuple(name for name in base.names if name not in tried and name in chosen)

@@ -57,8 +57,10 @@ def _load_package() -> None:
 def _open(order: dict[str, Any]) -> dict[str, Any]:
     """The suite that is asked for, and what is told of it: its names, what is left out, and where modules came from."""
     origins, *_ = (importlib.import_module(f"{NAME}.{each}") for each in MODULES)
+    origins.begin_with(order.get("path", ()), order["packages"])
     luck = importlib.import_module(f"{NAME}.luck").Luck(order["seed"])
     luck.hold()
+    broken = importlib.import_module(f"{NAME}.suite").BrokenSuiteError
     try:
         suite = importlib.import_module(f"{NAME}.{SUITES[order['suite']]}").open_suite(
             order["folder"],
@@ -70,7 +72,9 @@ def _open(order: dict[str, Any]) -> dict[str, Any]:
             },
         )
         told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
-    except Exception as error:  # noqa: BLE001  whatever a side's own code raises is that side's sentence
+    except broken as reason:
+        return {"suite": None, "told": {"broken": str(reason)[:MOST_WORDS]}}
+    except Exception as error:  # noqa: BLE001  whatever else is in the way is that side's sentence
         return {"suite": None, "told": {"error": _words(error)}}
     told |= {"origins": origins.of_packages(order["packages"])}
     return {"suite": suite, "told": told, "luck": luck}

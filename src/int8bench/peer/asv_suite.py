@@ -14,6 +14,7 @@ import math
 import os
 import pickle
 import pkgutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, suppress
@@ -27,7 +28,7 @@ from . import memory
 from .faults import first_line
 from .fresh import Fresh
 from .mortal import die_with
-from .suite import FRESH, TIME, TRACK, Opened, SkippedError, Within
+from .suite import FRESH, TIME, TRACK, BrokenSuiteError, Opened, SkippedError, Within
 
 CONFIGURATIONS = ("asv.conf.json", "asv.conf.jsonc")
 DEFAULT_FOLDER = "benchmarks"  # asv's own
@@ -66,6 +67,7 @@ def open_suite(folder: str, options: Mapping[str, Any]) -> "AsvSuite":
         FileNotFoundError: there is no configuration, or its folder of benchmarks is no package.
         ModuleNotFoundError: this side has no asv_runner.
         ValueError: the configuration is not JSON.
+        BrokenSuiteError: the package of the benchmarks fails to import, and with it all of them.
     """
     root = _benchmark_folder(Path(folder).absolute())
     importlib.import_module("asv_runner._aux").update_sys_path(str(root))
@@ -73,6 +75,8 @@ def open_suite(folder: str, options: Mapping[str, Any]) -> "AsvSuite":
     for module in _modules(root.name, found):
         for attribute, owner, function in _candidates(module):
             _add(module, attribute, owner, function, found)
+    if root.name not in sys.modules:
+        raise BrokenSuiteError(f"cannot import {root.name}: {found.left_out[root.name]}")
     return AsvSuite(found, options.get("packages", ()), again=options.get("again", _no_luck))
 
 

@@ -30,7 +30,7 @@ from . import pytest_options, pytest_rootdir
 from .faults import first_line
 from .imports import Imports, install
 from .pytest_fixture import Benchmark, Measurement
-from .suite import TIME, SkippedError, Within
+from .suite import TIME, BrokenSuiteError, SkippedError, Within
 
 FIXTURES, WEAVE = ("benchmark", "codspeed_benchmark"), "benchmark_weave"
 CODSPEED_MARKER, MARKER = "codspeed_benchmark", "benchmark"
@@ -75,8 +75,7 @@ def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
 
     Raises:
         UsageError: pytest refuses the project's options.
-        RuntimeError: the project ends Python while its tests are collected.
-        Exception: whatever a conftest file raises.
+        BrokenSuiteError: a conftest file or a plug-in raises, or ends Python.
     """
     os.chdir(folder)
     top = pytest_rootdir.top_around(Path.cwd())
@@ -96,7 +95,9 @@ def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
     except pytest.UsageError as error:
         raise pytest.UsageError(_reason(str(error))) from error
     except SystemExit as error:
-        raise RuntimeError(f"the project ends Python while its tests are collected: {first_line(error)}") from error
+        raise BrokenSuiteError(f"the project ends Python while its tests are collected: {first_line(error)}") from error
+    except Exception as error:
+        raise BrokenSuiteError(first_line(error)) from error
 
 
 class PytestSuite:

@@ -12,6 +12,10 @@ class SkippedError(Exception):
     """A benchmark that says of itself that it cannot run here; the message is its reason."""
 
 
+class BrokenSuiteError(Exception):
+    """The suite's own code, or what it imports, does not let it be opened; the message is its reason."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A benchmark that is set up: a call to time, or numbers by metric; `before` is called untimed before each call.

@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +19,7 @@ SUITES = {"benchmarks", "benchmark", "tests", "test", "conftest", "setup"}  # co
 NOT_PACKAGES = (".dist-info", ".data", ".libs", ".pth", ".egg-info")
 NO_MODULES = {"bin", "__pycache__"}
 DEEPEST_NAMESPACE = 4  # google.cloud.storage.control
+_AT_BEGINNINGS = re.compile(r"""(?:^[ \t]*|["'])([A-Za-z0-9][A-Za-z0-9._-]*)""", re.MULTILINE)  # of lines and of texts
 _NAMED_IN_SETUP = re.compile(r"""\bname\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 
 
@@ -30,6 +31,8 @@ class Package:
     name: str | None
     builds: bool
     """Whether it says how it is built; what does not may be an application that is run where it lies."""
+    uses: tuple[str, ...] = ()
+    """Other distributions of the repository that its description names, which are most often its dependencies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,9 @@ class Choice:
     nearest: Package | None
     """The package that the person stands in; None where no folder above has one."""
     others: tuple[Package, ...]
-    """What else of the repository is installed in the side's environment."""
+    """What else of the repository is on the path of the side's environment, installed or not."""
+    needed: tuple[Package, ...]
+    """What else the nearest one needs, though the environment does not have it."""
     unused: tuple[Package, ...]
     """What else the repository has; measured only where nothing of the above can be imported."""
 
@@ -56,26 +61,55 @@ def packages_of(texts: Mapping[str, str]) -> tuple[Package, ...]:
         texts: the files of `describing`, by their path from the tree's top.
     """
     folders = dict.fromkeys(PurePosixPath(name).parent for name in texts)
-    found = [_package(folder, {name: texts.get(str(folder / name)) for name in DESCRIBING}) for folder in folders]
-    return tuple(sorted((each for each in found if each), key=lambda each: each.folder.parts))
+    told = {folder: {name: texts.get(str(folder / name)) for name in DESCRIBING} for folder in folders}
+    found = [each for folder in folders if (each := _package(folder, told[folder])) is not None]
+    names = {normalized(each.name) for each in found if each.name is not None}
+    whole = [replace(each, uses=_uses(each, told[each.folder], names)) for each in found]
+    return tuple(sorted(whole, key=lambda each: each.folder.parts))
 
 
-def chosen(packages: Sequence[Package], *, near: PurePosixPath, installed: Collection[str]) -> Choice:
+def chosen(
+    packages: Sequence[Package],
+    *,
+    near: PurePosixPath,
+    installed: Collection[str],
+    on_path: Collection[PurePosixPath] = (),
+) -> Choice:
     """The packages that are measured from the folder `near`.
 
     The nearest package above it is; and so is whatever else of the repository the environment has, as the measured
-    code may use it, and base's would not be base's.
+    code may use it, and base's would not be base's; and what the nearest package needs.
 
     Args:
         packages: all of the tree.
         near: the folder that the person is in, or asv's repo_subdir.
         installed: the distributions that the environment has, by their normalized names.
+        on_path: folders of the working tree that are on the environment's path.
     """
-    above = (near, *near.parents)
-    nearest = next((each for folder in above for each in packages if each.folder == folder), None)
+    nearest = _nearest(packages, near)
     rest = [each for each in packages if each != nearest and not ASIDE & set(each.folder.parts)]
-    used = tuple(each for each in rest if each.name is not None and normalized(each.name) in installed)
-    return Choice(nearest=nearest, others=used, unused=tuple(each for each in rest if each not in used))
+    provided = [_nearest(packages, folder) for folder in on_path]
+    used = tuple(each for each in rest if each in provided or (each.name and normalized(each.name) in installed))
+    needed = tuple(each for each in _needed(nearest, rest) if each not in used)
+    unused = tuple(each for each in rest if each not in (*used, *needed))
+    return Choice(nearest=nearest, others=used, needed=needed, unused=unused)
+
+
+def _nearest(packages: Sequence[Package], place: PurePosixPath) -> Package | None:
+    """The package that a folder is part of."""
+    return next((each for folder in (place, *place.parents) for each in packages if each.folder == folder), None)
+
+
+def _needed(package: Package | None, others: Sequence[Package]) -> list[Package]:
+    """The other packages that one uses, themselves or through another one."""
+    needed: list[Package] = []
+    asking = [package] if package is not None else []
+    while asking:
+        uses = asking.pop().uses
+        new = [each for each in others if each not in needed and each.name and normalized(each.name) in uses]
+        needed += new
+        asking += new
+    return needed
 
 
 def normalized(name: str) -> str:
@@ -128,6 +162,12 @@ def _package(folder: PurePosixPath, texts: Mapping[str, str | None]) -> Package 
     if not builds and "project" not in described:
         return None
     return Package(folder=folder, name=_name(described, texts), builds=builds)
+
+
+def _uses(package: Package, texts: Mapping[str, str | None], names: Collection[str]) -> tuple[str, ...]:
+    """Those of the repository's distributions that a line or a text of a description begins with, but for its own."""
+    found = {normalized(each) for text in texts.values() for each in _AT_BEGINNINGS.findall(text or "")}
+    return tuple(sorted(found & set(names) - {normalized(package.name or "")}))
 
 
 def _toml(text: str | None) -> Mapping[str, Any] | None:

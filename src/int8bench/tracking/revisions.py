@@ -24,10 +24,11 @@ from int8bench.tracking.packages import (
     packages_of,
 )
 
-# What a Python has installed, a name a line.
+# What a Python has installed, a name a line; and its path, without the folders of the environment itself.
 INSTALLED = (
     "import importlib.metadata as m; print(*{d.metadata['Name'] for d in m.distributions()} - {None}, sep='\\n')"
 )
+ON_PATH = "import os, sys; print(*(p for p in sys.path if not p.startswith(sys.prefix + os.sep)), sep='\\n')"
 LAST_LINES = 300  # characters of a failed command's last line that are worth telling
 
 
@@ -118,14 +119,22 @@ class Overlay:
 
 def installed_in(python: str) -> frozenset[str]:
     """The distributions that an interpreter has, by their normalized names."""
-    done = subprocess.run([python, "-P", "-c", INSTALLED], capture_output=True, text=True, check=False)
-    return frozenset(normalized(name) for name in done.stdout.split())
+    return frozenset(normalized(name) for name in _told_by(python, INSTALLED))
+
+
+def on_path(python: str, top: Path) -> tuple[PurePosixPath, ...]:
+    """The folders of a working tree that an interpreter looks into, as by a PYTHONPATH, by their places in the tree."""
+    folders = [Path(each).resolve() for each in _told_by(python, ON_PATH)]
+    above = top.resolve()
+    return tuple(PurePosixPath(each.relative_to(above)) for each in folders if each.is_relative_to(above))
 
 
 def choice_of(repository: Repository, commit: str, *, near: PurePosixPath, python: str) -> Choice:
     """The packages of a commit that are measured from a folder of its tree, with that interpreter."""
     texts = {name: repository.read(commit, name) for name in describing(repository.files(commit))}
-    return chosen(packages_of(texts), near=near, installed=installed_in(python))
+    return chosen(
+        packages_of(texts), near=near, installed=installed_in(python), on_path=on_path(python, repository.top)
+    )
 
 
 def install_beside(
@@ -158,7 +167,8 @@ def install_beside(
     if choice.nearest is not None:
         path += _path_of(tree, target / "0", choice.nearest, python, failed, needed=choice.nearest.builds)
     holds = any(importable(Path(each), ignored=names) for each in path)
-    for number, package in enumerate(choice.others if holds or choice.others else choice.unused, 1):
+    spare = () if holds or choice.others else choice.unused
+    for number, package in enumerate((*choice.others, *choice.needed, *spare), 1):
         path += _path_of(tree, target / str(number), package, python, failed, needed=False)
     found = {name for each in path for name in importable(Path(each), ignored=names)}
     if choice.nearest is None or not found:
@@ -190,6 +200,11 @@ def _installed(tree: Path, target: Path, package: Package, python: str) -> Path:
         _run(*pip, *where)
     target.mkdir(parents=True, exist_ok=True)  # pip makes none for a package that holds nothing
     return target
+
+
+def _told_by(python: str, program: str) -> list[str]:
+    done = subprocess.run([python, "-P", "-c", program], capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if line]
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
