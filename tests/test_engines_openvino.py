@@ -355,6 +355,14 @@ def test_an_operator_has_its_time_where_it_was_quickest():
     assert times == [pytest.approx((10 * 9 - 9) / 8 * 1e-6), pytest.approx((20 * 9 - 9) / 8 * 1e-6)]
 
 
+def test_an_operator_without_a_time_in_a_session_has_that_of_another():
+    """What is quicker than the profile's clock is not executed by its word, in this session or in that."""
+    untimed = ("9", "not_executed")
+    sessions = [profile(("9", "10"), untimed), profile(("9", "20"), ("9", "30"))]
+    times = [each.seconds for each in operators(sessions)]
+    assert times == [pytest.approx((10 * 9 - 9) / 8 * 1e-6), pytest.approx((30 * 9 - 9) / 8 * 1e-6)]
+
+
 def test_what_is_no_float32_is_named():
     """Reorders into another type are edges, and count by the kernels that follow."""
     nodes = [

@@ -53,7 +53,8 @@ FILES |= {
     "policy.py",
     "peer/memory.py",  # what the kernel tells of this process
     "peer/fresh.py",  # nameless files for what a fresh interpreter answers and says
-    "peer/asv_suite.py",  # the configuration of a suite, and what its setup_cache made
+    "peer/asv_file.py",  # the configuration of a suite
+    "peer/asv_suite.py",  # what its setup_cache made
 } | {_.relative_to(PACKAGE).as_posix() for _ in PACKAGE.glob("hardware/*.py")}
 OPENING = {
     "open",

@@ -68,26 +68,30 @@ class Profile:
     warm: tuple[Node, ...]
     calls: int
 
-    def seconds(self) -> tuple[float, ...]:
-        """The mean of the calls after the first, of each node that was executed."""
+    def seconds(self) -> dict[str, float]:
+        """The mean of the calls after the first, by the name of each node that was executed."""
         first = {node.name: node.mean_us or 0 for node in self.cold}
-        return tuple(
-            _without_first(first[node.name], node.mean_us or 0, self.calls) * _US for node in executed(self.warm)
-        )
+        return {
+            node.name: _without_first(first[node.name], node.mean_us or 0, self.calls) * _US
+            for node in executed(self.warm)
+        }
 
 
 def operators(profiles: Sequence[Profile]) -> list[Operator]:
     """The operators of one forward, each with its time in the session where it was quickest.
 
     A node of microseconds that lost its processor for a few milliseconds would else seem to be a third of the forward.
+    One that is quicker than the profile's clock has no time in some sessions, and counts where it has one.
 
     Args:
         profiles: of sessions of the same model, compiled alike.
     """
-    quickest = [min(times) for times in zip(*(each.seconds() for each in profiles), strict=True)]
+    nodes = {node.name: node for profile in profiles for node in executed(profile.warm)}
+    sessions = [each.seconds() for each in profiles]
+    quickest = {name: min(times[name] for times in sessions if name in times) for name in nodes}
     return [
-        Operator(name=node.layer, implementation=node.primitive, kind=node.kind, seconds=seconds)
-        for node, seconds in zip(executed(profiles[0].warm), quickest, strict=True)
+        Operator(name=node.layer, implementation=node.primitive, kind=node.kind, seconds=quickest[name])
+        for name, node in nodes.items()
     ]
 
 

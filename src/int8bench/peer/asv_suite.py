@@ -9,7 +9,6 @@ import fcntl
 import importlib
 import inspect
 import itertools
-import json
 import math
 import os
 import pickle
@@ -25,13 +24,12 @@ from types import ModuleType
 from typing import Any
 
 from . import memory
+from .asv_file import DEFAULT_FOLDER, configuration
 from .faults import first_line
 from .fresh import Fresh
 from .mortal import die_with
 from .suite import FRESH, TIME, TRACK, BrokenSuiteError, Opened, SkippedError, Within
 
-CONFIGURATIONS = ("asv.conf.json", "asv.conf.jsonc")
-DEFAULT_FOLDER = "benchmarks"  # asv's own
 # What the one number of a benchmark is called: a metric's name, of which more is worse, or a name that is none.
 TRACKED, PEAK, SIZE = "value", "peak_memory", "size"
 LEAST_PEAK_BYTES = 1 << 20  # a difference below it, some pages either way, is the allocator's and not the benchmark's
@@ -147,37 +145,12 @@ class AsvSuite:
                 yield _cached(benchmark)
 
 
-def configuration(folder: Path) -> Mapping[str, Any]:
-    """What the asv.conf.json in a folder says.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is no JSON object.
-    """
-    path = next((folder / name for name in CONFIGURATIONS if (folder / name).is_file()), None)
-    if path is None:
-        raise FileNotFoundError(f"{folder}: no {CONFIGURATIONS[0]}; --suite asv needs the folder that has it")
-    return _read(path)
-
-
 def _benchmark_folder(folder: Path) -> Path:
     named = configuration(folder).get("benchmark_dir", DEFAULT_FOLDER)
     root = Path(os.path.normpath(folder / named))  # links keep their name, by which the suite is imported
     if not (root / "__init__.py").is_file():
         raise FileNotFoundError(f"{root}: no __init__.py; asv's benchmark_dir is a package")
     return root
-
-
-def _read(configuration: Path) -> Mapping[str, Any]:
-    """The configuration; json5 is slow, and only needed where there are comments."""
-    text = configuration.read_text(encoding="utf-8")
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = importlib.import_module("json5").loads(text)
-    if not isinstance(content, dict):
-        raise ValueError(f"{configuration}: {type(content).__name__}, expected a JSON object")  # noqa: TRY004
-    return content
 
 
 def _modules(name: str, found: Found) -> Iterator[ModuleType]:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from int8bench.errors import RequestError
-from int8bench.peer.asv_suite import DEFAULT_FOLDER, configuration
+from int8bench.peer.asv_file import DEFAULT_FOLDER, configuration
 from int8bench.tracking.packages import TOP
 
 ENVIRONMENTS = ("env", "env_nobuild")  # of asv's matrix: for the build too, and for the measurement alone
