@@ -55,6 +55,10 @@ class SetupRaises:
     def setup(self): raise OSError("no disk")
     def time_it(self): pass
 
+class TeardownDies:
+    def teardown(self): os._exit(3)
+    def time_it(self): pass
+
 class TeardownRaises:
     def teardown(self): raise OSError("cannot tidy up")
     def time_it(self): pass
@@ -216,6 +220,14 @@ def test_a_teardown_that_raises_is_heard(launch: PeerLaunch) -> None:
     with _entered(launch, "b.TeardownRaises.time_it") as turns:
         turns.ask({"first": []}, 60)
         with pytest.raises(LabError, match="base: OSError: cannot tidy up"):
+            turns.finish(60)
+
+
+def test_a_teardown_that_ends_its_process_is_heard(launch: PeerLaunch) -> None:
+    """As by a fault in compiled code that is let go of there."""
+    with _entered(launch, "b.TeardownDies.time_it") as turns:
+        turns.ask({"first": []}, 60)
+        with pytest.raises(LabError, match="base: the measuring process died in its end"):
             turns.finish(60)
 
 
@@ -454,3 +466,15 @@ def test_a_pair_of_launches_draws_the_same(place: Make) -> None:
         with launched([place()], ORDER, luck, timeout_s=60) as (one,), _entered(one, "b.track_drawn") as turns:
             found.append(turns.values)
     assert found[0] == found[1] != found[2]
+
+
+def test_which_side_starts_first_is_luck(place: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that import what only one can have, the one that starts later fails; they are given as they are asked."""
+    began: list[str] = []
+    started = peers._started
+    monkeypatch.setattr(peers, "_started", lambda side, luck: began.append(side.label) or started(side, luck))
+    sides = [place(), replace(place(), label="head")]
+    for seed in (1, 2):
+        with launched(sides, ORDER, Luck(seed=seed, variables={"TOY": "x"}), timeout_s=60) as launches:
+            assert [each.label for each in launches] == ["base", "head"]
+    assert began == ["head", "base", "base", "head"]

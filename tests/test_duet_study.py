@@ -410,7 +410,7 @@ def test_fresh_processes_from_elsewhere_are_refused(whole: Path) -> None:
             {"benchmarks/b.py": text.replace("'import", '"import').replace("toy'", 'toy"') + content},
         )
     asked = _request(whole, base="elsewhere-base", head="elsewhere-head")
-    with pytest.raises(NothingMeasuredError, match=f"(base|head): toy was imported from {elsewhere}, not from"):
+    with pytest.raises(NothingMeasuredError, match=f"base: toy was imported from {elsewhere}, not from"):
         study.run(asked, None, _quiet)
 
 
@@ -595,6 +595,18 @@ def test_an_attempt_tells_what_fails_on_one_side(duet: State, kind: str, seed: i
     skips: Any = [_Launch(each, fault=SkippedError(f"{each}: not here")) for each in ("base", "head")]
     serving.attempt(duet, skips, 2, "b.time_it")
     assert duet.samples.skipped == {"b.time_it": "base: not here; head: not here"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_not_measured_after_all_is_told_of_both_sides(duet: State, seed: int) -> None:
+    """Whichever ends first: what both skip is a note, and of what strays base's reason is told."""
+    duet.rng = np.random.default_rng(seed)
+    for late, message in ((SkippedError, "b.time_it: not here"), (StrayedError, "b.time_it: base: not here")):
+        sides: Any = [_Launch(each, fault=None, late=late(f"{each}: not here")) for each in ("base", "head")]
+        serving.guarded(duet, sides, 0, "b.time_it", _worked)
+        (found,) = findings.of_samples(duet.samples, 0.001)
+        assert found["message"] == message
+        duet.samples.skipped.clear()
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -124,15 +124,19 @@ class Turns:
         """Lets the benchmark go on to its end: it is torn down, and what it asserts of its result is heard.
 
         Raises:
-            LabError: it raised.
+            LabError: it raised, or died.
             SkippedError: it says that it cannot be measured.
             StrayedError: it had measured what is not the side's own.
         """
         self.say({"stop": True})
         try:
             told = _checked(self._line.receive(timeout_s), self._launch)
-        except (EOFError, TimeoutError, ValueError):
-            told = {"origins": {}, "others": {}}  # it has ended; or does not, and is ended
+        except TimeoutError:
+            told = {"origins": {}, "others": {}}  # it does not end, and is ended
+        except (EOFError, ValueError):
+            raise LabError(
+                f"{self._launch.label}: the measuring process died in its end{self._launch.last_words()}"
+            ) from None
         is_own = self._launch.check_origins(told)
         if self._launch.is_revision and not (is_own or self._is_own):
             raise StrayedError(self._launch.strayed(told["others"]))
@@ -315,9 +319,11 @@ def launched(
     """
     with ExitStack() as ending:  # what has started ends, whatever stops the next one or the end of another
         shared = luck or Luck()
-        launches = [ending.enter_context(closing(_started(place, shared))) for place in places]
+        by_luck = slice(None, None, -1 if shared.seed % 2 else 1)  # who is imported first has what only one can have
+        started = [ending.enter_context(closing(_started(place, shared))) for place in places[by_luck]]
+        launches = started[by_luck]
         measured = sorted({name for place in places for name in place.packages})
-        for launch in launches:
+        for launch in started:
             launch.order(order, shared, measured)
         for launch in launches:
             launch.opened(timeout_s)

@@ -286,15 +286,29 @@ def _wait_less(duet: State, name: str, stage: Stage, faults: Faults, took_s: Map
 
 
 def _finished(duet: State, turns: Sequence[Turns], faults: Faults) -> Faults:
-    """Lets benchmarks that did not fail go on to their end, in random order of the sides; who fails there, and why."""
+    """Lets benchmarks that did not fail go on to their end, in random order of the sides; who fails there, and why.
+
+    Raises:
+        SkippedError: a side says now that it cannot be measured, whatever the other says.
+        StrayedError: a side measured what is not its own; base's, where both did.
+    """
     found: dict[int, str] = {}
+    skipped: dict[int, str] = {}
+    strayed: dict[int, StrayedError] = {}
     for side in duet.rng.permutation(SIDES).tolist():
         for each in turns[side :: len(SIDES)]:
             if side not in faults and side not in found:
                 try:
                     each.finish(FINISH_TIMEOUT_S)
+                except SkippedError as reason:
+                    skipped[side] = str(reason)
+                except StrayedError as error:
+                    strayed[side] = error
                 except LabError as error:
                     found[side] = str(error)
+    _refuse_skipped(skipped)
+    if strayed:
+        raise strayed[min(strayed)]
     return found
 
 
