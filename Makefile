@@ -86,7 +86,8 @@ OF_PEERS = $(wildcard tests/test_pytest_plugin*.py tests/test_peer_*.py tests/te
 PARTS := tests-of-compilers tests-of-the-rest tests-of-engines tests-of-peers
 
 tests: $(ENGINES)
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS)
+	cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
+	INT8BENCH_TEST_CACHE="$$cache" $(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

@@ -13,8 +13,12 @@ Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of this test session, so that SimpleCNN is trained once and nobody's own cache is touched."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache of this test session, so that SimpleCNN is trained once and nobody's own cache is touched.
+
+    Sessions that run side by side may share one: whoever is first trains for all.
+    """
+    shared = os.environ.get("INT8BENCH_TEST_CACHE")
+    return Path(shared) if shared else tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture

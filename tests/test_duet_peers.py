@@ -329,15 +329,23 @@ def test_a_suite_that_does_not_open_is_told(tmp_path: Path, files: Mapping[str, 
         pytest.fail("it serves")
 
 
-@pytest.mark.parametrize(
-    ("python", "sentence"),
-    [("/no/such/python", "does not start: No such file or directory"), ("false", "the suite did not open")],
-)
-def test_an_interpreter_that_does_not_start_is_told(tmp_path: Path, python: str, sentence: str) -> None:
+def test_an_interpreter_that_does_not_start_is_told(tmp_path: Path) -> None:
     """And the other side, which has started, ends."""
-    broken = Place(label="head", python=python, path=(), folder=str(tmp_path), packages=())
+    broken = Place(label="head", python="/no/such/python", path=(), folder=str(tmp_path), packages=())
+    sentence = "does not start: No such file or directory"
     with pytest.raises(LabError, match=sentence), launched([broken], ORDER, timeout_s=60):
         pytest.fail("it serves")
+
+
+def test_a_process_that_ends_while_its_suite_is_opened_is_broken(tmp_path: Path) -> None:
+    """By what the suite imports; that fails all of its benchmarks in this launch, and ends no duet."""
+    files = {"asv.conf.json": "{}", "benchmarks/__init__.py": "import os; os.write(2, b'no memory'); os._exit(3)"}
+    _write(tmp_path, files)
+    place = Place(label="head", python=sys.executable, path=(), folder=str(tmp_path), packages=())
+    with launched([place], ORDER, timeout_s=60) as (launch,):
+        assert launch.why_left_out("b.time_it") == "its process ended while the suite was opened: no memory"
+        with pytest.raises(LabError, match="^head: its process ended while the suite was opened: no memory$"):
+            launch.enter("b.time_it", cores=(), shift=1, timeout_s=60)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(5, "broken")])

@@ -197,14 +197,17 @@ class PeerLaunch:
     def opened(self, timeout_s: float) -> None:
         """Waits until the suite is open, and sees that what is measured is the side's own.
 
-        A suite whose own code raises is a failure of all that is in it, and no reason to stop.
+        A suite whose own code raises, or ends its process, is a failure of all that is in it, and no reason to stop.
 
         Raises:
-            LabError: it did not start, there is no suite to open, or a package came from somewhere else.
+            LabError: it says nothing, there is no suite to open, or a package came from somewhere else.
         """
         try:
             told = self._line.receive(timeout_s)
-        except (EOFError, TimeoutError, ValueError) as error:
+        except EOFError:
+            self.broken = f"its process ended while the suite was opened{self.last_words()}"
+            return
+        except (TimeoutError, ValueError) as error:
             raise LabError(f"{self.label}: the suite did not open{self.last_words()}") from error
         if "error" in told:
             raise LabError(f"{self.label}: the suite does not open: {told['error']}")
@@ -310,9 +313,21 @@ def is_part(name: str, *, of: str) -> bool:
 
 @contextmanager
 def launched(
-    places: Sequence[Place], order: Order, luck: Luck | None = None, *, timeout_s: float = OPEN_TIMEOUT_S
+    places: Sequence[Place],
+    order: Order,
+    luck: Luck | None = None,
+    *,
+    beside: Sequence[Place] = (),
+    timeout_s: float = OPEN_TIMEOUT_S,
 ) -> Iterator[list[PeerLaunch]]:
     """A launch of each side, opening at the same time and drawing the same; all of them end with the block.
+
+    Args:
+        places: of the sides.
+        order: the suite.
+        luck: what they draw.
+        beside: sides that are not opened now, but whose packages are measured too.
+        timeout_s: for the suites.
 
     Raises:
         LabError: one of them did not start, or has no suite to open.
@@ -322,7 +337,7 @@ def launched(
         by_luck = slice(None, None, -1 if shared.seed % 2 else 1)  # who is imported first has what only one can have
         started = [ending.enter_context(closing(_started(place, shared))) for place in places[by_luck]]
         launches = started[by_luck]
-        measured = sorted({name for place in places for name in place.packages})
+        measured = sorted({name for place in (*places, *beside) for name in place.packages})
         for launch in started:
             launch.order(order, shared, measured)
         for launch in launches:

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -58,6 +59,8 @@ class Life:
 
 
 Work = Callable[[Sequence[Turns]], Worked]
+Tried = Life | SkippedError | StrayedError | LabError
+"""What became of a benchmark on one side alone, or why it has no figure there."""
 
 
 def serve(duet: State, launches: Launches, index: int, variables: Variables, unsettled: Sequence[str]) -> None:
@@ -87,37 +90,56 @@ def attempt(duet: State, launches: Launches, index: int, name: str) -> None:
     What two processes cannot have at a time, such as a port or a file that a teardown removes, fails on one side of
     every race, whatever is in head.
     """
-    if name in duet.samples.gone:
-        return
-    duet.tell(f"trying {name}, launch {index + 1}")
+    if name not in duet.samples.gone:
+        duet.tell(f"trying {name}, launch {index + 1}")
+        lives = {side: _tried(duet, launches[side], index, name) for side in duet.rng.permutation(SIDES).tolist()}
+        _note_lives(duet, index, name, lives)
+
+
+def attempts(
+    duet: State, launch_of: Callable[[int], AbstractContextManager[PeerLaunch]], index: int, names: Sequence[str]
+) -> None:
+    """The same in a launch of one side, and then in one of the other: what a suite takes while it is imported, too.
+
+    Args:
+        duet: is told.
+        launch_of: opens a launch of a side.
+        index: of the launch.
+        names: the benchmarks' rows.
+    """
+    tried: dict[str, dict[int, Tried]] = {name: {} for name in names}
+    for side in duet.rng.permutation(SIDES).tolist():
+        with launch_of(side) as launch:
+            for name in names:
+                duet.tell(f"trying {name}, launch {index + 1}")
+                tried[name][side] = _tried(duet, launch, index, name)
+    for name, lives in tried.items():
+        _note_lives(duet, index, name, lives)
+
+
+def _tried(duet: State, launch: PeerLaunch, index: int, name: str) -> Tried:
+    """What became of a benchmark on one side, or why it has no figure there."""
     try:
-        duet.samples.note(name, _attempted(duet, launches, index, name))
+        return _alone(duet, launch, index, name)
+    except (SkippedError, StrayedError, LabError) as reason:
+        return reason
+
+
+def _note_lives(duet: State, index: int, name: str, tried: Mapping[int, Tried]) -> None:
+    """Notes the outcome of both sides, at the first stage at which one failed."""
+    lives = {side: each for side, each in tried.items() if isinstance(each, Life)}
+    try:
+        for each in tried.values():
+            if isinstance(each, StrayedError | LabError):
+                raise each
+        _refuse_skipped({side: str(each) for side, each in tried.items() if isinstance(each, SkippedError)})
+        stage = min((each.stage for each in lives.values()), key=list(Stage).index)
+        faults = {side: each.fault for side, each in lives.items() if each.stage is stage and each.fault is not None}
+        took_s = {side: each.took_s[stage] for side, each in lives.items() if stage in each.took_s}
+        _wait_less(duet, name, stage, faults, took_s)
+        duet.samples.note(name, Outcome(launch=index, stage=stage, base=faults.get(BASE), head=faults.get(HEAD)))
     except (SkippedError, StrayedError, LabError) as error:
         _leave_out(duet, name, error, counts=True)
-
-
-def _attempted(duet: State, launches: Launches, index: int, name: str) -> Outcome:
-    """What became of a benchmark by itself, at the first stage at which a side failed.
-
-    Raises:
-        SkippedError: a side says that it cannot be measured there, whatever the other says.
-        StrayedError: a side measures what is not its own.
-        LabError: a launch is gone, or both sides hang.
-    """
-    lives: dict[int, Life] = {}
-    skipped: dict[int, str] = {}
-    for side in duet.rng.permutation(SIDES).tolist():
-        try:
-            lives[side] = _alone(duet, launches[side], index, name)
-        except SkippedError as reason:
-            skipped[side] = str(reason)
-    _refuse_skipped(skipped)
-    stage = min((each.stage for each in lives.values()), key=list(Stage).index)
-    faults = {side: each.fault for side, each in lives.items() if each.stage is stage and each.fault is not None}
-    _wait_less(
-        duet, name, stage, faults, {side: each.took_s[stage] for side, each in lives.items() if stage in each.took_s}
-    )
-    return Outcome(launch=index, stage=stage, base=faults.get(BASE), head=faults.get(HEAD))
 
 
 def _alone(duet: State, launch: PeerLaunch, index: int, name: str) -> Life:

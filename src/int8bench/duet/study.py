@@ -2,8 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 from int8bench import cache, hardware, records
 from int8bench.duet import failures, findings, judged, record
 from int8bench.duet.pairs import BASE, HEAD, SIDES
-from int8bench.duet.peers import Order, PeerLaunch, is_part, launched
+from int8bench.duet.peers import Luck, Order, PeerLaunch, is_part, launched
 from int8bench.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, plan_for
 from int8bench.duet.selection import Selection
-from int8bench.duet.serving import attempt, serve
+from int8bench.duet.serving import attempts, serve
 from int8bench.duet.sides import Asked, Side, prepared, suite_folder
 from int8bench.duet.state import ASV, GRID, PYTEST, SUITES, Request, Row, State
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
@@ -217,11 +218,20 @@ def _decide(duet: State) -> None:
             if mine:
                 duet.total = max(duet.total, duet.done + LAUNCH_S)
                 duet.tell(f"starting launch {index + 1}, to see whether head is broken")
-                with launched(duet.places, _order(duet.request), duet.luck(variables)) as launches:
-                    for name in mine:
-                        attempt(duet, launches, index, name)
+                attempts(duet, partial(_by_itself, duet, duet.luck(variables)), index, mine)
                 duet.done += LAUNCH_S
                 _save(duet, complete=False)
+
+
+@contextmanager
+def _by_itself(duet: State, luck: Luck, side: int) -> Iterator[PeerLaunch]:
+    """A launch of one side while the other one has none.
+
+    Raises:
+        LabError: it did not start.
+    """
+    with launched([duet.places[side]], _order(duet.request), luck, beside=duet.places) as (only,):
+        yield only
 
 
 def _undecided(duet: State) -> list[str]:
