@@ -264,7 +264,7 @@ def tried(project: Project, folder: Path, *, runs: int, quick: bool) -> Iterator
     records = folder / "records"
     records.mkdir(exist_ok=True)
     environment = {**cleaned(), "XDG_CACHE_HOME": str(folder / "cache")}
-    options = ("--suite", project.suite, *(("--select", project.select) if project.select else ()))
+    options = ("--suite", project.suite, *(("--select-regex", project.select) if project.select else ()))
     for run in (*(f"docs {number}" for number in range(1, runs + 1)), "changed"):
         sides = ("docs", "changed") if run == "changed" else ("docs~1", "docs")
         record = records / f"{project.name}-{run.replace(' ', '-')}.json"
