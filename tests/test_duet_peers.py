@@ -344,7 +344,7 @@ def test_a_process_that_ends_while_its_suite_is_opened_is_broken(tmp_path: Path)
     place = Place(label="head", python=sys.executable, path=(), folder=str(tmp_path), packages=())
     with launched([place], ORDER, timeout_s=60) as (launch,):
         assert launch.why_left_out("b.time_it") == "its process ended while the suite was opened: no memory"
-        with pytest.raises(LabError, match="^head: its process ended while the suite was opened: no memory$"):
+        with pytest.raises(LabError, match=r"^head: its process ended while the suite was opened: no memory$"):
             launch.enter("b.time_it", cores=(), shift=1, timeout_s=60)
 
 
