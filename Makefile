@@ -55,8 +55,7 @@ readme: $(STAMP) ## put the table of reports/run.json into the README
 
 test: $(ENGINES) ## lint, types and tests, of every engine
 	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target types
-	$(MAKE) --no-print-directory tests
+	$(MAKE) --no-print-directory BESIDE="$(TYPES)" tests
 
 # A lesser processor, as far as one can be played here: what dispatches by it is held to AVX2. What asks the processor
 # itself is not, such as engine x86, which uses oneDNN where there is AVX-512 VNNI.
@@ -83,11 +82,11 @@ OF_ENGINES = $(filter-out $(COMPILERS),$(wildcard tests/test_engines_*.py)) test
 	tests/e2e/test_broken_engines.py
 OF_PEERS = $(wildcard tests/test_pytest_plugin*.py tests/test_peer_*.py tests/test_duet_*.py) tests/test_pytest_collection.py \
 	tests/e2e/test_cases.py tests/test_packaging.py tests/perf
-PARTS := tests-of-compilers tests-of-the-rest tests-of-engines tests-of-peers
+PARTS := tests-of-the-rest tests-of-peers tests-of-engines tests-of-compilers
 
 tests: $(ENGINES)
 	cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
-	INT8BENCH_TEST_CACHE="$$cache" $(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS)
+	INT8BENCH_TEST_CACHE="$$cache" $(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS) $(BESIDE)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

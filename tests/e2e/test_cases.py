@@ -83,7 +83,7 @@ def monorepo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("suite", ["asv", "pytest"])
 def test_a_package_one_folder_down_is_measured(monorepo: Path, cache: Path, suite: str) -> None:
     """It is not installed here, so that the revision's own is the only one; head does more work."""
-    code, document, _ = _duet(monorepo / "pkg-one", cache, "slow~1", "slow", "--suite", suite, "--budget", "5s")
+    code, document, _ = _duet(monorepo / "pkg-one", cache, "slow~1", "slow", "--suite", suite, "--budget", "3s")
     assert code == 1
     _thirty_times(document)
 
@@ -104,7 +104,7 @@ def test_a_package_on_top_that_holds_nothing_is_not_what_is_measured(tmp_path: P
         },
         {"low/lower/__init__.py": SLOW},
     )
-    code, document, _ = _duet(folder, cache, "base", "head", "--suite", "asv", "--budget", "5s")
+    code, document, _ = _duet(folder, cache, "base", "head", "--suite", "asv", "--budget", "3s")
     assert code == 1
     _thirty_times(document)
 
@@ -121,7 +121,7 @@ def test_a_suite_of_another_project_has_no_figure(tmp_path: Path, cache: Path) -
         },
         {"README.md": "words"},
     )
-    code, document, said = _duet(folder, cache, "base", "head", "--suite", "asv", "--budget", "5s")
+    code, document, said = _duet(folder, cache, "base", "head", "--suite", "asv", "--budget", "3s")
     assert (code, document) == (3, {})
     assert "b.time_it: nothing of base's revision was loaded, which holds own; imported was packaging from /" in said
     assert "--base-python OLD --head-python NEW" in said
@@ -157,7 +157,7 @@ def test_failures_and_draws_by_chance_turn_nothing_red(traps: Path, cache: Path)
 def test_what_head_breaks_is_red_in_a_quick_run(traps: Path, cache: Path) -> None:
     """Seven launches of head fail and none of base; what is left alone is measured beside it."""
     code, document, _ = _duet(
-        traps, cache, "docs", "broken", "--suite", "asv", "--select", "time_not_for_all(True)", "--budget", "5s"
+        traps, cache, "docs", "broken", "--suite", "asv", "--select", "time_not_for_all(True)", "--budget", "3s"
     )
     assert code == 1
     (finding,) = document["findings"]
@@ -178,14 +178,14 @@ def test_what_breaks_the_whole_suite_in_head_is_red(
     """All that base measures is broken in head; the other way round nothing is, and nothing is measured."""
     files = {name: content.replace("{module}", "toy") for name, content in files.items()}
     folder = _project(tmp_path / "repository", {"toy.py": QUICK, **files}, {"toy.py": QUICK + "\n\nimport none_such\n"})
-    code, document, _ = _duet(folder, cache, "base", "head", "--suite", suite, "--budget", "5s")
+    code, document, _ = _duet(folder, cache, "base", "head", "--suite", suite, "--budget", "3s")
     assert code == 1
     (finding,) = document["findings"]
     assert (finding["code"], finding["severity"]) == ("benchmark-failed", "error")
     assert "launches of head, 0 of" in finding["message"]
     assert "the suite does not open: " in finding["message"]
     assert "No module named 'none_such'" in finding["message"]
-    code, document, said = _duet(folder, cache, "head", "base", "--suite", suite, "--budget", "5s")
+    code, document, said = _duet(folder, cache, "head", "base", "--suite", suite, "--budget", "3s")
     assert (code, document) == (3, {})
     assert "base: the suite does not open: " in said
 
@@ -213,7 +213,7 @@ def test_what_only_one_import_can_have_breaks_neither_side(tmp_path: Path, cache
         {"toy.py": QUICK, "asv.conf.json": "{}", "benchmarks/__init__.py": "", "benchmarks/b.py": suite},
         {"README.md": "words"},
     )
-    code, _, said = _duet(folder, cache, "base", "head", "--suite", "asv", "--budget", "5s")
+    code, _, said = _duet(folder, cache, "base", "head", "--suite", "asv", "--budget", "3s")
     assert code == 3
     assert "cannot import b: OSError: [Errno 98] Address already in use" in said
 
@@ -227,7 +227,7 @@ def test_a_file_that_base_cannot_import_is_named_with_its_benchmarks(tmp_path: P
         {"toy.py": QUICK, "tests/test_old.py": old},
         {"toy.py": QUICK + "\n\ndef fresh():\n    return work(300)\n", "tests/test_new.py": new},
     )
-    asked = ("base", "head", "--suite", "pytest", "--budget", "5s")
+    asked = ("base", "head", "--suite", "pytest", "--budget", "3s")
     code, document, _ = _duet(folder, cache, *asked)
     assert code == 0
     (finding,) = document["findings"]
@@ -246,7 +246,7 @@ def test_the_id_of_a_benchmark_that_is_left_out_is_no_part_of_another(tmp_path: 
         "    assert benchmark.stats['min'] < 9\n\n\ndef test_it_all(benchmark):\n    benchmark(work, 300)\n"
     )
     folder = _project(tmp_path / "repository", {"toy.py": QUICK, "tests/test_b.py": suite}, {"README.md": "words"})
-    asked = ("base", "head", "--suite", "pytest", "--budget", "5s", "--select", "tests/test_b.py::test_it")
+    asked = ("base", "head", "--suite", "pytest", "--budget", "3s", "--select", "tests/test_b.py::test_it")
     code, document, said = _duet(folder, cache, *asked)
     assert (code, document) == (3, {})
     assert "tests/test_b.py::test_it: asserts something of benchmark.stats" in said
