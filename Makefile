@@ -55,7 +55,7 @@ readme: $(STAMP) ## put the table of reports/run.json into the README
 
 test: $(ENGINES) ## lint, types and tests, of every engine
 	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory BESIDE="$(TYPES)" tests
+	$(MAKE) --no-print-directory BESIDE="$(ENDS)" tests
 
 # A lesser processor, as far as one can be played here: what dispatches by it is held to AVX2. What asks the processor
 # itself is not, such as engine x86, which uses oneDNN where there is AVX-512 VNNI.
@@ -111,6 +111,7 @@ lint: $(STAMP) ## ruff
 # The oldest Python that we support, which runs the tests, and those that the types alone are held against.
 PYTHONS := 3.11 3.12 3.13 3.14
 TYPES := $(addprefix types-,$(PYTHONS))
+ENDS := $(firstword $(TYPES)) $(lastword $(TYPES))
 .PHONY: $(TYPES)
 
 types: $(TYPES) ## mypy, strict, for every Python

@@ -227,7 +227,7 @@ def test_a_file_that_base_cannot_import_is_named_with_its_benchmarks(tmp_path: P
         {"toy.py": QUICK, "tests/test_old.py": old},
         {"toy.py": QUICK + "\n\ndef fresh():\n    return work(300)\n", "tests/test_new.py": new},
     )
-    asked = ("base", "head", "--suite", "pytest", "--budget", "3s")
+    asked = ("base", "head", "--suite", "pytest", "--budget", "5s")
     code, document, _ = _duet(folder, cache, *asked)
     assert code == 0
     (finding,) = document["findings"]
