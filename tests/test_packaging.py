@@ -298,16 +298,16 @@ def test_the_newest_set_says_which_engines_it_leaves_out() -> None:
 
 
 def test_ci_runs_the_test_command_of_the_readme(clone: Clone) -> None:
-    """From wherever it is called, with the exit code of the tests; where there is a browser, it installs none."""
+    """And then all types, from wherever it is called, with its exit code; where there is a browser, it installs none."""
     assert "make test" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
     make = clone.folder / "bin" / "make"
     make.parent.mkdir()
     for name in ("chromium", "chromedriver", "apt-get"):
         shutil.copy(clone.folder / "python3", make.parent / name)
-    for code in (0, 3):
+    for code, made in ((0, ["test", "types"]), (3, ["test"])):
         make.write_text(f'#!/bin/sh\necho "make $* in $(pwd)" >> "$CALLS"\nexit {code}\n', encoding="utf-8")
         make.chmod(0o755)
         path = f"{make.parent}{os.pathsep}{os.environ['PATH']}"
         done = clone.run("env", "-C", "/", f"PATH={path}", str(clone.folder / ".ci" / "run"))
         assert done.returncode == code
-        assert clone.calls() == [f"make test in {clone.folder}"]
+        assert clone.calls() == [f"make {each} in {clone.folder}" for each in made]
