@@ -9,6 +9,9 @@ import pytest
 from int8bench.peer import memory
 
 MIB = 1 << 20
+# Since Linux 6.2 a processor tells of its pages 32 at a time, so that two may keep 64 of 4 kB to themselves: beside other
+# work 0.77 MiB were read of 1, and 1.79 of 2.
+UNCOUNTED = 64 * 4096
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak can be reset on Linux only")
 
@@ -66,7 +69,7 @@ def test_blocks_that_are_freed_are_not_counted_on() -> None:
     with memory.counted_exactly():
         before = memory.private_bytes()
         peak = memory.peak_bytes_during(step)
-    assert 0.8 * MIB < peak - before < 1.5 * MIB
+    assert 0.8 * MIB - UNCOUNTED < peak - before < 1.5 * MIB
 
 
 @linux
@@ -77,7 +80,7 @@ def test_holes_of_the_heap_are_not_filled_again() -> None:
     with memory.counted_exactly():
         before = memory.private_bytes()
         peak = memory.peak_bytes_during(lambda: [bytearray(b"x") * (MIB // 4) for _ in range(8)])
-    assert 1.8 * MIB < peak - before < 2.5 * MIB
+    assert 1.8 * MIB - UNCOUNTED < peak - before < 2.5 * MIB
 
 
 @linux
