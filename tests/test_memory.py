@@ -9,8 +9,8 @@ import pytest
 from int8bench.peer import memory
 
 MIB = 1 << 20
-# Since Linux 6.2 a processor tells of its pages 32 at a time, so that two may keep 64 of 4 kB to themselves: beside other
-# work 0.77 MiB were read of 1, and 1.79 of 2.
+# Since Linux 6.2 a processor tells of its pages 32 at a time, so that two may keep 64 of 4 kB to themselves: beside
+# other work 0.77 MiB were read of 1, and 1.79 of 2.
 UNCOUNTED = 64 * 4096
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak can be reset on Linux only")
