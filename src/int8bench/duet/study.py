@@ -76,7 +76,7 @@ def _check(request: Request) -> None:
     ):
         if revision is None and python is None:
             raise RequestError(f"{label}: not given; type int8bench duet BASE HEAD, or --{label.lower()}-python PYTHON")
-    assert str(request.selection) is not None  # a selection that is none is refused now
+    request.selection.of(())  # one that is none is refused now, before anything is built
     usable = hardware.usable_core_count()
     for count in request.threads or ():
         if count > usable:
