@@ -155,8 +155,8 @@ def onednn_without_sse4(situation: Situation) -> Iterator[Finding]:
 
 
 def _has_kernels_of_onednn(hardware: Hardware) -> bool:
-    """Whether oneDNN has int8 kernels for an x86 processor: its lowest step is SSE41."""
-    return hardware.arch == "x86_64" and "sse4_1" in hardware.flags
+    """Whether oneDNN has int8 kernels for an x86 processor: its lowest step is SSE41, which every level includes."""
+    return hardware.arch == "x86_64" and ("sse4_1" in hardware.flags or bool(hardware.levels))
 
 
 def engine_missing(situation: Situation) -> Iterator[Finding]:
