@@ -137,3 +137,13 @@ def test_the_claim_is_that_of_the_series_at_hand(apart: bool, sentence: str) -> 
     found = [histories.series([histories.point(0, 1.0)], benchmark="suite.time_it", unit="s")]
     assert sentence in " ".join(_lines(histories.document(found, noise=[noise])))
     assert "plain times" not in " ".join(_lines(histories.document(found)))
+
+
+def test_an_interval_has_as_many_digits_as_tell_its_ends_apart() -> None:
+    """Three, unless those are the same."""
+    narrow = histories.event(5, 6, 0.18) | {"low": 0.179, "high": 0.181}
+    text = "\n".join(_lines(histories.document([], events=[narrow]), width=400))
+    assert "by x1.18 [1.179, 1.181] between" in text
+    assert "by x1.18 [1.15, 1.21] between" in "\n".join(
+        _lines(histories.document([], events=[histories.event(5, 6, 0.18)]), width=400)
+    )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 SHORT_HASH = 8
+DIGITS = (3, 4, 5)  # of a factor: as few as tell the ends of its interval apart
 CAUSES = "the machine, its software, or something that every benchmark uses"
 
 Event = Mapping[str, Any]
@@ -17,8 +18,10 @@ def moved(event: Event) -> str:
     what = {"time": "times", "memory": "figures of memory"}.get(event["kind"], "rows")
     if event["step"] is None:
         return f"{event['series']} of {event['of']} {what} moved together from zero"
-    value, low, high = (1 + event[key] for key in ("step", "low", "high"))
-    return f"{event['series']} of {event['of']} {what} moved together by x{value:.3g} [{low:.3g}, {high:.3g}]"
+    factors = [1 + event[key] for key in ("step", "low", "high")]
+    digits = next((each for each in DIGITS if f"{factors[1]:.{each}g}" != f"{factors[2]:.{each}g}"), DIGITS[-1])
+    shown = [f"{factor:.{digits}g}" for factor in factors]
+    return f"{event['series']} of {event['of']} {what} moved together by x{shown[0]} [{shown[1]}, {shown[2]}]"
 
 
 def between(event: Event) -> str:
