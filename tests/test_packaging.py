@@ -247,6 +247,7 @@ def test_every_test_is_in_one_part(clone: Clone) -> None:
         (clone.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (clone.folder / path).touch()
     clone.make("tests")
+    clone.make("perf")
     parts = [call.split("-m pytest ")[1].split() for call in clone.calls() if call.startswith("python -m pytest ")]
     (rest,) = [part for part in parts if part[0].startswith("--ignore=")]
     others = [each for part in parts if part is not rest for each in part]
@@ -310,13 +311,13 @@ def test_the_newest_set_says_which_engines_it_leaves_out() -> None:
 
 
 def test_ci_runs_the_test_command_of_the_readme(clone: Clone) -> None:
-    """And then all types, from anywhere, with its exit code; where there is a browser, it installs none."""
+    """And then our own performance alone and all types, from anywhere, with its exit code; where there is a browser, it installs none."""
     assert "make test" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
     make = clone.folder / "bin" / "make"
     make.parent.mkdir()
     for name in ("chromium", "chromedriver", "apt-get"):
         shutil.copy(clone.folder / "python3", make.parent / name)
-    for code, made in ((0, ["test", "types"]), (3, ["test"])):
+    for code, made in ((0, ["test", "perf", "types"]), (3, ["test"])):
         make.write_text(f'#!/bin/sh\necho "make $* in $(pwd)" >> "$CALLS"\nexit {code}\n', encoding="utf-8")
         make.chmod(0o755)
         path = f"{make.parent}{os.pathsep}{os.environ['PATH']}"
