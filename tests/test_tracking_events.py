@@ -227,6 +227,14 @@ def test_values_that_are_zero_or_missing_stop_nothing(tmp_path: Path) -> None:
     assert found.noises[0].apart
 
 
+@pytest.mark.parametrize(("name", "unit"), [("track_wobble", "things"), ("peakmem_wobble", "bytes")])
+def test_noise_that_neighbours_share_is_no_change_of_other_numbers_either(tmp_path: Path, name: str, unit: str) -> None:
+    """Of forty numbers in noise that is correlated by 0.6 none has changed, and none together."""
+    values = np.concatenate([made("ar0.6", seed=seed).values for seed in range(2)])
+    found = _write(tmp_path, values, names=[f"suite.{name}_{row:02}" for row in range(40)], unit=unit)
+    assert (_changed(found), found.events) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("name", "unit", "kind"),
     [

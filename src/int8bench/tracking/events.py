@@ -244,7 +244,7 @@ def _without_drift(
         own[rows], correlation[rows] = np.exp(logs), fit.correlation
         low, high = np.quantile(fit.common, (0.25, 0.75))
         wide = float(np.expm1(high - low))
-    elif kind is Kind.TIME and len(rows):
+    elif kind is not Kind.PAIRED and len(rows):
         _, correlation[rows] = drifts.correlated_levels(np.log(own[rows]), error=error, least_noise=least_noise[rows])
     noise = Noise(
         machine=machine,
