@@ -311,7 +311,7 @@ def test_the_newest_set_says_which_engines_it_leaves_out() -> None:
 
 
 def test_ci_runs_the_test_command_of_the_readme(clone: Clone) -> None:
-    """And then our own performance alone and all types, from anywhere, with its exit code; where there is a browser, it installs none."""
+    """Then our own performance alone and all types, from anywhere, with its exit code; a browser is left as it is."""
     assert "make test" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
     make = clone.folder / "bin" / "make"
     make.parent.mkdir()
