@@ -20,6 +20,7 @@ NO_DOT = ("no-int8-dot-product", N)
 BF16 = ("bf16-silently-used", N)
 VM = ("virtual-machine", N)
 MAC = ("intel-mac", W)
+KINDS = ("kinds-of-cores", N)
 ON_ARM = {
     "fbgemm": [("fbgemm-on-arm", E)],
     "x86": [("x86-on-arm", E)],
@@ -42,8 +43,8 @@ RULED = {
     "bgq-rhel6-power7": (None, [("no-quantized-engine", W)], NOWHERE),
     "darwin-bigsur-m1": ("qnnpack", [], ON_APPLE),
     "darwin-mojave-haswell": ("fbgemm", [NO_DOT, MAC], AVX2_ONLY),
-    "darwin-monterey-m1": ("qnnpack", [], ON_APPLE),
-    "darwin-sequoia-m4": ("qnnpack", [BF16], ON_APPLE),
+    "darwin-monterey-m1": ("qnnpack", [KINDS], ON_APPLE),
+    "darwin-sequoia-m4": ("qnnpack", [BF16, KINDS], ON_APPLE),
     "linux-amazon-cortex_a72": ("qnnpack", [NO_DOT], ON_ARM),
     "linux-amazon-neoverse_v1": ("qnnpack", [BF16], ON_ARM),
     "linux-centos7-cascadelake": ("x86", [], WITH_VNNI),

@@ -64,6 +64,11 @@ class InductorEngine(Engine):
         reason = _unfit(hardware) or packages.missing(self.name, MODULES) or _without_compiler()
         return Availability(available=reason is None, reason=reason)
 
+    def fit(self, hardware: Hardware) -> Availability:
+        """By architecture."""
+        reason = _unfit(hardware)
+        return Availability(available=reason is None, reason=reason)
+
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:
         """A library for each batch size, compiled for this processor."""
         return inductor_files.conversion(variant.precision, hardware)

@@ -74,6 +74,11 @@ class LiteRtEngine(Engine):
         reason = unfit(self.name, hardware) or packages.missing(self.name, MODULES)
         return Availability(available=reason is None, reason=reason)
 
+    def fit(self, hardware: Hardware) -> Availability:
+        """By the systems and architectures that have a package."""
+        reason = unfit(self.name, hardware)
+        return Availability(available=reason is None, reason=reason)
+
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
         """A .tflite file for each batch size."""
         return tflite_files.conversion(variant.precision)

@@ -6,9 +6,21 @@ import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from int8bench.errors import RecordError
-from int8bench.hardware.levels import UNKNOWN, X86, canonical_arch, canonical_flags, isa_family, levels_of
+from int8bench.hardware.levels import (
+    DECIDING_FLAGS,
+    UNKNOWN,
+    X86,
+    Told,
+    canonical_arch,
+    canonical_flags,
+    isa_family,
+    levels_of,
+    told_flag,
+    told_level,
+)
 
 SCHEMA = "int8bench.hardware"
 SCHEMA_VERSION = 1
@@ -53,6 +65,19 @@ class TorchView:
         )
 
 
+class Gap(StrEnum):
+    """Why a description leaves instructions untold."""
+
+    CUT = "cut"
+    """A list ends before its end."""
+    BROKEN = "broken"
+    """A line of a list ends where nobody can say whether the word goes on."""
+    WSL1 = "wsl1"
+    """The first Windows Subsystem for Linux plays a kernel, and lists what it knows."""
+    LEFT_OUT = "left out"
+    """The part that lists them is not there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
     """One machine. None means: not told, never zero."""
@@ -65,11 +90,18 @@ class Hardware:
     stepping: int | None = None
     os: str = UNKNOWN
     flags: frozenset[str] = frozenset()
+    untold: frozenset[str] = frozenset()
+    """The deciding flags that may be there or not; without any flags, that is all of them."""
+    gap: Gap | None = None
     logical_cores: int | None = None
     physical_cores: int | None = None
     usable_cores: int | None = None
+    core_kinds: tuple[str, ...] = ()
+    """The kinds of cores where there are several, each with how many: ``6 with 2 threads``."""
     cgroup_quota: float | None = None
     hypervisor: str | None = None
+    cpu_type: str | None = None
+    """The name that a hypervisor makes up for the CPU that it shows, whose instructions are its choice as well."""
     emulated: str | None = None
     l1d_bytes: int | None = None
     l2_bytes: int | None = None
@@ -86,6 +118,24 @@ class Hardware:
         return levels_of(self.arch, self.flags)
 
     @property
+    def untold_levels(self) -> tuple[str, ...]:
+        """The ISA levels that may be there or not, weakest first."""
+        possible = levels_of(self.arch, self.flags | self._untold)
+        return tuple(level for level in possible if level not in self.levels)
+
+    def tells(self, level: str) -> Told:
+        """Whether an ISA level is there, not there or untold."""
+        return told_level(self.arch, level, self.flags, self._untold)
+
+    def tells_flag(self, flag: str) -> Told:
+        """Whether a flag that decides a level is there, not there or untold."""
+        return told_flag(flag, self.flags, self._untold)
+
+    @property
+    def _untold(self) -> frozenset[str]:
+        return self.untold if self.flags else DECIDING_FLAGS
+
+    @property
     def isa_family(self) -> str:
         """x86, arm, riscv, ppc, s390 and so on, whatever the word size."""
         return isa_family(self.arch)
@@ -96,10 +146,11 @@ class Hardware:
         return bool(self.flags)
 
     @property
-    def has_int8_dot_product(self) -> bool:
+    def int8_dot_product(self) -> Told:
         """Whether one instruction multiplies int8 and adds up in 32 bits: VNNI or AMX, dotprod or i8mm."""
-        exact = {"avx_vnni", "avx512_vnni", "amx_int8"} if self.isa_family == X86 else {"dotprod", "i8mm"}
-        return not exact.isdisjoint(self.levels)
+        exact = ("avx_vnni", "avx512_vnni", "amx_int8") if self.isa_family == X86 else ("dotprod", "i8mm")
+        told = {self.tells(level) for level in exact}
+        return next((each for each in (Told.THERE, Told.UNTOLD) if each in told), Told.ABSENT)
 
     @property
     def cores(self) -> int | None:
@@ -124,12 +175,17 @@ class Hardware:
             "stepping": self.stepping,
             "os": self.os,
             "levels": list(self.levels),
+            "untold_levels": list(self.untold_levels),
             "flags": sorted(self.flags),
+            "untold": sorted(self.untold),
+            "gap": self.gap,
             "logical_cores": self.logical_cores,
             "physical_cores": self.physical_cores,
             "usable_cores": self.usable_cores,
+            "core_kinds": list(self.core_kinds),
             "cgroup_quota": self.cgroup_quota,
             "hypervisor": self.hypervisor,
+            "cpu_type": self.cpu_type,
             "emulated": self.emulated,
             "l1d_bytes": self.l1d_bytes,
             "l2_bytes": self.l2_bytes,
@@ -162,11 +218,15 @@ class Hardware:
             stepping=fields.count("stepping"),
             os=fields.text("os") or UNKNOWN,
             flags=canonical_flags(fields.texts("flags")),
+            untold=canonical_flags(fields.texts("untold")),
+            gap=fields.gap(),
             logical_cores=fields.count("logical_cores", least=1),
             physical_cores=fields.count("physical_cores", least=1),
             usable_cores=fields.count("usable_cores", least=1),
+            core_kinds=fields.texts("core_kinds"),
             cgroup_quota=fields.number("cgroup_quota"),
             hypervisor=fields.text("hypervisor"),
+            cpu_type=fields.text("cpu_type"),
             emulated=fields.text("emulated"),
             l1d_bytes=fields.count("l1d_bytes"),
             l2_bytes=fields.count("l2_bytes"),
@@ -237,6 +297,12 @@ class _Fields:
         if value is None or isinstance(value, str):
             return None if value is None else _writable(value)
         raise RecordError(f"{self.path}.{name}: expected text, got {reprlib.repr(value)}")
+
+    def gap(self) -> Gap | None:
+        told = self.text("gap")
+        if told is None or told in set(Gap):
+            return None if told is None else Gap(told)
+        raise RecordError(f"{self.path}.gap: expected one of {', '.join(Gap)}, got {reprlib.repr(told)}")
 
     def texts(self, name: str) -> tuple[str, ...]:
         values = self.values.get(name, [])
