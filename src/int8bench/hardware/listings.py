@@ -120,7 +120,8 @@ def _x86(listing: Listing, arch: str | None) -> Hardware | None:
     listed = listing.instructions("flags", marks=_X86_MARKS)
     if listed is None:
         return None
-    width = arch or ("x86_64" if "lm" in listed.flags else None if listed.untold else "i686")
+    named = arch if isa_family(arch or "") == X86 else None
+    width = named or ("x86_64" if "lm" in listed.flags else None if listed.untold else "i686")
     if width is None:
         return None  # cut before the flag that tells
     brand = listing.name("model name")
@@ -159,9 +160,9 @@ def _arm(listing: Listing, arch: str | None) -> Hardware | None:
     implementers = [implementer for implementer, _ in cores if implementer]
     firmware = " ".join(value for key in _FIRMWARE_KEYS for value in listing.names(key))
     made_up = hypervisors.arm_cpu_type(cores) or hypervisors.cpu_type(brand, firmware=firmware)
-    by_cores = hypervisors.arm_hypervisor(cores)
+    by_cores = hypervisors.arm_hypervisor((*cores, (listing.number("vendor id"), listing.number("model"))))
     machine = Hardware(
-        arch=arch or _arm_width(listing, listed),
+        arch=arch if arch and isa_family(arch) == ARM else _arm_width(listing, listed),
         vendor=arm.vendor_name(implementers[0]) if implementers else listing.name("vendor id"),
         brand=brand,
         os="Linux",
@@ -293,7 +294,7 @@ def _s390(listing: Listing, _: str | None) -> Hardware | None:
 
 def _other(listing: Listing, _: str | None) -> Hardware | None:
     for key, word, arch in _OTHER_ARCHS:
-        if word in " ".join(listing.values.get(key, ())).lower():
+        if word in " ".join(listing.names(key)).lower():
             brand = listing.name("model name", "cpu model", "cpu", "family")
             return Hardware(
                 arch=arch,

@@ -142,11 +142,11 @@ def read_lines(text: str) -> Listing:
         key = _list_key(entry)
         if key is not None:
             lists.setdefault(key, []).append(_word_list(entry, layout, may_be_cut=entry.is_last and ends_openly))
-        values.setdefault(key or entry.key, []).append(_value(entry, layout))
+        values.setdefault(key or entry.line.key, []).append(_value(entry, layout))
     return Listing(
         values={key: tuple(each) for key, each in values.items()},
         lists={key: tuple(each) for key, each in lists.items()},
-        open_key=entries[-1].key if ends_openly and entries and entries[-1].is_last else None,
+        open_key=entries[-1].line.key if ends_openly and entries and entries[-1].is_last else None,
     )
 
 
@@ -170,12 +170,17 @@ class _Line:
 
     text: str
     length: int
+    key: str
+    """In lower case; empty where the line has none."""
+    value: str
 
     @classmethod
     def of(cls, pasted: str) -> "_Line":
         quote = _QUOTE.match(pasted)
-        text = pasted[quote.end() :] if quote else pasted
-        return cls(text=text.replace("`", "").expandtabs(), length=len(pasted))
+        text = (pasted[quote.end() :] if quote else pasted).replace("`", "").expandtabs()
+        sign = _SIGN.search(text)
+        key = text[: sign.start()].strip(" *").lower() if sign else ""
+        return cls(text=text, length=len(pasted), key=key, value=text[sign.end() :] if sign else "")
 
     @property
     def is_empty(self) -> bool:
@@ -185,47 +190,31 @@ class _Line:
     def indent(self) -> int:
         return len(self.text) - len(self.text.lstrip())
 
+    @property
+    def column(self) -> int:
+        """Where the value begins."""
+        return len(self.text) - len(self.value.lstrip())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """A key, its line, and the lines without a key right below, which may belong to it."""
+    """A line with a key, and the lines without one right below, which may belong to it."""
 
-    key: str
     line: _Line
-    value: str
     below: tuple[_Line, ...]
     is_last: bool
     """Whether nothing but empty lines comes after."""
 
-    @property
-    def column(self) -> int:
-        """Where the value begins."""
-        return len(self.line.text) - len(self.value.lstrip())
-
 
 def _entries(lines: Sequence[_Line]) -> tuple[_Entry, ...]:
     """The keys of a text in order, each with its lines."""
+    with_key = [number for number, line in enumerate(lines) if line.key]
     last = max((number for number, line in enumerate(lines) if not line.is_empty), default=-1)
     entries = []
-    for number, line in enumerate(lines):
-        sign = _SIGN.search(line.text)
-        key = line.text[: sign.start()].strip(" *").lower() if sign else ""
-        if sign and key:
-            below = tuple(takewhile(_has_no_key, lines[number + 1 :]))
-            entries.append(
-                _Entry(
-                    key=key,
-                    line=line,
-                    value=line.text[sign.end() :],
-                    below=below,
-                    is_last=number + len(below) >= last,
-                )
-            )
+    for number, following in zip(with_key, [*with_key[1:], len(lines)], strict=False):
+        below = tuple(takewhile(lambda line: not line.is_empty, lines[number + 1 : following]))
+        entries.append(_Entry(line=lines[number], below=below, is_last=number + len(below) >= last))
     return tuple(entries)
-
-
-def _has_no_key(line: _Line) -> bool:
-    return not line.is_empty and not _SIGN.search(line.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,33 +239,33 @@ class _Layout:
     def spaces_first(self, entry: _Entry) -> list[bool]:
         """Of each line below a key, whether it begins with a space more than it is indented."""
         least = min((line.indent for line in entry.below), default=0)
-        columns = (entry.column, entry.line.indent, self.indent)
+        columns = (entry.line.column, entry.line.indent, self.indent)
         margin = next((column for column in columns if column <= least <= column + 1), least)
         return [line.indent > margin for line in entry.below]
 
 
 def _list_key(entry: _Entry) -> str | None:
     """The key under which a list of instructions is kept: its own, or flags where it can be nothing else."""
-    if entry.key in _LISTS:
-        return entry.key
-    words = entry.value.split()
+    if entry.line.key in _LISTS:
+        return entry.line.key
+    words = entry.line.value.split()
     begins = len(words) >= _LIST_WORDS and words[0] in _LIST_BEGINS
     return "flags" if begins and sum(map(is_word, words)) > len(words) // 2 else None
 
 
 def _value(entry: _Entry, layout: _Layout) -> str:
     """What stands behind the key; a name that is broken in two is joined."""
-    value = entry.value.strip()
-    if entry.key in _NAMES and entry.below and entry.line.length >= _LONG:
+    value = entry.line.value.strip()
+    if entry.line.key in _NAMES and entry.below and entry.line.length >= _LONG:
         return value + ("" if layout.breaks_words else " ") + entry.below[0].text.strip()
     return value
 
 
 def _word_list(entry: _Entry, layout: _Layout, *, may_be_cut: bool) -> WordList:
     """The words of a list and of the lines below that go on with it."""
-    words = entry.value.split()
+    words = entry.line.value.split()
     unsure: set[str] = set()
-    apart = entry.value.endswith(" ")
+    apart = entry.line.value.endswith(" ")
     below = _going_on(entry)
     for line, is_apart in zip(below, layout.spaces_first(entry), strict=False):
         head, *rest = line.text.split()
@@ -285,8 +274,12 @@ def _word_list(entry: _Entry, layout: _Layout, *, may_be_cut: bool) -> WordList:
             unsure |= {words[-1], head, words[-1] + head}
         words = [*words[:-1], words[-1] + head, *rest] if bond else [*words, head, *rest]
         apart = line.text.endswith(" ")
+    left_over = entry.below[len(below) :]
+    may_be_cut &= all(_WORD.fullmatch(piece) for line in left_over[-1:] for piece in line.text.split())
+    if may_be_cut and left_over:
+        words.append(left_over[-1].text.strip())  # the beginning of a word, or of the next key
     gaps = [word for word in words if _GAP.search(word)]
-    cut = gaps[0] if gaps else _cut(words, may_be_cut=may_be_cut and len(below) == len(entry.below))
+    cut = gaps[0] if gaps else _cut(words, may_be_cut=may_be_cut)
     left = canonical_flags(unsure | set(gaps) | ({cut} if cut else set()))
     return WordList(
         words=canonical_flags(words) - left,
@@ -297,7 +290,7 @@ def _word_list(entry: _Entry, layout: _Layout, *, may_be_cut: bool) -> WordList:
 
 def _going_on(entry: _Entry) -> tuple[_Line, ...]:
     """The lines below a list that go on with it: up to the last with a word that kernels print."""
-    words = entry.value.split()
+    words = entry.line.value.split()
     number = 0
     for index, line in enumerate(entry.below):
         pieces = line.text.split()

@@ -113,8 +113,10 @@ def _arch(listing: Listing) -> str | None:
     told = _CPU_TYPES.get(listing.number("hw.cputype") or 0)
     if told is None and (machine := listing.first("hw.machine")):
         told = canonical_arch(machine)
-    apple = (listing.name("machdep.cpu.brand_string") or "").startswith("Apple")
-    return told or ("arm64" if apple or listing.switch("hw.optional.arm64") else None)
+    brand = listing.name("machdep.cpu.brand_string") or ""
+    if told is None and brand.startswith("Intel"):
+        return "x86_64"
+    return told or ("arm64" if brand.startswith("Apple") or listing.switch("hw.optional.arm64") else None)
 
 
 def _intel(listing: Listing) -> Instructions:
@@ -128,7 +130,7 @@ def _intel(listing: Listing) -> Instructions:
     untold = frozenset[str]().union(*(each.untold for each in lists))
     if _LEAF_1 not in listing.lists:
         untold |= _OF_LEAF_1
-    if _LEAF_7 not in listing.lists and _EXTENDED not in listing.lists:
+    if _LEAF_7 not in listing.lists and not {_LEAF_1, _EXTENDED} <= set(listing.lists):
         untold |= family_flags(X86) - _OF_LEAF_1
     return Instructions(
         flags=flags,

@@ -47,7 +47,7 @@ cpucfg lam ual fpu lsx lasx crc32 complex crypto lvz lbt_x86 lbt_arm lbt_mips pt
 div32
 """
 _MACOS = """
-clfsh ds mon dscpl tpr seglim64 tsctmr avx1_0 avx2_0 xd em64t lahf lzcnt tsci rdwrfsgs tsc_thread_offset fpu_csds
+clfsh ds mon dscpl tpr seglim64 tsctmr avx1_0 xd em64t lahf lzcnt tsci rdwrfsgs tsc_thread_offset fpu_csds
 mdclear l1df vmm 1gbpage prefetchw acapmsr tsxfa clfsopt ipt sgxlc htt sse3 avx512vnni avx512bitalg avx512vpopcntdq
 avx512vbmi2 sha fsrepmov
 """
