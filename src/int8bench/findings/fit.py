@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from int8bench.findings.choice import INT8_ENGINES, dot_products, engines_of_torch, listed, x86_reaches_onednn
-from int8bench.findings.limits import exact_for_onednn
+from int8bench.findings.limits import exactness_of_onednn
 from int8bench.findings.values import Finding, Severity, Situation, how_to_choose, without
 from int8bench.hardware import Hardware, Told
 from int8bench.hardware.levels import ARM, X86
@@ -130,7 +130,7 @@ def onednn_full_range(situation: Situation) -> Iterator[Finding]:
     hardware = situation.hardware
     unmeasured = situation.engine == "onednn" and "onednn" not in situation.probes
     has_kernels = hardware.arch == "x86_64" and hardware.tells_flag(_LEAST_OF_ONEDNN) is Told.THERE
-    if unmeasured and has_kernels and exact_for_onednn(hardware) is Told.ABSENT:
+    if unmeasured and has_kernels and exactness_of_onednn(hardware) is Told.ABSENT:
         yield Finding(
             code="onednn-full-range",
             severity=Severity.WARNING,

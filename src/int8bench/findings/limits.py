@@ -60,8 +60,13 @@ def withheld(hardware: Hardware, name: str, setting: str) -> tuple[str, ...]:
     return tuple(level for level in hardware.levels if level in governed and level not in allowed)
 
 
-def exact_for_onednn(hardware: Hardware) -> Told:
+def exact_for_onednn(hardware: Hardware) -> bool:
     """Whether oneDNN may use an instruction that adds int8 products up in 32 bits, so that nothing saturates."""
+    return exactness_of_onednn(hardware) is Told.THERE
+
+
+def exactness_of_onednn(hardware: Hardware) -> Told:
+    """What is said of such an instruction: there and free to use, not there or held back, or untold."""
     held = {
         level
         for name, value in hardware.isa_environment
