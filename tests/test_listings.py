@@ -1,5 +1,6 @@
 """Listings as people paste them: broken, in part, of guests, of cores of two kinds, of processors without a name."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,8 @@ def test_a_name_that_is_none_is_no_name(brand: str) -> None:
         "Intel Core 2 Duo P9xxx (Penryn Class Core 2)",
         "AMD Opteron 63xx class CPU",
         "AMD EPYC-Rome Processor",
+        "AMD EPYC Processor (with IBPB)",
+        "Intel Xeon E3-12xx v2 (Ivy Bridge, IBRS)",
     ],
 )
 def test_a_cpu_type_is_no_processor(brand: str) -> None:
@@ -348,6 +351,25 @@ def test_a_cut_processor_takes_nothing_from_whole_ones() -> None:
 def test_a_broken_line_is_joined_by_what_kernels_print(first: str, second: str, level: str, told: Told) -> None:
     """A word where the pieces make one, two where each is one, and untold where nobody can say."""
     assert parsed(f"{first}\n{second}\nbogomips : 1\n").tells(level) is told
+
+
+@pytest.mark.parametrize("name", ["linux-rocky8.5-zen4", "linux-amazon-neoverse_v1", "darwin-mojave-haswell"])
+@pytest.mark.parametrize("front", ["", "> "])
+def test_a_listing_flowed_into_one_paragraph_is_read(name: str, front: str) -> None:
+    """As where it was pasted as prose: keys stand within lines, and lists end in front of the next key."""
+    text = (LISTINGS.parent / "hardware" / name).read_text()
+    flowed = "\n".join(front + line for line in textwrap.wrap(" ".join(text.split()), 80))
+    whole, machine = parsed(text), parsed(flowed)
+    assert (machine.arch, machine.levels, machine.gap) == (whole.arch, whole.levels, None)
+    assert (machine.brand, machine.logical_cores) == (whole.brand, whole.logical_cores)
+
+
+def test_lines_that_end_at_one_edge_are_cut_there() -> None:
+    """A viewer leaves out what does not fit; a single long line may be whole."""
+    flags = "flags\t\t: fpu vme de pse tsc msr pae mce lm sse4_1 sse4_2 avx"
+    bugs = "bugs\t\t: cpu_meltdown spectre_v1 spectre_v2 spec_store_bypass l1tf mds"
+    assert parsed(f"{flags}\n{bugs[: len(flags)]}\n").gap is Gap.CUT
+    assert parsed(f"{flags}\n{bugs}\n").gap is None
 
 
 def test_what_stands_below_a_list_and_is_no_word_of_it_is_passed_over() -> None:

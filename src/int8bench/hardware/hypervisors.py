@@ -31,8 +31,9 @@ _QEMU = ("qemu", "seabios", "i440fx", "q35", "virt-")
 # What QEMU's types of CPUs are called (model_id in target/i386/cpu.c); no processor that is sold has such a name.
 _CPU_TYPE = re.compile(
     r"common (?:32-bit )?kvm processor|qemu (?:virtual|tcg) cpu.*|(?:kvm|qemu)(?:32|64)"
-    r"|.*\bclass (?:core|cpu|opteron)\b.*|intel core processor \(.*|intel xeon processor \(.*|intel xeon e312xx.*"
-    r"|westmere e56xx.*|intel atom processor \(.*|amd epyc(?:-[a-z0-9]+)? processor|hygon dhyana processor",
+    r"|.*\bclass (?:core|cpu|opteron)\b.*|intel (?:core|atom|xeon(?: phi)?) processor \(.*"
+    r"|intel xeon e3-?12xx.*|westmere e56xx.*|amd epyc(?:-[a-z0-9]+)? processor(?: \(with ibpb\))?"
+    r"|hygon dhyana processor",
     re.IGNORECASE,
 )
 # The types of ARM cores that QEMU plays unless told otherwise, older than the dot product.

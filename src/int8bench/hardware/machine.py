@@ -141,11 +141,6 @@ class Hardware:
         return isa_family(self.arch)
 
     @property
-    def lists_instructions(self) -> bool:
-        """Whether its instructions were told at all; a processor without a single one does not exist."""
-        return bool(self.flags)
-
-    @property
     def int8_dot_product(self) -> Told:
         """Whether one instruction multiplies int8 and adds up in 32 bits: VNNI or AMX, dotprod or i8mm."""
         exact = ("avx_vnni", "avx512_vnni", "amx_int8") if self.isa_family == X86 else ("dotprod", "i8mm")

@@ -7,7 +7,7 @@ break or the cut leaves open is said of each list, so that nobody takes half a l
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from int8bench.hardware.levels import DECIDING_FLAGS, canonical_flags
 from int8bench.hardware.vocabulary import is_piece, is_word
@@ -29,6 +29,19 @@ _NAMES = {"model name", "machdep.cpu.brand_string"}
 _LIST_BEGINS = {"fpu", "fp", "half", "swp", "cpucfg"}  # the first word of each kernel's list
 _LIST_WORDS = 6  # under a key that nobody knows: a translated lscpu, or a key whose beginning is cut off
 _LINES_ABOVE = 10  # a prompt or two on top of JSON
+# The keys of listings, to find them where a text was flowed into one paragraph; the longer of two first.
+_KEY = re.compile(
+    r"(?:^|(?<=\s))(?:processor|vendor_id|vendor id|cpu family|model name|model|stepping|microcode|cpu mhz|cache size"
+    r"|physical id|siblings|core id|cpu cores|initial apicid|apicid|fpu_exception|fpu|cpuid level|wp|vmx flags|flags"
+    r"|bugs|bogomips|tlb size|clflush size|cache_alignment|address sizes|power management|features|cpu implementer"
+    r"|cpu architecture|cpu variant|cpu part|cpu revision|hardware|architecture|cpu op-mode\(s\)|byte order"
+    r"|on-line cpu\(s\) list|cpu\(s\)|thread\(s\) per core|core\(s\) per socket|socket\(s\)|isa|mmu|uarch"
+    r"|virtualization|hypervisor vendor|virtualization type|l1d cache|l1i cache|l2 cache|l3 cache|numa node\(s\)"
+    r"|caches \(sum of all\)|vulnerability [a-z0-9 ]+|(?:hw|machdep|kern|sysctl)\.[\w.]+)\s*[:=](?=\s)",
+    re.IGNORECASE,
+)
+_FLOWED_KEYS = 3  # within lines: a line of a listing has its key in front
+_FLOWED_LINES = 50  # enough to see it by
 _LONG = 40  # lines wrapped at 60 columns or more keep this much: the longest word has 20 letters
 _NUMBER = re.compile(r"0x[0-9a-f]{1,16}|\d{1,18}", re.IGNORECASE)
 # What stands where a name would: lscpu's "-" and bare vendor numbers, and what firmware leaves unset.
@@ -132,7 +145,7 @@ def together(lists: Sequence[WordList]) -> Instructions:
 
 def read_lines(text: str) -> Listing:
     """The lines of a text that have the form ``key : value`` or ``key = value``, with what belongs to them below."""
-    lines = tuple(_Line.of(line) for line in text.splitlines())
+    lines = tuple(_Line.of(line) for line in _one_key_a_line(text.splitlines()))
     entries = _entries(lines)
     layout = _Layout.of(lines, entries)
     ends_openly = not text.endswith(("\n", "\r"))
@@ -141,13 +154,24 @@ def read_lines(text: str) -> Listing:
     for entry in entries:
         key = _list_key(entry)
         if key is not None:
-            lists.setdefault(key, []).append(_word_list(entry, layout, may_be_cut=entry.is_last and ends_openly))
+            lists.setdefault(key, []).append(_word_list(entry, layout, ends_openly=ends_openly))
         values.setdefault(key or entry.line.key, []).append(_value(entry, layout))
     return Listing(
         values={key: tuple(each) for key, each in values.items()},
         lists={key: tuple(each) for key, each in lists.items()},
         open_key=entries[-1].line.key if ends_openly and entries and entries[-1].is_last else None,
     )
+
+
+def _one_key_a_line(lines: list[str]) -> list[str]:
+    """The lines of a text, anew where it was flowed into one paragraph."""
+    texts = [_Line.of(line).text.strip() for line in lines[:_FLOWED_LINES]]
+    in_front = sum(_KEY.match(text) is not None for text in texts)
+    if sum(len(_KEY.findall(text)) for text in texts) - in_front < max(_FLOWED_KEYS, in_front):
+        return lines
+    flowed = " ".join(_Line.of(line).text.strip() for line in lines)
+    starts = [0, *(key.start() for key in _KEY.finditer(flowed)), len(flowed)]
+    return [flowed[start:end] for start, end in pairwise(starts)]
 
 
 def json_part(text: str) -> str | None:
@@ -225,13 +249,18 @@ class _Layout:
     """The columns that all lines leave free."""
     breaks_words: bool | None
     """Whether lines end at one column, inside words too; False where they end between words, None where few do."""
+    edge: int | None
+    """The length of the longest lines, where lines of several keys end there: what would not fit was left out."""
 
     @classmethod
     def of(cls, lines: Sequence[_Line], entries: Sequence[_Entry]) -> "_Layout":
         broken = [line.length for entry in entries for line in (entry.line, *entry.below)[:-1] if line.length >= _LONG]
         between = max(broken, default=0) - min(broken, default=0)
         one_column = len(broken) > 1 and between == 0
+        longest = max((entry.line.length for entry in entries), default=0)
+        at_edge = {entry.line.key for entry in entries if entry.line.length == longest and not entry.below}
         return cls(
+            edge=longest if len(at_edge) > 1 and longest >= _LONG else None,
             indent=min((line.indent for line in lines if not line.is_empty), default=0),
             breaks_words=True if one_column else False if between > 1 else None,
         )
@@ -261,7 +290,7 @@ def _value(entry: _Entry, layout: _Layout) -> str:
     return value
 
 
-def _word_list(entry: _Entry, layout: _Layout, *, may_be_cut: bool) -> WordList:
+def _word_list(entry: _Entry, layout: _Layout, *, ends_openly: bool) -> WordList:
     """The words of a list and of the lines below that go on with it."""
     words = entry.line.value.split()
     unsure: set[str] = set()
@@ -275,9 +304,11 @@ def _word_list(entry: _Entry, layout: _Layout, *, may_be_cut: bool) -> WordList:
         words = [*words[:-1], words[-1] + head, *rest] if bond else [*words, head, *rest]
         apart = line.text.endswith(" ")
     left_over = entry.below[len(below) :]
+    may_be_cut = entry.is_last and ends_openly
     may_be_cut &= all(_WORD.fullmatch(piece) for line in left_over[-1:] for piece in line.text.split())
     if may_be_cut and left_over:
         words.append(left_over[-1].text.strip())  # the beginning of a word, or of the next key
+    may_be_cut |= entry.line.length == layout.edge and not entry.below
     gaps = [word for word in words if _GAP.search(word)]
     cut = gaps[0] if gaps else _cut(words, may_be_cut=may_be_cut)
     left = canonical_flags(unsure | set(gaps) | ({cut} if cut else set()))
