@@ -7,6 +7,7 @@ break or the cut leaves open is said of each list, so that nobody takes half a l
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import pairwise, takewhile
 
 from int8bench.hardware.levels import DECIDING_FLAGS, canonical_flags
@@ -149,12 +150,13 @@ def read_lines(text: str) -> Listing:
     entries = _entries(lines)
     layout = _Layout.of(lines, entries)
     ends_openly = not text.endswith(("\n", "\r"))
+    word_list = cache(partial(_word_list, layout=layout, ends_openly=ends_openly))  # processors have one in common
     values: dict[str, list[str]] = {}
     lists: dict[str, list[WordList]] = {}
     for entry in entries:
         key = _list_key(entry)
         if key is not None:
-            lists.setdefault(key, []).append(_word_list(entry, layout, ends_openly=ends_openly))
+            lists.setdefault(key, []).append(word_list(entry))
         values.setdefault(key or entry.line.key, []).append(_value(entry, layout))
     return Listing(
         values={key: tuple(each) for key, each in values.items()},
@@ -290,7 +292,7 @@ def _value(entry: _Entry, layout: _Layout) -> str:
     return value
 
 
-def _word_list(entry: _Entry, layout: _Layout, *, ends_openly: bool) -> WordList:
+def _word_list(entry: _Entry, *, layout: _Layout, ends_openly: bool) -> WordList:
     """The words of a list and of the lines below that go on with it."""
     words = entry.line.value.split()
     unsure: set[str] = set()
