@@ -313,6 +313,7 @@ def test_a_text_cut_before_its_architecture_is_refused(text: str) -> None:
         ("flags : fpu lm\nflags : fpu l", Gap.CUT),
         ("flags : fpu lm foo\navx2 fma\n", Gap.BROKEN),
         ("flags : fpu lm foo \navx2 fma\n", None),
+        ("flags : fpu lm movbe \n        p", Gap.CUT),
     ],
 )
 def test_a_list_that_is_not_whole_is_told(listing: str, gap: Gap | None) -> None:
@@ -374,8 +375,21 @@ def test_lines_that_end_at_one_edge_are_cut_there() -> None:
 
 def test_what_stands_below_a_list_and_is_no_word_of_it_is_passed_over() -> None:
     """A prompt, a fence, a line of prose."""
-    for below in ("[me@host ~]$", "```", "Thanks in advance", "---"):
+    for below in ("[me@host ~]$", "```", "Thanks in advance", "---", "Why is there no fma on it?"):
         assert parsed(f"flags : fpu lm avx2\n{below}\n") == parsed("flags : fpu lm avx2\n")
+
+
+def test_marks_of_code_are_no_part_of_a_word() -> None:
+    """Where a whole listing stands between two of them."""
+    assert parsed("`processor : 0\nflags : fpu lm avx avx2`\n").levels == ("avx", "avx2")
+
+
+@pytest.mark.parametrize("width", [48, 50, 55])
+def test_a_name_that_is_broken_in_two_is_joined(width: int) -> None:
+    """Lscpu's column leaves little room for it."""
+    lscpu = f"  Model name:{' ' * 13}Intel(R) Xeon(R) Platinum 8255C CPU\n"
+    broken = "\n".join(textwrap.wrap(lscpu, width))
+    assert parsed(f"Architecture: x86_64\n{broken}\n").brand == "Intel(R) Xeon(R) Platinum 8255C CPU"
 
 
 @pytest.mark.parametrize("prompt", ["[me@host ~]$ int8bench doctor --json", "me@host:~$ cat machine.json", "% cat it"])
