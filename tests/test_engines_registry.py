@@ -171,6 +171,8 @@ def test_engines_fit_by_architecture():
     assert fitting["x86_64"] == {*OURS} - {"tensorrt"}
     assert fitting["arm64"] == {"torch", "onednn", "qnnpack", "onnxruntime", "openvino", "executorch"}
     assert fitting["loongarch64"] == {"torch"}
+    refused = [engine_named(name).fit(machine_with("loongarch64")).reason or "" for name in OURS]
+    assert not any(f"--engines {name}" in reason for reason in refused for name in OURS)
     assert engine_named("tensorrt").fit(machine_with()).available is None
 
 

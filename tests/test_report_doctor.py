@@ -117,6 +117,12 @@ def test_instructions_that_are_untold_are_drawn(levels: list[str], untold: list[
     assert f"  instruction sets  {line}" in drawn.splitlines()
 
 
+def test_instructions_that_are_masked_are_not_called_none() -> None:
+    """The hypervisor's CPU type shows none; the processor may have them all."""
+    drawn = _drawn(hardware={**HARDWARE, "levels": [], "untold_levels": [], "cpu_type": "Common KVM processor"})
+    assert "  instruction sets  none shown by this CPU type" in drawn.splitlines()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

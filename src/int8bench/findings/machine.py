@@ -164,14 +164,16 @@ def kinds_of_cores(situation: Situation) -> Iterator[Finding]:
             subject="cores",
             message=f"This CPU has {_COUNTS.get(len(kinds), str(len(kinds)))} kinds of cores: {', '.join(kinds)}.",
             why="A layer is split evenly among the threads, and all of them wait for the slowest core.",
-            advice=f"Time the fast cores alone as well: int8bench run --threads {_fast_threads(situation.hardware)}",
+            advice=f"To time the fast ones alone, type: {_fast_alone(situation.hardware)}",
         )
 
 
-def _fast_threads(hardware: Hardware) -> str:
-    """One thread, and as many as there are cores of the first kind."""
-    fast = hardware.core_kinds[0].partition(" ")[0]
-    return f"1,{fast}" if fast != "1" else "1"
+def _fast_alone(hardware: Hardware) -> str:
+    """What to type to time one kind of cores; Linux numbers the threads of Intel's big cores first."""
+    if hardware.isa_family == X86:
+        last = 2 * int(hardware.core_kinds[0].partition(" ")[0]) - 1
+        return f"taskset -c 0-{last} int8bench run"
+    return "lscpu --extended, which numbers them; then taskset -c NUMBERS int8bench run"
 
 
 def intel_mac(situation: Situation) -> Iterator[Finding]:
