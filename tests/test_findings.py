@@ -64,7 +64,7 @@ RULED = {
     "linux-rocky8.5-zen4": ("x86", [BF16], WITH_VNNI),
     "linux-sifive-u74mc": (None, [("no-quantized-engine", W)], NOWHERE),
     "linux-ubuntu20.04-zen3": ("fbgemm", [NO_DOT], AVX2_ONLY),
-    "linux-ubuntu24.04-alderlake": ("onednn", [], {**WITH_VNNI, "x86": [("x86-is-fbgemm", W)]}),
+    "linux-ubuntu24.04-alderlake": ("onednn", [KINDS], {**WITH_VNNI, "x86": [("x86-is-fbgemm", W)]}),
     "linux-ubuntu26.04-olympus": ("qnnpack", [BF16], ON_ARM),
     "linux-unknown-power10": (None, [("no-quantized-engine", W)], NOWHERE),
     "linux-unknown-sapphirerapids": ("x86", [BF16], WITH_VNNI),

@@ -71,6 +71,8 @@ def test_two_kinds_of_cores_are_told_apart() -> None:
     assert m1.core_kinds == ("6 Apple M1 Pro Firestorm", "2 Apple M1 Pro Icestorm")
     m4 = hardware.load(LISTINGS.parent / "hardware" / "darwin-sequoia-m4")
     assert m4.core_kinds == ("12 Performance", "4 Efficiency")
+    ultra = hardware.load(LISTINGS.parent / "hardware" / "linux-ubuntu24.04-alderlake")
+    assert ultra.core_kinds == ("performance", "efficiency")
     for name in ("two-dies-magny-cours", "wrapped-cpuinfo-zen4", "cpu-type-kvm64"):
         assert hardware.load(LISTINGS / f"{name}.txt").core_kinds == ()
 
@@ -205,7 +207,7 @@ def test_a_kind_of_listing_is_read(text: str, expected: tuple[object, ...]) -> N
     assert (machine.arch, machine.brand, machine.levels, machine.untold_levels) == expected
 
 
-@pytest.mark.parametrize("brand", ["-", "unknown", "N/A", "0x5b7", "To Be Filled By O.E.M.", ""])
+@pytest.mark.parametrize("brand", ["-", "unknown", "N/A", "0x5b7", "To Be Filled By O.E.M.", "Unknown CPU Type", ""])
 def test_a_name_that_is_none_is_no_name(brand: str) -> None:
     """Lscpu writes - where it knows none, and firmware what its maker left."""
     assert parsed(f"Architecture: riscv64\nModel name: {brand}\n").brand is None
@@ -228,6 +230,7 @@ def test_a_name_that_is_none_is_no_name(brand: str) -> None:
         "AMD Opteron 63xx class CPU",
         "AMD EPYC-Rome Processor",
         "AMD EPYC Processor (with IBPB)",
+        "Virtual CPU 714389bda930",
         "Intel Xeon E3-12xx v2 (Ivy Bridge, IBRS)",
     ],
 )
@@ -258,6 +261,9 @@ def test_a_core_is_a_cpu_type_under_the_firmware_of_qemu_alone() -> None:
     assert parsed(lscpu.format("QEMU", "Cortex-A57")).cpu_type == "Cortex-A57"
     assert parsed(lscpu.format("Marvell", "Cortex-A57")).cpu_type is None
     assert parsed(lscpu.format("QEMU", "Neoverse-N1")).cpu_type is None
+    cpuinfo = "BogoMIPS : {0}\nFeatures : fp asimd\nCPU implementer : 0x41\nCPU part : 0xd07\n"
+    assert parsed(cpuinfo.format("125.00")).cpu_type == "ARM Cortex-A57"
+    assert parsed(cpuinfo.format("38.40")).cpu_type is None
     played = parsed("Features : fp asimd\nCPU implementer : 0x00\nCPU part : 0x051\n")
     assert (played.cpu_type, played.emulated) == ("QEMU max", "QEMU TCG")
 
@@ -380,8 +386,15 @@ def test_what_stands_below_a_list_and_is_no_word_of_it_is_passed_over() -> None:
 
 
 def test_marks_of_code_are_no_part_of_a_word() -> None:
-    """Where a whole listing stands between two of them."""
-    assert parsed("`processor : 0\nflags : fpu lm avx avx2`\n").levels == ("avx", "avx2")
+    """Where a whole listing or a value stands between two of them."""
+    for mark in ("`", '"', "'"):
+        assert parsed(f"{mark}processor : 0\nflags : fpu lm avx avx2{mark}\n").levels == ("avx", "avx2")
+        assert parsed(f"flags = {mark}fpu lm avx avx2{mark}\n").levels == ("avx", "avx2")
+
+
+def test_the_colours_of_a_terminal_are_no_part_of_a_key() -> None:
+    """As grep marks what it found."""
+    assert parsed("\x1b[01;31m\x1b[Kflags\x1b[m\x1b[K\t\t: fpu lm avx avx2\n").levels == ("avx", "avx2")
 
 
 @pytest.mark.parametrize("width", [48, 50, 55])

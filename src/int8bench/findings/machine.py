@@ -170,9 +170,9 @@ def kinds_of_cores(situation: Situation) -> Iterator[Finding]:
 
 def _fast_alone(hardware: Hardware) -> str:
     """What to type to time one kind of cores; Linux numbers the threads of Intel's big cores first."""
-    if hardware.isa_family == X86:
-        last = 2 * int(hardware.core_kinds[0].partition(" ")[0]) - 1
-        return f"taskset -c 0-{last} int8bench run"
+    fast = hardware.core_kinds[0].partition(" ")[0]
+    if hardware.isa_family == X86 and fast.isdecimal():
+        return f"taskset -c 0-{2 * int(fast) - 1} int8bench run"
     return "lscpu --extended, which numbers them; then taskset -c NUMBERS int8bench run"
 
 

@@ -30,7 +30,7 @@ _FIRMWARE = {
 _QEMU = ("qemu", "seabios", "i440fx", "q35", "virt-")
 # What QEMU's types of CPUs are called (model_id in target/i386/cpu.c); no processor that is sold has such a name.
 _CPU_TYPE = re.compile(
-    r"common (?:32-bit )?kvm processor|qemu (?:virtual|tcg) cpu.*|(?:kvm|qemu)(?:32|64)"
+    r"virtual cpu [0-9a-f]+|common (?:32-bit )?kvm processor|qemu (?:virtual|tcg) cpu.*|(?:kvm|qemu)(?:32|64)"
     r"|.*\bclass (?:core|cpu|opteron)\b.*|intel (?:core|atom|xeon(?: phi)?) processor \(.*"
     r"|intel xeon e3-?12xx.*|westmere e56xx.*|amd epyc(?:-[a-z0-9]+)? processor(?: \(with ibpb\))?"
     r"|hygon dhyana processor",
@@ -38,6 +38,7 @@ _CPU_TYPE = re.compile(
 )
 # The types of ARM cores that QEMU plays unless told otherwise, older than the dot product.
 _ARM_TYPES = re.compile(r"(?:arm )?cortex-a(?:7|8|9|15|35|53|57|72)", re.IGNORECASE)
+_BOGOMIPS = "125.00"  # twice the 62.5 MHz of the timer in QEMU's boards for ARM; boards that are sold have others
 _MAX = (0x00, 0x051)  # implementer and part of QEMU's type max
 
 
@@ -47,16 +48,17 @@ def by_firmware(names: Iterable[str | None]) -> str | None:
     return None if ".metal" in text else next((name for words, name in _FIRMWARE.items() if words in text), None)
 
 
-def cpu_type(brand: str | None, *, firmware: str | None = None) -> str | None:
+def cpu_type(brand: str | None, *, firmware: str = "", bogomips: str | None = None) -> str | None:
     """The name that a hypervisor makes up for its CPU; None where the name is a processor's.
 
     Args:
         brand: the name of the processor or core.
         firmware: the firmware's names, by which a guest of QEMU's with a core's name is told from the core.
+        bogomips: the kernel's figure, which shows the clock of the timer that QEMU plays.
     """
     if brand is None:
         return None
-    of_qemu = any(word in (firmware or "").lower() for word in _QEMU)
+    of_qemu = bogomips == _BOGOMIPS or any(word in firmware.lower() for word in _QEMU)
     made_up = _CPU_TYPE.fullmatch(brand) or (of_qemu and _ARM_TYPES.fullmatch(brand))
     return brand if made_up else None
 

@@ -159,7 +159,8 @@ def _arm(listing: Listing, arch: str | None) -> Hardware | None:
     brand = " + ".join(named) or listing.name("model name") or _arm_processor(listing)
     implementers = [implementer for implementer, _ in cores if implementer]
     firmware = " ".join(value for key in _FIRMWARE_KEYS for value in listing.names(key))
-    made_up = hypervisors.arm_cpu_type(cores) or hypervisors.cpu_type(brand, firmware=firmware)
+    named_type = hypervisors.cpu_type(brand, firmware=firmware, bogomips=listing.first("bogomips"))
+    made_up = hypervisors.arm_cpu_type(cores) or named_type
     by_cores = hypervisors.arm_hypervisor((*cores, (listing.number("vendor id"), listing.number("model"))))
     machine = Hardware(
         arch=arch if arch and isa_family(arch) == ARM else _arm_width(listing, listed),

@@ -14,6 +14,8 @@ from int8bench.hardware.levels import DECIDING_FLAGS, canonical_flags
 from int8bench.hardware.vocabulary import is_piece, is_word
 
 _QUOTE = re.compile(r"\s*(?:[>|│]\s?)+")
+_MARKS = "\"'`\u201c\u201d"  # around what was copied
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of grep in a terminal's log
 _JSON = re.compile(r"\s*(?:\{|\[\s*(?:[\[{\"\]]|$))")  # and no prompt, which has its user's name in the bracket
 _SIGN = re.compile(r"[:\uff1a=]")  # a translated lscpu may have the wide colon
 _WORD = re.compile(r"[A-Za-z0-9_.]+")
@@ -47,8 +49,8 @@ _LONG = 40  # lines wrapped at 60 columns or more keep this much: the longest wo
 _NUMBER = re.compile(r"0x[0-9a-f]{1,16}|\d{1,18}", re.IGNORECASE)
 # What stands where a name would: lscpu's "-" and bare vendor numbers, and what firmware leaves unset.
 _NO_NAME = re.compile(
-    r"[-?.\s]*|0x[0-9a-f]+|0+|unknown|none|n/?a|null|not (?:available|specified|provided|applicable)"
-    r"|to be filled.*|default string|undefined",
+    r"[-?.\s]*|0x[0-9a-f]+|0+|none|n/?a|null|not (?:available|specified|provided|applicable)"
+    r"|to be filled.*|default string|undefined|unknown\b.*",
     re.IGNORECASE,
 )
 
@@ -146,7 +148,7 @@ def together(lists: Sequence[WordList]) -> Instructions:
 
 def read_lines(text: str) -> Listing:
     """The lines of a text that have the form ``key : value`` or ``key = value``, with what belongs to them below."""
-    lines = tuple(_Line.of(line) for line in _one_key_a_line(text.splitlines()))
+    lines = tuple(_Line.of(line) for line in _one_key_a_line(_COLOURS.sub("", text).splitlines()))
     entries = _entries(lines)
     layout = _Layout.of(lines, entries)
     ends_openly = not text.endswith(("\n", "\r"))
@@ -178,7 +180,7 @@ def _one_key_a_line(lines: list[str]) -> list[str]:
 
 def json_part(text: str) -> str | None:
     """The text from where it is JSON, without marks of quotation and prompts on top; None where it is none."""
-    lines = [_Line.of(line).text for line in text.splitlines()]
+    lines = [line[quote.end() :] if (quote := _QUOTE.match(line)) else line for line in text.splitlines()]
     above = len(list(takewhile(lambda line: not _JSON.match(line), lines[:_LINES_ABOVE])))
     return "\n".join(lines[above:]) if above < min(len(lines), _LINES_ABOVE) else None
 
@@ -203,7 +205,7 @@ class _Line:
     @classmethod
     def of(cls, pasted: str) -> "_Line":
         quote = _QUOTE.match(pasted)
-        text = (pasted[quote.end() :] if quote else pasted).replace("`", "").expandtabs()
+        text = (pasted[quote.end() :] if quote else pasted).strip(_MARKS).expandtabs()
         sign = _SIGN.search(text)
         key = text[: sign.start()].strip(" *").lower() if sign else ""
         return cls(text=text, length=len(pasted), key=key, value=text[sign.end() :] if sign else "")
@@ -294,7 +296,7 @@ def _value(entry: _Entry, layout: _Layout) -> str:
 
 def _word_list(entry: _Entry, *, layout: _Layout, ends_openly: bool) -> WordList:
     """The words of a list and of the lines below that go on with it."""
-    words = entry.line.value.split()
+    words = entry.line.value.strip(f" {_MARKS}").split()
     unsure: set[str] = set()
     apart = entry.line.value.endswith(" ")
     below = _going_on(entry)

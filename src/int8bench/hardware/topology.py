@@ -44,7 +44,10 @@ def kinds_of_cores(listing: Listing) -> tuple[str, ...]:
     cores = listing.number("cpu cores") or listing.number("core(s) per socket")
     threads = listing.number("siblings") or _threads_per_socket(listing)
     if not cores or not threads or not cores < threads <= _MOST_THREADS * cores - _FEWEST_SMALL:
-        return ()
+        ultra = "Core(TM) Ultra" in (
+            listing.name("model name") or ""
+        )  # all are of two kinds; some of one thread a core
+        return ("performance", "efficiency") if ultra else ()
     return f"{threads - cores} with 2 threads", f"{_MOST_THREADS * cores - threads} with 1 thread"
 
 
