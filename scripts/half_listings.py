@@ -21,15 +21,10 @@ from pathlib import Path
 from int8bench import findings, hardware
 from int8bench.errors import RecordError
 from int8bench.hardware import Hardware, Told
-from int8bench.hardware.levels import ARM, X86
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 FOLDERS = (GOLDEN / "hardware", GOLDEN / "listings")
 WIDTHS = range(60, 121)
-LEVELS = {  # of which something can be said
-    X86: ("sse4", "avx", "avx2", "fma", "avx512", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16"),
-    ARM: ("neon", "dotprod", "i8mm", "sve", "sve2", "bf16"),
-}
 SAME, UNTOLD, FALSE, EXEMPT = "same", "untold", "false", "cut between words"
 LEAST_SAME = 0.99
 MUTATIONS = 10_000
@@ -81,7 +76,7 @@ def told(text: str) -> tuple[str, dict[str, Told]] | None:
         machine = hardware.parse(text, source="pasted.txt")
     except RecordError:
         return None
-    return machine.arch, {level: machine.tells(level) for level in LEVELS.get(machine.isa_family, ())}
+    return machine.arch, machine.instructions
 
 
 def judged(whole: tuple[str, dict[str, Told]], half: tuple[str, dict[str, Told]] | None) -> str:

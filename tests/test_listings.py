@@ -57,6 +57,16 @@ def test_a_pasted_listing_is_read(name: str) -> None:
     assert machine.untold_levels == UNTOLD.get(name, ())
 
 
+def test_each_instruction_is_there_not_there_or_untold() -> None:
+    """In the JSON of doctor too; none on an architecture where int8 kernels know no levels."""
+    machine = hardware.load(LISTINGS / "sysctl-machdep-m1.txt")
+    untold = dict.fromkeys(UNTOLD["sysctl-machdep-m1"], "untold")
+    assert machine.to_dict()["instructions"] == {"neon": "there", **untold}
+    old = hardware.load(LISTINGS / "sysctl-optional-m1.txt").to_dict()["instructions"]
+    assert old == {**dict.fromkeys(untold, "not there"), "neon": "there", "dotprod": "there"}
+    assert hardware.load(LISTINGS / "nameless-lscpu-riscv64.txt").to_dict()["instructions"] == {}
+
+
 def test_a_guest_is_seen_by_its_firmware() -> None:
     """Lscpu names it where the hypervisor has no name of its own."""
     assert hardware.load(LISTINGS / "wrapped-lscpu-xeon-8255c.txt").hypervisor == "KVM"

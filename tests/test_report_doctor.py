@@ -113,13 +113,14 @@ def test_the_engines_of_another_machine_fit_or_not_or_nobody_knows() -> None:
 )
 def test_instructions_that_are_untold_are_drawn(levels: list[str], untold: list[str], line: str) -> None:
     """Beside those that are there; none are said to be none only where all is told."""
-    drawn = _drawn(hardware={**HARDWARE, "levels": levels, "untold_levels": untold})
+    told = {**dict.fromkeys(levels, "there"), **dict.fromkeys(untold, "untold"), "sve2": "not there"}
+    drawn = _drawn(hardware={**HARDWARE, "levels": levels, "instructions": told})
     assert f"  instruction sets  {line}" in drawn.splitlines()
 
 
 def test_instructions_that_are_masked_are_not_called_none() -> None:
     """The hypervisor's CPU type shows none; the processor may have them all."""
-    drawn = _drawn(hardware={**HARDWARE, "levels": [], "untold_levels": [], "cpu_type": "Common KVM processor"})
+    drawn = _drawn(hardware={**HARDWARE, "levels": [], "cpu_type": "Common KVM processor"})
     assert "  instruction sets  none shown by this CPU type" in drawn.splitlines()
 
 

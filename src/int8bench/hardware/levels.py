@@ -148,6 +148,11 @@ def levels_of(arch: str, flags: frozenset[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(level for level, needed in table if needed <= flags))
 
 
+def family_levels(family: str) -> tuple[str, ...]:
+    """The ISA levels of an architecture's family, weakest first."""
+    return tuple(dict.fromkeys(level for level, _ in _TABLES.get(family, ())))
+
+
 class Told(StrEnum):
     """What a description says of an instruction."""
 

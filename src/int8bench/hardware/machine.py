@@ -16,6 +16,7 @@ from int8bench.hardware.levels import (
     Told,
     canonical_arch,
     canonical_flags,
+    family_levels,
     isa_family,
     levels_of,
     told_flag,
@@ -120,8 +121,12 @@ class Hardware:
     @property
     def untold_levels(self) -> tuple[str, ...]:
         """The ISA levels that may be there or not, weakest first."""
-        possible = levels_of(self.arch, self.flags | self._untold)
-        return tuple(level for level in possible if level not in self.levels)
+        return tuple(level for level, told in self.instructions.items() if told is Told.UNTOLD)
+
+    @property
+    def instructions(self) -> dict[str, Told]:
+        """Whether each ISA level of the architecture is there, not there or untold."""
+        return {level: self.tells(level) for level in family_levels(self.isa_family)}
 
     def tells(self, level: str) -> Told:
         """Whether an ISA level is there, not there or untold."""
@@ -158,7 +163,7 @@ class Hardware:
         return self.brand or self.arch
 
     def to_dict(self) -> dict[str, object]:
-        """The JSON form, sorted; the inverse of `from_dict`. Levels are written for readers and not read back."""
+        """The JSON form; the inverse of `from_dict`, which does not read levels and instructions: they are for readers."""
         return {
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
@@ -170,7 +175,7 @@ class Hardware:
             "stepping": self.stepping,
             "os": self.os,
             "levels": list(self.levels),
-            "untold_levels": list(self.untold_levels),
+            "instructions": self.instructions,
             "flags": sorted(self.flags),
             "untold": sorted(self.untold),
             "gap": self.gap,
