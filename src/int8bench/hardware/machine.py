@@ -163,7 +163,7 @@ class Hardware:
         return self.brand or self.arch
 
     def to_dict(self) -> dict[str, object]:
-        """The JSON form; the inverse of `from_dict`, which does not read levels and instructions: they are for readers."""
+        """The JSON form; the inverse of `from_dict`. Levels and instructions are for readers, and not read back."""
         return {
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
