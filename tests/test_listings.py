@@ -398,7 +398,8 @@ def test_what_stands_below_a_list_and_is_no_word_of_it_is_passed_over() -> None:
 def test_marks_of_code_are_no_part_of_a_word() -> None:
     """Where a whole listing or a value stands between two of them."""
     for mark in ("`", '"', "'"):
-        assert parsed(f"{mark}processor : 0\nflags : fpu lm avx avx2{mark}\n").levels == ("avx", "avx2")
+        pair = parsed(f"{mark}processor : 0\nflags : fpu lm avx2\n\nprocessor : 1\nflags : fpu lm avx2{mark}\n")
+        assert (pair.levels, pair.logical_cores) == (("avx2",), 2)
         assert parsed(f"flags = {mark}fpu lm avx avx2{mark}\n").levels == ("avx", "avx2")
 
 
