@@ -389,6 +389,17 @@ def test_lines_that_end_at_one_edge_are_cut_there() -> None:
     assert parsed(f"{flags}\n{bugs}\n").gap is None
 
 
+def test_a_list_cut_where_a_line_is_broken_inside_a_word_is_cut() -> None:
+    """The last line is as long as those above, so the word may go on below: avx may be avx512f."""
+    words = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ht lm"
+    whole = f"flags  : {words} fma avx512f avx512_vnni"
+    lines = [whole[start : start + 40] for start in range(0, len(whole), 40)]
+    assert lines[2].endswith(" fma avx")
+    cut = parsed("\n".join(lines[:3]) + "\n")
+    assert (cut.gap, cut.tells("fma"), cut.tells("avx")) == (Gap.CUT, Told.THERE, Told.UNTOLD)
+    assert parsed("\n".join(lines) + "\n").tells("avx") is Told.ABSENT
+
+
 def test_what_stands_below_a_list_and_is_no_word_of_it_is_passed_over() -> None:
     """A prompt, a fence, a line of prose."""
     for below in ("[me@host ~]$", "```", "Thanks in advance", "---", "Why is there no fma on it?"):

@@ -254,7 +254,8 @@ class _Layout:
     breaks_words: bool | None
     """Whether lines end at one column, inside words too; False where they end between words, None where few do."""
     edge: int | None
-    """The length of the longest lines, where lines of several keys end there: what would not fit was left out."""
+    """The length at which lines are broken inside words, or at which lines of several keys end: what does not fit there
+    is below, or was left out."""
 
     @classmethod
     def of(cls, lines: Sequence[_Line], entries: Sequence[_Entry]) -> "_Layout":
@@ -264,7 +265,7 @@ class _Layout:
         longest = max((entry.line.length for entry in entries), default=0)
         at_edge = {entry.line.key for entry in entries if entry.line.length == longest and not entry.below}
         return cls(
-            edge=longest if len(at_edge) > 1 and longest >= _LONG else None,
+            edge=broken[0] if one_column else longest if len(at_edge) > 1 and longest >= _LONG else None,
             indent=min((line.indent for line in lines if not line.is_empty), default=0),
             breaks_words=True if one_column else False if between > 1 else None,
         )
@@ -312,13 +313,13 @@ def _word_list(entry: _Entry, *, layout: _Layout, ends_openly: bool) -> WordList
     may_be_cut &= all(_WORD.fullmatch(piece) for line in left_over[-1:] for piece in line.text.split())
     if may_be_cut and left_over:
         words.append(left_over[-1].text.strip())  # the beginning of a word, or of the next key
-    may_be_cut |= entry.line.length == layout.edge and not entry.below
+    may_be_cut |= (entry.line, *below)[-1].length == layout.edge
     gaps = [word for word in words if _GAP.search(word)]
     cut = gaps[0] if gaps else _cut(words, may_be_cut=may_be_cut)
     left = canonical_flags(unsure | set(gaps) | ({cut} if cut else set()))
     return WordList(
         words=canonical_flags(words) - left,
-        unsure=DECIDING_FLAGS if cut else canonical_flags(unsure),
+        unsure=canonical_flags(unsure) if cut is None else DECIDING_FLAGS,
         cut=cut,
     )
 
