@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 .PHONY: help install engines bench asv-here gate readme lint types build clean
 .PHONY: test tests tests-of-compilers tests-of-engines tests-of-peers tests-of-the-rest
-.PHONY: test-avx2 test-newest test-newest-avx2
+.PHONY: coverage perf test-avx2 test-newest test-newest-avx2
 
 help: ## list what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -81,16 +81,20 @@ COMPILERS := $(addprefix tests/test_engines_,$(addsuffix .py,inductor executorch
 OF_ENGINES = $(filter-out $(COMPILERS),$(wildcard tests/test_engines_*.py)) tests/test_conversions.py tests/test_probing.py \
 	tests/e2e/test_broken_engines.py
 OF_PEERS = $(wildcard tests/test_pytest_plugin*.py tests/test_peer_*.py tests/test_duet_*.py) tests/test_pytest_collection.py \
-	tests/e2e/test_cases.py tests/test_packaging.py tests/perf
+	tests/e2e/test_cases.py tests/test_packaging.py
 PARTS := tests-of-the-rest tests-of-peers tests-of-engines tests-of-compilers
 
 tests: $(ENGINES)
 	cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
 	INT8BENCH_TEST_CACHE="$$cache" $(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS) $(BESIDE)
+
+# Counting lines makes our own code half as slow again, so that it has a command of its own.
+coverage: ## the tests, and which lines they ran
+	$(MAKE) --no-print-directory COUNTED="--cov --cov-report=" tests
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-PYTEST = COVERAGE_FILE=.coverage.$(@:tests-of-%=%) $(BIN)/python -m pytest --cov --cov-report=
+PYTEST = COVERAGE_FILE=.coverage.$(@:tests-of-%=%) $(BIN)/python -m pytest $(COUNTED)
 
 tests-of-compilers:
 	$(PYTEST) $(COMPILERS)
@@ -102,7 +106,11 @@ tests-of-peers:
 	$(PYTEST) $(OF_PEERS)
 
 tests-of-the-rest:
-	$(PYTEST) $(addprefix --ignore=,$(COMPILERS) $(OF_ENGINES) $(OF_PEERS))
+	$(PYTEST) $(addprefix --ignore=,$(COMPILERS) $(OF_ENGINES) $(OF_PEERS) tests/perf)
+
+# Nothing else may run beside these: a busy machine makes a race unclear, and that is red here.
+perf: $(STAMP) ## our own performance, alone on the machine: ratios with thresholds
+	$(BIN)/python -m pytest tests/perf
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

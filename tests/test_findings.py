@@ -421,3 +421,10 @@ def test_a_hypervisor_is_named_where_its_name_is_known() -> None:
     """A note, since it may hide instructions."""
     assert said(replace(SPR, hypervisor="KVM"))["virtual-machine"].message == "This is a virtual machine (KVM)."
     assert said(replace(SPR, hypervisor="unnamed"))["virtual-machine"].message == "This is a virtual machine."
+
+
+@pytest.mark.parametrize(("flags", "said"), [({"sse2"}, True), ({"sse4_1"}, False), ({"avx2", "avx_vnni"}, False)])
+def test_onednn_lacks_kernels_only_where_no_level_includes_them(flags: set[str], *, said: bool) -> None:
+    """A listing that has AVX2 has what AVX2 is built on, though it does not list it."""
+    found = findings.inspect(replace(ZEN3, flags=frozenset(flags)), engine="onednn")
+    assert ("onednn-without-sse4" in {each.code for each in found}) is said

@@ -221,11 +221,23 @@ def test_make_test_lints_types_and_tests(clone: Clone) -> None:
     assert ours[:2] == ["ruff check .", "ruff format --check ."]
     types = [call for call in ours if call.startswith("mypy")]
     assert sorted(types) == [f"mypy --python-version 3.{minor}" for minor in (11, 14)]
-    assert {call.partition(" --cov ")[0] for call in ours[2:-2] if call not in types} == {"python -m pytest"}
-    assert ours[-2:] == ["python -m coverage combine --quiet", "python -m coverage report"]
+    assert {call.partition(" tests/")[0].partition(" --ignore=")[0] for call in ours[2:] if call not in types} == {
+        "python -m pytest"
+    }
     for failing in ("check", "format", "--python-version 3.14", "-m pytest"):
         clone.failing = failing
         assert clone.make("test").returncode != 0, failing
+
+
+def test_coverage_counts_the_lines_of_every_part(clone: Clone) -> None:
+    """The same tests, each part counted, then added up and shown."""
+    assert clone.make("tests").returncode == 0
+    plain = sorted(call for call in clone.calls() if call.startswith("python -m pytest "))
+    assert clone.make("coverage").returncode == 0
+    ours = [call for call in clone.calls() if call.startswith(("python -m pytest ", "python -m coverage"))]
+    assert sorted(call.replace(" --cov --cov-report=", "") for call in ours[:-2]) == plain
+    assert all(" --cov --cov-report= " in call for call in ours[:-2])
+    assert ours[-2:] == ["python -m coverage combine --quiet", "python -m coverage report"]
 
 
 def test_every_test_is_in_one_part(clone: Clone) -> None:
@@ -235,7 +247,8 @@ def test_every_test_is_in_one_part(clone: Clone) -> None:
         (clone.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (clone.folder / path).touch()
     clone.make("tests")
-    parts = [call.split("--cov-report= ")[1].split() for call in clone.calls() if "--cov-report= " in call]
+    clone.make("perf")
+    parts = [call.split("-m pytest ")[1].split() for call in clone.calls() if call.startswith("python -m pytest ")]
     (rest,) = [part for part in parts if part[0].startswith("--ignore=")]
     others = [each for part in parts if part is not rest for each in part]
     assert len(others) == len(set(others))
@@ -298,13 +311,13 @@ def test_the_newest_set_says_which_engines_it_leaves_out() -> None:
 
 
 def test_ci_runs_the_test_command_of_the_readme(clone: Clone) -> None:
-    """And then all types, from anywhere, with its exit code; where there is a browser, it installs none."""
+    """And then our own performance alone and all types, from anywhere, with its exit code; where there is a browser, it installs none."""
     assert "make test" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
     make = clone.folder / "bin" / "make"
     make.parent.mkdir()
     for name in ("chromium", "chromedriver", "apt-get"):
         shutil.copy(clone.folder / "python3", make.parent / name)
-    for code, made in ((0, ["test", "types"]), (3, ["test"])):
+    for code, made in ((0, ["test", "perf", "types"]), (3, ["test"])):
         make.write_text(f'#!/bin/sh\necho "make $* in $(pwd)" >> "$CALLS"\nexit {code}\n', encoding="utf-8")
         make.chmod(0o755)
         path = f"{make.parent}{os.pathsep}{os.environ['PATH']}"

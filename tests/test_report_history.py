@@ -93,3 +93,57 @@ def test_it_fits_the_screen_and_has_no_colour_unless_asked(width: int) -> None:
     assert max(map(len, _lines(document, width))) <= width
     assert "\x1b" not in render(document, width=width, colour=False)
     assert "\x1b[1;31m" in render(document, width=width, colour=True)
+
+
+def test_what_moved_together_stands_first_with_what_speaks_for_which() -> None:
+    """Who, by how much, where, the causes it may have, and what to type; no regression is counted for it."""
+    events = [histories.event(5, 6, 0.18), histories.event(9, 10, -0.28, control=True)]
+    found = histories.document([histories.series([histories.point(0, 1.0)])], events=events)
+    lines = _lines(found, width=400)
+    assert lines[0] == "No regression stands. 2 steps of many series together."
+    first, second = (line for line in lines if " moved together by " in line)
+    assert first.startswith("12 of 20 times moved together by x0.72 [0.69, 0.75] between ")
+    assert "the machine or its software, since a row moved that no commit changes" in first
+    assert "12 of 20 times moved together by x1.18 [1.15, 1.21] between " in second
+    assert "the machine, its software, or something that every benchmark uses (os Linux 5.4 became Linux 6.1" in second
+    assert f"int8bench duet {histories.commit(5)[:8]} {histories.commit(6)[:8]} settles it." in second
+
+
+def test_series_that_would_share_a_name_are_told_apart() -> None:
+    """Environments, hardware and modules are in the row where there are several."""
+    changes = [histories.change(0, 1, -0.05, worse=True)]
+    found = [histories.series([histories.point(0, 1.0)], changes, batch="8") for _ in range(4)]
+    found[1]["env"] = "conda-py3.12"
+    found[2]["benchmark"] = "other.Speedup.track_speedup"
+    found[3]["fingerprint"] = "f00d"
+    rows = [line for line in _lines(histories.document(found), width=200) if "track_speedup" in line]
+    assert len(set(rows)) == 4
+    assert sum("conda-py3.12" in row for row in rows) == 1
+    assert sum("other.Speedup.track_speedup (batch 8)" in row for row in rows) == 1
+    assert sum("f00d" in row for row in rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("apart", "sentence"),
+    [
+        (True, "was taken out of each first (half of all sessions lie within 3.0 %), and noise that neighbouring"),
+        (False, "Too few plain times to tell a machine from a commit (3 on rack-1, env): a step of theirs is there"),
+    ],
+)
+def test_the_claim_is_that_of_the_series_at_hand(apart: bool, sentence: str) -> None:  # noqa: FBT001  a parameter
+    """Of plain times it says what was done about their noise, or that nobody can tell; of others neither."""
+    noise = {"machine": "rack-1", "environment": "env", "fingerprint": None, "kind": "time", "series": 3}
+    noise |= {"apart": apart, "correlation": 0.2, "drift": 0.03 if apart else None}
+    found = [histories.series([histories.point(0, 1.0)], benchmark="suite.time_it", unit="s")]
+    assert sentence in " ".join(_lines(histories.document(found, noise=[noise])))
+    assert "plain times" not in " ".join(_lines(histories.document(found)))
+
+
+def test_an_interval_has_as_many_digits_as_tell_its_ends_apart() -> None:
+    """Three, unless those are the same."""
+    narrow = histories.event(5, 6, 0.18) | {"low": 0.179, "high": 0.181}
+    text = "\n".join(_lines(histories.document([], events=[narrow]), width=400))
+    assert "by x1.18 [1.179, 1.181] between" in text
+    assert "by x1.18 [1.15, 1.21] between" in "\n".join(
+        _lines(histories.document([], events=[histories.event(5, 6, 0.18)]), width=400)
+    )

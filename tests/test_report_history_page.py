@@ -379,3 +379,35 @@ def test_too_many_figures_are_listed_for_what_is_drawn(monkeypatch: pytest.Monke
 def test_figures_read_as_people_write_them(value: float | None, unit: str | None, words: str) -> None:
     """Each unit of the suite has its own way to be written."""
     assert history_view.quantity(value, unit) == words
+
+
+def test_an_event_is_listed_and_marked_in_the_graphs_of_its_machine() -> None:
+    """Grey, in each graph of its machine and environment and in no other; one of its series is drawn for it."""
+    names = ("suite.time_it", "suite.time_other")
+    points = [histories.point(number, 1.0) for number in range(12)]
+    found = [histories.series(points, benchmark=name, unit="s") for name in names]
+    found += [histories.series(points, machine="rack-2", batch="8")]
+    events = [histories.event(5, 6, 0.18, members=[{"benchmark": name, "params": {}} for name in names])]
+    events += [events[0] | histories.event(8, 9, 0.0) | {"step": None, "members": events[0]["members"]}]
+    page = history_page.page(histories.document(found, events=events))
+    read = Reader(page)
+    assert "12 of 20 times moved together by x1.18 [1.15, 1.21] between" in read.text
+    assert "12 of 20 times moved together from zero between" in read.text
+    assert f"int8bench duet {histories.commit(5)[:8]} {histories.commit(6)[:8]} settles it." in read.text
+    assert "No regression stands." in read.text
+    (other, mine) = sorted(_figures(page), key=lambda figure: len(figure[1].get("annotations", ())))
+    assert not other[1].get("annotations")
+    assert [each["text"] for each in mine[1]["annotations"]] == ["together x1.18", "together"]
+    bands = [(each["x0"], each["x1"]) for each in mine[1]["shapes"] if each["type"] == "rect"]
+    assert bands == [(5, 6), (8, 9)]
+
+
+def test_hostile_evidence_stays_words() -> None:
+    """What asv tells of a machine may be anything."""
+    points = [histories.point(number, 1.0) for number in range(8)]
+    series = histories.series(
+        points, benchmark=histories.MEMORY, unit="s", contender="'fbgemm'", batch="8", threads="2"
+    )
+    page = history_page.page(histories.document([series], events=[histories.event(2, 3, 0.5, evidence=[HOSTILE])]))
+    assert "<script>alert(1)</script>" not in page
+    assert HOSTILE in Reader(page).text

@@ -42,9 +42,9 @@ def test_what_asv_wrote_is_read() -> None:
         ("89abcdef", 1767312000000),
     ]
     assert found.results[1].numbers == [
-        Number(FORWARD, ("'float32'", "1"), "1", pytest.approx(0.004435)),
-        Number(FORWARD, ("'fbgemm'", "1"), "1", pytest.approx(0.003335)),
-        Number(WEIGHTS, (), "2", 65849.0),
+        Number(FORWARD, ("'float32'", "1"), "1", pytest.approx(0.004435), 1767312000000),
+        Number(FORWARD, ("'fbgemm'", "1"), "1", pytest.approx(0.003335), 1767312000000),
+        Number(WEIGHTS, (), "2", 65849.0, 1767312000000),
     ]
     assert found.results[0].benchmarks == {FORWARD, WEIGHTS, "health.Findings.track_broken"}
     assert (found.results[0].machine, found.results[0].env_name) == ("rack-1", "existing-python3.11")

@@ -36,7 +36,7 @@ CONFIG = {
     "show_commit_url": "https://host.invalid/commit/",
     "plugins": [".int8bench.tracking.dashboard"],
 }
-EMPTY = {"series": [], "machines": [], "problems": [], "error_rate": 0.01}
+EMPTY = {"series": [], "events": [], "noise": [], "machines": [], "problems": [], "error_rate": 0.01}
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -138,8 +138,8 @@ def test_intervals_come_from_the_side_file_and_asvs_numbers_alone_have_none(tmp_
     _result(tmp_path, 1, {SPEEDUP: 1.5, BYTES: 5.0})
     _side(tmp_path, 1, 1.5 * (1 + 5e-5))
     by_name = {each.series.benchmark: each.series for each in history(tmp_path).tracked}
-    assert by_name[SPEEDUP].points[0][3:] == pytest.approx((1.485, 1.515), rel=1e-3)
-    assert by_name[BYTES].points[0][3:] == (None, None)
+    assert by_name[SPEEDUP].points[0][3:5] == pytest.approx((1.485, 1.515), rel=1e-3)
+    assert by_name[BYTES].points[0][3:5] == (None, None)
     assert by_name[BYTES].fingerprint == by_name[SPEEDUP].fingerprint == "f00d"
 
 
@@ -156,8 +156,8 @@ def test_an_interval_is_not_put_around_another_number(tmp_path: Path) -> None:
     ]
     path.write_bytes(gzip.compress(json.dumps(document).encode()))
     by_name = {each.series.benchmark: each.series.points[0] for each in history(tmp_path).tracked}
-    assert by_name[MIRROR][2:] == (0.7, None, None)
-    assert by_name[BYTES][2:] == (5.0, 4.0, 6.0)
+    assert by_name[MIRROR][2:5] == (0.7, None, None)
+    assert by_name[BYTES][2:5] == (5.0, 4.0, 6.0)
 
 
 def test_a_side_file_whose_values_differ_is_another_machines(tmp_path: Path) -> None:
@@ -289,6 +289,8 @@ def test_the_document_has_what_the_contract_says(tmp_path: Path) -> None:
         "results": str(tmp_path),
         "error_rate": 0.02,
         "regressions": 1,
+        "events": [],
+        "noise": [],
         "machines": [{"machine": "rack-1", "fingerprint": "f00d", "cpu": "A CPU", "findings": [{"code": "no-vnni"}]}],
         "problems": [],
     }
@@ -308,6 +310,7 @@ def test_the_document_has_what_the_contract_says(tmp_path: Path) -> None:
         "env": ENV,
         "unit": "x",
         "better": "higher",
+        "kind": "paired",
         "absolute": False,
     }
     step, low, high = (change.pop(key) for key in ("step", "low", "high"))

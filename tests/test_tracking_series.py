@@ -19,7 +19,7 @@ def _series(values: Mapping[str, float], batch: str, **fields: str) -> Series:
         version="1",
         unit="x",
         points=[
-            Point(commit, number, value, value * 0.9, value * 1.1)
+            Point(commit, number, value, value * 0.9, value * 1.1, number, number)
             for number, (commit, value) in enumerate(values.items())
         ],
         **given,

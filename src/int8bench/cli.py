@@ -449,6 +449,10 @@ def history(
     error_rate: Annotated[
         str, typer.Option("--error-rate", help="Of one wrong change or more in all series together.")
     ] = "1%",
+    control: Annotated[
+        str | None,
+        typer.Option("--control", metavar="REGEX", help="Rows that no commit changes: their steps are the machine's."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What changed across the commits that asv has measured: when, by how much, and how sure that is."""
@@ -460,7 +464,9 @@ def history(
     folder = results if results is not None else asv_process.results_folder(Path.cwd())
     with _bar() as advance:
         advance(Progress(phase=f"searching {folder}"))
-        found = tracked.history(folder, repository=folder, error_rate=options.fraction("--error-rate", error_rate))
+        found = tracked.history(
+            folder, repository=folder, error_rate=options.fraction("--error-rate", error_rate), control=control
+        )
     _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict(), **_screen()))
     raise typer.Exit(EXIT_BAD_NEWS if found.regressions else EXIT_FINE)
 

@@ -71,6 +71,29 @@ def series(
     }
 
 
+def event(before: int, after: int, step: float, *, machine: str = "rack-1", **fields: Any) -> dict[str, Any]:
+    """Twelve of twenty times that moved together between two commits."""
+    return {
+        "machine": machine,
+        "environment": "existing-python3.11",
+        "fingerprint": f"f-{machine}",
+        "kind": "time",
+        "commit_before": commit(before),
+        "commit_after": commit(after),
+        "date": START_MS + after * DAY_MS,
+        "step": step,
+        "low": step - 0.03,
+        "high": step + 0.03,
+        "series": 12,
+        "of": 20,
+        "share": 0.6,
+        "control": False,
+        "evidence": ["os Linux 5.4 became Linux 6.1: speaks for the machine or its software"],
+        "members": [{"benchmark": MEMORY, "params": {"contender": "'fbgemm'", "batch": "8", "threads": "2"}}],
+        **fields,
+    }
+
+
 def document(found: Sequence[Mapping[str, Any]], **fields: Any) -> dict[str, Any]:
     """A whole history of those series."""
     regressions = sum(each["worse"] and not each["recovered"] for one in found for each in one["changes"])
@@ -81,6 +104,8 @@ def document(found: Sequence[Mapping[str, Any]], **fields: Any) -> dict[str, Any
         "error_rate": 0.01,
         "series": list(found),
         "regressions": regressions,
+        "events": [],
+        "noise": [],
         "machines": [],
         "problems": [],
         **fields,

@@ -1,6 +1,6 @@
 """Our own performance, by our own rule: ratios with thresholds, never a time; red only where the answer is sure.
 
-The engines' tests keep the other core busy meanwhile, so that a race may be unclear. A race starts launches of its own
+`make perf` runs them with nothing beside, since a busy machine makes a race unclear. A race starts launches of its own
 test. The benchmarks are for ``--int8bench-gate``, which holds their medians against stored runs of the same machine:
 ``pytest tests/perf --benchmark-autosave --int8bench-gate=10%``.
 """

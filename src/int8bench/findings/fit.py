@@ -9,7 +9,6 @@ from int8bench.hardware import Hardware, Told
 from int8bench.hardware.levels import ARM, X86
 
 _FBGEMM_KIND = ("fbgemm", "x86")
-_LEAST_OF_ONEDNN = "sse4_1"  # of its int8 kernels for x86, the lowest step is SSE41
 
 
 def qnnpack_on_x86(situation: Situation) -> Iterator[Finding]:
@@ -129,7 +128,7 @@ def onednn_full_range(situation: Situation) -> Iterator[Finding]:
     """Full-range activations without VNNI, by rule, as long as no probe has measured them."""
     hardware = situation.hardware
     unmeasured = situation.engine == "onednn" and "onednn" not in situation.probes
-    has_kernels = hardware.arch == "x86_64" and hardware.tells_flag(_LEAST_OF_ONEDNN) is Told.THERE
+    has_kernels = hardware.arch == "x86_64" and _kernels_of_onednn(hardware) is Told.THERE
     if unmeasured and has_kernels and exactness_of_onednn(hardware) is Told.ABSENT:
         yield Finding(
             code="onednn-full-range",
@@ -144,7 +143,7 @@ def onednn_full_range(situation: Situation) -> Iterator[Finding]:
 def onednn_without_sse4(situation: Situation) -> Iterator[Finding]:
     """Below SSE4.1 oneDNN has no kernels, only code that shows what a kernel should compute."""
     hardware = situation.hardware
-    without_kernels = hardware.arch == "x86_64" and hardware.tells_flag(_LEAST_OF_ONEDNN) is Told.ABSENT
+    without_kernels = hardware.arch == "x86_64" and _kernels_of_onednn(hardware) is Told.ABSENT
     if situation.engine == "onednn" and without_kernels:
         yield Finding(
             code="onednn-without-sse4",
@@ -154,6 +153,11 @@ def onednn_without_sse4(situation: Situation) -> Iterator[Finding]:
             why="Without it oneDNN has only reference code, which is many times slower.",
             advice=situation.way_out,
         )
+
+
+def _kernels_of_onednn(hardware: Hardware) -> Told:
+    """Whether oneDNN has int8 kernels for an x86 processor: its lowest step is SSE41, which every level includes."""
+    return Told.THERE if hardware.levels else hardware.tells_flag("sse4_1")
 
 
 def engine_missing(situation: Situation) -> Iterator[Finding]:

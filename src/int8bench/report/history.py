@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from int8bench.report import history_events
 from int8bench.report.history_view import (
     BETTER,
     RECOVERED,
@@ -24,6 +25,7 @@ from int8bench.report.text import SEVERITIES, draw
 STYLES = {WORSE: "bold red", RECOVERED: "yellow", BETTER: "green"}
 TITLES = {WORSE: "Got worse, and stands", RECOVERED: "Got worse, and was made good", BETTER: "Got better"}
 MOST_ROWS = 12  # of each kind: one screen; --json has all
+MOST_EVENTS = 6
 MOST_PROBLEMS = 8
 
 
@@ -36,7 +38,13 @@ def render(document: Mapping[str, Any], *, width: int, colour: bool) -> str:
         colour: whether to use colours, for a terminal.
     """
     series = unmirrored(document["series"])
-    parts = [_headline(document), *_changes(series), *_findings(document["machines"]), *_problems(document["problems"])]
+    parts = [
+        _headline(document),
+        *_events(document["events"]),
+        *_changes(series),
+        *_findings(document["machines"]),
+        *_problems(document["problems"]),
+    ]
     return draw(Group(*parts, _footer(document)), width=width, colour=colour)
 
 
@@ -44,15 +52,39 @@ def _headline(document: Mapping[str, Any]) -> Text:
     count = document["regressions"]
     if not any(each["points"] for each in document["series"]):
         return Text("Nothing measured yet.", style="bold")
+    together = len(document["events"])
+    more = f" {together} step{'s' if together > 1 else ''} of many series together." if together else ""
     if count:
-        return Text(f"{count} regression{'s' if count > 1 else ''} standing.", style=STYLES[WORSE])
-    return Text("No regression stands.", style=STYLES[BETTER])
+        return Text(f"{count} regression{'s' if count > 1 else ''} standing.{more}", style=STYLES[WORSE])
+    return Text(f"No regression stands.{more}", style=STYLES[BETTER] if not together else "bold yellow")
+
+
+def _events(events: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """What many series did together, the largest step first: no regression of one of them."""
+    if not events:
+        return
+    yield Text("")
+    yield Text("Moved together", style="bold yellow")
+    for event in sorted(events, key=lambda each: -magnitude(each))[:MOST_EVENTS]:
+        where = f"{event['machine']}, {event['environment']}"
+        line = Text(f"{history_events.moved(event)} between {history_events.between(event)}")
+        line.append(f" on {where}: {history_events.cause(event)}. ", style="default")
+        line.append(f"{history_events.settle(event)} settles it.", style="dim")
+        yield line
+    if len(events) > MOST_EVENTS:
+        yield Text(f"and {len(events) - MOST_EVENTS} more, see --json", style="dim")
 
 
 def _changes(series: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     """A table for each kind of change that there is, the largest step first."""
+    names, places = history_events.names(series, params), history_events.places(series)
     for which, title in TITLES.items():
-        mine = [(each, change) for each in series for change in each["changes"] if kind(change) == which]
+        mine = [
+            ((names[number], places[number]), change)
+            for number, each in enumerate(series)
+            for change in each["changes"]
+            if kind(change) == which
+        ]
         if mine:
             yield Text("")
             yield Text(title, style=STYLES[which])
@@ -62,22 +94,17 @@ def _changes(series: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
                 yield Text(f"and {len(mine) - MOST_ROWS} more, see --json", style="dim")
 
 
-def _table(rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Table:
+def _table(rows: Sequence[tuple[tuple[str, str], Mapping[str, Any]]]) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
     table.add_column("step", no_wrap=True)
     table.add_column("series", overflow="fold")
     table.add_column("between", no_wrap=True)
     table.add_column("on", no_wrap=True)
     table.add_column("machine", overflow="fold")
-    for series, change in rows:
+    for (name, place), change in rows:
         between = f"{change['commit_before'][:SHORT_HASH]}..{change['commit_after'][:SHORT_HASH]}"
-        table.add_row(step(change), _name(series), between, _day(change["date"]), series["machine"])
+        table.add_row(step(change), name, between, _day(change["date"]), place)
     return table
-
-
-def _name(series: Mapping[str, Any]) -> str:
-    name = str(series["benchmark"]).rpartition(".")[2]
-    return f"{name} ({params(series['params'])})" if series["params"] else name
 
 
 def _day(date_ms: float) -> str:
@@ -106,8 +133,7 @@ def _footer(document: Mapping[str, Any]) -> Text:
     series = document["series"]
     points = sum(len(each["points"]) for each in series)
     return Text(
-        f"{len(series)} series with {points} points searched; one false change or more in all of them together has a "
-        f"probability of {document['error_rate']:.2g} at most. Intervals of 95 %. Series of different machines and "
-        "hardware are never joined.",
+        f"{len(series)} series with {points} points searched; {' '.join(history_events.claim(document))} Intervals of "
+        "95 %. Series of different machines, environments and hardware are never joined.",
         style="dim",
     )

@@ -6,7 +6,7 @@ Draws what `int8bench history --json` says; never searches, never measures, open
 from collections.abc import Mapping
 from typing import Any
 
-from int8bench.report import history_plots, history_view
+from int8bench.report import history_events, history_plots, history_view
 from int8bench.report.html import rendered
 
 MOST_GRAPHS = 60  # a browser draws these in a few seconds; the rest stays in the tables
@@ -23,12 +23,21 @@ def page(document: Mapping[str, Any], *, show_commit_url: str = "#", home: str |
     """
     series = history_view.unmirrored(document["series"])
     commits = history_view.commits(series, show_commit_url)
-    graphs = history_view.graphs(series)
+    graphs = history_view.graphs(series, document["events"])
     listed = history_view.listed(series, graphs)
     return rendered(
         "history.html.j2",
-        {"params": history_view.params, "where": history_view.where},
+        {
+            "params": history_view.params,
+            "where": history_view.where,
+            "moved": history_events.moved,
+            "cause": history_events.cause,
+            "settle": history_events.settle,
+        },
         document=document,
+        claims=list(history_events.claim(document)),
+        events=sorted(document["events"], key=lambda each: -history_view.magnitude(each)),
+        known=commits,
         series=series,
         home=home,
         graphs=graphs[:MOST_GRAPHS],

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from int8bench.report import history_events
 from int8bench.report.history_view import (
     BETTER,
     KINDS,
@@ -30,6 +31,7 @@ NEAR_ONE = 1.1  # the lowest speed-up of a graph that still shows the line at 1
 LABEL_SHARE = 0.5  # of the width of a graph that a label needs on a screen of 400 pixels
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito: everybody can tell them
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
+EVENT_COLOUR = "#5b5b5b"
 KIND_COLOURS = {WORSE: "#b3261e", RECOVERED: "#8a5a00", BETTER: "#14733b"}
 
 
@@ -56,10 +58,12 @@ def plot(graph: Graph, commits: Mapping[str, Commit], *, with_script: bool) -> s
     """The graph as HTML; plotly's script is in one of a page."""
     import plotly.graph_objects as go
 
-    shown = _shown(graph.series, commits)
+    shown = _shown(graph, commits)
     positions = {commit.commit_hash: position for position, commit in enumerate(shown)}
     marks = _lanes(_marks(graph, positions), last=len(shown) - 1)
     drawn = go.Figure([_trace(go, graph, number, shown) for number in range(len(graph.series))])
+    for event in graph.events:
+        _draw_event(drawn, event, positions)
     for mark, lane in marks:
         _draw(drawn, mark, lane, last=len(shown) - 1)
     if _near_one(graph):
@@ -77,10 +81,11 @@ def _near_one(graph: Graph) -> bool:
     return graph.series[0]["benchmark"] == SPEEDUP and min(values, default=1.0) < NEAR_ONE
 
 
-def _shown(series: Sequence[Series], commits: Mapping[str, Commit]) -> list[Commit]:
-    """The commits of a graph, oldest first: where any of its series has a point or an end of a change."""
-    mine = {point["commit"] for each in series for point in each["points"]}
-    mine |= {change[end] for each in series for change in each["changes"] for end in ("commit_before", "commit_after")}
+def _shown(graph: Graph, commits: Mapping[str, Commit]) -> list[Commit]:
+    """The commits of a graph, oldest first: where any of its series has a point, or an end of a change or event."""
+    mine = {point["commit"] for each in graph.series for point in each["points"]}
+    steps = [*(change for each in graph.series for change in each["changes"]), *graph.events]
+    mine |= {each[end] for each in steps for end in ("commit_before", "commit_after")}
     return [commit for commit_hash, commit in commits.items() if commit_hash in mine]
 
 
@@ -182,6 +187,25 @@ def _draw(drawn: Any, mark: _Mark, lane: int, *, last: int) -> None:  # noqa: AN
         font={"size": 11, "color": colour},
         text=f"{kind(change)} {step(change)}<br>{_escaped(name)}{more}",
         hovertext="<br>".join(_escaped(f"{each}: {kind(it)} {step(it)}") for each, it in mark.changes),
+    )
+
+
+def _draw_event(drawn: Any, event: Mapping[str, Any], positions: Mapping[str, int]) -> None:  # noqa: ANN401  plotly
+    """A grey band over the commits that an event lies between, and what moved, at its foot."""
+    ends = sorted(positions[event[end]] for end in ("commit_before", "commit_after"))
+    drawn.add_vrect(x0=ends[0], x1=ends[1], fillcolor=EVENT_COLOUR, opacity=0.15, line_width=0, layer="below")
+    drawn.add_vline(x=sum(ends) / 2, line_color=EVENT_COLOUR, line_dash="dot", line_width=1)
+    drawn.add_annotation(
+        x=sum(ends) / 2,
+        y=0,
+        yref="paper",
+        showarrow=False,
+        xanchor="left" if sum(ends) < max(positions.values(), default=0) else "right",
+        yanchor="bottom",
+        bgcolor="#fff",
+        font={"size": 11, "color": EVENT_COLOUR},
+        text=f"together x{1 + event['step']:.3g}" if event["step"] is not None else "together",
+        hovertext=_escaped(history_events.moved(event)),
     )
 
 

@@ -23,6 +23,7 @@ WORSE, RECOVERED, BETTER = KINDS = ("worse", "recovered", "better")  # worst fir
 Series = Mapping[str, Any]
 Point = Mapping[str, Any]
 Change = Mapping[str, Any]
+Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Graph:
     series: Sequence[Series]
     names: Sequence[str]
     latest: Sequence[str]
+    events: Sequence[Event]
+    """What series of its machine and environment did together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +123,33 @@ def _key(series: Series) -> tuple[Any, ...]:
     return (*fields, *sorted(series["params"].items()))
 
 
-def graphs(series: Sequence[Series]) -> list[Graph]:
-    """What is drawn: all speed-ups, then each other series that changed; within both the worst first."""
+def graphs(series: Sequence[Series], events: Sequence[Event] = ()) -> list[Graph]:
+    """What is drawn: all speed-ups, then each series that changed, one of each event too; within both the worst first.
+
+    An event is marked in every graph of its machine and environment.
+    """
     groups: dict[tuple[Any, ...], list[Series]] = {}
+    shown = [_member(each) for each in events]
     for each in series:
-        if each["points"] and (each["benchmark"] == SPEEDUP or each["changes"]):
+        if each["points"] and (each["benchmark"] == SPEEDUP or each["changes"] or _row(each) in shown):
             groups.setdefault(_axes(each), []).append(each)
-    found = [_graph(sorted(mine, key=lambda each: _order(each["params"].values()))) for mine in groups.values()]
+    found = [_graph(sorted(mine, key=lambda each: _order(each["params"].values())), events) for mine in groups.values()]
     return sorted(found, key=lambda graph: (graph.series[0]["benchmark"] != SPEEDUP, -_worst(graph), graph.title))
+
+
+def _row(series: Series) -> tuple[Any, ...]:
+    return (*_place(series["machine"], series["env"], series["fingerprint"]), series["benchmark"], series["params"])
+
+
+def _member(event: Event) -> tuple[Any, ...]:
+    """The first of the series that an event moved."""
+    first = event["members"][0]
+    place = _place(event["machine"], event["environment"], event["fingerprint"])
+    return (*place, first["benchmark"], first["params"])
+
+
+def _place(*fields: str | None) -> tuple[str | None, ...]:
+    return fields
 
 
 def _axes(series: Series) -> tuple[Any, ...]:
@@ -141,8 +163,9 @@ def _shared(series: Series) -> dict[str, str]:
     return {name: value for name, value in series["params"].items() if not (paired and name == TRACES)}
 
 
-def _graph(series: Sequence[Series]) -> Graph:
+def _graph(series: Sequence[Series], events: Sequence[Event]) -> Graph:
     first = series[0]
+    place = _place(first["machine"], first["env"], first["fingerprint"])
     what = "int8 speed-up over the best float32" if first["benchmark"] == SPEEDUP else first["benchmark"]
     alone = first["benchmark"].rpartition(".")[2]
     shared = _shared(first)
@@ -155,6 +178,7 @@ def _graph(series: Sequence[Series]) -> Graph:
             f"{name} {figure(each['points'][-1], each['unit'])}".strip()
             for name, each in zip(names, series, strict=True)
         ],
+        events=[each for each in events if _place(each["machine"], each["environment"], each["fingerprint"]) == place],
     )
 
 

@@ -78,14 +78,47 @@ class _Batch:
     """(series,): the least scale of the noise."""
     logs: bool
     exact: bool
+    longer: Floats
+    """(series,): by how much the noise of a level is larger than that of as many independent points."""
 
     @property
     def shortest(self) -> int:
         return SHORTEST_EXACT if self.exact else SHORTEST
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """A series as levels between changes."""
+
+    places: Indices
+    """(point,): the positions that were measured."""
+    edges: tuple[int, ...]
+    """Of the levels among those: 0, the first point of each further level, and their number."""
+    levels: tuple[float, ...]
+    """In logarithms where `logs`."""
+    scale: float
+    """Of the noise of one point, in the same."""
+    longer: float
+    """By how much the noise of a level is larger than that of as many independent points."""
+    logs: bool
+
+    @property
+    def fitted(self) -> Floats:
+        """(point,): the level that each measured point lies in."""
+        return np.repeat(np.asarray(self.levels), np.diff(self.edges))
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The steps between the levels, in order."""
+        return tuple(_changes(self))
+
+
 def find_changes(
-    series: Sequence[npt.ArrayLike], *, error: float, least_noise: Sequence[float] | None = None
+    series: Sequence[npt.ArrayLike],
+    *,
+    error: float,
+    least_noise: Sequence[float] | None = None,
+    correlation: Sequence[float] | None = None,
 ) -> list[tuple[Change, ...]]:
     """The changes of each series, in order.
 
@@ -94,29 +127,39 @@ def find_changes(
         error: probability of one false change or more in all series together.
         least_noise: standard deviation of each series' noise as a fraction of its level, at the least; measured
             intervals know it better than a few points do.
+        correlation: of the noise of each two neighbours; 0 where it is not given.
 
     Raises:
         ValueError: an error outside 0 to 1.
     """
+    found = find_levels(series, error=error, least_noise=least_noise, correlation=correlation)
+    return [each.changes if each else () for each in found]
+
+
+def find_levels(
+    series: Sequence[npt.ArrayLike],
+    *,
+    error: float,
+    least_noise: Sequence[float] | None = None,
+    correlation: Sequence[float] | None = None,
+) -> list[Levels | None]:
+    """The levels of each series, as `find_changes` has them; None for one that is too short to be searched."""
     if not 0 < error < 1:
         raise ValueError(f"error: expected a number between 0 and 1, got {error}")
     arrays = [np.asarray(each, dtype=np.float64) for each in series]
     places = [np.flatnonzero(np.isfinite(each)) for each in arrays]
     noise = np.zeros(len(arrays)) if least_noise is None else np.asarray(least_noise, dtype=np.float64)
+    rho = np.zeros(len(arrays)) if correlation is None else np.asarray(correlation, dtype=np.float64)
+    longer = np.sqrt((1 + rho) / (1 - rho))
     searchable = sum(len(each) >= 2 * SHORTEST_EXACT for each in places)
-    found: list[tuple[Change, ...]] = [()] * len(arrays)
-    for batch in _batches([each[kept] for each, kept in zip(arrays, places, strict=True)], noise):
-        for row, changes in _search(batch, error / searchable):
-            found[row] = tuple(_at(change, places[row]) for change in changes)
+    found: list[Levels | None] = [None] * len(arrays)
+    for batch in _batches([each[kept] for each, kept in zip(arrays, places, strict=True)], noise, longer):
+        for row, levels in _search(batch, error / searchable):
+            found[row] = replace(levels, places=places[row])
     return found
 
 
-def _at(change: Change, places: Indices) -> Change:
-    """The change at positions of the series as it was given, with its missing points."""
-    return replace(change, before=int(places[change.before]), after=int(places[change.after]))
-
-
-def _batches(series: Sequence[Floats], noise: Floats) -> Iterator[_Batch]:
+def _batches(series: Sequence[Floats], noise: Floats, longer: Floats) -> Iterator[_Batch]:
     """The series long enough to be searched, side by side with others that are treated alike."""
     by_length: defaultdict[tuple[int, bool], list[int]] = defaultdict(list)
     for row, values in enumerate(series):
@@ -133,7 +176,9 @@ def _batches(series: Sequence[Floats], noise: Floats) -> Iterator[_Batch]:
         for kind in (True, False):
             chosen = np.flatnonzero(exact == kind)
             if len(chosen) and points >= 2 * (SHORTEST_EXACT if kind else SHORTEST):
-                yield _Batch(tuple(rows[each] for each in chosen), values[chosen], floors[chosen], logs, kind)
+                there = [rows[each] for each in chosen]
+                spread = np.ones(len(there)) if kind else longer[there]
+                yield _Batch(tuple(there), values[chosen], floors[chosen], logs, kind, spread)
 
 
 def _blips(values: Floats, rounding: Floats) -> Floats:
@@ -151,22 +196,31 @@ def _rough_scale(values: Floats) -> Floats:
     return np.asarray(np.median(np.abs(np.diff(values, axis=1)), axis=1)) / T3_MEDIAN_DIFFERENCE
 
 
-def _search(batch: _Batch, error: float) -> Iterator[tuple[int, list[Change]]]:
-    """The series that have changes, and those, at `error` each.
+def _search(batch: _Batch, error: float) -> Iterator[tuple[int, Levels]]:
+    """The levels of each series, whose changes are found at `error` each.
 
     A first segmentation with a rough scale gives the residuals from which the scale is estimated well.
     """
     points = batch.values.shape[1]
     penalty = _penalty(points, error)
-    widen = _inflation(points, penalty)
+    widen = _inflation(points * _worth(batch.longer), penalty) * batch.longer
     rough = np.maximum(_rough_scale(batch.values), batch.floors)
     first = _segment(batch.values, rough * widen, penalty, batch.shortest)
-    scales = np.maximum(_scales(batch.values, first, rough), batch.floors)
+    scales = np.maximum(_scales(batch.values, first, rough, batch.longer), batch.floors)
     starts = _segment(batch.values, scales * widen, penalty, batch.shortest)
+    everywhere = np.arange(points)
     for row, edges in enumerate(starts):
-        if len(edges) > 2:  # noqa: PLR2004  start and end alone: no change
-            levels = _levels(batch.values[row], edges, scales[row])
-            yield batch.rows[row], list(_changes(edges, levels, scales[row], logs=batch.logs))
+        yield (
+            batch.rows[row],
+            Levels(
+                places=everywhere,
+                edges=tuple(edges),
+                levels=tuple(_levels(batch.values[row], edges, scales[row])),
+                scale=float(scales[row]),
+                longer=float(batch.longer[row]),
+                logs=batch.logs,
+            ),
+        )
 
 
 def _penalty(points: int, error: float) -> float:
@@ -174,14 +228,20 @@ def _penalty(points: int, error: float) -> float:
     return math.log(max(1.0, PLACES_COST * points / error)) / TAIL
 
 
-def _inflation(points: int, gain: float) -> float:
+def _inflation(points: Floats, gain: float) -> Floats:
     """The factor on a scale estimated from `points` values of t3, which makes far tails as rare as with a known one.
 
     Student's t with v degrees reaches what a normal with gain z**2 does at t**2 = v (exp(z**2 / v) - 1), from its
     likelihood ratio; a scale of t3 is known as well as a normal's from half as many points (its Fisher information).
     """
     freedom = points / 2
-    return math.sqrt(freedom * math.expm1(gain / freedom) / gain)
+    return np.asarray(np.sqrt(freedom * np.expm1(gain / freedom) / gain))
+
+
+def _worth(longer: Floats) -> Floats:
+    """As which share of independent points correlated ones tell a scale: (1 - r**2) / (1 + r**2) (Bartlett 1946)."""
+    squared = longer * longer
+    return np.asarray(2 * squared / (squared * squared + 1))
 
 
 def _segment(values: Floats, scales: Floats, penalty: float, shortest: int) -> list[list[int]]:
@@ -267,11 +327,12 @@ def _walk_back(starts: Indices) -> list[int]:
     return edges[::-1]
 
 
-def _scales(values: Floats, edges: Sequence[Sequence[int]], rough: Floats) -> Floats:
+def _scales(values: Floats, edges: Sequence[Sequence[int]], rough: Floats, longer: Floats) -> Floats:
     """(series,): the scale of t3 that fits the residuals about the levels best, with the levels' degrees paid for."""
     residuals = values - _fitted(values, edges)
     points = values.shape[1]
-    left = np.array([max(1, points - len(each) + 1) for each in edges])
+    levels = np.array([len(each) - 1 for each in edges])
+    left = np.maximum(points - levels * longer * longer, np.minimum(points / 4, np.maximum(1, points - levels)))
     squares = residuals * residuals
     scales = rough * rough
     for _ in range(REFITS):
@@ -304,21 +365,23 @@ def _level(values: Floats, scale: float) -> float:
     return level
 
 
-def _changes(edges: Sequence[int], levels: Sequence[float], scale: float, *, logs: bool) -> Iterator[Change]:
-    points = edges[-1]
-    quantile = float(stdtrit(max(1.0, points / 2 - len(levels)), 0.5 + CONFIDENCE / 2))
-    for number, (before, after) in enumerate(pairwise(levels)):
-        counts = np.diff(edges[number : number + 3])
-        half = quantile * scale * math.sqrt(LEVEL_VARIANCE * float((1 / counts).sum()))
-        step, low, high = (_relative(before, after + shift, logs=logs) for shift in (0.0, -half, half))
+def _changes(found: Levels) -> Iterator[Change]:
+    points = found.edges[-1]
+    freedom = max(1.0, points / 2 / found.longer**2 - len(found.levels))
+    quantile = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * found.scale * found.longer
+    for number, (before, after) in enumerate(pairwise(found.levels)):
+        counts = np.diff(found.edges[number : number + 3])
+        half = quantile * math.sqrt(LEVEL_VARIANCE * float((1 / counts).sum()))
+        step, low, high = (_relative(before, after + shift, logs=found.logs) for shift in (0.0, -half, half))
+        edge = found.edges[number + 1]
         yield Change(
-            before=edges[number + 1] - 1,
-            after=edges[number + 1],
+            before=int(found.places[edge - 1]),
+            after=int(found.places[edge]),
             step=step,
             low=low,
             high=high,
-            level_before=math.exp(before) if logs else float(before),
-            level_after=math.exp(after) if logs else float(after),
+            level_before=math.exp(before) if found.logs else float(before),
+            level_after=math.exp(after) if found.logs else float(after),
         )
 
 

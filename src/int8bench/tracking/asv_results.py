@@ -39,6 +39,8 @@ class Number(NamedTuple):
     params: tuple[str, ...]
     version: str | None
     value: float
+    measured_ms: int
+    """When its benchmark started; the date of the commit where it is not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class Result:
     numbers: Sequence[Number]
     benchmarks: frozenset[str]
     """The names it has, those included whose numbers all failed."""
+    about: Mapping[str, str]
+    """What it was measured on and with, as asv tells it: os, cpu, ram, python, and each requirement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +164,9 @@ def _result(document: Mapping[str, Any], path: Path, problems: list[str]) -> Res
     for name, row in rows.items():
         try:
             fields = dict(zip(columns, row, strict=False))
-            numbers += _numbers(name, fields)
-            started.append(int(fields.get("started_at") or 0))
+            began = int(fields.get("started_at") or 0)
+            numbers += _numbers(name, fields, began or date_ms)
+            started.append(began)
         except (TypeError, ValueError) as error:
             problems.append(f"{path}: {name}: not laid out as a result: {error}")
     return Result(
@@ -172,10 +177,22 @@ def _result(document: Mapping[str, Any], path: Path, problems: list[str]) -> Res
         measured_ms=max(started),
         numbers=numbers,
         benchmarks=frozenset(rows),
+        about=_about(document),
     )
 
 
-def _numbers(name: str, fields: Mapping[str, Any]) -> Iterator[Number]:
+def _about(document: Mapping[str, Any]) -> dict[str, str]:
+    """The `params` and requirements, without its own name of the machine; what is not laid out so is left out."""
+    told: dict[str, str] = {}
+    for part in ("params", "requirements", "env_vars"):
+        each = document.get(part)
+        told |= {str(name): str(value) for name, value in each.items()} if isinstance(each, dict) else {}
+    if document.get("python"):
+        told.setdefault("python", str(document["python"]))
+    return {name: value for name, value in told.items() if name != "machine"}
+
+
+def _numbers(name: str, fields: Mapping[str, Any], measured_ms: int) -> Iterator[Number]:
     """The numbers of a benchmark that were measured: failed ones are null, skipped ones NaN.
 
     Raises:
@@ -190,7 +207,7 @@ def _numbers(name: str, fields: Mapping[str, Any]) -> Iterator[Number]:
     version = _text(fields.get("version"))
     for here, value in zip(params, values, strict=True):
         if value is not None and math.isfinite(value):
-            yield Number(name, here, version, float(value))
+            yield Number(name, here, version, float(value), measured_ms)
 
 
 def _text(value: object) -> str | None:

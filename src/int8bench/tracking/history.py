@@ -8,20 +8,15 @@ from typing import Any
 
 from int8bench.errors import RequestError
 from int8bench.stats import changes as stats
-from int8bench.tracking import asv_results, side
+from int8bench.tracking import asv_results, events, kinds, side
 from int8bench.tracking.asv_results import Folder
+from int8bench.tracking.events import Event, Noise
 from int8bench.tracking.series import Point, Series, join, overall, topology
 from int8bench.tracking.side import Side
 
 SCHEMA = "int8bench.history"
 SCHEMA_VERSION = 1
 ERROR_RATE = 0.01  # of one false change or more in all series together
-LOWER, HIGHER = "lower", "higher"
-# asv takes more for worse; these are the exceptions, by unit or by the name of the function.
-MORE_IS_BETTER_UNITS = {"x", "db", "items/s", "agreement", "accuracy", "1/s", "fps"}
-MORE_IS_BETTER_NAMES = re.compile(r"speedup|throughput|per_second|agreement|accuracy|sqnr|score")
-ASV_COSTS = re.compile(r"(time|timeraw|mem|peakmem)_")  # asv's own types, of which more is always worse
-RATIOS = {"x", "of float32"}
 SPEEDUP, MIRROR = "speedup.Speedup.track_speedup", "speedup.Speedup.track_relative_time"
 # Half of a race interval is about four standard errors (few launches, early stopping); a quarter is the least noise.
 HALF_WIDTHS = 4.0
@@ -68,7 +63,7 @@ class Tracked:
     @property
     def better(self) -> str:
         """Which direction is good."""
-        return _better(self.series.benchmark, self.series.unit)
+        return kinds.better(self.series.benchmark, self.series.unit)
 
     def to_dict(self) -> dict[str, Any]:
         """The series as the document has it."""
@@ -81,10 +76,11 @@ class Tracked:
             "env": series.env_name,
             "unit": series.unit,
             "better": self.better,
-            "absolute": series.unit not in RATIOS,
+            "kind": str(kinds.kind_of(series.benchmark, series.unit)),
+            "absolute": series.unit not in kinds.RATIOS,
             "points": [
                 {"commit": commit, "date": date, "value": value, "low": low, "high": high}
-                for commit, date, value, low, high in series.points
+                for commit, date, value, low, high, *_ in series.points
             ],
             "changes": [change.to_dict() for change in self.changes],
         }
@@ -116,6 +112,8 @@ class History:
     results: Path
     error_rate: float
     tracked: Sequence[Tracked]
+    events: Sequence[Event]
+    noises: Sequence[Noise]
     machines: Sequence[Machine]
     problems: Sequence[str]
 
@@ -135,21 +133,27 @@ class History:
             "error_rate": self.error_rate,
             "series": [each.to_dict() for each in self.tracked],
             "regressions": self.regressions,
+            "events": [each.to_dict() for each in self.events],
+            "noise": [each.to_dict() for each in self.noises],
             "machines": [each.to_dict() for each in self.machines],
             "problems": list(self.problems),
         }
 
 
-def history(results: Path, *, repository: Path | None = None, error_rate: float = ERROR_RATE) -> History:
+def history(
+    results: Path, *, repository: Path | None = None, error_rate: float = ERROR_RATE, control: str | None = None
+) -> History:
     """The history of asv's results folder.
 
     Args:
         results: asv's results folder.
         repository: a git repository whose topology orders the commits; by date without.
         error_rate: probability of one false change or more in all series together.
+        control: a regular expression for rows that no commit changes, searched in ``benchmark(value, value)``.
 
     Raises:
-        RequestError: there is no such folder, or the error is not between 0 and 1.
+        RequestError: there is no such folder, the error is not between 0 and 1, or the expression is none or finds no
+            row.
     """
     if not 0 < error_rate < 1:
         raise RequestError(f"error rate {error_rate}: expected a number between 0 and 1; try {ERROR_RATE}")
@@ -158,19 +162,39 @@ def history(results: Path, *, repository: Path | None = None, error_rate: float 
     order, untold = topology(repository) if repository else ({}, [])
     series, unfit = join(folder, sides, order)
     series = [*overall(series, SPEEDUP), *series]
+    found = events.take_apart(
+        series,
+        folder.results,
+        error=error_rate,
+        least_noise=[_least_noise(each.points) for each in series],
+        controls=_controls(series, control),
+    )
     return History(
         results=results,
         error_rate=error_rate,
-        tracked=_search(series, error_rate),
+        tracked=[
+            Tracked(series=each, changes=_judged(each, mine)) for each, mine in zip(series, found.changes, strict=True)
+        ],
+        events=found.events,
+        noises=found.noises,
         machines=_machines(folder, sides, series),
         problems=(*folder.problems, *damaged, *untold, *unfit),
     )
 
 
-def _search(series: Sequence[Series], error_rate: float) -> list[Tracked]:
-    values = [[point.value for point in each.points] for each in series]
-    found = stats.find_changes(values, error=error_rate, least_noise=[_least_noise(each.points) for each in series])
-    return [Tracked(series=each, changes=_judged(each, mine)) for each, mine in zip(series, found, strict=True)]
+def _controls(series: Sequence[Series], control: str | None) -> frozenset[int]:
+    """Which series a regular expression names, by what asv calls them."""
+    if control is None:
+        return frozenset()
+    try:
+        expression = re.compile(control)
+    except re.error as error:
+        raise RequestError(f"--control {control}: no regular expression: {error}; try --control time_noop") from error
+    rows = {row: f"{each.benchmark}({', '.join(each.params.values())})" for row, each in enumerate(series)}
+    found = frozenset(row for row, name in rows.items() if expression.search(name))
+    if rows and not found:
+        raise RequestError(f"--control {control}: finds none of {len(rows)} rows, such as {rows[0]}")
+    return found
 
 
 def _least_noise(points: Sequence[Point]) -> float:
@@ -184,7 +208,7 @@ def _least_noise(points: Sequence[Point]) -> float:
 
 
 def _judged(series: Series, found: Sequence[stats.Change]) -> tuple[Change, ...]:
-    sign = 1 if _better(series.benchmark, series.unit) == LOWER else -1
+    sign = 1 if kinds.better(series.benchmark, series.unit) == kinds.LOWER else -1
     return tuple(
         Change(
             before=series.points[each.before],
@@ -206,14 +230,6 @@ def _back(change: stats.Change, later: stats.Change) -> bool:
     up = change.level_after > change.level_before
     gone = later.level_after - change.level_before
     return (gone if up else -gone) <= within
-
-
-def _better(benchmark: str, unit: str | None) -> str:
-    function = benchmark.rpartition(".")[2]
-    if ASV_COSTS.match(function):
-        return LOWER
-    more = (unit or "").lower() in MORE_IS_BETTER_UNITS or MORE_IS_BETTER_NAMES.search(function.lower())
-    return HIGHER if more else LOWER
 
 
 def _place(series: Series) -> tuple[Any, ...]:

@@ -25,6 +25,10 @@ class Point(NamedTuple):
     value: float
     low: float | None
     high: float | None
+    measured_ms: int
+    """When it was measured; the date of the commit where that is not told."""
+    rank: int
+    """The place of its commit among all of the folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +61,12 @@ def join(folder: Folder, sides: Sequence[Side], order: Mapping[str, int]) -> tup
     for side in sides:
         by_commit[side.commit_hash, side.env_name].append(side)
     found: defaultdict[Key, dict[str, Point]] = defaultdict(dict)
+    places = _places(folder.results, order)
+    ranks = {commit: rank for rank, commit in enumerate(sorted(places, key=lambda each: places[each]))}
     # the latest measurement of a commit comes last and stays
     for result in sorted(folder.results, key=lambda each: each.measured_ms):
-        _add(found, result, by_commit.get((result.commit_hash, result.env_name), ()), folder.benchmarks)
-    places = _places(folder.results, order)
+        beside = by_commit.get((result.commit_hash, result.env_name), ())
+        _add(found, result, beside, folder.benchmarks, ranks[result.commit_hash])
     series = [
         Series(
             benchmark=benchmark,
@@ -70,7 +76,7 @@ def join(folder: Folder, sides: Sequence[Side], order: Mapping[str, int]) -> tup
             env_name=env_name,
             version=version,
             unit=folder.benchmarks[benchmark].unit if benchmark in folder.benchmarks else None,
-            points=sorted(points.values(), key=lambda point: places[point.commit]),
+            points=sorted(points.values(), key=lambda point: point.rank),
         )
         for (benchmark, params, machine, env_name, fingerprint, version), points in sorted(found.items(), key=_by_key)
     ]
@@ -122,15 +128,19 @@ def _by_key(item: tuple[Key, object]) -> tuple[str, ...]:
 
 
 def _add(
-    found: Mapping[Key, dict[str, Point]], result: Result, sides: Sequence[Side], benchmarks: Mapping[str, Benchmark]
+    found: Mapping[Key, dict[str, Point]],
+    result: Result,
+    sides: Sequence[Side],
+    benchmarks: Mapping[str, Benchmark],
+    rank: int,
 ) -> None:
     side, there = _belonging(result, sides, benchmarks)
     fingerprint = side.fingerprint if side else None
-    for benchmark, params, version, value in result.numbers:
+    for benchmark, params, version, value, measured_ms in result.numbers:
         beside = there.get((benchmark, params))
         low, high = (beside.low, beside.high) if beside and _same(beside.value, value) else (None, None)
         key = (benchmark, params, result.machine, result.env_name, fingerprint, version)
-        found[key][result.commit_hash] = Point(result.commit_hash, result.date_ms, value, low, high)
+        found[key][result.commit_hash] = Point(result.commit_hash, result.date_ms, value, low, high, measured_ms, rank)
 
 
 def _belonging(

@@ -1,0 +1,345 @@
+"""What a machine's series do together, taken apart from what each does alone; what speaks for which cause."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from int8bench.stats import drift as drifts
+from int8bench.stats import events as stats
+from int8bench.stats.changes import Change, Floats, Indices, find_changes
+from int8bench.tracking.asv_results import Result
+from int8bench.tracking.kinds import Kind, kind_of
+from int8bench.tracking.series import Point, Series
+
+SESSION_MS = 2 * 3_600_000  # between two starts in one file: what begins later is another session
+SOON_MS = 6 * 3_600_000  # a machine seldom changes between two measurements this close
+DAY_MS = 86_400_000
+TOLD = 3  # differences between two sessions that a sentence lists
+MOVED_BY_MACHINES = (Kind.TIME, Kind.MEMORY)  # what a machine moves without a commit
+
+Group = tuple[str, str | None, str, Kind]
+"""(machine, fingerprint, environment, kind)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A step that half or more of a machine's series make at one place, or that a row makes that no commit changes."""
+
+    machine: str
+    fingerprint: str | None
+    environment: str
+    kind: Kind
+    before: Point
+    after: Point
+    step: float | None
+    low: float | None
+    high: float | None
+    members: Sequence[Series]
+    present: int
+    """How many series were measured on both sides."""
+    control: bool
+    """Whether a row moved that no commit changes."""
+    evidence: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as the document has it."""
+        return {
+            "machine": self.machine,
+            "environment": self.environment,
+            "fingerprint": self.fingerprint,
+            "kind": str(self.kind),
+            "commit_before": self.before.commit,
+            "commit_after": self.after.commit,
+            "date": self.after.date_ms,
+            "step": self.step,
+            "low": self.low,
+            "high": self.high,
+            "series": len(self.members),
+            "of": self.present,
+            "share": len(self.members) / self.present,
+            "control": self.control,
+            "evidence": list(self.evidence),
+            "members": [{"benchmark": each.benchmark, "params": dict(each.params)} for each in self.members],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What is known of the noise of a machine's series of one kind, and what was done about it."""
+
+    machine: str
+    fingerprint: str | None
+    environment: str
+    kind: Kind
+    series: int
+    apart: bool
+    """Whether what they share was told from what each does."""
+    correlation: float
+    """Of neighbours by commit, in the middle of the series."""
+    drift: float | None
+    """By how much the series drift together, as a fraction: the middle half of all sessions."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The noise as the document has it."""
+        return {
+            "machine": self.machine,
+            "environment": self.environment,
+            "fingerprint": self.fingerprint,
+            "kind": str(self.kind),
+            "series": self.series,
+            "apart": self.apart,
+            "correlation": self.correlation,
+            "drift": self.drift,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """Each series' own changes, and what the series of a machine did together."""
+
+    changes: Sequence[Sequence[Change]]
+    """(series)(change,)."""
+    events: Sequence[Event]
+    noises: Sequence[Noise]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sessions:
+    """The series of one group over the sessions in which they were measured, in order of commits."""
+
+    group: Group
+    rows: Sequence[int]
+    """Of the series given."""
+    columns: Sequence[Indices]
+    """(row)(point,): the session of each point."""
+    values: Floats
+    """(row, session), nan where it was not measured."""
+    measured: Indices
+    """(session,): the rank by time."""
+    first: Sequence[Point]
+    """(session,): a point of each."""
+
+    @property
+    def there(self) -> drifts.Mask:
+        return np.isfinite(self.values)
+
+
+def take_apart(
+    series: Sequence[Series],
+    results: Sequence[Result],
+    *,
+    error: float,
+    least_noise: Sequence[float],
+    controls: frozenset[int] = frozenset(),
+) -> Apart:
+    """Each series' own changes, with what a machine's series do together taken out of them.
+
+    Args:
+        series: all that is searched together.
+        results: what asv tells of each commit's measurement.
+        error: probability of one false change or more in all series together.
+        least_noise: (series,) as `find_changes` has it.
+        controls: which series no commit changes: their steps are the machine's.
+    """
+    values: list[Floats] = [np.array([point.value for point in each.points]) for each in series]
+    correlation = np.zeros(len(series))
+    events, noises = list[Event](), list[Noise]()
+    grouped = [_sessions(group, rows, series) for group, rows in _groups(series).items()]
+    told = {(each.machine, each.env_name, each.commit_hash): each for each in results}
+    floors = np.asarray(least_noise, dtype=np.float64)
+    for each in grouped:
+        found, own, noise = _without_drift(each, error=error, least_noise=floors[list(each.rows)])
+        if each.group[-1] is Kind.TIME:
+            noises.append(noise[0])
+        correlation[list(each.rows)] = noise[1]
+        for row, columns, mine in zip(each.rows, each.columns, own, strict=True):
+            values[row] = mine[columns]
+        events += [_event(one, each, series, controls, told) for one in found]
+    changes = find_changes(values, error=error, least_noise=least_noise, correlation=correlation.tolist())
+    for each in grouped:
+        together = _coinciding(each, changes, controls)
+        for one, keys in together:
+            events.append(_event(one, each, series, controls, told))
+            for row in {row for row, _ in keys}:
+                gone = {number for at, number in keys if at == row}
+                changes[row] = tuple(change for number, change in enumerate(changes[row]) if number not in gone)
+    return Apart(changes=changes, events=sorted(events, key=_order), noises=noises)
+
+
+def _order(event: Event) -> tuple[str, str, int]:
+    return (event.machine, event.environment, event.after.date_ms)
+
+
+def _groups(series: Sequence[Series]) -> dict[Group, list[int]]:
+    """The series of each machine, environment and kind."""
+    groups: defaultdict[Group, list[int]] = defaultdict(list)
+    for row, each in enumerate(series):
+        kind = kind_of(each.benchmark, each.unit)
+        if each.points:
+            groups[each.machine, each.fingerprint, each.env_name, kind].append(row)
+    return dict(groups)
+
+
+def _sessions(group: Group, rows: Sequence[int], series: Sequence[Series]) -> _Sessions:
+    """Lays the series of a group out over the sessions: a commit, split where its benchmarks began hours apart."""
+    begun: defaultdict[str, set[int]] = defaultdict(set)
+    for row in rows:
+        for point in series[row].points:
+            begun[point.commit].add(point.measured_ms)
+    part = {(commit, time): number for commit, times in begun.items() for time, number in _parts(sorted(times))}
+    ranks = {point.commit: point.rank for row in rows for point in series[row].points}
+    keys = sorted({(ranks[commit], number, commit) for (commit, _), number in part.items()})
+    place = {(commit, number): column for column, (_, number, commit) in enumerate(keys)}
+    values = np.full((len(rows), len(keys)), np.nan)
+    times = np.full(len(keys), np.inf)
+    first: list[Point | None] = [None] * len(keys)
+    columns = []
+    for number, row in enumerate(rows):
+        mine = np.array([place[each.commit, part[each.commit, each.measured_ms]] for each in series[row].points])
+        values[number, mine] = [each.value for each in series[row].points]
+        for column, point in zip(mine, series[row].points, strict=True):
+            times[column] = min(times[column], point.measured_ms)
+            first[column] = first[column] or point
+        columns.append(mine)
+    measured = np.empty(len(keys), dtype=np.intp)
+    measured[np.lexsort((np.arange(len(keys)), times))] = np.arange(len(keys))
+    return _Sessions(
+        group=group,
+        rows=rows,
+        columns=columns,
+        values=values,
+        measured=measured,
+        first=[each for each in first if each is not None],
+    )
+
+
+def _parts(times: Sequence[int]) -> list[tuple[int, int]]:
+    """Each start of a commit's benchmarks, and the number of the session that it belongs to."""
+    number = 0
+    found = [(times[0], number)]
+    for before, after in pairwise(times):
+        number += after - before > SESSION_MS
+        found.append((after, number))
+    return found
+
+
+def _without_drift(
+    sessions: _Sessions, *, error: float, least_noise: Floats
+) -> tuple[list[stats.Event], Floats, tuple[Noise, Floats]]:
+    """The events of the common drift, (row, session) the series without it, and what is known of their noise."""
+    machine, fingerprint, environment, kind = sessions.group
+    own, correlation = sessions.values.copy(), np.zeros(len(sessions.values))
+    events, wide = list[stats.Event](), None
+    rows = np.flatnonzero((np.nan_to_num(sessions.values, nan=1.0) > 0).all(axis=1))
+    apart = kind is Kind.TIME and len(rows) >= drifts.FEWEST
+    if apart:
+        logs = np.log(own[rows])
+        fit = drifts.fit_drift(logs, sessions.measured, error=error, least_noise=least_noise[rows])
+        found, logs = stats.events_of(fit, sessions.measured, error=error)
+        events = [replace(each, members=tuple(int(rows[member]) for member in each.members)) for each in found]
+        own[rows], correlation[rows] = np.exp(logs), fit.correlation
+        low, high = np.quantile(fit.common, (0.25, 0.75))
+        wide = float(np.expm1(high - low))
+    elif kind is not Kind.PAIRED and len(rows):
+        _, correlation[rows] = drifts.correlated_levels(np.log(own[rows]), error=error, least_noise=least_noise[rows])
+    noise = Noise(
+        machine=machine,
+        fingerprint=fingerprint,
+        environment=environment,
+        kind=kind,
+        series=len(own),
+        apart=apart,
+        correlation=float(np.median(correlation)),
+        drift=wide,
+    )
+    return events, own, (noise, correlation)
+
+
+def _coinciding(
+    sessions: _Sessions, changes: Sequence[Sequence[Change]], controls: frozenset[int]
+) -> list[tuple[stats.Event, frozenset[tuple[int, int]]]]:
+    """Changes that half of the group's series make at one place; keys are (series, number of its change)."""
+    leaders = [number for number, row in enumerate(sessions.rows) if row in controls]
+    moved = sessions.group[-1] in MOVED_BY_MACHINES
+    if not moved and not leaders:
+        return []
+    mine = [
+        [replace(each, before=int(columns[each.before]), after=int(columns[each.after])) for each in changes[row]]
+        for row, columns in zip(sessions.rows, sessions.columns, strict=True)
+    ]
+    return [
+        (event, frozenset((sessions.rows[row], number) for row, number in keys))
+        for event, keys in stats.coincidences(mine, sessions.there, leaders, followed=moved)
+    ]
+
+
+def _event(
+    event: stats.Event,
+    sessions: _Sessions,
+    series: Sequence[Series],
+    controls: frozenset[int],
+    told: Mapping[tuple[str, str, str], Result],
+) -> Event:
+    machine, fingerprint, environment, kind = sessions.group
+    before, after = sessions.first[event.before], sessions.first[event.after]
+    members = [sessions.rows[row] for row in event.members]
+    there = [row for row in sessions.rows if row in controls]
+    moved = [row for row in members if row in controls]
+    results = [told.get((machine, environment, point.commit)) for point in (before, after)]
+    return Event(
+        machine=machine,
+        fingerprint=fingerprint,
+        environment=environment,
+        kind=kind,
+        before=before,
+        after=after,
+        step=event.step,
+        low=event.low,
+        high=event.high,
+        members=[series[row] for row in members],
+        present=max(event.present, len(members)),
+        control=bool(moved),
+        evidence=tuple(
+            _evidence(before, after, results, by_commit=event.by_commit, moved=len(moved), controls=len(there))
+        ),
+    )
+
+
+def _evidence(
+    before: Point, after: Point, results: Sequence[Result | None], *, by_commit: bool, moved: int, controls: int
+) -> list[str]:
+    """Sentences on what speaks for the machine and what for the code."""
+    said = []
+    if moved:
+        said.append(f"{moved} of {controls} control rows moved: speaks for the machine")
+    elif controls:
+        said.append(f"none of {controls} control rows moved: speaks for the code")
+    if not by_commit:
+        said.append("it follows the time of measuring, not the order of commits: speaks for the machine")
+    old, new = (dict(each.about) if each else {} for each in results)
+    differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)] if old and new else []
+    said += [
+        f"{name} {old.get(name) or 'none'} became {new.get(name) or 'none'}: speaks for the machine or its software"
+        for name in differing[:TOLD]
+    ]
+    if len(differing) > TOLD:
+        said.append(f"and {len(differing) - TOLD} more that asv tells of machine and environment differ")
+    gap = after.measured_ms - before.measured_ms
+    if before.measured_ms == before.date_ms and after.measured_ms == after.date_ms:
+        return said
+    if abs(gap) <= SOON_MS:
+        said.append(f"measured within {_span(abs(gap))} of each other: speaks for the code")
+    else:
+        said.append(f"measured {_span(abs(gap))} apart: time for the machine to change")
+    return said
+
+
+def _span(milliseconds: int) -> str:
+    hours = milliseconds / 3_600_000
+    if hours < 1:
+        return f"{max(1, round(60 * hours))} min"
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"  # noqa: PLR2004  two days
