@@ -284,6 +284,8 @@ def test_a_core_is_a_cpu_type_under_the_firmware_of_qemu_alone() -> None:
         ("Features : fp asimd\nCPU implementer : 0x61\nCPU part : 0x000\n", "Apple"),
         ("Features : fp asimd\nCPU implementer : 0x00\nCPU part : 0x000\n", "unnamed"),
         ("Architecture: aarch64\nVendor ID: 0x00\nModel: 0\nFlags: fp asimd\n", "unnamed"),
+        ("Architecture: aarch64\nVendor ID: Apple\nModel name: -\nModel: 0\nFlags: fp asimd\n", "Apple"),
+        ("Architecture: aarch64\nVendor ID: Apple\nModel name: Firestorm-M1\nModel: 0\nFlags: fp asimd\n", None),
         ("Architecture: aarch64\nVendor ID: ARM\nModel: 1\nModel name: Neoverse-N1\nFlags: fp asimd\n", None),
         ("Architecture: x86_64\nHypervisor vendor: Xen\nFlags: fpu lm\n", "Xen"),
         ("Architecture: x86_64\nBIOS Vendor ID: Intel(R) Corporation\nFlags: fpu lm\n", None),

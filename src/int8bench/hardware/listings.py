@@ -16,6 +16,7 @@ from int8bench.hardware.reading import Instructions, Listing, read_lines, whole_
 
 _X86_MARKS = frozenset({"fpu", "tsc", "mmx", "sse", "sse2", "lm"})
 _ARM_MARKS = frozenset({"asimd", "neon", "vfp", "vfpv3", "vfpv4", "half", "thumb", "fastmult"})
+_APPLE = 0x61  # the implementer; lscpu knows the names of all its cores that Linux runs on
 _ARM_64_BIT = 8  # "CPU architecture: 8"; a 32-bit kernel on such a core lists half, thumb and the like as well
 _POWER_LITTLE_ENDIAN = 8  # POWER8 is the first that the distributions run as ppc64le
 _ISA = re.compile(r"rv(?P<bits>32|64|128)(?P<letters>[a-z]*)(?P<rest>(?:_[a-z0-9]+)*)", re.IGNORECASE)
@@ -161,7 +162,9 @@ def _arm(listing: Listing, arch: str | None) -> Hardware | None:
     firmware = " ".join(value for key in _FIRMWARE_KEYS for value in listing.names(key))
     named_type = hypervisors.cpu_type(brand, firmware=firmware, bogomips=listing.first("bogomips"))
     made_up = hypervisors.arm_cpu_type(cores) or named_type
-    by_cores = hypervisors.arm_hypervisor((*cores, (listing.number("vendor id"), listing.number("model"))))
+    nameless_apple = listing.name("vendor id") == "Apple" and listing.first("model name") == "-"
+    by_lscpu = (_APPLE if nameless_apple else listing.number("vendor id"), listing.number("model"))
+    by_cores = hypervisors.arm_hypervisor((*cores, by_lscpu))
     machine = Hardware(
         arch=arch if arch and isa_family(arch) == ARM else _arm_width(listing, listed),
         vendor=arm.vendor_name(implementers[0]) if implementers else listing.name("vendor id"),
