@@ -50,6 +50,11 @@ def test_a_whole_listing_leaves_nothing_untold(half: ModuleType, texts: dict[str
     assert untold == {"listings/sysctl-machdep-m1.txt"}
 
 
+def test_a_whole_listing_is_whole_without_its_last_line_end(half: ModuleType, texts: dict[str, str]) -> None:
+    """As where it was pasted into something that leaves it out."""
+    assert {name for name, text in texts.items() if half.told(text.rstrip()) != half.told(text)} == set()
+
+
 def test_a_damaged_listing_is_a_machine_or_a_sentence(half: ModuleType, texts: dict[str, str]) -> None:
     """No exception but ours."""
     assert half.mutate(list(texts.values()), 300) == 0

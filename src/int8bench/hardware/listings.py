@@ -61,7 +61,7 @@ def parse_cpuinfo(text: str, *, source: str) -> Hardware:
         RecordError: the text names no processor, or a processor without its instructions.
     """
     listing = read_lines(text)
-    named = canonical_arch(listing.name("architecture") or "")
+    named = canonical_arch(listing.first("architecture") or "")
     arch = named if isa_family(named) in _NAMED_FAMILIES else None
     parsers = (_other, _x86, _s390, _arm, _riscv, _power)
     found = next((machine for parser in parsers if (machine := parser(listing, arch))), None)

@@ -92,11 +92,15 @@ class Listing:
         return next((value for key in keys for value in self._whole(key) if value), None)
 
     def name(self, *keys: str) -> str | None:
-        """The first value that names something, of the first key that has one; ``-`` and bare numbers name nothing."""
-        return next((value for key in keys for value in self._whole(key) if not _NO_NAME.fullmatch(value)), None)
+        """The first value that names something, of the first key that has one; ``-`` and bare numbers name nothing.
+
+        A name may be cut: half of one is better than none.
+        """
+        values = (value for key in keys for value in self.values.get(key, ()))
+        return next((value for value in values if not _NO_NAME.fullmatch(value)), None)
 
     def names(self, key: str) -> tuple[str, ...]:
-        """The values of a key that name something, in order."""
+        """The whole values of a key that name something, in order."""
         return tuple(value for value in self._whole(key) if not _NO_NAME.fullmatch(value))
 
     def switch(self, key: str) -> bool | None:
