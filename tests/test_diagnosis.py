@@ -11,7 +11,7 @@ import pytest
 
 from int8bench import diagnosis, hardware
 from int8bench.diagnosis import Diagnosis
-from int8bench.engines import registry
+from int8bench.engines import packages, registry
 from int8bench.engines.saturation import PROBED
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
 from int8bench.findings import SaturationProbe, Severity
@@ -110,6 +110,29 @@ def test_choosing_an_engine_there_adds_what_would_be_wrong() -> None:
     assert chosen.has_error
     assert ("qnnpack-on-x86", Severity.ERROR) in {(each.code, each.severity) for each in chosen.findings}
     assert not not_chosen.has_error
+
+
+@pytest.mark.usefixtures("_no_launch")
+def test_engines_of_another_machine_are_judged_by_its_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed here may be installed there; what has no package for it is not."""
+    monkeypatch.setattr(packages, "missing", lambda *_: pytest.fail("this environment was looked at"))
+    loongarch = Path(__file__).parent / "golden" / "listings" / "lscpu-loongson-3a5000.txt"
+    for path, fitting in ((ZEN3, {"onnxruntime", "openvino", "fbgemm"}), (loongarch, {"torch"})):
+        document = strict(diagnosis.diagnose(path, engine=None, threads=()))
+        assert document["engines_judged_by"] == "architecture"
+        assert {each["name"] for each in document["engines"] if each["available"]} >= fitting
+        assert "install" not in json.dumps(document["engines"])
+    assert {each["name"] for each in document["engines"] if each["available"]} == {"torch"}
+
+
+def test_engines_of_this_machine_are_judged_by_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a package is missing it is said."""
+    monkeypatch.setattr(packages, "missing", lambda *_: "its package is not installed")
+    played(monkeypatch, {})
+    document = strict(diagnosis.diagnose(None, engine=None, threads=()))
+    assert document["engines_judged_by"] == "this environment"
+    reasons = {each["name"]: each["reason"] for each in document["engines"]}
+    assert reasons["onnxruntime"] == "its package is not installed"
 
 
 @pytest.mark.usefixtures("_no_launch")

@@ -1,34 +1,24 @@
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 
 import pytest
 
-from int8bench.engines import registry
+from int8bench.engines import packages, registry
+from int8bench.engines.base import Availability
 from int8bench.engines.registry import engine_named, engine_names
 from int8bench.errors import RequestError
+from int8bench.hardware import Hardware, TorchView
 
 TORCHS = ("torch", "fbgemm", "x86", "onednn", "qnnpack")
 OTHERS = ("onnxruntime", "openvino", "inductor", "executorch", "litert", "tflm", "tensorrt")
 OURS = (*TORCHS, *OTHERS)
 
 
-@dataclass(frozen=True)
-class TorchSays:
-    """What a description of a machine holds of torch."""
-
-    supported_engines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What `availability` reads of a description of a machine."""
-
-    arch: str = "x86_64"
-    flags: frozenset[str] = field(default_factory=lambda: frozenset({"sse4_1", "avx2"}))
-    torch: TorchSays | None = None
-    os: str = "Linux"
+def machine_with(arch="x86_64", flags=frozenset({"sse4_1", "avx2"}), built=None, **told):
+    """A machine whose torch has these engines, or was not asked."""
+    torch = None if built is None else TorchView(supported_engines=built)
+    return Hardware(arch=arch, flags=flags, torch=torch, os=told.pop("os", "Linux"), **told)
 
 
 def test_every_engine_is_found_by_its_name():
@@ -114,17 +104,17 @@ def test_our_names_cannot_be_taken(monkeypatch):
 @pytest.mark.parametrize(
     ("machine", "available"),
     [
-        (Machine(), set(TORCHS)),
-        (Machine(flags=frozenset()), set(TORCHS)),
-        (Machine(flags=frozenset({"sse4_1", "sse4_2"})), {"torch", "onednn", "qnnpack"}),
-        (Machine(arch="arm64", flags=frozenset({"asimd"})), {"torch", "onednn", "qnnpack"}),
-        (Machine(arch="riscv64", flags=frozenset()), {"torch"}),
-        (Machine(torch=TorchSays(("qnnpack", "none"))), {"torch", "qnnpack"}),
-        (Machine(arch="arm64", torch=TorchSays(("none", "qnnpack", "fbgemm"))), {"torch", "qnnpack", "fbgemm"}),
-        (Machine(arch="arm64", torch=TorchSays(())), {"torch", "onednn", "qnnpack"}),
-        (Machine(arch="arm"), {"torch", "qnnpack"}),
-        (Machine(arch="arm64", os="Darwin"), {"torch", "qnnpack"}),
-        (Machine(flags=frozenset({"sse3"})), {"torch", "qnnpack"}),
+        (machine_with(), set(TORCHS)),
+        (machine_with(flags=frozenset()), set(TORCHS)),
+        (machine_with(flags=frozenset({"sse4_1", "sse4_2"})), {"torch", "onednn", "qnnpack"}),
+        (machine_with(arch="arm64", flags=frozenset({"asimd"})), {"torch", "onednn", "qnnpack"}),
+        (machine_with(arch="riscv64", flags=frozenset()), {"torch"}),
+        (machine_with(built=("qnnpack", "none")), {"torch", "qnnpack"}),
+        (machine_with(arch="arm64", built=("none", "qnnpack", "fbgemm")), {"torch", "qnnpack", "fbgemm"}),
+        (machine_with(arch="arm64", built=()), {"torch", "onednn", "qnnpack"}),
+        (machine_with(arch="arm"), {"torch", "qnnpack"}),
+        (machine_with(arch="arm64", os="Darwin"), {"torch", "qnnpack"}),
+        (machine_with(flags=frozenset({"sse3"})), {"torch", "qnnpack"}),
     ],
     ids=[
         "avx2",
@@ -150,14 +140,47 @@ def test_availability(machine, available):
 def test_refusals_say_what_to_do():
     """A reason names the misfit and what to type or install."""
     fbgemm = engine_named("fbgemm")
-    arm = fbgemm.availability(Machine(arch="arm64"))
+    arm = fbgemm.availability(machine_with(arch="arm64"))
     assert arm.reason == "fbgemm is for x86_64 only, this CPU is arm64; choose --engines qnnpack"
-    old = fbgemm.availability(Machine(flags=frozenset({"sse4_1", "sse4_2"})))
+    old = fbgemm.availability(machine_with(flags=frozenset({"sse4_1", "sse4_2"})))
     assert (
         old.reason == "fbgemm needs AVX2, which this CPU does not report; stay with float32, or choose another machine"
     )
-    lean = fbgemm.availability(Machine(torch=TorchSays(("none", "qnnpack"))))
+    lean = fbgemm.availability(machine_with(built=("none", "qnnpack")))
     assert lean.reason == (
         "fbgemm: this build of torch does not have it on this CPU (it has qnnpack); choose --engines qnnpack, "
         "or install the torch wheel for this platform"
     )
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_is_installed_here_decides_nothing_of_another_machine(name, monkeypatch):
+    """Without any package the fit is the same as with all of them, and speaks of no installation."""
+    here = {arch: engine_named(name).fit(machine_with(arch)) for arch in ("x86_64", "arm64", "loongarch64")}
+    monkeypatch.setattr(packages, "missing", lambda *_: "package of another world is not installed")
+    assert {arch: engine_named(name).fit(machine_with(arch)) for arch in here} == here
+    assert not any("install" in (fit.reason or "") for fit in here.values())
+
+
+def test_engines_fit_by_architecture():
+    """Those with packages for 64-bit x86 and ARM, and none but float32 on an architecture without any."""
+    fitting = {
+        arch: {name for name in OURS if engine_named(name).fit(machine_with(arch)).available}
+        for arch in ("x86_64", "arm64", "loongarch64")
+    }
+    assert fitting["x86_64"] == {*OURS} - {"tensorrt"}
+    assert fitting["arm64"] == {"torch", "onednn", "qnnpack", "onnxruntime", "openvino", "executorch"}
+    assert fitting["loongarch64"] == {"torch"}
+    refused = [engine_named(name).fit(machine_with("loongarch64")).reason or "" for name in OURS]
+    assert not any(f"--engines {name}" in reason for reason in refused for name in OURS)
+    assert engine_named("tensorrt").fit(machine_with()).available is None
+
+
+def test_an_engine_whose_instructions_are_untold_is_neither_there_nor_not():
+    """A cut list may go on with AVX2; a whole one without it may not; a masked one says what to set."""
+    fbgemm = engine_named("fbgemm")
+    cut = machine_with(flags=frozenset({"lm"}), untold=frozenset({"avx2"}))
+    assert fbgemm.fit(cut) == Availability(available=None, reason="fbgemm needs AVX2, which is not told")
+    assert fbgemm.fit(machine_with(flags=frozenset({"lm"}))).available is False
+    masked = machine_with(flags=frozenset({"lm"}), cpu_type="Common KVM processor")
+    assert "set the CPU type to host" in (fbgemm.fit(masked).reason or "")

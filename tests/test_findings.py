@@ -20,6 +20,7 @@ NO_DOT = ("no-int8-dot-product", N)
 BF16 = ("bf16-silently-used", N)
 VM = ("virtual-machine", N)
 MAC = ("intel-mac", W)
+KINDS = ("kinds-of-cores", N)
 ON_ARM = {
     "fbgemm": [("fbgemm-on-arm", E)],
     "x86": [("x86-on-arm", E)],
@@ -42,8 +43,8 @@ RULED = {
     "bgq-rhel6-power7": (None, [("no-quantized-engine", W)], NOWHERE),
     "darwin-bigsur-m1": ("qnnpack", [], ON_APPLE),
     "darwin-mojave-haswell": ("fbgemm", [NO_DOT, MAC], AVX2_ONLY),
-    "darwin-monterey-m1": ("qnnpack", [], ON_APPLE),
-    "darwin-sequoia-m4": ("qnnpack", [BF16], ON_APPLE),
+    "darwin-monterey-m1": ("qnnpack", [KINDS], ON_APPLE),
+    "darwin-sequoia-m4": ("qnnpack", [BF16, KINDS], ON_APPLE),
     "linux-amazon-cortex_a72": ("qnnpack", [NO_DOT], ON_ARM),
     "linux-amazon-neoverse_v1": ("qnnpack", [BF16], ON_ARM),
     "linux-centos7-cascadelake": ("x86", [], WITH_VNNI),
@@ -63,7 +64,7 @@ RULED = {
     "linux-rocky8.5-zen4": ("x86", [BF16], WITH_VNNI),
     "linux-sifive-u74mc": (None, [("no-quantized-engine", W)], NOWHERE),
     "linux-ubuntu20.04-zen3": ("fbgemm", [NO_DOT], AVX2_ONLY),
-    "linux-ubuntu24.04-alderlake": ("onednn", [], {**WITH_VNNI, "x86": [("x86-is-fbgemm", W)]}),
+    "linux-ubuntu24.04-alderlake": ("onednn", [KINDS], {**WITH_VNNI, "x86": [("x86-is-fbgemm", W)]}),
     "linux-ubuntu26.04-olympus": ("qnnpack", [BF16], ON_ARM),
     "linux-unknown-power10": (None, [("no-quantized-engine", W)], NOWHERE),
     "linux-unknown-sapphirerapids": ("x86", [BF16], WITH_VNNI),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from int8bench import hardware
-from int8bench.hardware import Hardware, TorchView, cores, probe
+from int8bench.hardware import Gap, Hardware, TorchView, cores, probe
 from int8bench.hardware.probe import Surroundings
 
 GOLDEN = Path(__file__).parent / "golden" / "hardware"
@@ -114,6 +114,16 @@ def test_either_fork_is_a_witness(distribution: str, played: Callable[..., Hardw
     write(tmp_path, "proc/cpuinfo", kernel)
     assert played(second_witness=witness).disagreements == ()
     assert played(second_witness=witness).levels == machine.levels
+
+
+def test_witnesses_do_not_disagree_on_what_the_kernel_leaves_untold(
+    played: Callable[..., Hardware], tmp_path: Path
+) -> None:
+    """WSL 1 lists only some; of what it lists, the other has to know."""
+    write(tmp_path, "proc/cpuinfo", "flags : fpu lm avx fma osxsave rdrand\n")
+    machine = played(second_witness={"flags": ["avx", "fma", "avx2"]})
+    assert (machine.gap, machine.disagreements) == (Gap.WSL1, ())
+    assert played(second_witness={"flags": ["avx", "avx2"]}).disagreements == ("fma",)
 
 
 @pytest.mark.torch

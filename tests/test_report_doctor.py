@@ -88,6 +88,42 @@ def test_what_is_not_told_is_not_made_up() -> None:
     assert "torch  " not in drawn
 
 
+def test_the_engines_of_another_machine_fit_or_not_or_nobody_knows() -> None:
+    """There is no word of what is available here."""
+    engines = [
+        {"name": "onnxruntime", "available": True, "reason": None},
+        {"name": "fbgemm", "available": None, "reason": "fbgemm needs AVX2, which is not told"},
+        {"name": "litert", "available": False, "reason": "no package"},
+    ]
+    lines = _drawn(engines=engines, engines_judged_by="architecture", probes=[]).splitlines()
+    assert lines[lines.index("engines, by its architecture") :][1:4] == [
+        "  onnxruntime fits",
+        "  fbgemm     untold: fbgemm needs AVX2, which is not told",
+        "  litert     no: no package",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("levels", "untold", "line"),
+    [
+        (["neon"], ["dotprod", "sve"], "neon; untold: dotprod sve"),
+        ([], ["avx2"], "untold: avx2"),
+        ([], [], "none that int8 kernels use"),
+    ],
+)
+def test_instructions_that_are_untold_are_drawn(levels: list[str], untold: list[str], line: str) -> None:
+    """Beside those that are there; none are said to be none only where all is told."""
+    told = {**dict.fromkeys(levels, "there"), **dict.fromkeys(untold, "untold"), "sve2": "not there"}
+    drawn = _drawn(hardware={**HARDWARE, "levels": levels, "instructions": told})
+    assert f"  instruction sets  {line}" in drawn.splitlines()
+
+
+def test_instructions_that_are_masked_are_not_called_none() -> None:
+    """The hypervisor's CPU type shows none; the processor may have them all."""
+    drawn = _drawn(hardware={**HARDWARE, "levels": [], "cpu_type": "Common KVM processor"})
+    assert "  instruction sets  none shown by this CPU type" in drawn.splitlines()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -103,7 +103,9 @@ def doctor(
     engine: Annotated[str | None, typer.Option("--engine", help="What would be wrong with this engine here?")] = None,
     hardware: Annotated[
         Path | None,
-        typer.Option("--hardware", help="Answer for the machine this file describes: /proc/cpuinfo, sysctl, or JSON."),
+        typer.Option(
+            "--hardware", help="Answer for the machine this file describes: /proc/cpuinfo, lscpu, sysctl, JSON."
+        ),
     ] = None,
     threads: Annotated[str | None, typer.Option("--threads", help="Thread counts you mean to use.")] = None,
     as_json: AsJson = False,

@@ -20,12 +20,17 @@ from int8bench.progress import Progress
 TIMEOUT_S = 120.0
 
 
+HERE = "this environment"
+ELSEWHERE = "architecture"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
     """Whether an engine can run, and if not, why and how to get it."""
 
     name: str
-    available: bool
+    available: bool | None
+    """None where it hangs on what is not told."""
     reason: str | None
 
 
@@ -35,6 +40,8 @@ class Diagnosis:
 
     hardware: Hardware
     fingerprint: str
+    judged_by: str
+    """What the engines are judged by: this environment, or a foreign machine's architecture."""
     engines: tuple[EngineState, ...]
     recommended: Recommendation
     findings: tuple[Finding, ...]
@@ -50,6 +57,7 @@ class Diagnosis:
         return {
             "hardware": self.hardware.to_dict(),
             "fingerprint": self.fingerprint,
+            "engines_judged_by": self.judged_by,
             "engines": [
                 {"name": each.name, "available": each.available, "reason": each.reason} for each in self.engines
             ],
@@ -92,15 +100,18 @@ def diagnose(description: Path | None, *, engine: str | None, threads: tuple[int
     if engine is not None:
         engine_named(engine)
     if description is not None:
-        return _answer(hardware.load(description), {}, engine=engine, threads=threads)
+        foreign = hardware.load(description)
+        return _answer(
+            foreign, {}, engine=engine, threads=threads, states=fitting_engines(foreign), judged_by=ELSEWHERE
+        )
     if not platforms.measures_here():
         here = replace(hardware.detect(), torch=hardware.detect_torch())
-        return _answer(here, {}, engine=engine, threads=threads)
+        return _answer(here, {}, engine=engine, threads=threads, states=engine_states(here))
     try:
         here, probes = measured_here(engine)
     except LabError as error:
         raise NothingMeasuredError(f"this machine could not be measured: {error}") from error
-    return _answer(here, probes, engine=engine, threads=threads)
+    return _answer(here, probes, engine=engine, threads=threads, states=engine_states(here))
 
 
 def measured_here(engine: str | None = None) -> tuple[Hardware, Mapping[str, SaturationProbe]]:
@@ -125,12 +136,18 @@ def _quietly(_: Progress) -> None:
 
 
 def engine_states(machine: Hardware) -> tuple[EngineState, ...]:
-    """Every known engine, and whether it can run on the machine."""
+    """Every known engine, and whether it can run in this environment."""
     states = []
     for name in engine_names():
         availability = engine_named(name).availability(machine)
         states.append(EngineState(name=name, available=availability.available, reason=availability.reason))
     return tuple(states)
+
+
+def fitting_engines(machine: Hardware) -> tuple[EngineState, ...]:
+    """Every known engine, and whether it runs on a machine elsewhere: what is installed here does not count."""
+    fits = {name: engine_named(name).fit(machine) for name in engine_names()}
+    return tuple(EngineState(name=name, available=fit.available, reason=fit.reason) for name, fit in fits.items())
 
 
 def has_int8(engine: str) -> bool:
@@ -144,13 +161,20 @@ def _finite(value: float) -> float | None:
 
 
 def _answer(
-    machine: Hardware, probes: Mapping[str, SaturationProbe], *, engine: str | None, threads: tuple[int, ...]
+    machine: Hardware,
+    probes: Mapping[str, SaturationProbe],
+    *,
+    engine: str | None,
+    threads: tuple[int, ...],
+    states: tuple[EngineState, ...],
+    judged_by: str = HERE,
 ) -> Diagnosis:
     ruled = engine if engine in {*findings.KNOWN_ENGINES, *probes} else None  # rules know torch's engines alone
     return Diagnosis(
         hardware=machine,
         fingerprint=hardware.fingerprint(machine),
-        engines=engine_states(machine),
+        judged_by=judged_by,
+        engines=states,
         recommended=findings.recommend(machine, probes),
         findings=findings.inspect(machine, engine=ruled, threads=threads, probes=probes),
         probes=tuple(probes.values()),

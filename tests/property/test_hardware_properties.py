@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from int8bench import findings, hardware
 from int8bench.errors import RecordError
-from int8bench.hardware import Hardware, TorchView
+from int8bench.hardware import Gap, Hardware, TorchView
 from int8bench.hardware.levels import DECIDING_FLAGS, canonical_flag
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "hardware"
@@ -39,11 +39,15 @@ machines = st.builds(
     stepping=counts,
     os=st.sampled_from(["Linux", "Darwin", "Windows", "unknown"]),
     flags=flags,
+    untold=flags,
+    gap=st.none() | st.sampled_from(Gap),
     logical_cores=counts,
     physical_cores=counts,
     usable_cores=counts,
+    core_kinds=st.lists(words, max_size=3).map(tuple),
     cgroup_quota=shares,
     hypervisor=names,
+    cpu_type=names,
     emulated=names,
     l1d_bytes=counts,
     l2_bytes=counts,

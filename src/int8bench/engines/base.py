@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from int8bench.hardware import Hardware
 
+PACKAGED = ("x86_64", "arm64")
+
 Images: TypeAlias = npt.NDArray[np.float32]
 """Axes (image, channel, height, width)."""
 Logits: TypeAlias = npt.NDArray[np.float32]
@@ -30,8 +32,17 @@ Prepared: TypeAlias = object
 class Availability:
     """Whether an engine can run on a machine; where it cannot, the reason says why and how to get it."""
 
-    available: bool
+    available: bool | None
+    """None where it hangs on instructions that are not told."""
     reason: str | None = None
+
+
+def fit_of_packages(engine: str, hardware: Hardware) -> Availability:
+    """The fit of an engine that has packages for 64-bit x86 and ARM, as torch has, whatever their instructions."""
+    if hardware.arch in PACKAGED:
+        return Availability(available=True)
+    reason = f"{engine} has packages for {' and '.join(PACKAGED)} only, this CPU is {hardware.arch}; stay with float32"
+    return Availability(available=False, reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +150,11 @@ class Engine(Protocol):
         """The precisions and layouts that it offers; its int8 is held against its own float32 too, where it has one."""
 
     def availability(self, hardware: Hardware) -> Availability:
-        """Whether it can run on a machine, by what is known of the machine; imports no framework."""
+        """Whether it can run in this environment, on this machine; imports no framework."""
+
+    def fit(self, hardware: Hardware) -> Availability:  # noqa: ARG002  a default
+        """Whether it runs on a machine, this one or another, by its architecture and instructions alone."""
+        return Availability(available=True)
 
     def objection(self, group: Group) -> str | None:  # noqa: ARG002  a default
         """Why it cannot run at this batch and thread count, or None where it can."""

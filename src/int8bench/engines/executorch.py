@@ -16,7 +16,7 @@ import numpy as np
 
 from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import executorch_files, executorch_operators, packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
 from int8bench.engines.executorch_files import Files
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
@@ -50,10 +50,14 @@ class ExecuTorchEngine(Engine):
         """Float32 and int8 with NCHW pictures: fed with channels-last ones, XNNPACK gets the model in two pieces."""
         return tuple(Variant(engine=self.name, precision=each, layout=NCHW) for each in (FLOAT32, INT8))
 
-    def availability(self, hardware: Hardware) -> Availability:  # noqa: ARG002  its wheels say where they fit
+    def availability(self, hardware: Hardware) -> Availability:
         """Whether its packages are there."""
-        reason = packages.missing(self.name, MODULES)
+        reason = self.fit(hardware).reason or packages.missing(self.name, MODULES)
         return Availability(available=reason is None, reason=reason)
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """By architecture: its kernels take what instructions there are."""
+        return fit_of_packages(self.name, hardware)
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
         """A program for each batch size."""

@@ -13,7 +13,7 @@ import numpy as np
 from int8bench import units
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.engines import evidence, inductor_files, packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material, Prepared
 from int8bench.engines.inductor_evidence import operators, written
 from int8bench.engines.inductor_files import LIBRARY, Compiled, images
 from int8bench.engines.operators import ran
@@ -64,6 +64,11 @@ class InductorEngine(Engine):
         reason = _unfit(hardware) or packages.missing(self.name, MODULES) or _without_compiler()
         return Availability(available=reason is None, reason=reason)
 
+    def fit(self, hardware: Hardware) -> Availability:
+        """By architecture."""
+        reason = _unfit(hardware)
+        return Availability(available=reason is None, reason=reason)
+
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:
         """A library for each batch size, compiled for this processor."""
         return inductor_files.conversion(variant.precision, hardware)
@@ -97,10 +102,8 @@ class InductorEngine(Engine):
 def _unfit(hardware: Hardware) -> str | None:
     if hardware.arch == "x86_64":
         return None
-    return (
-        f"inductor: its int8 quantizer here is for x86_64, this CPU is {hardware.arch}; "
-        "choose --engines executorch or onnxruntime"
-    )
+    instead = "choose --engines executorch or onnxruntime" if hardware.arch in PACKAGED else "stay with float32"
+    return f"inductor: its int8 quantizer here is for x86_64, this CPU is {hardware.arch}; {instead}"
 
 
 def _without_compiler() -> str | None:

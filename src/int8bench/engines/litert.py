@@ -19,7 +19,7 @@ import numpy as np
 
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.engines import packages, tflite_files
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material, Prepared
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.engines.tflite_predictor import FixedBatchPredictor, damaged
 from int8bench.errors import EngineError
@@ -74,6 +74,11 @@ class LiteRtEngine(Engine):
         reason = unfit(self.name, hardware) or packages.missing(self.name, MODULES)
         return Availability(available=reason is None, reason=reason)
 
+    def fit(self, hardware: Hardware) -> Availability:
+        """By the systems and architectures that have a package."""
+        reason = unfit(self.name, hardware)
+        return Availability(available=reason is None, reason=reason)
+
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
         """A .tflite file for each batch size."""
         return tflite_files.conversion(variant.precision)
@@ -114,9 +119,10 @@ def unfit(name: str, hardware: Hardware) -> str | None:
     """Why no package can be had for a machine, or None where it can."""
     if (hardware.arch, hardware.os) in _PLATFORMS:
         return None
+    executorch = "choose --engines executorch, which runs XNNPACK too"
     return (
         f"{name}: the converter to .tflite, litert-converter, has no package for {hardware.os} on {hardware.arch}; "
-        "choose --engines executorch, which runs XNNPACK too"
+        f"{executorch if hardware.arch in PACKAGED else 'stay with float32'}"
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import onnx_files, packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
 from int8bench.engines.onnx_files import LOGITS, PICTURES
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.errors import EngineError
@@ -46,10 +46,14 @@ class OnnxRuntimeEngine(Engine):
         """Float32 and int8, fed with NCHW as ONNX has it; the runtime blocks channels itself."""
         return tuple(Variant(engine=self.name, precision=each, layout=NCHW) for each in (FLOAT32, INT8))
 
-    def availability(self, hardware: Hardware) -> Availability:  # noqa: ARG002  its wheels say where they run
+    def availability(self, hardware: Hardware) -> Availability:
         """By its packages: there is a wheel for every system that torch runs on."""
-        reason = packages.missing(self.name, MODULES)
+        reason = self.fit(hardware).reason or packages.missing(self.name, MODULES)
         return Availability(available=reason is None, reason=reason)
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """By architecture: its kernels take what instructions there are."""
+        return fit_of_packages(self.name, hardware)
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion:
         """One file for every batch size."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.engines import onnx_files, packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
 from int8bench.engines.openvino_graph import Node, Profile, not_float32, operators, precisions, references
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
@@ -44,10 +44,14 @@ class OpenVinoEngine(Engine):
         """Float32 and int8, fed with channels-last pictures: NCHW ones it would reorder, 2 to 4 % of SimpleCNN."""
         return tuple(Variant(engine=self.name, precision=each, layout=CHANNELS_LAST) for each in (FLOAT32, INT8))
 
-    def availability(self, hardware: Hardware) -> Availability:  # noqa: ARG002  its wheels say where they run
+    def availability(self, hardware: Hardware) -> Availability:
         """By its packages, onnxruntime's quantizer among them."""
-        reason = packages.missing(self.name, MODULES)
+        reason = self.fit(hardware).reason or packages.missing(self.name, MODULES)
         return Availability(available=reason is None, reason=reason)
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """By architecture: its kernels take what instructions there are."""
+        return fit_of_packages(self.name, hardware)
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion:
         """One ONNX file for every batch size, the same as onnxruntime's."""

@@ -23,7 +23,7 @@ from int8bench.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import operators, tensorrt_layers
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
 from int8bench.engines.tensorrt_build import PLAN, PRECISION, last, listener, load, started
-from int8bench.engines.tensorrt_needs import NAME, obstacles
+from int8bench.engines.tensorrt_needs import NAME, obstacles, off_platform
 from int8bench.engines.tensorrt_session import CUDA_FAULTS, Loaded, Session, ends, profiler
 from int8bench.errors import EngineError
 from int8bench.hardware import nvidia
@@ -60,6 +60,13 @@ class TensorRtEngine(Engine):
         """Whether package, library, driver and GPU are there; each that is not has its own sentence."""
         missing = obstacles(hardware)
         return Availability(available=not missing, reason=" ".join(missing) or None)
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """By system and architecture; whether there is a GPU, no description of a processor tells."""
+        reason = off_platform(hardware)
+        if reason is None:
+            return Availability(available=None, reason=f"{self.name} needs an NVIDIA GPU, of which nothing is told")
+        return Availability(available=False, reason=reason)
 
     def objection(self, group: Group) -> str | None:
         """It works on the GPU, whatever the threads: further thread counts would be the same cell again."""

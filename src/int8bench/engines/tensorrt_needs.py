@@ -28,11 +28,19 @@ PLATFORMS = ("x86_64", "arm64")
 
 def obstacles(hardware: Hardware) -> tuple[str, ...]:
     """Everything that is missing here, one sentence each that says what to do; empty where nothing is."""
-    if hardware.os != "Linux" or hardware.arch not in PLATFORMS:
-        return (f"{NAME}: needs Linux on x86-64 or arm64, this machine is {hardware.os} on {hardware.arch}.",)
+    elsewhere = off_platform(hardware)
+    if elsewhere is not None:
+        return (elsewhere,)
     facts = nvidia.look()
     told = (_packages(), _library(), _torch(hardware), _driver(facts), _old(facts))
     return tuple(sentence for sentence in told if sentence)
+
+
+def off_platform(hardware: Hardware) -> str | None:
+    """Why it can be had for no machine of this system and architecture, or None where it can."""
+    if hardware.os == "Linux" and hardware.arch in PLATFORMS:
+        return None
+    return f"{NAME}: needs Linux on x86-64 or arm64, this machine is {hardware.os} on {hardware.arch}."
 
 
 def _packages() -> str | None:

@@ -69,6 +69,11 @@ class TflmEngine(Engine):
             return f"{self.name}: runs on one thread, not {group.threads}; choose --threads 1"
         return None
 
+    def fit(self, hardware: Hardware) -> Availability:
+        """By the systems and architectures that have a package."""
+        reason = _unfit(self.name, hardware)
+        return Availability(available=reason is None, reason=reason)
+
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  one file
         """A file that is int8 at its edges too."""
         return tflite_files.conversion(tflite_files.FULL_INT8)

@@ -17,6 +17,7 @@ from int8bench.cases import CHANNELS_LAST, INT8, Group, Variant, int8_variant
 from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
 from int8bench.engines.torch_predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
+from int8bench.hardware import Told
 from int8bench.units import first_line
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ class QuantizedEngine(Engine):
     def availability(self, hardware: Hardware) -> Availability:
         """What torch says of its build where that is known, else what its released builds have."""
         reason = _objection(self.name, hardware)
+        return Availability(available=reason is None, reason=reason)
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """The same, and None where the instructions that it needs are not told."""
+        reason = _objection(self.name, hardware)
+        flag, level = _X86_NEEDS.get(self.name, (None, ""))
+        if reason is None and hardware.arch == _X86 and flag and hardware.tells_flag(flag) is Told.UNTOLD:
+            return Availability(available=None, reason=f"{self.name} needs {level}, which is not told")
         return Availability(available=reason is None, reason=reason)
 
     def prepare(self, variant: Variant, material: Material) -> Prepared:
@@ -139,7 +148,9 @@ def _misfit(name: str, hardware: Hardware) -> str | None:
         advice = f"choose --engines {instead}" if instead else "stay with float32, or build torch with another engine"
         return f"{name} is for {' and '.join(architectures)} only, this CPU is {hardware.arch}; {advice}"
     flag, level = _X86_NEEDS.get(name, (None, ""))
-    if hardware.arch == _X86 and flag and hardware.flags and flag not in hardware.flags:
+    if hardware.arch == _X86 and flag and hardware.tells_flag(flag) is Told.ABSENT:
+        if hardware.cpu_type is not None:
+            return f"{name} needs {level}, which the CPU type {hardware.cpu_type} masks; set the CPU type to host"
         return f"{name} needs {level}, which this CPU does not report; stay with float32, or choose another machine"
     if name == "onednn" and (hardware.arch, hardware.os) == (_ARM, "Darwin"):
         return "onednn is not in torch's builds for macOS on ARM; choose --engines qnnpack"

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from int8bench.errors import RequestError
 from int8bench.findings.values import Recommendation, SaturationProbe
-from int8bench.hardware import Hardware
+from int8bench.hardware import Hardware, Told
 from int8bench.hardware.levels import ARM, UNKNOWN, X86
 
 INT8_ENGINES = ("fbgemm", "x86", "onednn", "qnnpack")
@@ -75,7 +75,7 @@ def preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
         return (), f"torch is built without int8 kernels for {hardware.arch}"
     if hardware.arch == "arm64" or "neon" in hardware.levels:
         return ("qnnpack",), "ARM with NEON, which qnnpack's kernels are written for"
-    if not hardware.lists_instructions:
+    if hardware.tells("neon") is Told.UNTOLD:
         return (), _UNTOLD
     return (), "ARM without NEON, which qnnpack's kernels need"
 
@@ -121,16 +121,22 @@ def _x86_preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
     exact = dot_products(hardware)
     if hardware.arch != "x86_64":
         return (), "32-bit x86, for which torch's int8 engines are not built"
-    if not hardware.lists_instructions:
-        return (), _UNTOLD
-    if "avx2" not in hardware.levels:
-        return (), "no AVX2, without which fbgemm and x86 refuse to run, and qnnpack has only SSE2 kernels here"
+    avx2 = hardware.tells("avx2")
+    if avx2 is not Told.THERE:
+        return (), _UNTOLD if avx2 is Told.UNTOLD else _without_avx2(hardware)
     if exact and x86_reaches_onednn(hardware):
         return ("x86", "onednn", "fbgemm"), f"{listed(exact)}, which x86 uses through oneDNN"
     if exact:
         return ("onednn", "fbgemm", "x86"), f"{listed(exact)}, which onednn uses, and x86 does not on this system"
+    if hardware.int8_dot_product is Told.UNTOLD:
+        return ("fbgemm", "x86"), "AVX2, which fbgemm runs on; whether VNNI is there as well is not told"
     width = "AVX-512" if "avx512" in hardware.levels else "AVX2"
     return (
         "fbgemm",
         "x86",
     ), f"{width} without VNNI, where fbgemm keeps activations to 7 bits so that nothing saturates"
+
+
+def _without_avx2(hardware: Hardware) -> str:
+    needed = "no AVX2, without which fbgemm and x86 refuse to run, and qnnpack has only SSE2 kernels here"
+    return needed if hardware.cpu_type is None else f"{needed}; {hardware.cpu_type} masks what the processor has"

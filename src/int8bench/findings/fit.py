@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from int8bench.findings.choice import INT8_ENGINES, dot_products, engines_of_torch, listed, x86_reaches_onednn
-from int8bench.findings.limits import exact_for_onednn
-from int8bench.findings.values import Finding, Severity, Situation, how_to_choose
-from int8bench.hardware import Hardware
+from int8bench.findings.limits import exactness_of_onednn
+from int8bench.findings.values import Finding, Severity, Situation, how_to_choose, without
+from int8bench.hardware import Hardware, Told
 from int8bench.hardware.levels import ARM, X86
 
 _FBGEMM_KIND = ("fbgemm", "x86")
@@ -27,12 +27,12 @@ def qnnpack_on_x86(situation: Situation) -> Iterator[Finding]:
 def fbgemm_without_avx2(situation: Situation) -> Iterator[Finding]:
     """fbgemm, and x86 which is built on it, refuse to run."""
     hardware = situation.hardware
-    if hardware.arch == "x86_64" and hardware.lists_instructions and "avx2" not in hardware.levels:
+    if hardware.arch == "x86_64" and hardware.tells("avx2") is Told.ABSENT:
         yield Finding(
             code="fbgemm-without-avx2",
             severity=situation.severity_for(*_FBGEMM_KIND),
             subject=situation.engine if situation.engine in _FBGEMM_KIND else "fbgemm",
-            message=f"{hardware.name} has no AVX2, which fbgemm and x86 need at least.",
+            message=f"{without(hardware, 'AVX2')}, which fbgemm and x86 need at least.",
             why='They stop with "Your CPU does not support FBGEMM", or are missing from torch\'s supported engines.',
             advice=situation.way_out,
         )
@@ -54,12 +54,12 @@ def fbgemm_kind_on_arm(situation: Situation) -> Iterator[Finding]:
 def qnnpack_without_neon(situation: Situation) -> Iterator[Finding]:
     """On 32-bit ARM alone; every 64-bit ARM has NEON."""
     hardware = situation.hardware
-    if hardware.arch == "arm" and hardware.lists_instructions and "neon" not in hardware.levels:
+    if hardware.arch == "arm" and hardware.tells("neon") is Told.ABSENT:
         yield Finding(
             code="qnnpack-without-neon",
             severity=situation.severity_for("qnnpack"),
             subject="qnnpack",
-            message=f"{hardware.name} has no NEON, which qnnpack needs at least.",
+            message=f"{without(hardware, 'NEON')}, which qnnpack needs at least.",
             why='It stops with "QNNPACK initialization failed: NEON is not supported".',
             advice=situation.way_out,
         )
@@ -128,7 +128,8 @@ def onednn_full_range(situation: Situation) -> Iterator[Finding]:
     """Full-range activations without VNNI, by rule, as long as no probe has measured them."""
     hardware = situation.hardware
     unmeasured = situation.engine == "onednn" and "onednn" not in situation.probes
-    if unmeasured and _has_kernels_of_onednn(hardware) and not exact_for_onednn(hardware):
+    has_kernels = hardware.arch == "x86_64" and _kernels_of_onednn(hardware) is Told.THERE
+    if unmeasured and has_kernels and exactness_of_onednn(hardware) is Told.ABSENT:
         yield Finding(
             code="onednn-full-range",
             severity=Severity.WARNING,
@@ -142,21 +143,21 @@ def onednn_full_range(situation: Situation) -> Iterator[Finding]:
 def onednn_without_sse4(situation: Situation) -> Iterator[Finding]:
     """Below SSE4.1 oneDNN has no kernels, only code that shows what a kernel should compute."""
     hardware = situation.hardware
-    told = hardware.arch == "x86_64" and hardware.lists_instructions
-    if situation.engine == "onednn" and told and not _has_kernels_of_onednn(hardware):
+    without_kernels = hardware.arch == "x86_64" and _kernels_of_onednn(hardware) is Told.ABSENT
+    if situation.engine == "onednn" and without_kernels:
         yield Finding(
             code="onednn-without-sse4",
             severity=Severity.ERROR,
             subject="onednn",
-            message=f"{hardware.name} has no SSE4.1, which onednn needs at least.",
+            message=f"{without(hardware, 'SSE4.1')}, which onednn needs at least.",
             why="Without it oneDNN has only reference code, which is many times slower.",
             advice=situation.way_out,
         )
 
 
-def _has_kernels_of_onednn(hardware: Hardware) -> bool:
+def _kernels_of_onednn(hardware: Hardware) -> Told:
     """Whether oneDNN has int8 kernels for an x86 processor: its lowest step is SSE41, which every level includes."""
-    return hardware.arch == "x86_64" and ("sse4_1" in hardware.flags or bool(hardware.levels))
+    return Told.THERE if hardware.levels else hardware.tells_flag("sse4_1")
 
 
 def engine_missing(situation: Situation) -> Iterator[Finding]:
@@ -165,7 +166,7 @@ def engine_missing(situation: Situation) -> Iterator[Finding]:
     built = engines_of_torch(hardware)
     if not built or engine not in INT8_ENGINES or engine in built:
         return
-    if engine in _FBGEMM_KIND and "avx2" not in hardware.levels:
+    if engine in _FBGEMM_KIND and hardware.tells("avx2") is Told.ABSENT:
         return  # the processor's fault, not the build's
     yield Finding(
         code="engine-missing",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from int8bench.findings.choice import listed
 from int8bench.findings.values import Finding, Severity, Situation
-from int8bench.hardware import Hardware
+from int8bench.hardware import Hardware, Told
 from int8bench.hardware.levels import X86
 
 _AVX2 = frozenset({"avx2"})
@@ -62,13 +62,19 @@ def withheld(hardware: Hardware, name: str, setting: str) -> tuple[str, ...]:
 
 def exact_for_onednn(hardware: Hardware) -> bool:
     """Whether oneDNN may use an instruction that adds int8 products up in 32 bits, so that nothing saturates."""
+    return exactness_of_onednn(hardware) is Told.THERE
+
+
+def exactness_of_onednn(hardware: Hardware) -> Told:
+    """What is said of such an instruction: there and free to use, not there or held back, or untold."""
     held = {
         level
         for name, value in hardware.isa_environment
         if name in _OF_ONEDNN
         for level in withheld(hardware, name, value)
     }
-    return bool({"avx_vnni", "avx512_vnni", "amx_int8"} & set(hardware.levels) - held)
+    told = {hardware.tells(level) for level in ("avx_vnni", "avx512_vnni", "amx_int8") if level not in held}
+    return next((each for each in (Told.THERE, Told.UNTOLD) if each in told), Told.ABSENT)
 
 
 def isa_limited_by_environment(situation: Situation) -> Iterator[Finding]:

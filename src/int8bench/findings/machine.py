@@ -4,17 +4,20 @@ from collections.abc import Iterator
 
 from int8bench.findings.choice import INT8_ENGINES, NO_ENGINE, engines_of_torch, preference
 from int8bench.findings.values import Finding, Severity, Situation
-from int8bench.hardware.levels import ARM, DECIDING_FLAGS, X86
+from int8bench.hardware import Hardware, Told
+from int8bench.hardware.hypervisors import QEMU_CPU
+from int8bench.hardware.levels import DECIDING_FLAGS, X86
 
 STEAL_NOTED = 0.01  # a hundredth of the time lost is as much as the intervals that we aim at
 _ALIKE = {"x86", "fbgemm"}  # without VNNI the first hands its work to the second
+_COUNTS = {2: "two", 3: "three", 4: "four"}
 _BELOW_AVX2 = {"DEFAULT", "NO AVX"}
 
 
 def emulated_cpu(situation: Situation) -> Iterator[Finding]:
     """The processor is played by a program."""
     hardware = situation.hardware
-    if hardware.emulated is not None:
+    if hardware.emulated is not None and not (hardware.emulated == QEMU_CPU and hardware.cpu_type):
         yield Finding(
             code="emulated-cpu",
             severity=Severity.WARNING,
@@ -66,9 +69,10 @@ def cpu_witnesses_disagree(situation: Situation) -> Iterator[Finding]:
     """The kernel and another witness list different instructions."""
     hardware = situation.hardware
     disputed = set(hardware.disagreements)
+    deciding = DECIDING_FLAGS - hardware.untold
     witnesses = ["py-cpuinfo"] if disputed else []
     seen = hardware.torch.flags if hardware.torch and hardware.isa_family == X86 else frozenset[str]()
-    if seen and (by_torch := (seen ^ hardware.flags) & DECIDING_FLAGS):
+    if seen and (by_torch := (seen ^ hardware.flags) & deciding):
         disputed |= by_torch
         witnesses.append("torch")
     if disputed:
@@ -106,16 +110,18 @@ def torch_dispatches_below_cpu(situation: Situation) -> Iterator[Finding]:
 def no_int8_dot_product(situation: Situation) -> Iterator[Finding]:
     """The arithmetic leaves little to win."""
     hardware = situation.hardware
-    if hardware.has_int8_dot_product or not preference(hardware)[0]:
+    if hardware.int8_dot_product is not Told.ABSENT or not preference(hardware)[0]:
         return  # where no engine fits, that is told in stronger words
-    if not hardware.lists_instructions:
-        return
-    lacking = "VNNI and AMX" if hardware.isa_family == X86 else "the dot product and int8 matrix instructions"
+    if hardware.cpu_type is not None:
+        return  # what is masked is no fault of the processor
+    dot, matrix = ("VNNI", "AMX") if hardware.isa_family == X86 else ("dot product", "int8 matrix multiply")
+    guest = hardware.hypervisor is not None  # which may hide them
+    lacking = f"virtual machine shows neither {dot} nor {matrix}" if guest else f"CPU lacks {dot} and {matrix}"
     yield Finding(
         code="no-int8-dot-product",
         severity=Severity.NOTE,
         subject="cpu",
-        message=f"This CPU lacks {lacking}: int8 can be about twice as fast as good float32 at the very most.",
+        message=f"This {lacking}: int8 can be about twice as fast as good float32 at the very most.",
         why="Each int8 product takes several instructions to widen and add up, so often nothing is gained at all.",
         advice="Measure before you ship int8, at your batch size: int8bench run --batch 1,32",
     )
@@ -148,18 +154,26 @@ def thirty_two_bit_system(situation: Situation) -> Iterator[Finding]:
         )
 
 
-def instructions_untold(situation: Situation) -> Iterator[Finding]:
-    """Rules on instructions cannot speak."""
-    hardware = situation.hardware
-    if hardware.isa_family in {X86, ARM} and not hardware.lists_instructions:
+def kinds_of_cores(situation: Situation) -> Iterator[Finding]:
+    """Cores of one processor differ in speed."""
+    kinds = situation.hardware.core_kinds
+    if kinds:
         yield Finding(
-            code="instructions-untold",
-            severity=Severity.WARNING,
-            subject="cpu",
-            message="The instructions of this CPU are not told.",
-            why="The description has no flags, or an emulator hides them, so no rule on AVX2, VNNI or NEON can speak.",
-            advice="On the machine itself type: int8bench doctor --json > machine.json",
+            code="kinds-of-cores",
+            severity=Severity.NOTE,
+            subject="cores",
+            message=f"This CPU has {_COUNTS.get(len(kinds), str(len(kinds)))} kinds of cores: {', '.join(kinds)}.",
+            why="A layer is split evenly among the threads, and all of them wait for the slowest core.",
+            advice=f"To time the fast ones alone, type: {_fast_alone(situation.hardware)}",
         )
+
+
+def _fast_alone(hardware: Hardware) -> str:
+    """What to type to time one kind of cores; Linux numbers the threads of Intel's big cores first."""
+    fast = hardware.core_kinds[0].partition(" ")[0]
+    if hardware.isa_family == X86 and fast.isdecimal():
+        return f"taskset -c 0-{2 * int(fast) - 1} int8bench run"
+    return "lscpu --extended, which numbers them; then taskset -c NUMBERS int8bench run"
 
 
 def intel_mac(situation: Situation) -> Iterator[Finding]:
@@ -198,7 +212,7 @@ def default_engine_differs(situation: Situation) -> Iterator[Finding]:
     torch, best = situation.hardware.torch, situation.recommended.engine
     if torch is None or torch.default_engine is None or best is None or torch.default_engine == best:
         return
-    alike = {torch.default_engine, best} == _ALIKE and not situation.hardware.has_int8_dot_product
+    alike = {torch.default_engine, best} == _ALIKE and situation.hardware.int8_dot_product is Told.ABSENT
     default = "no engine" if torch.default_engine == NO_ENGINE else torch.default_engine
     yield Finding(
         code="default-engine-differs",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from int8bench.findings import fit, limits, machine
+from int8bench.findings import description, fit, limits, machine
 from int8bench.findings.choice import check_engine, recommend
 from int8bench.findings.values import Finding, SaturationProbe, Severity, Situation
 from int8bench.hardware import Hardware
@@ -29,12 +29,15 @@ RULES: tuple[Rule, ...] = (
     machine.quota_below_cores,
     machine.cpu_witnesses_disagree,
     machine.emulated_cpu,
-    machine.instructions_untold,
+    description.listing_cut,
+    description.instructions_untold,
+    description.instructions_masked,
     machine.intel_mac,
     machine.thirty_two_bit_system,
     fit.x86_is_fbgemm,
     machine.no_int8_dot_product,
     machine.bf16_silently_used,
+    machine.kinds_of_cores,
     machine.virtual_machine,
     machine.cpu_time_stolen,
 )

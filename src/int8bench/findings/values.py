@@ -64,6 +64,15 @@ def how_to_choose(engine: str) -> str:
     return f'Type: int8bench run --engines {engine}; in your own code: torch.backends.quantized.engine = "{engine}"'
 
 
+def without(hardware: Hardware, instructions: str) -> str:
+    """The beginning of a sentence on instructions that are not there; a guest's may be there underneath."""
+    if hardware.cpu_type is not None:
+        return f"The hypervisor's CPU type ({hardware.cpu_type}) shows no {instructions}"
+    if hardware.hypervisor is not None:
+        return f"This virtual machine shows no {instructions}"
+    return f"{hardware.name} has no {instructions}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What the rules look at."""

@@ -13,14 +13,14 @@ from pathlib import Path, PurePosixPath
 
 from int8bench.errors import NothingMeasuredError, RecordError
 from int8bench.hardware.cores import ROOT, read_text
+from int8bench.hardware.hypervisors import ROSETTA, TCG
 from int8bench.hardware.levels import canonical_arch, isa_family
 from int8bench.hardware.listings import parse_cpuinfo
-from int8bench.hardware.sysctl import ROSETTA
 
 # How the programs are called that run other programs' instructions.
 INTERPRETERS = ("qemu-", "box64", "box86", "FEX", "rosetta")
 # What a processor's own names give away; "QEMU virtual CPU" is not here, since KVM runs it on the real one.
-TRANSLATED = (ROSETTA, "QEMU TCG")
+TRANSLATED = (ROSETTA, TCG)
 SYSCTL = ("sysctl", "-n", "sysctl.proc_translated")
 SYSCTL_TIMEOUT_S = 10.0  # it answers in milliseconds, or something is badly wrong
 

@@ -9,13 +9,14 @@ from int8bench.errors import RecordError
 from int8bench.hardware.levels import canonical_flags
 from int8bench.hardware.listings import parse_cpuinfo
 from int8bench.hardware.machine import Hardware
+from int8bench.hardware.reading import json_part
 from int8bench.hardware.sysctl import is_sysctl, parse_sysctl
 
 MOST_BYTES = 1 << 26  # /proc/cpuinfo of 4,096 processors has some 8 MB; more is no description of a machine
 
 
 def load(path: Path) -> Hardware:
-    """The machine that a file describes: our JSON, a /proc/cpuinfo text or a macOS sysctl listing.
+    """The machine that a file describes: our JSON, a text of /proc/cpuinfo or lscpu, or a macOS sysctl listing.
 
     Raises:
         RecordError: no such file, not readable, or it describes no machine.
@@ -29,8 +30,9 @@ def parse(text: str, *, source: str) -> Hardware:
     Raises:
         RecordError: the text describes no machine.
     """
-    if text.lstrip().startswith(("{", "[")):
-        return _from_json(text, source)
+    document = json_part(text)
+    if document is not None:
+        return _from_json(document, source)
     if is_sysctl(text):
         return parse_sysctl(text, source=source)
     return parse_cpuinfo(text, source=source)
@@ -67,12 +69,25 @@ def _check(text: str, path: Path) -> None:
 
 def _from_json(text: str, source: str) -> Hardware:
     try:
-        document = json.loads(text)
+        document = _loaded(text)
     except RecursionError:
         raise RecordError(f"{source}: JSON nested too deeply to be a description of a machine") from None
     except ValueError as error:
         raise RecordError(f"{source}: not valid JSON ({error}); write it anew with: int8bench doctor --json") from None
     return _from_document(document, source)
+
+
+def _loaded(text: str) -> object:
+    """The JSON value that a text begins with; what stands after it may be a prompt.
+
+    Raises:
+        ValueError: it is no JSON, with its lines as they are or joined.
+    """
+    decoder = json.JSONDecoder()
+    try:
+        return decoder.raw_decode(text.lstrip())[0]
+    except ValueError:
+        return decoder.raw_decode("".join(line.strip() for line in text.splitlines()))[0]  # as a terminal broke them
 
 
 def _from_document(document: object, source: str) -> Hardware:

@@ -5,6 +5,7 @@ py-cpuinfo and torch call the same things is translated at the door.
 """
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 UNKNOWN = "unknown"
 X86 = "x86"
@@ -100,12 +101,17 @@ _ARM_LEVELS = (
     ("dotprod", {"asimddp"}),
     ("i8mm", {"i8mm"}),
     ("sve", {"sve"}),
-    ("sve2", {"sve2"}),
+    ("sve2", {"sve", "sve2"}),  # Linux on Apple's M4 lists sve2 without sve: it is there in streaming mode alone
     ("bf16", {"bf16"}),
 )
 _TABLES = {X86: _X86_LEVELS, ARM: _ARM_LEVELS}
 
 DECIDING_FLAGS = frozenset(flag for table in _TABLES.values() for _, flags in table for flag in flags)
+
+
+def family_flags(family: str) -> frozenset[str]:
+    """The flags that decide a level of an architecture's family; none where int8 kernels know no levels."""
+    return frozenset(flag for _, flags in _TABLES.get(family, ()) for flag in flags)
 
 
 def canonical_arch(name: str) -> str:
@@ -140,3 +146,28 @@ def levels_of(arch: str, flags: frozenset[str]) -> tuple[str, ...]:
     """The ISA levels that the flags add up to, weakest first; none where int8 kernels know no levels."""
     table = _TABLES.get(isa_family(arch), ())
     return tuple(dict.fromkeys(level for level, needed in table if needed <= flags))
+
+
+def family_levels(family: str) -> tuple[str, ...]:
+    """The ISA levels of an architecture's family, weakest first."""
+    return tuple(dict.fromkeys(level for level, _ in _TABLES.get(family, ())))
+
+
+class Told(StrEnum):
+    """What a description says of an instruction."""
+
+    THERE = "there"
+    ABSENT = "not there"
+    UNTOLD = "untold"
+
+
+def told_flag(flag: str, flags: frozenset[str], untold: frozenset[str]) -> Told:
+    """What is said of one flag, by the flags that are there and those that are untold."""
+    return Told.THERE if flag in flags else Told.UNTOLD if flag in untold else Told.ABSENT
+
+
+def told_level(arch: str, level: str, flags: frozenset[str], untold: frozenset[str]) -> Told:
+    """What is said of an ISA level: untold where flags that are untold could make it up."""
+    if level in levels_of(arch, flags):
+        return Told.THERE
+    return Told.UNTOLD if level in levels_of(arch, flags | untold) else Told.ABSENT

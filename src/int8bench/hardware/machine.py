@@ -6,9 +6,22 @@ import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from int8bench.errors import RecordError
-from int8bench.hardware.levels import UNKNOWN, X86, canonical_arch, canonical_flags, isa_family, levels_of
+from int8bench.hardware.levels import (
+    DECIDING_FLAGS,
+    UNKNOWN,
+    X86,
+    Told,
+    canonical_arch,
+    canonical_flags,
+    family_levels,
+    isa_family,
+    levels_of,
+    told_flag,
+    told_level,
+)
 
 SCHEMA = "int8bench.hardware"
 SCHEMA_VERSION = 1
@@ -53,6 +66,19 @@ class TorchView:
         )
 
 
+class Gap(StrEnum):
+    """Why a description leaves instructions untold."""
+
+    CUT = "cut"
+    """A list ends before its end."""
+    BROKEN = "broken"
+    """A line of a list ends where nobody can say whether the word goes on."""
+    WSL1 = "wsl1"
+    """The first Windows Subsystem for Linux plays a kernel, and lists what it knows."""
+    LEFT_OUT = "left out"
+    """The part that lists them is not there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
     """One machine. None means: not told, never zero."""
@@ -65,11 +91,18 @@ class Hardware:
     stepping: int | None = None
     os: str = UNKNOWN
     flags: frozenset[str] = frozenset()
+    untold: frozenset[str] = frozenset()
+    """The deciding flags that may be there or not; without any flags, that is all of them."""
+    gap: Gap | None = None
     logical_cores: int | None = None
     physical_cores: int | None = None
     usable_cores: int | None = None
+    core_kinds: tuple[str, ...] = ()
+    """The kinds of cores where there are several, each with how many: ``6 with 2 threads``."""
     cgroup_quota: float | None = None
     hypervisor: str | None = None
+    cpu_type: str | None = None
+    """The name that a hypervisor makes up for the CPU that it shows, whose instructions are its choice as well."""
     emulated: str | None = None
     l1d_bytes: int | None = None
     l2_bytes: int | None = None
@@ -86,20 +119,38 @@ class Hardware:
         return levels_of(self.arch, self.flags)
 
     @property
+    def untold_levels(self) -> tuple[str, ...]:
+        """The ISA levels that may be there or not, weakest first."""
+        return tuple(level for level, told in self.instructions.items() if told is Told.UNTOLD)
+
+    @property
+    def instructions(self) -> dict[str, Told]:
+        """Whether each ISA level of the architecture is there, not there or untold."""
+        return {level: self.tells(level) for level in family_levels(self.isa_family)}
+
+    def tells(self, level: str) -> Told:
+        """Whether an ISA level is there, not there or untold."""
+        return told_level(self.arch, level, self.flags, self._untold)
+
+    def tells_flag(self, flag: str) -> Told:
+        """Whether a flag that decides a level is there, not there or untold."""
+        return told_flag(flag, self.flags, self._untold)
+
+    @property
+    def _untold(self) -> frozenset[str]:
+        return self.untold if self.flags else DECIDING_FLAGS
+
+    @property
     def isa_family(self) -> str:
         """x86, arm, riscv, ppc, s390 and so on, whatever the word size."""
         return isa_family(self.arch)
 
     @property
-    def lists_instructions(self) -> bool:
-        """Whether its instructions were told at all; a processor without a single one does not exist."""
-        return bool(self.flags)
-
-    @property
-    def has_int8_dot_product(self) -> bool:
+    def int8_dot_product(self) -> Told:
         """Whether one instruction multiplies int8 and adds up in 32 bits: VNNI or AMX, dotprod or i8mm."""
-        exact = {"avx_vnni", "avx512_vnni", "amx_int8"} if self.isa_family == X86 else {"dotprod", "i8mm"}
-        return not exact.isdisjoint(self.levels)
+        exact = ("avx_vnni", "avx512_vnni", "amx_int8") if self.isa_family == X86 else ("dotprod", "i8mm")
+        told = {self.tells(level) for level in exact}
+        return next((each for each in (Told.THERE, Told.UNTOLD) if each in told), Told.ABSENT)
 
     @property
     def cores(self) -> int | None:
@@ -112,7 +163,7 @@ class Hardware:
         return self.brand or self.arch
 
     def to_dict(self) -> dict[str, object]:
-        """The JSON form, sorted; the inverse of `from_dict`. Levels are written for readers and not read back."""
+        """The JSON form; the inverse of `from_dict`. Levels and instructions are for readers, and not read back."""
         return {
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
@@ -124,12 +175,17 @@ class Hardware:
             "stepping": self.stepping,
             "os": self.os,
             "levels": list(self.levels),
+            "instructions": self.instructions,
             "flags": sorted(self.flags),
+            "untold": sorted(self.untold),
+            "gap": self.gap,
             "logical_cores": self.logical_cores,
             "physical_cores": self.physical_cores,
             "usable_cores": self.usable_cores,
+            "core_kinds": list(self.core_kinds),
             "cgroup_quota": self.cgroup_quota,
             "hypervisor": self.hypervisor,
+            "cpu_type": self.cpu_type,
             "emulated": self.emulated,
             "l1d_bytes": self.l1d_bytes,
             "l2_bytes": self.l2_bytes,
@@ -162,11 +218,15 @@ class Hardware:
             stepping=fields.count("stepping"),
             os=fields.text("os") or UNKNOWN,
             flags=canonical_flags(fields.texts("flags")),
+            untold=canonical_flags(fields.texts("untold")),
+            gap=fields.gap(),
             logical_cores=fields.count("logical_cores", least=1),
             physical_cores=fields.count("physical_cores", least=1),
             usable_cores=fields.count("usable_cores", least=1),
+            core_kinds=fields.texts("core_kinds"),
             cgroup_quota=fields.number("cgroup_quota"),
             hypervisor=fields.text("hypervisor"),
+            cpu_type=fields.text("cpu_type"),
             emulated=fields.text("emulated"),
             l1d_bytes=fields.count("l1d_bytes"),
             l2_bytes=fields.count("l2_bytes"),
@@ -237,6 +297,12 @@ class _Fields:
         if value is None or isinstance(value, str):
             return None if value is None else _writable(value)
         raise RecordError(f"{self.path}.{name}: expected text, got {reprlib.repr(value)}")
+
+    def gap(self) -> Gap | None:
+        told = self.text("gap")
+        if told is None or told in set(Gap):
+            return None if told is None else Gap(told)
+        raise RecordError(f"{self.path}.gap: expected one of {', '.join(Gap)}, got {reprlib.repr(told)}")
 
     def texts(self, name: str) -> tuple[str, ...]:
         values = self.values.get(name, [])

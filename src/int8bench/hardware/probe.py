@@ -13,9 +13,11 @@ from pathlib import Path
 
 from int8bench.errors import RecordError
 from int8bench.hardware.cores import ROOT, affinity, cgroup_quota, read_text, usable_cores
+from int8bench.hardware.hypervisors import UNNAMED, by_firmware
 from int8bench.hardware.levels import DECIDING_FLAGS, canonical_arch, canonical_flags, isa_family
-from int8bench.hardware.listings import UNNAMED, parse_cpuinfo, whole_number
+from int8bench.hardware.listings import as_program, parse_cpuinfo
 from int8bench.hardware.machine import Hardware, TorchView
+from int8bench.hardware.reading import whole_number
 from int8bench.hardware.sysctl import parse_sysctl
 
 ISA_VARIABLES = (
@@ -29,22 +31,6 @@ SYSCTL = ("sysctl", "hw", "machdep.cpu", "kern.hv_vmm_present", "sysctl.proc_tra
 SYSCTL_TIMEOUT_S = 10.0  # it answers in milliseconds, or something is badly wrong
 _SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _STEAL = 7  # proc_stat(5): user nice system idle iowait irq softirq steal; guest time is part of user
-# Words in the firmware's names of a machine that say: virtual.
-_VIRTUAL_MACHINES = {
-    "qemu": "KVM",
-    "kvm": "KVM",
-    "openstack": "KVM",
-    "google compute engine": "KVM",
-    "amazon ec2": "Amazon",
-    "alibaba cloud": "KVM",
-    "digitalocean": "KVM",
-    "vmware": "VMware",
-    "virtualbox": "VirtualBox",
-    "microsoft corporation virtual machine": "Hyper-V",
-    "xen": "Xen",
-    "parallels": "Parallels",
-    "apple virtualization": "Apple",
-}
 # Clock sources of Linux that only a guest has: arch/x86/kernel/kvmclock.c, arch/x86/xen/time.c, hyperv_timer.c.
 _LENT_CLOCKS = {
     "kvm-clock": "KVM",
@@ -184,17 +170,7 @@ def _identified(machine: Hardware, seen: Surroundings) -> Hardware:
     told = seen.second_witness
     arch = canonical_arch(seen.machine)
     if isa_family(arch) != machine.isa_family:
-        return replace(
-            machine,
-            arch=arch,
-            flags=frozenset(),  # the list and the names are the host's; what the emulator offers nobody says
-            vendor=None,
-            brand=None,
-            family=None,
-            model=None,
-            stepping=None,
-            emulated=machine.emulated or f"qemu-user ({arch} program on {machine.arch})",
-        )
+        return as_program(machine, arch)
     return replace(
         machine,
         arch=arch,
@@ -210,16 +186,15 @@ def _disagreements(kernel: Hardware | None, witness: frozenset[str]) -> tuple[st
     """The flags, of those that decide a level, that one lists and the other does not; none where one lists nothing."""
     if kernel is None or not kernel.flags or not witness:
         return ()
-    return tuple(sorted((kernel.flags ^ witness) & DECIDING_FLAGS))
+    return tuple(sorted((kernel.flags ^ witness) & DECIDING_FLAGS - kernel.untold))
 
 
 def _hypervisor(root: Path, machine: Hardware) -> str | None:
     """The hypervisor by name, `unnamed` where the processor alone admits one, None on bare metal as far as is seen."""
     told = [read_text(root / "sys/hypervisor/type"), read_text(root / "proc/device-tree/hypervisor/compatible")]
     firmware = [read_text(root / "sys/class/dmi/id" / name) for name in ("sys_vendor", "product_name")]
-    text = " ".join(" ".join(part.strip(" \n\0") for part in (*told, *firmware)).lower().split())
-    named = next((name for words, name in _VIRTUAL_MACHINES.items() if words in text), None)
-    if named and ".metal" not in text:
+    named = by_firmware(part.strip(" \n\0") for part in (*told, *firmware))
+    if named is not None:
         return named
     admitted = machine.hypervisor or (UNNAMED if told[1] else None)
     return _by_clock(root) or UNNAMED if admitted == UNNAMED else admitted

@@ -25,7 +25,11 @@ def render(document: Mapping[str, Any], *, width: int, colour: bool) -> str:
 
 def _machine(machine: Mapping[str, Any], fingerprint: str) -> Iterator[Text]:
     yield Text(f"{machine['brand'] or 'unnamed processor'} ({machine['arch']}, {machine['os']})", style="bold")
-    yield Text(f"  instruction sets  {' '.join(machine['levels']) or 'none that int8 kernels use'}")
+    told = machine.get("instructions", {})  # which older documents do not have
+    untold = [level for level, state in told.items() if state == "untold"]
+    none = "none shown by this CPU type" if machine.get("cpu_type") else "none that int8 kernels use"
+    levels = " ".join(machine["levels"]) or ("" if untold else none)
+    yield Text(f"  instruction sets  {'; '.join(filter(None, (levels, _untold(untold))))}")
     cores = f"{machine['usable_cores'] or 'unknown'} usable of {machine['logical_cores'] or 'unknown'}"
     virtual = f", virtual machine ({machine['hypervisor']})" if machine["hypervisor"] else ""
     steal = f", {machine['steal_fraction']:.1%} stolen so far" if machine["steal_fraction"] is not None else ""
@@ -38,12 +42,20 @@ def _machine(machine: Mapping[str, Any], fingerprint: str) -> Iterator[Text]:
     yield Text(f"  fingerprint       {fingerprint}")
 
 
+def _untold(levels: list[str]) -> str:
+    """The levels of which the description does not say whether they are there."""
+    return f"untold: {' '.join(levels)}" if levels else ""
+
+
 def _engines(document: Mapping[str, Any]) -> Iterator[Text]:
     probes = {probe["engine"]: probe for probe in document["probes"]}
-    yield Text("\nengines", style="bold")
+    elsewhere = document.get("engines_judged_by") == "architecture"  # of a machine that a file describes
+    yield Text(f"\nengines{', by its architecture' if elsewhere else ''}", style="bold")
+    states = {True: ("fits" if elsewhere else "available", "green"), False: ("no", "red"), None: ("untold", "yellow")}
     for engine in document["engines"]:
         line = Text(f"  {engine['name']:<10} ")
-        line.append("available" if engine["available"] else "no", style="green" if engine["available"] else "red")
+        word, style = states[engine["available"]]
+        line.append(word, style=style)
         if engine["reason"]:
             line.append(f": {engine['reason']}")
         if engine["name"] in probes:
