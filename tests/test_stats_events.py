@@ -1,6 +1,9 @@
 """What series do together and what each does alone: known answers, and the declared error by simulation."""
 
+import json
 import math
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,3 +202,37 @@ def test_a_row_that_no_commit_changes_leads_all_at_its_place() -> None:
         pytest.approx(0.19, abs=1e-3),
         pytest.approx(0.21, abs=1e-3),
     )
+
+
+LAPTOP = json.loads((Path(__file__).parent / "golden" / "histories" / "laptop.json").read_text(encoding="utf-8"))
+OLDER, NEWER = "virtualenv-py3.10", "virtualenv-py3.10-setuptools59.2.0"
+
+
+@cache
+def _laptop(environment: str) -> tuple[list[Event], list[tuple[Change, ...]]]:
+    given = LAPTOP[environment]
+    values = np.array(list(given["benchmarks"].values()), dtype=np.float64)
+    return _searched(values, np.array(given["measured"]))
+
+
+@pytest.mark.parametrize(
+    ("environment", "timed", "factor", "commits"),
+    [
+        (OLDER, "PrettySuite.time_pretty", 0.5, {"06922006", "9abc0292", "1ffbd443"}),
+        (OLDER, "TableSuite.time_table_no_wrapping", 0.6, {"64755d41"}),
+        (OLDER, "TableSuite.time_table_heavy_wrapping", 0.66, {"64755d41"}),
+        (OLDER, "TextSuite.time_align_center", 0.57, {"20024635"}),
+        (NEWER, "TextSuite.time_align_center", 0.57, {"2ea7e586"}),
+        (NEWER, "TextSuite.time_align_center_unicode_heavy", 2.64, {"26fe4667"}),
+        (NEWER, "TextSuite.time_indent_guides", 1.32, {"26fe4667"}),
+    ],
+)
+def test_a_real_history_keeps_its_steps(environment: str, timed: str, factor: float, commits: set[str]) -> None:
+    """Of a laptop on which all was measured on one day: what its authors changed is found, and no event is made up."""
+    given = LAPTOP[environment]
+    events, changes = _laptop(environment)
+    assert events == []
+    names = [name.partition(".")[2] for name in given["benchmarks"]]
+    found = [each for name, mine in zip(names, changes, strict=True) if name == timed for each in mine]
+    near = [each for each in found if given["commits"][each.after] in commits]
+    assert [1 + each.step for each in near] == [pytest.approx(factor, rel=0.05)]
