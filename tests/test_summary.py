@@ -129,12 +129,14 @@ def _again(run: Run) -> Run:
 
 @pytest.mark.parametrize("source", ["golden", "made up"])
 def test_every_figure_can_be_computed_again_from_its_samples(source: str) -> None:
-    """A ledger read back from a record gives each cell again: to the last digit, or as far as processors agree."""
+    """A ledger read back from a record gives it all again, what is ranked, recommended and found too."""
     made_up = records.loads(records.dumps(_record(_ledger(TIMES_S))))
     run = records.load(GOLDEN) if source == "golden" else made_up
-    again, stored = (json.loads(records.dumps(each))["cells"] for each in (_again(run), run))
-    assert again == stored if source == "made up" else _alike(again, stored)
-    assert all(cell["status"] == "ok" for cell in again)
+    again, stored = (json.loads(records.dumps(each)) for each in (_again(run), run))
+    for part in ("cells", "ranking", "recommendation", "findings"):
+        assert again[part] == stored[part] if source == "made up" else _alike(again[part], stored[part]), part
+    assert all(cell["status"] == "ok" for cell in again["cells"])
+    assert bool(again["ranking"]) is (source == "golden")
 
 
 def _alike(ours: object, theirs: object) -> bool:

@@ -8,12 +8,13 @@ from typing import Any
 
 from int8bench import boards, execution, units
 from int8bench.cases import INT8, Case
+from int8bench.contradictions import contradicted
 from int8bench.findings import KNOWN_ENGINES, Finding, SaturationProbe, Severity, inspect
 from int8bench.hardware import Hardware
 from int8bench.ledger import NOT_YET, Ledger
 from int8bench.plan import LAUNCH_BUDGET_S, MOST_LAUNCHES
 from int8bench.records import BEST, FAILED, OK, SKIPPED
-from int8bench.rivals import OUTDONE, fastest, outdone, setting
+from int8bench.rivals import OUTDONE, outdone, setting
 
 LOSSY_SQNR_DB = 25.0  # METHOD: engines that compute exactly gave 30 dB and more, saturating ones 21 to 22
 LOSSY_TOP1 = 0.01  # a point of top-1 is what people notice
@@ -32,7 +33,6 @@ def findings_of(
     machine: Hardware,
     *,
     named: frozenset[str] | None = None,
-    ranked: bool = False,
 ) -> tuple[Finding, ...]:
     """Every finding of a run, each once, the worst first.
 
@@ -42,20 +42,19 @@ def findings_of(
         ledger: what was measured.
         machine: where.
         named: the engines that a person named, whose absence is an error; None for all of them.
-        ranked: whether the record has a ranking, which says by pairs who is the fastest.
     """
     ruled = _ruled(cases, ledger.probes, machine)
     misfits = frozenset(each.subject for each in ruled if each.severity is Severity.ERROR)
-    found = [*(_softened(each, named) for each in ruled), *_of_failures(cells, misfits, named)]
     measured = [cell for cell in cells if cell["status"] == OK]
     int8 = [cell for cell in measured if cell["precision"] == INT8]
+    found = [_softened(each, named) for each in ruled if not contradicted(each, int8)]
+    found += _of_failures(cells, misfits, named)
     for engine in dict.fromkeys(case.variant.engine for case in cases):
         found += execution.findings_of(engine, [cell for cell in measured if cell["engine"] == engine])
         found += boards.findings_of(engine, [cell for cell in int8 if cell["engine"] == engine])
-        found += _of_engine(engine, [cell for cell in int8 if cell["engine"] == engine])
+        found += _of_engine(engine, [cell for cell in int8 if cell["engine"] == engine], ledger.probes)
     accurate = [cell for cell in int8 if not _loses_accuracy(cell) and not execution.in_name_only(cell)]
     found += outdone(int8, misfits, [cell for cell in accurate if not _saturates(cell, ledger.probes)])
-    found += [] if ranked else fastest(int8, [cell for cell in accurate if _best(cell).get("verdict") != "slower"])
     found += _of_threads(measured)
     found += _of_lingering(cases, ledger)
     found += _of_noise(ledger)
@@ -149,7 +148,7 @@ def _settings(cells: Cells) -> str:
     return f"{setting(cells[0])}{', ...' if len(cells) > 1 else ''}"
 
 
-def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
+def _of_engine(engine: str, cells: Cells, probes: Mapping[str, SaturationProbe]) -> Iterator[Finding]:
     slower = [cell for cell in cells if _best(cell) and _best(cell)["verdict"] == "slower"]
     if slower:
         worst = min(slower, key=lambda cell: float(_best(cell)["value"]))
@@ -171,12 +170,20 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
             subject=engine,
             message=f"{engine} int8 answers differ from float32's: {fidelity['sqnr_db']:.1f} dB SQNR, "
             f"{fidelity['agreement']:.1%} of the top classes agree.",
-            why="Quantization noise at this level changes answers; saturating arithmetic is the usual cause.",
+            why=_why_lossy(probes.get(engine)),
             advice=f"Type int8bench doctor --engine {engine}",
         )
     unclear = [cell for cell in cells if _best(cell).get("verdict") == "unclear"]
     if unclear:
         yield _of_unclear(engine, unclear, len(cells))
+
+
+def _why_lossy(probe: SaturationProbe | None) -> str:
+    """What loses accuracy, as far as it is known: saturation is no cause where the probe has found none."""
+    told = "Quantization noise at this level changes answers"
+    if probe is None:
+        return f"{told}; saturating arithmetic is the usual cause."
+    return f"{told}; {'this engine saturates here' if probe.saturates else 'nothing saturates here, as was measured'}."
 
 
 def _of_unclear(engine: str, unclear: Cells, total: int) -> Finding:

@@ -65,7 +65,7 @@ def record(
     rules = _rules(settings, plan)
     ranking = ranked(cases, cells, ledger, rules)
     recommendation = recommended(ranking, rules, complete=complete)
-    findings = outcomes.findings_of(cases, cells, ledger, machine, named=_named(settings), ranked=bool(ranking))
+    findings = outcomes.findings_of(cases, cells, ledger, machine, named=_named(settings))
     return records.assembled(
         {
             "schema": records.SCHEMA,

@@ -1,6 +1,6 @@
 """The engines fbgemm, x86, onednn and qnnpack: static post-training quantization by FX graph tracing.
 
-The only file that uses torch.ao.quantization, which announces its removal on every use.
+The only file that quantizes by torch.ao.quantization, which announces its removal on every use.
 """
 
 from __future__ import annotations
