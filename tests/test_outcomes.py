@@ -12,7 +12,7 @@ from int8bench.cases import Case, grid
 from int8bench.findings import Finding, SaturationProbe
 from int8bench.hardware import Hardware
 from int8bench.ledger import NOT_YET, Ledger, RaceSample
-from int8bench.outcomes import findings_of
+from int8bench.outcomes import NO_SUBJECT, findings_of
 
 MACHINE = Hardware(arch="x86_64", vendor="AuthenticAMD", flags=frozenset({"avx2"}), os="Linux", usable_cores=2)
 ENGINES = ("fbgemm", "x86")
@@ -65,10 +65,11 @@ def _found(
     ledger: Ledger | None = None,
     machine: Hardware = MACHINE,
     named: frozenset[str] | None = None,
+    subject: Mapping[str, Any] = NO_SUBJECT,
 ) -> list[Finding]:
     """The findings of a run whose cells have these changes, by engine and batch."""
     cells = [_cell(case, **(changes or {}).get((case.variant.engine, case.group.batch), {})) for case in cases]
-    return list(findings_of(cases, cells, ledger or Ledger(created_at="now"), machine, named=named))
+    return list(findings_of(cases, cells, ledger or Ledger(created_at="now"), machine, named=named, subject=subject))
 
 
 def _of(code: str, found: list[Finding]) -> list[Finding]:
@@ -218,6 +219,17 @@ def test_lost_accuracy_is_a_warning(fidelity: dict[str, object], lossy: bool) ->
     changed = {"fidelity": {**FIDELITY, **fidelity}}
     found = _of("accuracy-loss", _found({("x86", 1): changed, ("x86", 8): changed}))
     assert [each.subject for each in found] == (["x86"] if lossy else [])
+
+
+def test_random_weights_have_no_top1_to_lose() -> None:
+    """A point of chance is no loss of accuracy; decibels are one, and that the weights are random is told."""
+    guessed = {("x86", 1): {"fidelity": {**FIDELITY, "top1": 0.08, "top1_float32": 0.1}}}
+    assert _of("accuracy-loss", _found(guessed))
+    random = _found(guessed, subject={"weights": "initial", "num_classes": 10})
+    assert not _of("accuracy-loss", random)
+    assert _only("top1-is-chance", random).severity == "note"
+    faint = {("x86", 1): {"fidelity": {**FIDELITY, "sqnr_db": 20.0}}}
+    assert _of("accuracy-loss", _found(faint, subject={"weights": "initial"}))
 
 
 @pytest.mark.parametrize(

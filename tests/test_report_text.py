@@ -14,6 +14,7 @@ from int8bench.ranking import ranked
 from int8bench.recommendation import recommended
 from int8bench.records import Run
 from int8bench.report import text
+from int8bench.report.page import page
 
 RUNS = Path(__file__).parent / "golden" / "runs"
 DOCUMENT: dict[str, Any] = json.loads((RUNS / "quick.json").read_text(encoding="utf-8"))
@@ -160,6 +161,43 @@ def test_markup_in_a_name_is_shown_in_the_table() -> None:
     assert any(f"{name} int8" in line and VERDICT.search(line) for line in _drawn(change).splitlines()[4:])
 
 
+def _with_finding(code: str, subject: str) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        document["findings"].append({**document["findings"][0], "code": code, "subject": subject})
+
+    return change
+
+
+def test_top1_of_random_weights_is_called_chance() -> None:
+    """No row has a percentage then, in the table or on the page."""
+    assert "98.0%" in _drawn()
+    drawn = _drawn(_with_finding("top1-is-chance", "top-1"))
+    assert "98.0%" not in drawn
+    assert drawn.count("chance\n") == 8
+    assert "98.0%" not in page(_run(_with_finding("top1-is-chance", "top-1")))
+
+
+def test_answers_that_no_picture_changes_have_no_decibels() -> None:
+    """Neither the row of an engine that answers so, nor any row where float32 does; the answer says why."""
+
+    def mine(document: dict[str, Any]) -> None:
+        document["cells"][FBGEMM]["fidelity"]["constant"] = True
+        _with_finding("constant-answers", "fbgemm")(document)
+
+    drawn = _drawn(mine)
+    assert drawn.count("constant ") == 1
+    assert "it answers every picture alike, see constant-answers" in " ".join(drawn.split())
+
+    def all_of_them(document: dict[str, Any]) -> None:
+        for cell in document["cells"]:
+            cell["fidelity"]["constant_float32"] = True
+        _with_finding("constant-answers", "float32")(document)
+
+    for drawn in (_drawn(all_of_them), page(_run(all_of_them))):
+        assert not re.search(r"\d dB", drawn)
+        assert "float32 answers every picture alike, see constant-answers" in " ".join(drawn.split())
+
+
 def test_a_failed_cell_has_a_row_and_its_reason() -> None:
     """Its row says failed, the line below the table says why, and its engine's answer counts it."""
 
@@ -295,4 +333,11 @@ def test_of_several_engines_errors_stand_in_full_and_the_rest_by_their_codes() -
     assert "error Of bad. Do it. [bad]" in lines
     assert "error Of worse. Do it. [worse]" in lines
     assert "warnings odd: ours; even: ours. In full: int8bench report RUN.json -o page.html" in lines
+    assert "notes aside: ours. In full: int8bench report RUN.json -o page.html" in lines
+
+
+def test_of_several_engines_what_is_about_all_of_them_stands_in_full() -> None:
+    """That top-1 is chance, and no list of codes."""
+    lines = _ranked({"top1-is-chance": "note", "aside": "note"}).splitlines()
+    assert "note Of top1-is-chance. Do it. [top1-is-chance]" in lines
     assert "notes aside: ours. In full: int8bench report RUN.json -o page.html" in lines

@@ -242,6 +242,28 @@ def test_a_cell_without_an_interval_for_every_figure_is_not_measured_yet(
     assert [len(cell.samples["races"]) for cell in cells] == [2 * launches] * 3
 
 
+def test_top1_of_random_weights_decides_nothing() -> None:
+    """It is told as chance, and no contender is left out of the ranking for it, nor has a change of it there."""
+    cases = grid(model="m", variants=int8_variants("fbgemm", "x86"), batches=(4,), threads=(1,))
+    ledger = _ledger(dict.fromkeys(cases, 1e-3))
+    guess = Fidelity(sqnr_db=30.0, agreement=0.99, top1=0.05, top1_float32=0.1)
+    ledger.checks = {variant: replace(each, fidelity=guess) for variant, each in ledger.checks.items()}
+    for weights, ranked in (("initial", 2), ("given", 0)):
+        subject = {"weights": weights, "num_classes": 100, "validation_images": 300}
+        run = summary.record(
+            cases=cases,
+            ledger=ledger,
+            plan=PLAN,
+            machine=MACHINE,
+            settings={**SETTINGS, "plan": PLAN.to_dict(), "subject": subject},
+            complete=True,
+        )
+        int8 = [each for each in run.ranking[0]["entries"] if each["precision"] == "int8"]
+        assert len(int8) == ranked
+        assert {each["top1_change"] for each in int8} <= {None}
+        assert any(each["code"] == "top1-is-chance" for each in run.findings) is (weights == "initial")
+
+
 def test_a_failed_cell_keeps_its_reason_and_the_others_their_figures() -> None:
     """A failed reference leaves the other as the best one; a failed candidate has no figures."""
     ledger = _ledger(TIMES_S)

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
-from int8bench import boards, execution, units
+from int8bench import boards, chance, execution, units
 from int8bench.cases import INT8, Case
 from int8bench.contradictions import contradicted
 from int8bench.findings import KNOWN_ENGINES, Finding, SaturationProbe, Severity, inspect
@@ -24,6 +25,7 @@ THREADS_OFF = 1.25  # processor time over wall time, against the threads asked f
 THREADS_IDLE = 0.6  # of several threads: of two, the second has little more than woken up
 
 Cells = Sequence[Mapping[str, Any]]
+NO_SUBJECT: Mapping[str, Any] = MappingProxyType({})
 
 
 def findings_of(
@@ -33,6 +35,7 @@ def findings_of(
     machine: Hardware,
     *,
     named: frozenset[str] | None = None,
+    subject: Mapping[str, Any] = NO_SUBJECT,
 ) -> tuple[Finding, ...]:
     """Every finding of a run, each once, the worst first.
 
@@ -42,6 +45,7 @@ def findings_of(
         ledger: what was measured.
         machine: where.
         named: the engines that a person named, whose absence is an error; None for all of them.
+        subject: what the settings say of the model and its pictures.
     """
     ruled = _ruled(cases, ledger.probes, machine)
     misfits = frozenset(each.subject for each in ruled if each.severity is Severity.ERROR)
@@ -49,11 +53,14 @@ def findings_of(
     int8 = [cell for cell in measured if cell["precision"] == INT8]
     found = [_softened(each, named) for each in ruled if not contradicted(each, int8)]
     found += _of_failures(cells, misfits, named)
+    lossy = [cell for cell in int8 if _loses_accuracy(cell, trained=not chance.top1_is_chance(subject, measured))]
     for engine in dict.fromkeys(case.variant.engine for case in cases):
         found += execution.findings_of(engine, [cell for cell in measured if cell["engine"] == engine])
         found += boards.findings_of(engine, [cell for cell in int8 if cell["engine"] == engine])
-        found += _of_engine(engine, [cell for cell in int8 if cell["engine"] == engine], ledger.probes)
-    accurate = [cell for cell in int8 if not _loses_accuracy(cell) and not execution.in_name_only(cell)]
+        found += _of_engine(engine, [cell for cell in int8 if cell["engine"] == engine])
+        found += _of_accuracy([cell for cell in lossy if cell["engine"] == engine], ledger.probes.get(engine))
+    found += chance.findings_of(subject, measured)
+    accurate = [cell for cell in int8 if cell not in lossy and not execution.in_name_only(cell)]
     found += outdone(int8, misfits, [cell for cell in accurate if not _saturates(cell, ledger.probes)])
     found += _of_threads(measured)
     found += _of_lingering(cases, ledger)
@@ -148,7 +155,7 @@ def _settings(cells: Cells) -> str:
     return f"{setting(cells[0])}{', ...' if len(cells) > 1 else ''}"
 
 
-def _of_engine(engine: str, cells: Cells, probes: Mapping[str, SaturationProbe]) -> Iterator[Finding]:
+def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
     slower = [cell for cell in cells if _best(cell) and _best(cell)["verdict"] == "slower"]
     if slower:
         worst = min(slower, key=lambda cell: float(_best(cell)["value"]))
@@ -161,21 +168,29 @@ def _of_engine(engine: str, cells: Cells, probes: Mapping[str, SaturationProbe])
             why="Packing, requantization and kernels that do not fit the processor can cost more than 8 bits save.",
             advice="Use another engine or stay with float32 in those cells.",
         )
-    lossy = [cell for cell in cells if _loses_accuracy(cell)]
+    unclear = [cell for cell in cells if _best(cell).get("verdict") == "unclear"]
+    if unclear:
+        yield _of_unclear(engine, unclear, len(cells))
+
+
+def _of_accuracy(lossy: Cells, probe: SaturationProbe | None) -> Iterator[Finding]:
+    """The accuracy that an engine loses, where it loses some.
+
+    Args:
+        lossy: its cells that do.
+        probe: of its arithmetic, where there was one.
+    """
     if lossy:
-        fidelity = lossy[0]["fidelity"]
+        engine, fidelity = lossy[0]["engine"], lossy[0]["fidelity"]
         yield Finding(
             code="accuracy-loss",
             severity=Severity.WARNING,
             subject=engine,
             message=f"{engine} int8 answers differ from float32's: {fidelity['sqnr_db']:.1f} dB SQNR, "
             f"{fidelity['agreement']:.1%} of the top classes agree.",
-            why=_why_lossy(probes.get(engine)),
+            why=_why_lossy(probe),
             advice=f"Type int8bench doctor --engine {engine}",
         )
-    unclear = [cell for cell in cells if _best(cell).get("verdict") == "unclear"]
-    if unclear:
-        yield _of_unclear(engine, unclear, len(cells))
 
 
 def _why_lossy(probe: SaturationProbe | None) -> str:
@@ -275,10 +290,10 @@ def _best(cell: Mapping[str, Any]) -> Mapping[str, Any]:
     return next(iter(found), {})
 
 
-def _loses_accuracy(cell: Mapping[str, Any]) -> bool:
+def _loses_accuracy(cell: Mapping[str, Any], *, trained: bool) -> bool:
     fidelity = cell["fidelity"]
     sqnr_db, top1, reference = fidelity["sqnr_db"], fidelity["top1"], fidelity["top1_float32"]
-    lost = top1 is not None and reference is not None and reference - top1 > LOSSY_TOP1
+    lost = trained and top1 is not None and reference is not None and reference - top1 > LOSSY_TOP1
     return lost or (sqnr_db is not None and sqnr_db < LOSSY_SQNR_DB)
 
 

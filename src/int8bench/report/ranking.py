@@ -28,18 +28,21 @@ PAGE_LEGEND = (
 )
 
 
-def lines(ranking: Ranking, recommendation: Mapping[str, Any] | None, *, width: int) -> tuple[str, ...]:
+def lines(
+    ranking: Ranking, recommendation: Mapping[str, Any] | None, *, width: int, constant: bool = False
+) -> tuple[str, ...]:
     """The ranking, line by line; nothing where nothing was ranked.
 
     Args:
         ranking: as a record keeps it.
         recommendation: as a record keeps it.
         width: columns of the screen; a row of the table is never broken, however few.
+        constant: whether float32 answers every picture alike, so that no SQNR proves anything.
     """
     if not ranking:
         return ()
-    wrapped = [*([sentence(recommendation)] if recommendation else []), *left_out(ranking), LEGEND]
-    drawn = ["Ranking: time over the fastest's", *_table(ranking, width)]
+    wrapped = [*([sentence(recommendation, constant=constant)] if recommendation else []), *left_out(ranking), LEGEND]
+    drawn = ["Ranking: time over the fastest's", *_table(ranking, width, constant=constant)]
     folded = (line for each in wrapped for line in textwrap.wrap(each, width, break_on_hyphens=False))
     return tuple(_printable(line).rstrip() for line in (*drawn, *folded))
 
@@ -69,6 +72,8 @@ class Row:
 
     name: str
     entries: tuple[Mapping[str, Any] | None, ...]
+    constant: bool = False
+    """Whether float32 answers every picture alike."""
 
     @property
     def ranked(self) -> tuple[Mapping[str, Any], ...]:
@@ -85,14 +90,17 @@ class Row:
         """The lowest of its settings; nothing for float32, which the others are held against."""
         if self.ranked[0]["precision"] == FLOAT32:
             return ""
+        if self.constant:
+            return "constant"
         found = [each["sqnr_db"] for each in self.ranked if each["sqnr_db"] is not None]
         return f"{min(found):.1f}" if found else "exact"
 
     @property
     def top1(self) -> str:
-        """The worst change of its settings, in points."""
+        """The worst change of its settings, in points; of a top-1 that no change is told of, that it is chance."""
         found = [each["top1_change"] for each in self.ranked if each["top1_change"] is not None]
-        return points(min(found)) if found else ""
+        known = any(each["top1"] is not None for each in self.ranked)
+        return points(min(found)) if found else "chance" if known else ""
 
     @property
     def memory(self) -> str:
@@ -122,11 +130,13 @@ class Row:
         return {key: geometric_mean(each[key] for each in found) for key in ("value", "low", "high")} if found else None
 
 
-def rows(ranking: Ranking) -> tuple[Row, ...]:
+def rows(ranking: Ranking, *, constant: bool = False) -> tuple[Row, ...]:
     """Every contender that is ranked somewhere, the least behind in the mean of its settings first."""
     keys = dict.fromkeys(_key(entry) for setting in ranking for entry in setting["entries"])
     found = [[_entry_of(setting, key) for setting in ranking] for key in keys]
-    named = [Row(name=name(next(each for each in mine if each)), entries=tuple(mine)) for mine in found]
+    named = [
+        Row(name=name(next(each for each in mine if each)), entries=tuple(mine), constant=constant) for mine in found
+    ]
     return tuple(sorted(named, key=lambda row: (row.mean_log_behind, row.name)))
 
 
@@ -158,9 +168,9 @@ class _Column:
         )
 
 
-def _table(ranking: Ranking, width: int) -> Iterator[str]:
+def _table(ranking: Ranking, width: int, *, constant: bool) -> Iterator[str]:
     """The rows, as many columns as a screen has room for: the least asked for go first."""
-    columns = _columns(ranking)
+    columns = _columns(ranking, rows(ranking, constant=constant))
     for title in LEAST_ASKED_FOR:
         if sum(column.width for column in columns) <= width:
             break
@@ -169,8 +179,7 @@ def _table(ranking: Ranking, width: int) -> Iterator[str]:
         yield "".join(row)
 
 
-def _columns(ranking: Ranking) -> list[_Column]:
-    found = rows(ranking)
+def _columns(ranking: Ranking, found: Sequence[Row]) -> list[_Column]:
     names = _Column(title="contender", cells=tuple(row.name for row in found), gap=0, left=True)
     settings = [
         _Column(title=label(setting), cells=tuple(_place(row.entries[index]) for row in found), gap=1)
