@@ -44,6 +44,7 @@ FILES |= {
     "engines/onnx_files.py",  # reads what it converted
     "engines/onnxruntime.py",  # its profile
     "engines/tflite_files.py",  # writes what it converted, and reads it
+    "engines/torch_operators.py",  # a nameless file for what the profiler says on standard error
     "engines/tflm.py",  # a nameless file for what C++ says on standard error
     "engines/tensorrt.py",  # serialized engines
     "engines/tensorrt_build.py",

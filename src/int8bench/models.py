@@ -129,6 +129,30 @@ def is_drawn(model: LoadedModel, *, num_classes: int) -> bool:
     )
 
 
+def settle_weights(module: nn.Module) -> None:
+    """Makes weights that are computed anew at each call what they are: those of weight and spectral norm, or pruned.
+
+    Compilers for int8 take a layer's weights for constants, and leave a layer without them to their slowest kernels.
+    The answers are the same, of a model in evaluation mode.
+    """
+    from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+    from torch.nn.utils.spectral_norm import SpectralNorm
+    from torch.nn.utils.weight_norm import WeightNorm
+
+    for each in list(module.modules()):
+        if parametrize.is_parametrized(each):
+            computed: Any = each.parametrizations
+            for name in list(computed):
+                parametrize.remove_parametrizations(each, name, leave_parametrized=True)
+        for hook in list(each._forward_pre_hooks.values()):  # noqa: SLF001  how torch's own removers find them
+            if isinstance(hook, WeightNorm):
+                remove_weight_norm(each, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(each, hook.name)
+            elif isinstance(hook, prune.BasePruningMethod):
+                prune.remove(each, hook._tensor_name)  # type: ignore[no-untyped-call]  # noqa: SLF001  no other name
+
+
 def input_shape_of(name: str, given: Shape | None) -> Shape:
     """The (channels, height, width) that a model is fed with.
 
