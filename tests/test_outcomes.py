@@ -140,7 +140,7 @@ def test_an_engine_that_failed_in_part_is_no_way_out_of_itself() -> None:
 
 
 def test_each_reason_is_a_finding_of_its_own() -> None:
-    """Two engines, or one for two reasons, are not thrown together."""
+    """One engine for two reasons is not thrown together; two engines for one are."""
     found = _found(
         {
             ("x86", 1): {"status": "failed", "error": "crashed"},
@@ -151,9 +151,40 @@ def test_each_reason_is_a_finding_of_its_own() -> None:
     messages = [each.message for each in _of("cell-failed", found)]
     assert messages == [
         "x86 failed in 1 of 2 cells (batch 1 on 1 thread): crashed.",
-        "fbgemm failed in 1 of 2 cells (batch 8 on 1 thread): hung.",
-        "x86 failed in 1 of 2 cells (batch 8 on 1 thread): hung.",
+        "fbgemm and x86 failed in 2 of 4 cells (batch 8 on 1 thread, ...): hung.",
     ]
+
+
+def test_one_cause_in_several_engines_is_told_once() -> None:
+    """With the engines that met it, and the sentence of one of them; another cause is another finding."""
+    reason = "{}: Net cannot be traced by torch.fx: TraceError: a branch on data; keep it out of forward"
+    found = _found(
+        {
+            (engine, batch): {"status": "failed", "error": reason.format(engine) if batch == 1 else f"{engine} is slow"}
+            for engine in ENGINES
+            for batch in (1, 8)
+        }
+    )
+    first, *others = _of("cell-failed", found)
+    assert first.subject == "fbgemm, x86"
+    assert first.message == (
+        "fbgemm and x86 failed in 2 of 4 cells (batch 1 on 1 thread, ...): Net cannot be traced by torch.fx: "
+        "TraceError: a branch on data; keep it out of forward."
+    )
+    assert [each.subject for each in others] == ["fbgemm", "x86"]
+
+
+def test_what_was_left_out_is_told_once_with_the_engines() -> None:
+    """Both read the same file; the operator, its name, and why the tool cannot take it."""
+    left = {"operator": "ConvTranspose", "node": "up", "reason": "ValueError: 16 and 4"}
+    notes = {"conversion": {"seconds": 1.0, "reused": False, "notes": {"left_in_float": [left]}}}
+    found = _found({(engine, batch): notes for engine in ENGINES for batch in (1, 8)})
+    finding = _only("left-in-float", found)
+    assert (finding.severity, finding.subject) == ("warning", "fbgemm, x86")
+    assert finding.message == (
+        "fbgemm and x86 int8 leave ConvTranspose up in float: the tool that quantizes cannot take it "
+        "(ValueError: 16 and 4)."
+    )
 
 
 def test_a_failed_float32_cell_is_an_error_too() -> None:

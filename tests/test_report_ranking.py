@@ -57,6 +57,14 @@ def test_a_ranking_is_drawn() -> None:
     assert drawn[7].startswith("Recommended here: fast int8: fastest or tied in 1 of 2 settings")
 
 
+def test_one_cause_in_several_engines_is_left_out_once() -> None:
+    """By the cause, not by what each engine says around it."""
+    reason = "{}: Net cannot be traced: TraceError: a branch on data; keep it out of forward"
+    broken = [replace(FAST, engine=each, failed=reason.format(each)) for each in ("x86", "onednn")]
+    told = [line for line in _drawn(FAST, replace(SLOW, sqnr_db=30.0), *broken) if line.startswith("Not ranked")]
+    assert told == ["Not ranked: onednn int8, x86 int8: failed, TraceError: a branch on data"]
+
+
 def test_what_proves_nothing_has_no_figure() -> None:
     """Of constant answers no decibels, in the table and in the recommendation; of random weights no points of top-1."""
     found = contest(FAST, replace(SLOW, sqnr_db=30.0))

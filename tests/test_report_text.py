@@ -210,6 +210,23 @@ def test_a_failed_cell_has_a_row_and_its_reason() -> None:
     assert "fbgemm: cannot tell, unclear in 1 of 1 cell, 1 without a result: " in drawn
 
 
+def test_one_cause_in_several_engines_is_drawn_once() -> None:
+    """In the answers and below the table, engines named; the page says so too."""
+    reason = "{}: Net cannot be traced by torch.fx: TraceError: a branch on data; keep it out of forward"
+
+    def change(document: dict[str, Any]) -> None:
+        document["findings"] = []
+        for cell in document["cells"]:
+            if cell["precision"] == "int8":
+                _stop(cell, "failed", reason.format(cell["engine"]))
+
+    drawn = _drawn(change)
+    assert "fbgemm and qnnpack: no result, TraceError: a branch on data\n" in drawn
+    assert "failed, 4 cells (fbgemm and qnnpack t1 b1, ...): TraceError: a branch on data" in " ".join(drawn.split())
+    assert drawn.count("a branch on data") == 2
+    assert "<b>fbgemm and qnnpack: " in page(_run(change))
+
+
 def test_a_reason_that_a_finding_says_is_not_said_twice() -> None:
     """Where a finding has the reason, the line below the table goes."""
 
@@ -231,7 +248,7 @@ def test_an_unfinished_run_says_so_and_how_to_go_on() -> None:
 
     drawn = _drawn(change)
     assert drawn.splitlines()[1] == "unfinished: the same command goes on from here"
-    assert "skipped, 4 cells (torch t1 b8, ...): not measured yet" in drawn
+    assert "skipped, 4 cells (torch, fbgemm and qnnpack t1 b8, ...): not measured yet" in drawn
 
 
 def test_a_run_in_which_nothing_was_measured_can_be_drawn() -> None:
@@ -244,7 +261,7 @@ def test_a_run_in_which_nothing_was_measured_can_be_drawn() -> None:
             cell["samples"] = {"races": [], "solos": []}
 
     drawn = _drawn(change)
-    assert "fbgemm: no result, needs AVX2" in drawn
+    assert "fbgemm and qnnpack: no result, needs AVX2" in drawn
     assert "over no launches" in drawn
 
 
@@ -337,7 +354,8 @@ def test_of_several_engines_errors_stand_in_full_and_the_rest_by_their_codes() -
 
 
 def test_of_several_engines_what_is_about_all_of_them_stands_in_full() -> None:
-    """That top-1 is chance, and no list of codes."""
-    lines = _ranked({"top1-is-chance": "note", "aside": "note"}).splitlines()
+    """That top-1 is chance, and what was left in float; no list of codes."""
+    lines = _ranked({"left-in-float": "warning", "top1-is-chance": "note", "aside": "note"}).splitlines()
+    assert "warning Of left-in-float. Do it. [left-in-float]" in lines
     assert "note Of top1-is-chance. Do it. [top1-is-chance]" in lines
     assert "notes aside: ours. In full: int8bench report RUN.json -o page.html" in lines

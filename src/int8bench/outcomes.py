@@ -9,12 +9,13 @@ from typing import Any
 
 from int8bench import boards, chance, execution, units
 from int8bench.cases import INT8, Case
+from int8bench.causes import cause_of, listed, together, told
 from int8bench.contradictions import contradicted
 from int8bench.findings import KNOWN_ENGINES, Finding, SaturationProbe, Severity, inspect
 from int8bench.hardware import Hardware
 from int8bench.ledger import NOT_YET, Ledger
 from int8bench.plan import LAUNCH_BUDGET_S, MOST_LAUNCHES
-from int8bench.records import BEST, FAILED, OK, SKIPPED
+from int8bench.records import BEST, FAILED, OK
 from int8bench.rivals import OUTDONE, outdone, setting
 
 LOSSY_SQNR_DB = 25.0  # METHOD: engines that compute exactly gave 30 dB and more, saturating ones 21 to 22
@@ -60,6 +61,7 @@ def findings_of(
         found += _of_engine(engine, [cell for cell in int8 if cell["engine"] == engine])
         found += _of_accuracy([cell for cell in lossy if cell["engine"] == engine], ledger.probes.get(engine))
     found += chance.findings_of(subject, measured)
+    found += _of_left_out(int8)
     accurate = [cell for cell in int8 if cell not in lossy and not execution.in_name_only(cell)]
     found += outdone(int8, misfits, [cell for cell in accurate if not _saturates(cell, ledger.probes)])
     found += _of_threads(measured)
@@ -105,28 +107,33 @@ def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] 
         explained: the engines of which a rule has said already why they cannot run.
         named: the engines that a person named; None for all of them.
     """
-    stopped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    failed: list[tuple[str, Mapping[str, Any]]] = []
+    absent: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell in cells:
         unavailable = cell["status"] not in {OK, FAILED} and cell["error"] != NOT_YET
-        if cell["status"] == FAILED or (unavailable and cell["engine"] not in explained):
-            stopped.setdefault((cell["engine"], cell["status"], cell["error"]), []).append(cell)
-    for (engine, status, reason), mine in stopped.items():
-        total = sum(cell["engine"] == engine for cell in cells)
-        if status == SKIPPED and named is not None and engine not in named:
-            yield _not_here(engine, mine, total, reason)
-        else:
-            yield _failed(engine, cells, mine, total)
+        if unavailable and named is not None and cell["engine"] not in named:
+            if cell["engine"] not in explained:
+                absent.setdefault((cell["engine"], cell["error"]), []).append(cell)
+        elif cell["status"] == FAILED or (unavailable and cell["engine"] not in explained):
+            failed.append((f"{cell['status']} {cause_of(cell['error'], cell['engine'])}", cell))
+    for mine in together(failed):
+        yield _failed(cells, mine)
+    for (engine, reason), mine in absent.items():
+        yield _not_here(engine, mine, sum(cell["engine"] == engine for cell in cells), reason)
 
 
-def _failed(engine: str, cells: Cells, mine: Cells, total: int) -> Finding:
-    status, reason = mine[0]["status"], mine[0]["error"]
+def _failed(cells: Cells, mine: Cells) -> Finding:
+    """Cells that failed for one cause, of whichever engines: the reason that one of them gives stands for all."""
+    engines = list(dict.fromkeys(cell["engine"] for cell in mine))
+    total = sum(cell["engine"] in engines for cell in cells)
+    status, reason = mine[0]["status"], told(mine[0]["error"], engines[0])
     return Finding(
         code="cell-failed",
         severity=Severity.ERROR,
-        subject=engine,
-        message=f"{engine} {status} in {len(mine)} of {total} cells ({_settings(mine)}): {reason.rstrip('.')}.",
+        subject=", ".join(engines),
+        message=f"{listed(engines)} {status} in {len(mine)} of {total} cells ({_settings(mine)}): {reason}.",
         why="A cell that went wrong or could not run has no figures; the other cells are not touched by it.",
-        advice=_way_out(engine, cells),
+        advice=_way_out(engines, cells),
     )
 
 
@@ -143,11 +150,11 @@ def _not_here(engine: str, mine: Cells, total: int, reason: str) -> Finding:
     )
 
 
-def _way_out(engine: str, cells: Cells) -> str:
-    others = dict.fromkeys(cell["engine"] for cell in cells if cell["precision"] == INT8 and cell["status"] == OK)
-    others.pop(engine, None)
+def _way_out(engines: Sequence[str], cells: Cells) -> str:
+    sound = dict.fromkeys(cell["engine"] for cell in cells if cell["precision"] == INT8 and cell["status"] == OK)
+    others = [each for each in sound if each not in engines]
     without = f", or leave it out with --engines {','.join(others)}" if others else ""
-    return f"Type int8bench doctor --engine {engine}{without}; the same command tries again."
+    return f"Type int8bench doctor --engine {engines[0]}{without}; the same command tries again."
 
 
 def _settings(cells: Cells) -> str:
@@ -171,6 +178,25 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
     unclear = [cell for cell in cells if _best(cell).get("verdict") == "unclear"]
     if unclear:
         yield _of_unclear(engine, unclear, len(cells))
+
+
+def _of_left_out(cells: Cells) -> Iterator[Finding]:
+    """What a converter could not quantize and left in float, once for all engines that read its files."""
+    left: list[tuple[str, Mapping[str, Any]]] = []
+    for cell in cells:
+        notes = (cell.get("conversion") or {}).get("notes", {}).get("left_in_float", ())
+        left += [(str(sorted(each.items())), {**each, "engine": cell["engine"]}) for each in notes]
+    for mine in together(left):
+        first, engines = mine[0], list(dict.fromkeys(each["engine"] for each in mine))
+        yield Finding(
+            code="left-in-float",
+            severity=Severity.WARNING,
+            subject=", ".join(engines),
+            message=f"{listed(engines)} int8 leave{'s' if len(engines) == 1 else ''} {first['operator']} "
+            f"{first['node']} in float: the tool that quantizes cannot take it ({first['reason']}).",
+            why="Quantized without it, the rest of the model is int8; with it, there would be no int8 at all.",
+            advice="Replace the operator, or use an engine that has it in int8.",
+        )
 
 
 def _of_accuracy(lossy: Cells, probe: SaturationProbe | None) -> Iterator[Finding]:

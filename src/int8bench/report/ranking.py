@@ -9,6 +9,7 @@ from typing import Any
 
 from int8bench import units
 from int8bench.cases import FLOAT32
+from int8bench.causes import cause_of
 from int8bench.records import BEST, FAILED, SKIPPED
 from int8bench.report.recommendation import label, name, points, sentence
 
@@ -49,21 +50,22 @@ def lines(
 
 def left_out(ranking: Ranking) -> Iterator[str]:
     """Who is not ranked and why, once for all contenders and settings of the same reason."""
-    settings: dict[tuple[str, str], list[str]] = {}
+    settings: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
     for setting in ranking:
         for each in setting["unranked"]:
-            settings.setdefault((name(each), _reason(each)), []).append(label(setting))
-    contenders: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (who, reason), labels in settings.items():
-        contenders.setdefault((reason, tuple(labels)), []).append(who)
-    for (reason, where), names in contenders.items():
+            settings.setdefault((name(each), _cause(each)), []).append((label(setting), each))
+    contenders: dict[tuple[str, tuple[str, ...]], list[Mapping[str, Any]]] = {}
+    for (_, cause), found in settings.items():
+        contenders.setdefault((cause, tuple(where for where, _ in found)), []).append(found[0][1])
+    for (cause, where), mine in contenders.items():
         at = "" if len(where) == len(ranking) else f" at {', '.join(where)}"
-        yield f"Not ranked: {', '.join(names)}{at}: {reason}"
+        said = cause if len({each["engine"] for each in mine}) > 1 else str(mine[0]["reason"])
+        stopped = f"{mine[0]['status']}, " if mine[0]["status"] in {FAILED, SKIPPED} else ""
+        yield f"Not ranked: {', '.join(map(name, mine))}{at}: {stopped}{said}"
 
 
-def _reason(unranked: Mapping[str, Any]) -> str:
-    stopped = unranked["status"] in {FAILED, SKIPPED}
-    return f"{unranked['status']}, {unranked['reason']}" if stopped else str(unranked["reason"])
+def _cause(unranked: Mapping[str, Any]) -> str:
+    return cause_of(str(unranked["reason"]), str(unranked["engine"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, TORCH
+from int8bench.causes import cause_of, listed, together
 from int8bench.chance import CONSTANT, TOP1_CHANCE
 from int8bench.records import BEST, NAIVE, OK, Cell, Run
 from int8bench.report import ranking, recommendation
@@ -19,6 +20,8 @@ COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "ye
 STATES = {"failed": "red", "skipped": "dim"}
 ANSWERS = {"yes": "bold green", "no": "bold red"}  # any other answer is yellow
 MOST_IN_FULL = 2  # engines beside torch's float32 whose every cell is shown; of more, their ranking
+NO_RESULT = "no result"
+LEFT_IN_FLOAT = "left-in-float"  # the code of a finding of `outcomes`
 GAP = 2  # spaces between columns
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -89,7 +92,13 @@ class Answer:
 def answers(run: Run) -> tuple[Answer, ...]:
     """Whether int8 is faster than the best float32, engine by engine."""
     engines = dict.fromkeys(cell.engine for cell in run.cells if cell.precision == INT8)
-    return tuple(_answer(run, engine) for engine in engines)
+    found = [_answer(run, engine) for engine in engines]
+    # Without a result, what fails for one cause is one answer.
+    causes = [cause_of(each.detail, each.engine) if each.word == NO_RESULT else each.engine for each in found]
+    return tuple(
+        mine[0] if len(mine) == 1 else replace(mine[0], engine=listed([each.engine for each in mine]), detail=cause)
+        for cause, mine in zip(dict.fromkeys(causes), together(zip(causes, found, strict=True)), strict=True)
+    )
 
 
 def _answer(run: Run, engine: str) -> Answer:
@@ -97,7 +106,7 @@ def _answer(run: Run, engine: str) -> Answer:
     known = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
     if not known:
         reason = next((cell.error for cell in cells if cell.error), "too few launches")
-        return Answer(engine=engine, word="no result", detail=_plain(reason))
+        return Answer(engine=engine, word=NO_RESULT, detail=_plain(reason))
     words = [str(best["verdict"]) for _, best in known]
     counts = ", ".join(f"{word} in {words.count(word)}" for word in COLOURS if word in words)
     low, high = (choose(known, key=lambda each: float(each[1]["value"])) for choose in (min, max))
@@ -217,13 +226,22 @@ def _row(cell: Cell, columns: Sequence[_Column], *, label: str) -> list[Text | s
 
 def _reasons(run: Run) -> Iterator[Text]:
     """Why cells have no figures, where no finding says it: once for all cells of the same reason."""
-    reasons: dict[tuple[str, str], list[Cell]] = {}
-    for cell in run.cells:
-        if cell.status != OK and not any(_reason(cell) in finding["message"] for finding in run.findings):
-            reasons.setdefault((cell.status, _reason(cell)), []).append(cell)
-    for (status, reason), cells in reasons.items():
-        where = f"{cells[0].engine} {_label(cells[0])}{', ...' if len(cells) > 1 else ''}"
-        yield Text(f"{status}, {_cells(len(cells))} ({where}): {_plain(reason)}", STATES[status])
+    found = [
+        (f"{each.status} {_cause(each)}", each) for each in run.cells if each.status != OK and not _is_told(run, each)
+    ]
+    for cells in together(found):
+        where = f"{listed([each.engine for each in cells])} {_label(cells[0])}{', ...' if len(cells) > 1 else ''}"
+        reason = _cause(cells[0]) if len({each.engine for each in cells}) > 1 else _reason(cells[0])
+        yield Text(f"{cells[0].status}, {_cells(len(cells))} ({where}): {_plain(reason)}", STATES[cells[0].status])
+
+
+def _is_told(run: Run, cell: Cell) -> bool:
+    """Whether a finding says why a cell has no figures."""
+    return any(_cause(cell) in finding["message"] for finding in run.findings)
+
+
+def _cause(cell: Cell) -> str:
+    return cause_of(_reason(cell), cell.engine)
 
 
 def _reason(cell: Cell) -> str:
@@ -303,9 +321,9 @@ def _finding(finding: Mapping[str, str], *, advised: bool) -> Text:
 
 
 def _in_full(finding: Mapping[str, str]) -> bool:
-    """Whether a finding is told in full among many: an error, and what is about the answers of all engines."""
+    """Whether a finding is told in full among many: an error, what was left out, and what is about all engines."""
     of_all = finding["code"] == TOP1_CHANCE or (finding["code"], finding["subject"]) == (CONSTANT, FLOAT32)
-    return finding["severity"] == "error" or of_all
+    return finding["severity"] == "error" or finding["code"] == LEFT_IN_FLOAT or of_all
 
 
 def _collected_findings(run: Run) -> Iterator[Text]:
