@@ -168,7 +168,6 @@ def test_the_range_is_reduced_where_full_products_would_saturate(machine: Hardwa
     assert conversion.options["reduce_range"] is reduced
 
 
-@pytest.mark.parametrize("precision", [FLOAT32, INT8])
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -192,6 +191,7 @@ def test_a_compilers_error_is_told_and_nothing_that_looks_like_one(text: str, sh
     assert inductor_files._complaint(RuntimeError(text)) == shown
 
 
+@pytest.mark.parametrize("precision", [FLOAT32, INT8])
 def test_what_is_compiled_for_one_processor_is_not_used_on_another(precision: str) -> None:
     """The options, of which the key in the cache is made, tell processors and their limits apart."""
     variant = help_with.variant_of(ENGINE, precision)

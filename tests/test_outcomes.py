@@ -332,7 +332,7 @@ def test_an_engine_that_nobody_named_may_be_absent() -> None:
     absent = {("x86", 1): ABSENT, ("x86", 8): ABSENT}
     finding = _only("engine-not-here", _found(absent, named=HERE))
     assert (finding.subject, finding.severity) == ("x86", "note")
-    assert finding.message == "x86 is not here: tensorrt: package tensorrt is not installed; type pip install it."
+    assert finding.message == "x86 takes no part: tensorrt: package tensorrt is not installed; type pip install it."
     assert "int8bench doctor --engine x86" in finding.advice
     assert not _of("cell-failed", _found(absent, named=HERE))
     for named in (None, frozenset({"x86"})):
@@ -343,7 +343,7 @@ def test_an_engine_that_takes_some_cells_is_absent_from_the_others() -> None:
     """The note says from how many, and where."""
     only = {"status": "skipped", "error": "takes one picture"}
     finding = _only("engine-not-here", _found({("x86", 8): only}, named=HERE))
-    assert finding.message == "x86 is not in 1 of 2 cells (batch 8 on 1 thread): takes one picture."
+    assert finding.message == "x86 takes no part in 1 of 2 cells (batch 8 on 1 thread): takes one picture."
 
 
 def test_an_engine_that_failed_is_an_error_whoever_named_it() -> None:

@@ -115,6 +115,7 @@ def test_all_documents_say_the_same_of_the_headline() -> None:
         text = document.read_text(encoding="utf-8")
         assert words in text, document.name
         assert "engine family" not in text, document.name
+        assert "over the float32 layouts" not in text, document.name
 
 
 def test_output_is_no_command_and_comments_are_no_arguments() -> None:

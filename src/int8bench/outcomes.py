@@ -138,15 +138,17 @@ def _failed(cells: Cells, mine: Cells) -> Finding:
 
 
 def _not_here(engine: str, mine: Cells, total: int, reason: str) -> Finding:
-    """An engine that was only run along, and could not be."""
-    where = "is not here" if len(mine) == total else f"is not in {len(mine)} of {total} cells ({_settings(mine)})"
+    """An engine that was only run along, and could not be: it is not installed, or does not take such a setting."""
+    where = (
+        "takes no part" if len(mine) == total else f"takes no part in {len(mine)} of {total} cells ({_settings(mine)})"
+    )
     return Finding(
         code="engine-not-here",
         severity=Severity.NOTE,
         subject=engine,
-        message=f"{engine} {where}: {reason.rstrip('.')}.",
+        message=f"{engine} {where}: {told(reason, engine)}.",
         why="All engines were asked for, whichever there are; of one that is named, this would be an error.",
-        advice=f"Type int8bench doctor --engine {engine}, or int8bench run --engines {engine} once it is there.",
+        advice=f"Type int8bench doctor --engine {engine} for what it needs.",
     )
 
 
