@@ -87,6 +87,16 @@ def test_what_has_no_noise_is_sure(change: dict, metric: Metric, verdict: str, v
     assert (found.ratio.value, found.ratio.low, found.ratio.high) == pytest.approx((value,) * 3)
 
 
+def test_answers_that_prove_nothing_are_not_compared() -> None:
+    """A top-1 by chance is neither better nor worse, and so is the SQNR of answers that no picture changes."""
+    new = runs.run(Played(top1=0.5, sqnr_db=30.0))
+    chance = dict.fromkeys(("subject", "message", "why", "advice", "severity"), "x") | {"code": "top1-is-chance"}
+    alike = [replace(each, fidelity={**each.fidelity, "constant_float32": True}) for each in new.cells]
+    runs_of = (new, replace(new, findings=(chance,)), replace(new, cells=alike))
+    told = [{metric for _, metric in _by_name(_compared(each))} & {Metric.TOP1, Metric.SQNR} for each in runs_of]
+    assert told == [{Metric.TOP1, Metric.SQNR}, {Metric.SQNR}, {Metric.TOP1}]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "verdict", "value"),
     [(None, 30.0, "less", 0.0), (30.0, None, "more", None), (None, None, "same", 1.0)],

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engines import require, some_pictures, tiny_cnn, told  # noqa: E402  after the skip
+from engines import TINY_MULTIPLY_ADDS, require, some_pictures, tiny_cnn, told  # noqa: E402  after the skip
 
 from int8bench.cases import Group  # noqa: E402
 from int8bench.engines import executorch_files, executorch_operators, packages  # noqa: E402
@@ -95,6 +95,8 @@ def test_the_tracer_proves_what_ran(answered, precision, kind):
     assert (ran["witness"], ran["share_of"]) == (executorch_operators.TRACER, "time")
     assert ran[f"{kind}_share"] > 0.5
     assert ran[f"{'float' if kind == 'int8' else 'int8'}_share"] == 0.0
+    assert ran["multiply_adds"]["total"] == 8 * TINY_MULTIPLY_ADDS
+    assert ran["multiply_adds"][f"{kind}_share"] == 1.0
     assert all(row["implementation"] == "XNNPACK" for row in ran["operators"] if row["kind"] == kind)
 
 
@@ -146,7 +148,7 @@ def test_an_operator_is_told_by_its_name(name, kind):
 )
 def test_a_name_without_a_type_has_that_of_the_graph(name, nodes, kind):
     """XNNPACK calls an elementwise operator the same on every type; in doubt it is float."""
-    delegation = {"nodes": [{"operator": node, "types": [types]} for node, types in nodes.items()]}
+    delegation = {"nodes": [{"operator": node, "types": [types], "multiply_adds": 0} for node, types in nodes.items()]}
     ran = executorch_operators.Operator(name=name, implementation="XNNPACK", kind=executorch_operators.kind(name))
     (found,) = executorch_operators.completed([ran], delegation)
     assert found.kind == kind
@@ -154,7 +156,7 @@ def test_a_name_without_a_type_has_that_of_the_graph(name, nodes, kind):
 
 def test_what_xnnpack_did_not_run_keeps_its_kind():
     """Its graph says nothing of the runtime's own kernels."""
-    delegation = {"nodes": [{"operator": "XNNConv2d", "types": ["qint8"]}]}
+    delegation = {"nodes": [{"operator": "XNNConv2d", "types": ["qint8"], "multiply_adds": 9}]}
     left = executorch_operators.Operator(name="log1p.out", implementation="own", kind=executorch_operators.Kind.FLOAT)
     assert executorch_operators.completed([left], delegation) == (left,)
 
@@ -163,15 +165,52 @@ def test_a_runtime_without_a_tracer_is_answered_by_the_graph():
     """What XNNPACK was given, by the types of its tensors, and what it was not."""
     delegation = {
         "nodes": [
-            {"operator": "XNNConv2d", "types": ["qint8", "qcint8"]},
-            {"operator": "XNNFullyConnected", "types": ["fp32"]},
-            {"operator": "XNNConvert", "types": ["fp32", "qint8"]},
+            {"operator": "XNNConv2d", "types": ["qint8", "qcint8"], "multiply_adds": 90},
+            {"operator": "XNNFullyConnected", "types": ["fp32"], "multiply_adds": 10},
+            {"operator": "XNNConvert", "types": ["fp32", "qint8"], "multiply_adds": 0},
         ],
-        "not_delegated": {"aten::_softmax": 2},
+        "not_delegated": {"aten::_softmax": 2, "aten::convolution.out": 2},
+        "not_delegated_multiply_adds": {"aten::_softmax": 0, "aten::convolution.out": 700},
     }
-    assert [each.kind.value for each in executorch_operators.planned(delegation)] == ["int8", "float", "edge"] + [
-        "float"
-    ] * 2
+    planned = executorch_operators.planned(delegation)
+    assert [each.kind.value for each in planned] == ["int8", "float", "edge"] + ["float"] * 4
+    assert [each.multiply_adds for each in planned] == [90, 10, 0, 0, 0, 700, 0]
+
+
+SHAPES = {1: (2, 8, 8, 16), 2: (32, 3, 3, 8), 3: (2, 8, 8, 32), 4: (2, 16), 5: (10, 16), 6: (2, 10), 7: (2, 16, 4)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        ("XNNConv2d", {"output_id": 3, "group_input_channels": 8}, 2 * 64 * 32 * 9 * 8),
+        ("XNNDepthwiseConv2d", {"output_id": 1, "group_input_channels": 1}, 2 * 64 * 16 * 9),
+        ("XNNConvTranspose2d", {"input1_id": 1, "output_id": 3, "group_output_channels": 4}, 2 * 64 * 16 * 9 * 4),
+        ("XNNFullyConnected", {"input1_id": 4, "filter_id": 5, "output_id": 6}, 320),
+        ("XNNBatchMatrixMultiply", {"input1_id": 7, "input2_id": 7, "output_id": 7}, 2 * 16 * 4 * 8),
+        ("XNNAdd", {"output_id": 6}, 0),
+        ("XNNScaledDotProductAttention", {"output_id": 6}, None),
+    ],
+)
+def test_a_node_of_the_graph_is_weighed_by_its_shapes(kind, fields, expected):
+    """By the fields that XNNPACK reads."""
+    node = {"xnode_union_type": kind, "xnode_union": {"kernel_height": 3, "kernel_width": 3, **fields}}
+    assert executorch_files.multiply_adds(node, SHAPES) == expected
+
+
+def test_a_forward_that_lacks_an_event_does_not_count():
+    """A profile may drop one: what is left is the mean of forwards that are whole."""
+
+    def run(*microseconds):
+        events = [
+            {"profile_event": {"name": f"native_call_{i}", "start_time": 0, "end_time": 1000 * each}}
+            for i, each in enumerate(microseconds)
+        ]
+        return {"name": "Execute", "events": events}
+
+    found = executorch_operators.profiled({"run_data": [run(10, 20), run(99), run(30, 40)]})
+    assert [each.seconds for each in found] == [pytest.approx(20e-6), pytest.approx(30e-6)]
+    assert executorch_operators.profiled({"run_data": []}) == ()
 
 
 def test_a_profile_is_the_mean_of_its_last_forwards():

@@ -168,6 +168,29 @@ def test_the_range_is_reduced_where_full_products_would_saturate(machine: Hardwa
     assert conversion.options["reduce_range"] is reduced
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "CppCompileError: g++ x.cpp\nx.cpp:12:3: error: 'foo' was not declared\n",
+            "x.cpp:12:3: error: 'foo' was not declared",
+        ),
+        (
+            "g++ -O3\ng++: fatal error: Killed signal terminated program cc1plus",
+            "g++: fatal error: Killed signal terminated program cc1plus",
+        ),
+        (
+            'Could not guard\nThe following call raised this error:\n  File "x.py", line 3',
+            "RuntimeError: Could not guard",
+        ),
+    ],
+    ids=["a place", "a program", "no compiler"],
+)
+def test_a_compilers_error_is_told_and_nothing_that_looks_like_one(text: str, shown: str) -> None:
+    """What only announces an error is none."""
+    assert inductor_files._complaint(RuntimeError(text)) == shown
+
+
 @pytest.mark.parametrize("precision", [FLOAT32, INT8])
 def test_what_is_compiled_for_one_processor_is_not_used_on_another(precision: str) -> None:
     """The options, of which the key in the cache is made, tell processors and their limits apart."""
@@ -228,13 +251,40 @@ def test_a_primitive_counts_as_int8_only_where_it_is_proven(primitive: Mapping[s
     assert primitive_kind(primitive) is kind
 
 
+FLOAT_CONVOLUTION = {
+    "primitive": "convolution",
+    "implementation": "jit",
+    "src": "f32",
+    "weights": "f32",
+    "int8": False,
+    "calls": 2,
+    "multiply_adds": 500,
+}
+
+
+@pytest.mark.parametrize(
+    ("primitive", "whole", "source", "expected"),
+    [
+        ({}, 600, SOURCE, [250, 250, 0, 0, 0, 100]),
+        ({}, 501, SOURCE, [250, 250, 0, 0, 0, 0]),
+        ({}, 400, SOURCE, [250, 250, 0, 0, 0, 0]),
+        ({"multiply_adds": None}, 600, SOURCE, [None] * 6),
+        ({}, 600, SOURCE.replace("cpu_addmm_out", "cpu_sort_out"), [250, 250, None, None, None, None]),
+    ],
+    ids=["the rest", "rounding", "padded", "untold", "no product"],
+)
+def test_what_onednn_leaves_of_the_work_is_torchs_products(
+    primitive: Mapping[str, Any], whole: int, source: str, expected: list[int | None]
+) -> None:
+    """The whole is the model's own; where nobody can have made the rest, no share of it is told."""
+    found = operators([{**FLOAT_CONVOLUTION, **primitive}], written(source, NODES), whole)
+    assert [each.multiply_adds for each in found] == expected
+
+
 def test_a_model_that_stayed_in_float_shows_as_float() -> None:
     """Without freezing inductor dequantizes the weights and multiplies in float: no operator is int8 then."""
-    told = [
-        {"primitive": "convolution", "implementation": "jit", "src": "f32", "weights": "f32", "int8": False, "calls": 2}
-    ]
     source = SOURCE.replace("proxy_executor, 1", "proxy_executor, 0")
-    found = ran("oneDNN", operators(told, written(source, NODES)))
+    found = ran("oneDNN", operators([FLOAT_CONVOLUTION], written(source, NODES), 600))
     assert found["int8_share"] == 0
     assert found["float_share"] == pytest.approx(5 / 6, abs=1e-3)
 
@@ -331,6 +381,7 @@ def test_int8_is_frozen_and_runs_in_int8(found: Mapping[str, Any]) -> None:
     assert evidence["onednn"]["int8_calls"] == 3
     assert evidence["ran"]["float_share"] == 0
     assert evidence["ran"]["int8_share"] > 0.5
+    assert evidence["ran"]["multiply_adds"]["int8_share"] == 1.0
     assert "reduce_range" in evidence["options"]
 
 

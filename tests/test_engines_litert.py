@@ -144,6 +144,9 @@ def test_evidence_tells_what_xnnpack_took(found: Any, precision: str, kinds: str
     assert operators["CONV_2D"] == operators["CONV_2D"] | {"implementation": "XNNPACK", "kind": kinds, "calls": 2}
     other = {"float": "int8", "int8": "float"}[kinds]
     assert evidence["ran"][f"{other}_share"] == 0
+    work = evidence["ran"]["multiply_adds"]
+    assert work["total"] % helpers.TINY_MULTIPLY_ADDS == 0
+    assert work[f"{kinds}_share"] == 1.0
 
 
 @pytest.mark.torch

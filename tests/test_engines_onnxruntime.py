@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from engines import require, told
+from engines import TINY_MULTIPLY_ADDS, require, told
 
 from int8bench.engines import packages
 from int8bench.engines.base import Material
@@ -115,6 +115,8 @@ def test_the_profile_proves_what_ran(answered, precision, kind):
     assert told_of["share_of"] == "time"
     assert told_of[f"{kind}_share"] > 0.5
     assert told_of[f"{'float' if kind == 'int8' else 'int8'}_share"] == 0.0
+    assert told_of["multiply_adds"]["total"] == 8 * TINY_MULTIPLY_ADDS
+    assert told_of["multiply_adds"][f"{kind}_share"] == 1.0
     (convolutions,) = (row for row in told_of["operators"] if row["operator"] in {"Conv", "QLinearConv"})
     assert convolutions["calls"] == 2
 
@@ -172,6 +174,27 @@ def test_an_operator_is_what_it_takes_in(op_name, dtype, kind):
     events = [event("a", op_name, dtype, dur=1000), event("a", op_name, dtype)]
     (found,) = operators(events)
     assert (found.kind, found.seconds) == (kind, pytest.approx(1e-5))
+
+
+def test_an_operator_is_weighed_by_the_shapes_of_its_profile():
+    """Its multiply-adds come along with its time."""
+    shapes = {
+        "input_type_shape": [{"uint8": [1, 3, 8, 8]}, {"float": []}, {"uint8": []}, {"int8": [4, 3, 3, 3]}],
+        "output_type_shape": [{"uint8": [1, 4, 8, 8]}],
+    }
+    told = event("a", "QLinearConv", "uint8")
+    told["args"] |= shapes
+    (found,) = operators([told] * 2)
+    assert found.multiply_adds == 4 * 64 * 27
+    told["args"]["input_type_shape"] = told["args"]["input_type_shape"][:3]  # the kernel has packed its weights
+    (found,) = operators([told] * 2)
+    assert found.multiply_adds is None
+    (found,) = operators([told] * 2, {"a": [(4, 3, 3, 3), (4,)]})
+    assert found.multiply_adds == 4 * 64 * 27
+    state = [{"float": [2, 8, 64]}] * 2  # which comes before the weights, and is none
+    told["args"] |= {"op_name": "LSTM", "input_type_shape": [{"float": [32, 8, 96]}, *state]}
+    (found,) = operators([told] * 2, {"a": [(2, 256, 96), (2, 256, 64), (2, 512)]})
+    assert found.multiply_adds == 32 * 8 * 2 * 256 * (96 + 64)
 
 
 def test_a_call_that_was_interrupted_does_not_count_for_its_operator():

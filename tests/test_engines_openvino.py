@@ -8,12 +8,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from engines import require, told
+from engines import TINY_MULTIPLY_ADDS, require, told
 
 from int8bench.engines import packages
 from int8bench.engines.base import Material
 from int8bench.engines.openvino import OpenVinoEngine
-from int8bench.engines.openvino_graph import Node, Profile, not_float32, operators, precisions, references
+from int8bench.engines.openvino_graph import NO_WORK, Node, Profile, not_float32, operators, precisions, references
 from int8bench.errors import EngineError
 from int8bench.hardware import detect
 
@@ -206,6 +206,8 @@ def test_int8_ran_in_int8(answered):
     assert "i8" in evidence["precision"]
     assert evidence["ran"]["share_of"] == "time"
     assert evidence["ran"]["int8_share"] > 0.5
+    assert evidence["ran"]["multiply_adds"]["total"] == 8 * TINY_MULTIPLY_ADDS
+    assert evidence["ran"]["multiply_adds"]["int8_share"] == 1.0
 
 
 def test_float32_in_another_type_is_no_float32(answered):
@@ -323,7 +325,47 @@ def node(layer, primitive, takes="f32", gives=None, time="10", name="a"):
 )
 def test_a_node_is_what_its_kernel_computes_in(seen, kind):
     """Unless it only quantizes, reorders or moves; a convolution left in float is float."""
-    assert seen.kind == kind
+    assert seen.kind(NO_WORK) == kind
+
+
+@pytest.mark.parametrize(
+    ("layer", "given", "answer", "expected"),
+    [
+        ("Convolution", [(8, 3, 32, 32), (16, 3, 3, 3), (16,)], (8, 16, 32, 32), 8 * 16 * 1024 * 27),
+        ("Convolution", [(1, 64, 8, 8), (64, 1, 1, 3, 3)], (1, 64, 4, 4), 64 * 16 * 9),
+        ("Convolution", [(1, 8, 8, 8), (2, 4, 4, 1, 1)], (1, 8, 8, 8), 8 * 64 * 4),
+        ("Deconvolution", [(1, 16, 4, 4), (16, 8, 2, 2)], (1, 8, 8, 8), 16 * 16 * 8 * 4),
+        ("Deconvolution", [(1, 16, 4, 4), (2, 8, 4, 2, 2)], (1, 8, 8, 8), 16 * 16 * 4 * 4),
+        ("FullyConnected", [(8, 16), (10, 16), (10,)], (8, 10), 1280),
+        ("MatMul", [(8, 16, 256), (8, 16, 256)], (8, 256, 256), 8 * 256 * 256 * 16),
+        ("ScaledDotProductAttention", [(1, 2, 5, 8), (1, 2, 7, 8), (1, 2, 7, 8)], (1, 2, 5, 8), 2 * 2 * 5 * 7 * 8),
+        ("RNNSeq", [(2, 9, 4), (2, 1, 8), (2, 1, 8), (2,), (1, 32, 4), (1, 32, 8)], (2, 1, 9, 8), 18 * 32 * 12),
+        ("Softmax", [(8, 10)], (8, 10), 0),
+        ("MatMul", [(8,)], (8, 10), None),
+    ],
+)
+def test_a_node_is_weighed_by_its_shapes(layer, given, answer, expected):
+    """As its sums are counted by hand, groups as an axis of their own or not."""
+    seen = Node.of("a", {"layerType": layer, "primitiveType": "jit_f32"}, given=tuple(given), answers=(answer,))
+    assert seen.multiply_adds(NO_WORK) == expected
+
+
+@pytest.mark.parametrize(("primitive", "kind"), [("jit_avx512_f32", "float"), ("jit_avx512_I8", "int8")])
+def test_products_that_were_fused_into_one_kernel_are_no_edge(primitive, kind):
+    """Attention in one piece takes float and gives 8 bits, as an edge does, and is most of the work."""
+    info = {
+        "layerType": "Subgraph",
+        "primitiveType": primitive,
+        "runtimePrecision": "f32",
+        "outputPrecisions": "u8",
+        "execTimeMcs": "10",
+        "originalLayersNames": "node_matmul,node_softmax,node_matmul_1,",
+    }
+    fused = Node.of("a", info)
+    work = {"node_matmul": 700, "node_softmax": 0, "node_matmul_1": 300, "elsewhere": 9}
+    (found,) = operators([Profile(cold=(fused,), warm=(fused,), calls=2)], work)
+    assert (found.kind, found.multiply_adds, found.name) == (kind, 1000, "Subgraph of node_matmul and node_matmul_1")
+    assert fused.kind(NO_WORK) == "edge"
 
 
 def profile(*cold_and_warm, calls=9):
@@ -361,6 +403,20 @@ def test_an_operator_without_a_time_in_a_session_has_that_of_another():
     sessions = [profile(("9", "10"), untimed), profile(("9", "20"), ("9", "30"))]
     times = [each.seconds for each in operators(sessions)]
     assert times == [pytest.approx((10 * 9 - 9) / 8 * 1e-6), pytest.approx((30 * 9 - 9) / 8 * 1e-6)]
+
+
+def test_a_node_that_openvino_names_itself_is_one_in_all_sessions():
+    """Such as a layer that it makes of several: its number is another in each session."""
+    nodes = [node("RNNSeq", "ref_any_f32", name=f"LSTMSequence_{number}") for number in (62172, 68550, 71003)]
+    found = operators([Profile(cold=(each,), warm=(each,), calls=2) for each in nodes])
+    assert [each.name for each in found] == ["RNNSeq"]
+
+
+def test_a_session_with_another_graph_is_left_out():
+    """Its nodes are not those of the others."""
+    first, other = node("Convolution", "jit_f32", time="9"), node("Softmax", "jit_f32", time="1")
+    profiles = [Profile(cold=(each,), warm=(each,), calls=2) for each in (first, other)]
+    assert [(each.name, each.seconds) for each in operators(profiles)] == [("Convolution", pytest.approx(9e-6))]
 
 
 def test_what_is_no_float32_is_named():

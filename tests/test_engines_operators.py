@@ -61,3 +61,33 @@ def test_the_shares_of_all_kinds_make_one(operators: list[Operator]) -> None:
     rows = found["operators"]
     assert isinstance(rows, list)
     assert sum(row["calls"] for row in rows) == len(operators)
+
+
+def test_multiply_adds_are_shared_out_by_kind_and_float_is_named_the_most_first() -> None:
+    """Of a hundred, seventy in float by two operators; those of the same name count together."""
+    made = [(Kind.INT8, 30, "conv"), (Kind.FLOAT, 10, "matmul"), (Kind.FLOAT, 50, "linear"), (Kind.FLOAT, 10, "matmul")]
+    found = ran("x", [Operator(name=n, implementation="k", kind=kind, multiply_adds=count) for kind, count, n in made])
+    assert found["multiply_adds"] == {
+        "total": 100,
+        "int8_share": 0.3,
+        "float_share": 0.7,
+        "float_operators": [{"operator": "linear", "share": 0.5}, {"operator": "matmul", "share": 0.2}],
+    }
+
+
+def test_multiply_adds_that_are_not_all_told_are_none() -> None:
+    """A share of a part would be taken for one of the whole; and no share is made of nothing."""
+    told, untold = (Operator(name="a", implementation="k", kind=Kind.INT8, multiply_adds=n) for n in (3, None))
+    assert ran("x", [told, untold])["multiply_adds"] is None
+    assert ran("x", [])["multiply_adds"] is None
+    assert ran("x", [Operator(name="a", implementation="k", kind=Kind.INT8, multiply_adds=0)])["multiply_adds"] is None
+
+
+def test_another_part_of_a_witness_may_tell_the_work() -> None:
+    """Times come from what ran, multiply-adds from its plan."""
+    timed = operator(Kind.INT8, 0.3), operator(Kind.FLOAT, 0.1)
+    plan = [Operator(name="a", implementation="k", kind=Kind.FLOAT, multiply_adds=7)]
+    found = ran("a profile", timed, arithmetic=plan)
+    assert (found["share_of"], found["int8_share"]) == ("time", 0.75)
+    assert isinstance(found["multiply_adds"], dict)
+    assert found["multiply_adds"]["float_share"] == 1.0

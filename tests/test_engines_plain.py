@@ -5,7 +5,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from int8bench.engines.plain import plain  # noqa: E402  after the skip
+from int8bench.engines.base import Material  # noqa: E402  after the skip
+from int8bench.engines.plain import frozen, plain  # noqa: E402
+from int8bench.engines.torch_int8 import QuantizedEngine  # noqa: E402
+from int8bench.errors import EngineError  # noqa: E402
 from int8bench.models import load_model  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -46,3 +49,20 @@ def test_a_stub_under_two_names_is_replaced_under_both():
     stub = torch.ao.quantization.QuantStub()
     copied = plain(torch.nn.Sequential(stub, torch.nn.ReLU(), stub))
     assert [type(module).__name__ for module in copied] == ["Identity", "ReLU", "Identity"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
+def test_a_model_out_of_torch_jit_runs_in_float_and_is_refused_in_one_sentence():
+    """It has no Python to trace, whichever converter asks; torch itself runs it."""
+    model = torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.ReLU())
+    scripted, pictures = torch.jit.script(model), torch.randn(1, 2, 3, 3)
+    copied = frozen(scripted)
+    assert torch.equal(copied(pictures), model(pictures))
+    assert not any(parameter.requires_grad for parameter in copied.parameters())
+    assert all(parameter.requires_grad for parameter in scripted.parameters())
+    engine = QuantizedEngine(name=torch.backends.quantized.supported_engines[-1])
+    image = pictures.numpy()
+    material = Material(model=scripted, calibration=image, example=image)
+    for convert in (lambda: plain(scripted), lambda: engine.prepare(engine.variants[0], material)):
+        with pytest.raises(EngineError, match=r"^Sequential comes out of torch\.jit, .*; give the module"):
+            convert()

@@ -131,6 +131,8 @@ def test_evidence_has_both_memories(found: Any) -> None:
     assert evidence["model_bytes"] == found["file_bytes"]
     assert 10_000 < evidence["arena_bytes"] < 60_000
     assert evidence["ran"]["float_share"] == 0
+    assert evidence["ran"]["multiply_adds"]["total"] == helpers.TINY_MULTIPLY_ADDS
+    assert evidence["ran"]["multiply_adds"]["int8_share"] == 1.0
     operators = {each["operator"]: each["kind"] for each in evidence["ran"]["operators"]}
     assert operators["CONV_2D"] == operators["FULLY_CONNECTED"] == "int8"
 

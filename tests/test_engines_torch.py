@@ -225,9 +225,9 @@ def test_evidence_of_int8(name, pictures):
     evidence = made(int8_variant(name), WithSoftmax().eval(), pictures).evidence
     assert evidence["engine"] == name
     assert evidence["capability"] == torch.backends.cpu.get_cpu_capability()
-    assert evidence["quantized_modules"] == 3
     assert evidence["packed_types"] == ["nn.intrinsic.quantized.ConvReLU2d", "nn.quantized.Linear"]
-    assert evidence["float_modules"] == ["log_softmax"]
+    assert [each["operator"] for each in evidence["ran"]["operators"] if each["kind"] == "float"] == ["log_softmax"]
+    assert evidence["ran"]["multiply_adds"]["int8_share"] == 1.0
     assert evidence["onednn"]["used"] is (name == "onednn" or (name == "x86" and x86_reaches_onednn(detect())))
 
 
@@ -262,7 +262,8 @@ def test_batch_normalisation_and_addition_are_quantized(pictures):
             return self.fc(torch.flatten(nn.functional.adaptive_avg_pool2d(x, 1), 1))
 
     predictor = made(int8_variant("fbgemm"), Residual().eval(), pictures)
-    assert predictor.evidence["float_modules"] == []
+    assert predictor.evidence["ran"]["float_share"] == 0
+    assert predictor.evidence["ran"]["multiply_adds"]["int8_share"] == 1.0
 
 
 def test_no_warning_reaches_the_caller(pictures):
@@ -338,7 +339,8 @@ def test_torchvision_models_pass_through(model, least_db, pictures):
     predictor = made(int8_variant(name), module, large)
     assert sqnr_db(expected, predictor(large)) > least_db
     assert 0.24 < predictor.weights_bytes / made(CHANNELS_LAST, module, large).weights_bytes < 0.3
-    assert predictor.evidence["float_modules"] == []
+    assert predictor.evidence["ran"]["float_share"] == 0
+    assert predictor.evidence["ran"]["multiply_adds"]["int8_share"] == 1.0
 
 
 def settle(module, pictures):
@@ -416,3 +418,13 @@ def test_built_in_forks_of_a_prepared_process():
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
+
+
+@pytest.mark.parametrize("name", INT8_ENGINES)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolutions_are_quantized_by_every_engine(name, groups, pictures):
+    """Torch's default for onednn asks for weights by channel, which it has not for them."""
+    layers = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(4, 4, 2, groups=groups), nn.ReLU()
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)).eval()
+    work = made(int8_variant(name), model, pictures).evidence["ran"]["multiply_adds"]
+    assert work["int8_share"] == 1.0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from int8bench.engines.operators import Kind, Operator, ran
-from int8bench.execution import findings_of
+from int8bench.execution import findings_of, in_name_only
 from int8bench.findings import Finding
 
 INT8 = Operator(name="Conv", implementation="brgconv_avx512_I8", kind=Kind.INT8, seconds=0.8)
@@ -19,9 +19,15 @@ def evidence(*operators: Operator) -> dict[str, Any]:
     return {"ran": ran("the engine's profile", operators)}
 
 
+def working(kind: Kind, multiply_adds: int | None, name: str = "conv", seconds: float | None = None) -> Operator:
+    """An operator that makes so many multiply-adds."""
+    return Operator(name=name, implementation="k", kind=kind, seconds=seconds, multiply_adds=multiply_adds)
+
+
 def torch_evidence(quantized: int, *left_in_float: str) -> dict[str, Any]:
-    """What torch's engines say, which count layers."""
-    return {"quantized_modules": quantized, "float_modules": list(left_in_float), "onednn": {"used": False}}
+    """What torch's engines say, here of layers that are all of one size."""
+    layers = [working(Kind.INT8, 100)] * quantized + [working(Kind.FLOAT, 100, name) for name in left_in_float]
+    return {"ran": ran("its converted graph", layers), "onednn": {"used": False}}
 
 
 def found(said: Mapping[str, Any], precision: str = "int8") -> list[Finding]:
@@ -55,7 +61,7 @@ def test_int8_that_is_int8_has_no_finding(said: Mapping[str, Any]) -> None:
         ),
         (
             torch_evidence(0, "conv", "relu", "fc", "out"),
-            "0% of its operators is int8 and 100% float (conv, relu, fc, ...",
+            "0% of its multiply-adds is int8 and 100% float (conv, relu, fc, ...",
         ),
     ],
     ids=["none", "nearly none", "torch"],
@@ -65,7 +71,7 @@ def test_int8_in_name_only_is_an_error(said: Mapping[str, Any], words: str) -> N
     (finding,) = found(said)
     assert (finding.code, finding.severity, finding.subject) == ("ran-as-float", "error", "theirs")
     assert words in finding.message
-    assert ("the engine's profile" if "ran" in said else "its converted graph") in finding.why
+    assert said["ran"]["witness"] in finding.why
 
 
 def test_float_that_is_left_is_a_warning_with_its_share() -> None:
@@ -75,10 +81,53 @@ def test_float_that_is_left_is_a_warning_with_its_share() -> None:
     assert finding.message == "theirs int8 leaves 20% of its time in float (Softplus)."
 
 
-def test_a_layer_that_torch_left_in_float_is_counted() -> None:
-    """Where no time is known the share is one of operators."""
-    (finding,) = found(torch_evidence(3, "softplus"))
-    assert finding.message == "theirs int8 leaves 25% of its operators in float (softplus)."
+def test_what_is_left_in_float_is_weighed_by_its_work() -> None:
+    """One operator of two may be nearly all of the work, or nearly none of it; the most work is named first."""
+    encoder, head = working(Kind.FLOAT, 9_700, "encoder"), working(Kind.INT8, 100, "head")
+    (finding,) = found({"ran": ran("its converted graph", [head, working(Kind.FLOAT, 200, "pos"), encoder])})
+    assert finding.code == "ran-as-float"
+    assert "1% of its multiply-adds is int8 and 99% float (encoder, pos)" in finding.message
+    assert found({"ran": ran("its converted graph", [encoder, working(Kind.INT8, 400_000), head])}) == []
+    assert found({"ran": ran("its converted graph", [working(Kind.FLOAT, 0, "relu"), head])}) == []
+    (finding,) = found({"ran": ran("its converted graph", [encoder, working(Kind.INT8, 10_000)])})
+    assert finding.message == "theirs int8 leaves 49% of its multiply-adds in float (encoder)."
+
+
+def test_work_and_time_are_both_told() -> None:
+    """What makes no multiply-adds may take most of the time; what makes most of them decides the name of int8."""
+    conv, softmax = working(Kind.INT8, 1000, "Conv", 0.6), working(Kind.FLOAT, 0, "Softmax", 0.4)
+    (finding,) = found({"ran": ran("a profile", [conv, softmax])})
+    assert finding.message == "theirs int8 leaves 40% of its time in float (Softmax), though 0% of its multiply-adds."
+    matmul = working(Kind.FLOAT, 600, "MatMul", 0.2)
+    (finding,) = found({"ran": ran("a profile", [conv, softmax, matmul])})
+    assert finding.code == "partly-float"
+    assert finding.message == (
+        "theirs int8 leaves 38% of its multiply-adds in float (MatMul); 50% of its time is float."
+    )
+    quick = working(Kind.FLOAT, 99_000, "MatMul", 0.01)
+    (finding,) = found({"ran": ran("a profile", [conv, quick])})
+    assert finding.code == "ran-as-float"
+    assert "99% float (MatMul); 2% of its time is float" in finding.message
+
+
+def test_int8_in_name_only_follows_from_the_work() -> None:
+    """Whatever share of the time or of the operators it has."""
+    slow = working(Kind.FLOAT, 10, "slow", 0.99), working(Kind.INT8, 1000, "Conv", 0.01)
+    assert not in_name_only({"evidence": {"ran": ran("a profile", slow)}})
+    quick = working(Kind.FLOAT, 1000, "MatMul", 0.01), working(Kind.INT8, 10, "Conv", 0.99)
+    assert in_name_only({"evidence": {"ran": ran("a profile", quick)}})
+    many = [working(Kind.INT8, 1)] * 20 + [working(Kind.FLOAT, 2000, "encoder")]
+    assert in_name_only({"evidence": {"ran": ran("its converted graph", many)}})
+
+
+def test_without_multiply_adds_time_decides_and_then_the_number() -> None:
+    """One operator of which nothing is told leaves the shares of the others worthless."""
+    untold = working(Kind.INT8, None, "Conv", 0.5), working(Kind.FLOAT, 9000, "MatMul", 0.5)
+    (finding,) = found({"ran": ran("a profile", untold)})
+    assert finding.message == "theirs int8 leaves 50% of its time in float (MatMul)."
+    none = working(Kind.INT8, 0, "Add"), working(Kind.FLOAT, 0, "Exp")
+    (finding,) = found({"ran": ran("a graph", none)})
+    assert finding.message == "theirs int8 leaves 50% of its operators in float (Exp)."
 
 
 @pytest.mark.parametrize("said", [{}, evidence(), evidence(EDGE), {"version": "1"}, torch_evidence(0)])

@@ -13,6 +13,7 @@ import pytest
 from int8bench import facade, records
 from int8bench.duet.peers import Order, PeerLaunch, Place, SkippedError, launched
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
+from int8bench.fidelity import Fidelity
 from int8bench.tracking import side
 
 GOLDEN = Path(__file__).parent / "golden/runs/quick.json"
@@ -194,14 +195,46 @@ def test_a_cell_of_a_grid_has_a_cost(grid: PeerLaunch) -> None:
 
 @pytest.mark.torch
 def test_a_contender_of_a_grid_answers(grid: PeerLaunch) -> None:
-    """Bytes of weights, the share of right answers, and for int8 the noise that quantization adds."""
+    """Bytes of weights, and for int8 the noise that quantization adds."""
     (float32,), (int8,) = (_told(grid, f"{name}#answers") for name in ("float32", "qnnpack"))
-    assert float32.keys() == {"weights", "top1"}
-    assert int8.keys() == {"weights", "top1", "sqnr"}
+    assert float32.keys() == {"weights"}  # its weights are random, so it has no top-1
+    assert int8.keys() == {"weights", "sqnr"}
     assert int8["weights"] < float32["weights"]
     assert 0 < int8["sqnr"] < 100
-    assert all(0 <= each["top1"] <= 1 for each in (float32, int8))
     assert _told(grid, "qnnpack#answers") == [int8]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("guesses", "constant", "told"),
+    [
+        (False, False, {"weights", "top1", "sqnr"}),
+        (True, False, {"weights", "sqnr"}),
+        (False, True, {"weights", "top1"}),
+    ],
+)
+def test_what_proves_nothing_is_no_answer(
+    guesses: bool,  # noqa: FBT001
+    constant: bool,  # noqa: FBT001
+    told: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Top-1 of random weights is left out, and so is the SQNR of answers that no picture changes."""
+    pytest.importorskip("torch")
+    from int8bench import worker
+    from int8bench.conversions import Outcome
+
+    answered = worker.Checked(
+        fidelity=Fidelity(sqnr_db=40.0, agreement=1.0, top1=0.1, top1_float32=0.1, constant_float32=constant),
+        objection=None,
+        weights_bytes=1,
+        serialized_bytes=1,
+        evidence={},
+    )
+    monkeypatch.setattr(worker, "checked", lambda *_: answered)
+    monkeypatch.setattr(facade.Grid, "_placed", lambda *_: (None, None))
+    grid = facade.Grid(prepared=None, converted=Outcome(converted={}, refused={}), guesses=guesses)
+    assert set(grid.answers("qnnpack")) == told
 
 
 @pytest.mark.torch

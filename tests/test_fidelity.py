@@ -168,5 +168,25 @@ def test_the_threshold_tells_saturated_from_shuffled() -> None:
 def test_a_record_keeps_every_figure() -> None:
     """The JSON form has the fields of the record's schema, by name."""
     found = Fidelity(sqnr_db=30.0, agreement=0.99, top1=0.97, top1_float32=0.98)
-    assert found.to_dict() == {"sqnr_db": 30.0, "agreement": 0.99, "top1": 0.97, "top1_float32": 0.98}
+    told = {"sqnr_db": 30.0, "agreement": 0.99, "top1": 0.97, "top1_float32": 0.98}
+    assert found.to_dict() == {**told, "constant": False, "constant_float32": False}
     assert list(found.to_dict()) == list(fidelity.Fidelity.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "constant"),
+    [
+        ([[1.0, 2.0], [1.0, 2.0]], [[1.0, 2.0], [1.0, 2.0]], (True, True)),
+        ([[1.0, 2.0], [1.0, 2.0000002]], [[1.0, 2.1], [1.0, 2.2]], (True, False)),
+        ([[1.0, 2.0], [1.0, 2.001]], [[1.0, 2.0], [1.0, 2.0]], (False, True)),
+        ([[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.1]], (True, False)),
+        ([[1.0, 2.0]], [[1.0, 2.0]], (False, False)),
+    ],
+    ids=["both", "up to rounding", "int8 alone", "zeros", "one picture tells nothing"],
+)
+def test_answers_that_no_picture_changes_are_constant(
+    reference: list[list[float]], candidate: list[list[float]], constant: tuple[bool, bool]
+) -> None:
+    """On either side, of two pictures or more; a thousandth is a difference, a rounding error is none."""
+    found = compare(logits(*reference), logits(*candidate))
+    assert (found.constant_float32, found.constant) == constant

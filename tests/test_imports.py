@@ -1,6 +1,7 @@
 """The house rules that a machine can hold: which module may import, open, read a clock or print."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,7 @@ FILES |= {
     "engines/onnx_files.py",  # reads what it converted
     "engines/onnxruntime.py",  # its profile
     "engines/tflite_files.py",  # writes what it converted, and reads it
+    "engines/torch_operators.py",  # a nameless file for what the profiler says on standard error
     "engines/tflm.py",  # a nameless file for what C++ says on standard error
     "engines/tensorrt.py",  # serialized engines
     "engines/tensorrt_build.py",
@@ -133,6 +135,27 @@ def test_every_room_named_in_a_rule_exists() -> None:
     """A rule about a module that has moved would hold nothing."""
     for place in {*FORBIDDEN, *PRINTING, *CLOCKS, *FILES}:
         assert (PACKAGE / place).exists(), place
+
+
+LISTED = re.compile(r"^(\w+\.py)\b|; (\w+\.py)\b", re.MULTILINE)
+ROOMS = [each for each in MODULES if each.name == "__init__.py" and LISTED.search(each.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=_relative)
+def test_a_room_lists_each_of_its_modules_once(room: Path) -> None:
+    """And none that is not there."""
+    named = [first or later for first, later in LISTED.findall(room.read_text(encoding="utf-8"))]
+    assert sorted(named) == sorted(set(named))
+    assert set(named) <= {each.name for each in room.parent.iterdir()}
+
+
+def test_a_guide_names_what_is_there() -> None:
+    """A file or a folder of the package that CONTRIBUTING sends a person to exists there."""
+    repository = PACKAGE.parents[1]
+    text = (repository / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", text)
+    assert "findings/" in named
+    assert [each for each in named if not (PACKAGE / each).exists() and not (repository / each).exists()] == []
 
 
 def test_help_needs_nothing_heavy() -> None:

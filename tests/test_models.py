@@ -3,7 +3,8 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -370,3 +371,35 @@ def test_what_is_no_input_shape_is_refused(text: str) -> None:
     with pytest.raises(ModelError, match=r"try --input-shape 3x32x32") as caught:
         models.parse_input_shape(text)
     assert f"--input-shape {text}:" in str(caught.value)
+
+
+def _weight_norm(layer: torch.nn.Module) -> torch.nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # it is deprecated, and there in older models
+        return torch.nn.utils.weight_norm(layer)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.nn.utils.parametrizations.weight_norm,
+        torch.nn.utils.parametrizations.spectral_norm,
+        torch.nn.utils.parametrizations.orthogonal,
+        _weight_norm,
+        torch.nn.utils.spectral_norm,
+        lambda layer: torch.nn.utils.prune.l1_unstructured(layer, "weight", amount=0.5),
+    ],
+    ids=["weight norm", "spectral norm", "orthogonal", "older weight norm", "older spectral norm", "pruned"],
+)
+def test_weights_that_are_computed_at_each_call_are_settled(wrap: Callable[[torch.nn.Module], torch.nn.Module]) -> None:
+    """The layers are those that a quantizer knows, with constant weights, and answer the same."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(wrap(torch.nn.Conv2d(3, 4, 3)), torch.nn.ReLU(), wrap(torch.nn.Conv2d(4, 2, 1))).eval()
+    pictures = torch.randn(2, 3, 6, 6)
+    with torch.no_grad():
+        expected = model(pictures)
+        models.settle_weights(model)
+        assert torch.allclose(model(pictures), expected, atol=1e-6)
+    assert [type(each) for each in model] == [torch.nn.Conv2d, torch.nn.ReLU, torch.nn.Conv2d]
+    assert set(model.state_dict()) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert not any(each._forward_pre_hooks for each in model.modules())

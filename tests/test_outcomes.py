@@ -12,7 +12,7 @@ from int8bench.cases import Case, grid
 from int8bench.findings import Finding, SaturationProbe
 from int8bench.hardware import Hardware
 from int8bench.ledger import NOT_YET, Ledger, RaceSample
-from int8bench.outcomes import findings_of
+from int8bench.outcomes import NO_SUBJECT, findings_of
 
 MACHINE = Hardware(arch="x86_64", vendor="AuthenticAMD", flags=frozenset({"avx2"}), os="Linux", usable_cores=2)
 ENGINES = ("fbgemm", "x86")
@@ -47,6 +47,12 @@ def _cell(case: Case, **changes: object) -> dict[str, Any]:
     }
 
 
+_SLOW = {
+    (engine, batch): {"speedups": [_best("faster", 1.2)]}
+    for engine, batch in (("fbgemm", 1), ("fbgemm", 8), ("x86", 1))
+}
+
+
 def _latency(seconds: float) -> dict[str, object]:
     """A median whose interval is a hundredth to either side."""
     return {"median": {"value": seconds, "low": 0.99 * seconds, "high": 1.01 * seconds}}
@@ -59,11 +65,11 @@ def _found(
     ledger: Ledger | None = None,
     machine: Hardware = MACHINE,
     named: frozenset[str] | None = None,
-    ranked: bool = False,
+    subject: Mapping[str, Any] = NO_SUBJECT,
 ) -> list[Finding]:
     """The findings of a run whose cells have these changes, by engine and batch."""
     cells = [_cell(case, **(changes or {}).get((case.variant.engine, case.group.batch), {})) for case in cases]
-    return list(findings_of(cases, cells, ledger or Ledger(created_at="now"), machine, named=named, ranked=ranked))
+    return list(findings_of(cases, cells, ledger or Ledger(created_at="now"), machine, named=named, subject=subject))
 
 
 def _of(code: str, found: list[Finding]) -> list[Finding]:
@@ -93,8 +99,14 @@ OURS = {
 
 
 def test_a_run_without_trouble_has_none_of_our_findings() -> None:
-    """Cells that are fine give no finding but the fastest engine."""
+    """Cells that are fine give no finding of what was measured."""
     assert not {each.code for each in _found()} & OURS
+
+
+def test_what_a_rule_expects_is_not_said_beside_figures_that_say_otherwise() -> None:
+    """This processor has no VNNI, and int8 was measured more than twice as fast: the limit is left out."""
+    assert _of("no-int8-dot-product", _found({("x86", 8): {"speedups": [_best("faster", 1.9)]}, **_SLOW}))
+    assert not _of("no-int8-dot-product", _found({("x86", 8): {"speedups": [_best("faster", 2.22)]}, **_SLOW}))
 
 
 def test_each_finding_stands_once_and_the_worst_first() -> None:
@@ -128,7 +140,7 @@ def test_an_engine_that_failed_in_part_is_no_way_out_of_itself() -> None:
 
 
 def test_each_reason_is_a_finding_of_its_own() -> None:
-    """Two engines, or one for two reasons, are not thrown together."""
+    """One engine for two reasons is not thrown together; two engines for one are."""
     found = _found(
         {
             ("x86", 1): {"status": "failed", "error": "crashed"},
@@ -139,9 +151,40 @@ def test_each_reason_is_a_finding_of_its_own() -> None:
     messages = [each.message for each in _of("cell-failed", found)]
     assert messages == [
         "x86 failed in 1 of 2 cells (batch 1 on 1 thread): crashed.",
-        "fbgemm failed in 1 of 2 cells (batch 8 on 1 thread): hung.",
-        "x86 failed in 1 of 2 cells (batch 8 on 1 thread): hung.",
+        "fbgemm and x86 failed in 2 of 4 cells (batch 8 on 1 thread, ...): hung.",
     ]
+
+
+def test_one_cause_in_several_engines_is_told_once() -> None:
+    """With the engines that met it, and the sentence of one of them; another cause is another finding."""
+    reason = "{}: Net cannot be traced by torch.fx: TraceError: a branch on data; keep it out of forward"
+    found = _found(
+        {
+            (engine, batch): {"status": "failed", "error": reason.format(engine) if batch == 1 else f"{engine} is slow"}
+            for engine in ENGINES
+            for batch in (1, 8)
+        }
+    )
+    first, *others = _of("cell-failed", found)
+    assert first.subject == "fbgemm, x86"
+    assert first.message == (
+        "fbgemm and x86 failed in 2 of 4 cells (batch 1 on 1 thread, ...): Net cannot be traced by torch.fx: "
+        "TraceError: a branch on data; keep it out of forward."
+    )
+    assert [each.subject for each in others] == ["fbgemm", "x86"]
+
+
+def test_what_was_left_out_is_told_once_with_the_engines() -> None:
+    """Both read the same file; the operator, its name, and why the tool cannot take it."""
+    left = {"operator": "ConvTranspose", "node": "up", "reason": "ValueError: 16 and 4"}
+    notes = {"conversion": {"seconds": 1.0, "reused": False, "notes": {"left_in_float": [left]}}}
+    found = _found({(engine, batch): notes for engine in ENGINES for batch in (1, 8)})
+    finding = _only("left-in-float", found)
+    assert (finding.severity, finding.subject) == ("warning", "fbgemm, x86")
+    assert finding.message == (
+        "fbgemm and x86 int8 leave ConvTranspose up in float: the tool that quantizes cannot take it "
+        "(ValueError: 16 and 4)."
+    )
 
 
 def test_a_failed_float32_cell_is_an_error_too() -> None:
@@ -209,35 +252,32 @@ def test_lost_accuracy_is_a_warning(fidelity: dict[str, object], lossy: bool) ->
     assert [each.subject for each in found] == (["x86"] if lossy else [])
 
 
-def test_the_recommended_engine_wins_most_settings() -> None:
-    """The lowest median latency counts, setting by setting."""
-    quick = {"latency_s": _latency(1e-4)}
-    finding = _only("recommended-engine", _found({("x86", 1): quick, ("x86", 8): quick}))
-    assert finding.subject == "x86"
-    assert "in 2 of 2 settings" in finding.message
-    assert finding.advice == "Choose --engines x86."
+def test_random_weights_have_no_top1_to_lose() -> None:
+    """A point of chance is no loss of accuracy; decibels are one, and that the weights are random is told."""
+    guessed = {("x86", 1): {"fidelity": {**FIDELITY, "top1": 0.08, "top1_float32": 0.1}}}
+    assert _of("accuracy-loss", _found(guessed))
+    random = _found(guessed, subject={"weights": "initial", "num_classes": 10})
+    assert not _of("accuracy-loss", random)
+    assert _only("top1-is-chance", random).severity == "note"
+    faint = {("x86", 1): {"fidelity": {**FIDELITY, "sqnr_db": 20.0}}}
+    assert _of("accuracy-loss", _found(faint, subject={"weights": "initial"}))
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    ("saturates", "words"),
     [
-        {"fidelity": {**FIDELITY, "sqnr_db": 20.0}},
-        {"speedups": [_best("slower", 0.9)]},
-        {"evidence": {"ran": {**RAN, "int8_share": 0.0, "float_share": 0.9}}},
+        (None, "saturating arithmetic is the usual cause"),
+        (True, "this engine saturates here"),
+        (False, "nothing saturates here, as was measured"),
     ],
-    ids=["wrong answers", "slower than float32", "int8 in name only"],
 )
-def test_a_fast_engine_in_trouble_is_not_recommended(trouble: dict[str, object]) -> None:
-    """A fast wrong answer is no win, and neither is int8 that loses to float32."""
-    quick = {"latency_s": _latency(1e-4), **trouble}
-    found = _of("recommended-engine", _found({("x86", 1): quick, ("x86", 8): quick}))
-    assert "x86" not in {each.subject for each in found}
-
-
-def test_one_engine_alone_wins_nothing() -> None:
-    """Where one int8 engine was run there was no choice to make."""
-    cases = grid(model="m", variants=int8_variants("fbgemm"), batches=(1, 8), threads=(1,))
-    assert not _of("recommended-engine", _found(cases=cases))
+def test_saturation_is_no_cause_where_nothing_saturates(saturates: bool | None, words: str) -> None:  # noqa: FBT001
+    """What a probe of the same record has ruled out is not given as the usual cause."""
+    ledger = Ledger(created_at="now")
+    if saturates is not None:
+        ledger.probes["x86"] = SaturationProbe(engine="x86", sqnr_db=8.0, saturates=saturates)
+    finding = _only("accuracy-loss", _found({("x86", 1): {"fidelity": {**FIDELITY, "sqnr_db": 20.0}}}, ledger=ledger))
+    assert words in finding.why
 
 
 def test_unclear_cells_say_what_would_have_been_seen_and_what_would_settle_it() -> None:
@@ -292,7 +332,7 @@ def test_an_engine_that_nobody_named_may_be_absent() -> None:
     absent = {("x86", 1): ABSENT, ("x86", 8): ABSENT}
     finding = _only("engine-not-here", _found(absent, named=HERE))
     assert (finding.subject, finding.severity) == ("x86", "note")
-    assert finding.message == "x86 is not here: tensorrt: package tensorrt is not installed; type pip install it."
+    assert finding.message == "x86 takes no part: tensorrt: package tensorrt is not installed; type pip install it."
     assert "int8bench doctor --engine x86" in finding.advice
     assert not _of("cell-failed", _found(absent, named=HERE))
     for named in (None, frozenset({"x86"})):
@@ -303,7 +343,7 @@ def test_an_engine_that_takes_some_cells_is_absent_from_the_others() -> None:
     """The note says from how many, and where."""
     only = {"status": "skipped", "error": "takes one picture"}
     finding = _only("engine-not-here", _found({("x86", 8): only}, named=HERE))
-    assert finding.message == "x86 is not in 1 of 2 cells (batch 8 on 1 thread): takes one picture."
+    assert finding.message == "x86 takes no part in 1 of 2 cells (batch 8 on 1 thread): takes one picture."
 
 
 def test_an_engine_that_failed_is_an_error_whoever_named_it() -> None:
@@ -318,7 +358,8 @@ def test_an_engine_that_failed_is_an_error_whoever_named_it() -> None:
 def test_a_misfit_that_nobody_chose_is_a_warning(named: frozenset[str] | None, severity: str) -> None:
     """Qnnpack on x86 is an error of a person who asks for it, not of one who runs all engines."""
     cases = grid(model="m", variants=int8_variants("fbgemm", "qnnpack"), batches=(1,), threads=(1,))
-    assert _only("qnnpack-on-x86", _found(cases=cases, named=named)).severity == severity
+    slow = {("qnnpack", 1): {"latency_s": _latency(5e-3)}}
+    assert _only("qnnpack-on-x86", _found(slow, cases=cases, named=named)).severity == severity
 
 
 def _on(processor: str, *engines: str) -> list[Finding]:
@@ -497,10 +538,3 @@ def test_idle_threads_that_spin_are_a_note(lingering_s: float, threads: int, tol
     found = [each for each in findings_of(cases, [], ledger, MACHINE) if each.code == "threads-linger"]
     assert [each.subject for each in found] == (["fbgemm"] if told else [])
     assert all("2.00 ms" in each.message for each in found)
-
-
-def test_where_a_ranking_says_who_is_fastest_the_findings_do_not() -> None:
-    """Medians may say otherwise than pairs do."""
-    quick = {("x86", 1): {"latency_s": _latency(1e-4)}}
-    assert _of("recommended-engine", _found(quick))
-    assert not _of("recommended-engine", _found(quick, ranked=True))

@@ -109,6 +109,19 @@ def test_accuracy_that_holds_is_ranked(contender: Contender, rules: Rules) -> No
     assert not setting.unranked
 
 
+def test_int8_that_answers_every_picture_alike_has_no_rank() -> None:
+    """Unless float32 does so too, where nothing tells them apart."""
+    for theirs, is_ranked in ((False, False), (True, True)):
+        found = contest(FAST, SLOW)
+        for cell in found.cells:
+            cell["fidelity"] |= {"constant": cell["engine"] == "fast", "constant_float32": theirs}
+        (setting,) = _ranked(found)
+        assert ("fast" in _engines(setting)) is is_ranked
+        assert [each.reason for each in setting.unranked] == (
+            [] if is_ranked else ["answers every picture alike, which float32 does not"]
+        )
+
+
 def test_one_engine_is_no_contest() -> None:
     """Beside torch's float32, which always runs, two engines must have answered; a lossy one did."""
     assert _ranked(contest(FAST, float32("fast", 2e-3))) == ()

@@ -104,6 +104,20 @@ def test_the_readme_has_its_two_commands_and_more() -> None:
     assert len([each for each in found if each.startswith("int8bench run")]) >= 3
 
 
+def test_all_documents_say_the_same_of_the_headline() -> None:
+    """It is held against the best float32 of any engine that ran, in README, METHOD and on the page."""
+    page = REPOSITORY / "src" / "int8bench" / "report" / "templates" / "run.html.j2"
+    for document, words in {
+        README: "the *best* float32 that ran, of whichever engine",
+        REPOSITORY / "METHOD.md": '**"Best float32" means the best that int8bench ran**, of whichever engine',
+        page: "The headline is against the best float32 of any engine that ran",
+    }.items():
+        text = document.read_text(encoding="utf-8")
+        assert words in text, document.name
+        assert "engine family" not in text, document.name
+        assert "over the float32 layouts" not in text, document.name
+
+
 def test_output_is_no_command_and_comments_are_no_arguments() -> None:
     """A block of output is left out, a comment is cut off, and inline commands count."""
     output = "<!-- output:begin -->\n```\n1.2x\n```\n<!-- output:end -->"

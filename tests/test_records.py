@@ -92,7 +92,7 @@ def test_the_record_has_the_fields_that_were_promised() -> None:
     assert set(cell["throughput_items_per_s"]) == {"value", "low", "high", "streams"}
     assert set(cell["memory_bytes"]) == {"peak_delta", "weights", "serialized"}
     assert set(cell["memory_bytes"]["peak_delta"]) == {"value", "low", "high", "forks"}
-    assert set(cell["fidelity"]) == {"sqnr_db", "agreement", "top1", "top1_float32"}
+    assert set(cell["fidelity"]) == {"sqnr_db", "agreement", "top1", "top1_float32", "constant", "constant_float32"}
     promised = "reference role value low high confidence verdict launches forks pairs smallest_visible_effect"
     added = "reason more_launches"
     assert " ".join(cell["speedups"][0]) == f"{promised} {added}"

@@ -57,6 +57,30 @@ def test_a_ranking_is_drawn() -> None:
     assert drawn[7].startswith("Recommended here: fast int8: fastest or tied in 1 of 2 settings")
 
 
+def test_one_cause_in_several_engines_is_left_out_once() -> None:
+    """By the cause, not by what each engine says around it."""
+    reason = "{}: Net cannot be traced: TraceError: a branch on data; keep it out of forward"
+    broken = [replace(FAST, engine=each, failed=reason.format(each)) for each in ("x86", "onednn")]
+    told = [line for line in _drawn(FAST, replace(SLOW, sqnr_db=30.0), *broken) if line.startswith("Not ranked")]
+    assert told == ["Not ranked: onednn int8, x86 int8: failed, TraceError: a branch on data"]
+
+
+def test_what_proves_nothing_has_no_figure() -> None:
+    """Of constant answers no decibels, in the table and in the recommendation; of random weights no points of top-1."""
+    found = contest(FAST, replace(SLOW, sqnr_db=30.0))
+    guessed = [each.to_dict() for each in ranked(found.cases, found.cells, found.ledger, replace(RULES, trained=False))]
+    _, answer = _stored(found)
+    plain = lines(guessed, answer, width=120)
+    row = next(line for line in plain if line.startswith("fast int8"))
+    assert " 35.0  chance " in row
+    constant = lines(guessed, answer, width=120, constant=True)
+    row = next(line for line in constant if line.startswith("fast int8"))
+    assert " constant  chance " in row
+    assert "35.0" in " ".join(plain)
+    assert "35.0" not in " ".join(constant)
+    assert "every picture has the same" in " ".join(constant)
+
+
 def test_who_is_not_ranked_stands_below_once_a_reason() -> None:
     """Contenders of one reason share a line; a setting is named where it is not all of them."""
     drawn = _drawn(FAST, NARROW, *LOSSY, replace(SLOW, failed="it broke"), batches=(1, 8))

@@ -14,6 +14,7 @@ from int8bench.ranking import ranked
 from int8bench.recommendation import recommended
 from int8bench.records import Run
 from int8bench.report import text
+from int8bench.report.page import page
 
 RUNS = Path(__file__).parent / "golden" / "runs"
 DOCUMENT: dict[str, Any] = json.loads((RUNS / "quick.json").read_text(encoding="utf-8"))
@@ -121,7 +122,7 @@ def test_no_row_is_broken_and_no_figure_cut(width: int) -> None:
 def test_the_default_grid_is_one_screen() -> None:
     """Twenty-four cells, their answers and what is wrong fit one screen, and the narrow one has what matters."""
     wide, narrow = (_drawn(_default_grid, width=width) for width in (120, 80))
-    assert len(wide.splitlines()) <= 46
+    assert len(wide.splitlines()) <= 48  # the recommendation is among them; a window of 50 has room for two prompts
     header = next(line for line in wide.splitlines() if line.startswith("cell "))
     assert " ".join(header.split()) == "cell contender median p99 items/s memory vs best float32 vs nchw SQNR top-1"
     header = next(line for line in narrow.splitlines() if line.startswith("cell "))
@@ -160,6 +161,43 @@ def test_markup_in_a_name_is_shown_in_the_table() -> None:
     assert any(f"{name} int8" in line and VERDICT.search(line) for line in _drawn(change).splitlines()[4:])
 
 
+def _with_finding(code: str, subject: str) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        document["findings"].append({**document["findings"][0], "code": code, "subject": subject})
+
+    return change
+
+
+def test_top1_of_random_weights_is_called_chance() -> None:
+    """No row has a percentage then, in the table or on the page."""
+    assert "98.0%" in _drawn()
+    drawn = _drawn(_with_finding("top1-is-chance", "top-1"))
+    assert "98.0%" not in drawn
+    assert drawn.count("chance\n") == 8
+    assert "98.0%" not in page(_run(_with_finding("top1-is-chance", "top-1")))
+
+
+def test_answers_that_no_picture_changes_have_no_decibels() -> None:
+    """Neither the row of an engine that answers so, nor any row where float32 does; the answer says why."""
+
+    def mine(document: dict[str, Any]) -> None:
+        document["cells"][FBGEMM]["fidelity"]["constant"] = True
+        _with_finding("constant-answers", "fbgemm")(document)
+
+    drawn = _drawn(mine)
+    assert drawn.count("constant ") == 1
+    assert "it answers every picture alike, see constant-answers" in " ".join(drawn.split())
+
+    def all_of_them(document: dict[str, Any]) -> None:
+        for cell in document["cells"]:
+            cell["fidelity"]["constant_float32"] = True
+        _with_finding("constant-answers", "float32")(document)
+
+    for drawn in (_drawn(all_of_them), page(_run(all_of_them))):
+        assert not re.search(r"\d dB", drawn)
+        assert "float32 answers every picture alike, see constant-answers" in " ".join(drawn.split())
+
+
 def test_a_failed_cell_has_a_row_and_its_reason() -> None:
     """Its row says failed, the line below the table says why, and its engine's answer counts it."""
 
@@ -170,6 +208,23 @@ def test_a_failed_cell_has_a_row_and_its_reason() -> None:
     assert re.search(r"^ +fbgemm int8 +failed$", drawn, flags=re.MULTILINE)
     assert "failed, 1 cell (fbgemm t1 b1): the measuring process was ended by SIGSEGV" in drawn
     assert "fbgemm: cannot tell, unclear in 1 of 1 cell, 1 without a result: " in drawn
+
+
+def test_one_cause_in_several_engines_is_drawn_once() -> None:
+    """In the answers and below the table, engines named; the page says so too."""
+    reason = "{}: Net cannot be traced by torch.fx: TraceError: a branch on data; keep it out of forward"
+
+    def change(document: dict[str, Any]) -> None:
+        document["findings"] = []
+        for cell in document["cells"]:
+            if cell["precision"] == "int8":
+                _stop(cell, "failed", reason.format(cell["engine"]))
+
+    drawn = _drawn(change)
+    assert "fbgemm and qnnpack: no result, TraceError: a branch on data\n" in drawn
+    assert "failed, 4 cells (fbgemm and qnnpack t1 b1, ...): TraceError: a branch on data" in " ".join(drawn.split())
+    assert drawn.count("a branch on data") == 2
+    assert "<b>fbgemm and qnnpack: " in page(_run(change))
 
 
 def test_a_reason_that_a_finding_says_is_not_said_twice() -> None:
@@ -193,7 +248,7 @@ def test_an_unfinished_run_says_so_and_how_to_go_on() -> None:
 
     drawn = _drawn(change)
     assert drawn.splitlines()[1] == "unfinished: the same command goes on from here"
-    assert "skipped, 4 cells (torch t1 b8, ...): not measured yet" in drawn
+    assert "skipped, 4 cells (torch, fbgemm and qnnpack t1 b8, ...): not measured yet" in drawn
 
 
 def test_a_run_in_which_nothing_was_measured_can_be_drawn() -> None:
@@ -206,7 +261,7 @@ def test_a_run_in_which_nothing_was_measured_can_be_drawn() -> None:
             cell["samples"] = {"races": [], "solos": []}
 
     drawn = _drawn(change)
-    assert "fbgemm: no result, needs AVX2" in drawn
+    assert "fbgemm and qnnpack: no result, needs AVX2" in drawn
     assert "over no launches" in drawn
 
 
@@ -295,4 +350,12 @@ def test_of_several_engines_errors_stand_in_full_and_the_rest_by_their_codes() -
     assert "error Of bad. Do it. [bad]" in lines
     assert "error Of worse. Do it. [worse]" in lines
     assert "warnings odd: ours; even: ours. In full: int8bench report RUN.json -o page.html" in lines
+    assert "notes aside: ours. In full: int8bench report RUN.json -o page.html" in lines
+
+
+def test_of_several_engines_what_is_about_all_of_them_stands_in_full() -> None:
+    """That top-1 is chance, and what was left in float; no list of codes."""
+    lines = _ranked({"left-in-float": "warning", "top1-is-chance": "note", "aside": "note"}).splitlines()
+    assert "warning Of left-in-float. Do it. [left-in-float]" in lines
+    assert "note Of top1-is-chance. Do it. [top1-is-chance]" in lines
     assert "notes aside: ours. In full: int8bench report RUN.json -o page.html" in lines

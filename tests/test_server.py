@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.errors import LabError
+from int8bench.errors import EngineError, LabError
+from int8bench.lab import server
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import Launch, launched
 from int8bench.lab.messages import Setup
@@ -58,6 +59,16 @@ def test_a_task_that_leaves_the_interpreter_does_not_unwind_the_setup(launch: La
     with pytest.raises(LabError, match="SystemExit: 3"):
         launch.fork("serving_setups:leave", None).result(10)
     assert launch.fork("serving_setups:state", None).result(10) == [3]
+
+
+def test_a_failure_tells_what_an_error_comes_from() -> None:
+    """Of ours its own sentence, of another one its cause."""
+    wrapper = RuntimeError("cannot lower:\nsee below")
+    wrapper.__cause__ = NotImplementedError("aten.foo")
+    assert server._sentence(wrapper) == "NotImplementedError: aten.foo"
+    ours = EngineError("x86: no kernel")
+    ours.__cause__ = wrapper
+    assert server._sentence(ours) == "x86: no kernel"
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,25 @@ def test_a_model_of_yours_keeps_its_initial_weights(yours: str, fits: Fits, cach
     assert not cache.exists()
 
 
+@pytest.mark.usefixtures("fits", "cache")
+def test_weights_that_a_factory_reads_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another seed leaves as it is was not drawn; a head that is drawn makes the answers random."""
+    (tmp_path / "reading.py").write_text(
+        "from torch import nn\n"
+        "def whole():\n"
+        "    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+        "    nn.init.ones_(model[1].weight)\n"
+        "    nn.init.zeros_(model[1].bias)\n"
+        "    return model\n"
+        "def head():\n"
+        "    return nn.Sequential(whole(), nn.Linear(10, 10))\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = {name: prepared(model=f"reading:{name}", input_shape="1x8x8").weights for name in ("whole", "head")}
+    assert found == {"whole": "own", "head": "initial"}
+
+
 def test_weights_that_are_given_are_taken(tmp_path: Path, fits: Fits, cache: Path) -> None:
     """A checkpoint of `train` needs no training and no cache."""
     trained(tmp_path / "c.pt")

@@ -129,12 +129,14 @@ def _again(run: Run) -> Run:
 
 @pytest.mark.parametrize("source", ["golden", "made up"])
 def test_every_figure_can_be_computed_again_from_its_samples(source: str) -> None:
-    """A ledger read back from a record gives each cell again: to the last digit, or as far as processors agree."""
+    """A ledger read back from a record gives it all again, what is ranked, recommended and found too."""
     made_up = records.loads(records.dumps(_record(_ledger(TIMES_S))))
     run = records.load(GOLDEN) if source == "golden" else made_up
-    again, stored = (json.loads(records.dumps(each))["cells"] for each in (_again(run), run))
-    assert again == stored if source == "made up" else _alike(again, stored)
-    assert all(cell["status"] == "ok" for cell in again)
+    again, stored = (json.loads(records.dumps(each)) for each in (_again(run), run))
+    for part in ("cells", "ranking", "recommendation", "findings"):
+        assert again[part] == stored[part] if source == "made up" else _alike(again[part], stored[part]), part
+    assert all(cell["status"] == "ok" for cell in again["cells"])
+    assert bool(again["ranking"]) is (source == "golden")
 
 
 def _alike(ours: object, theirs: object) -> bool:
@@ -238,6 +240,28 @@ def test_a_cell_without_an_interval_for_every_figure_is_not_measured_yet(
     assert {(cell.status, cell.error) for cell in cells} == {("skipped", NOT_YET)}
     assert all(cell.latency_s is None and not cell.speedups for cell in cells)
     assert [len(cell.samples["races"]) for cell in cells] == [2 * launches] * 3
+
+
+def test_top1_of_random_weights_decides_nothing() -> None:
+    """It is told as chance, and no contender is left out of the ranking for it, nor has a change of it there."""
+    cases = grid(model="m", variants=int8_variants("fbgemm", "x86"), batches=(4,), threads=(1,))
+    ledger = _ledger(dict.fromkeys(cases, 1e-3))
+    guess = Fidelity(sqnr_db=30.0, agreement=0.99, top1=0.05, top1_float32=0.1)
+    ledger.checks = {variant: replace(each, fidelity=guess) for variant, each in ledger.checks.items()}
+    for weights, ranked in (("initial", 2), ("given", 0)):
+        subject = {"weights": weights, "num_classes": 100, "validation_images": 300}
+        run = summary.record(
+            cases=cases,
+            ledger=ledger,
+            plan=PLAN,
+            machine=MACHINE,
+            settings={**SETTINGS, "plan": PLAN.to_dict(), "subject": subject},
+            complete=True,
+        )
+        int8 = [each for each in run.ranking[0]["entries"] if each["precision"] == "int8"]
+        assert len(int8) == ranked
+        assert {each["top1_change"] for each in int8} <= {None}
+        assert any(each["code"] == "top1-is-chance" for each in run.findings) is (weights == "initial")
 
 
 def test_a_failed_cell_keeps_its_reason_and_the_others_their_figures() -> None:

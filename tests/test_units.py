@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -106,6 +107,43 @@ def test_a_shape_is_shown_as_it_is_typed() -> None:
 )
 def test_a_reason_is_one_short_line(error: Exception, shown: str) -> None:
     """Another library's error keeps its type and its first words."""
+    assert units.reason(error) == shown
+
+
+def _raised_from(*errors: Exception) -> Exception:
+    """The last of several errors, each raised from the one before."""
+    for cause, error in pairwise(errors):
+        error.__cause__ = cause
+    return errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (_raised_from(KeyError("aten.foo"), ValueError("no lowering"), RuntimeError("failed")), "KeyError: 'aten.foo'"),
+        (
+            RuntimeError(
+                'Could not guard on Eq(u0, 1)\n\nThe following call raised this error:\n  File "m.py", line 3, in f'
+            ),
+            "RuntimeError: Could not guard on Eq(u0, 1)",
+        ),
+        (
+            RuntimeError(
+                'the worker failed:\nTraceback (most recent call last):\n  File "w.py", line 1\nTypeError: no 8 bits\n'
+            ),
+            "TypeError: no 8 bits",
+        ),
+        (
+            RuntimeError('mismatch\n\nWhile executing %conv\nOriginal traceback:\nFile "m.py", line 3'),
+            "RuntimeError: mismatch",
+        ),
+        (RuntimeError("the failure is in:"), "RuntimeError: the failure is in:"),
+        (_raised_from(EOFError(), RuntimeError("failed")), "EOFError"),
+    ],
+    ids=["chain", "announcement", "quoted traceback", "where", "announcement alone", "a cause without words"],
+)
+def test_a_reason_tells_the_cause(error: Exception, shown: str) -> None:
+    """Not the wrapper around it, nor what only announces it, nor where it was met."""
     assert units.reason(error) == shown
 
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,3 +218,29 @@ def test_an_engine_with_a_fault_is_refused_alone(order: Order, monkeypatch: pyte
     prepared = worker.prepare(replace(order, variants=(CHANNELS_LAST, faulty)))
     assert dict(prepared.refused) == {faulty: "ZeroDivisionError: no scale"}
     assert set(prepared.ready) == {CHANNELS_LAST}
+
+
+def test_engines_get_constant_weights_however_a_model_computes_them(
+    order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a checkpoint, whose names are the model's own; float32 and converters get the same."""
+    (tmp_path / "normed.py").write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))\n"
+        "    return nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from int8bench.models import load_model
+
+    trained = load_model("normed:net", num_classes=10, input_shape=(3, 32, 32), seed=7).module
+    state = io.BytesIO()
+    torch.save(trained.state_dict(), state)
+    given = replace(order, model="normed:net", state=state.getvalue(), variants=())
+    _, module = worker.load(given)
+    assert type(module[0]) is torch.nn.Conv2d
+    assert "0.weight" in module.state_dict()
+    pictures = torch.from_numpy(order.validation)
+    with torch.no_grad():
+        assert torch.allclose(module(pictures), trained(pictures), atol=1e-6)

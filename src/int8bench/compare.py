@@ -16,6 +16,7 @@ from typing import Any
 
 from int8bench import likeness, summary
 from int8bench.cases import INT8
+from int8bench.chance import TOP1_CHANCE
 from int8bench.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, changed_document, words
 from int8bench.errors import NothingMeasuredError, RecordError
 from int8bench.ledger import SoloSample, race_samples
@@ -257,8 +258,17 @@ def _exact(two: _Two, *, same_answers: bool) -> Iterator[Comparison]:
             continue
         for metric, key in ((Metric.SQNR, "sqnr_db"), (Metric.TOP1, "top1")):
             values = [(cell.fidelity or {}).get(key) for cell in (old, new)]
+            if _proves_nothing(two, metric, (old, new)):
+                continue
             if metric is Metric.SQNR or None not in values:  # no top-1 where pictures have no labels
                 yield _point(name, metric, *(math.inf if value is None else float(value) for value in values))
+
+
+def _proves_nothing(two: _Two, metric: Metric, cells: Sequence[Cell]) -> bool:
+    """Whether a figure of answers is chance, or of answers that no picture changes, on either side."""
+    if metric is Metric.TOP1:
+        return any(each["code"] == TOP1_CHANCE for run in (two.old, two.new) for each in run.findings)
+    return any((cell.fidelity or {}).get("constant_float32") for cell in cells)
 
 
 def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:

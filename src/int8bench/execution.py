@@ -7,8 +7,8 @@ from typing import Any
 from int8bench.cases import FLOAT32, INT8
 from int8bench.findings import Finding, Severity
 
-NEARLY_NO_INT8 = 0.05  # of the arithmetic: a layer that is quantized here and there is none in an int8 model
-MUCH_FLOAT = 0.05  # of a forward: below, what is left in float is not worth a person's time
+NEARLY_NO_INT8 = 0.05  # of the multiply-adds: a layer that is quantized here and there is none in an int8 model
+MUCH_FLOAT = 0.05  # of the multiply-adds or the time: below, what is left in float is not worth a person's time
 NAMED = 3  # operators that a sentence names
 _NARROW = ("bf16", "fp16", "f16")  # how the names of kernels end, and of types
 
@@ -16,20 +16,28 @@ Cells = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shares:
-    """How much of a forward was int8 and how much float, of what, and who says so."""
+class _Share:
+    """How much of something was int8 and how much float, and which operators were in float, the most first."""
 
+    of: str
     int8: float
     in_float: float
-    of: str
-    witness: str
     operators: tuple[str, ...]
-    """Those in float."""
 
     @property
     def int8_of_arithmetic(self) -> float:
         """Edges and moves aside."""
         return self.int8 / (self.int8 + self.in_float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ran:
+    """What an int8 forward was made of: its work, weighed by multiply-adds where they are told, and its time."""
+
+    witness: str
+    work: _Share
+    time: _Share | None
+    """Where the work is told by something else."""
 
 
 def findings_of(engine: str, cells: Cells) -> Iterator[Finding]:
@@ -44,23 +52,27 @@ def findings_of(engine: str, cells: Cells) -> Iterator[Finding]:
 
 
 def in_name_only(cell: Mapping[str, Any]) -> bool:
-    """Whether a measured int8 cell is proven to have run in float, or nearly."""
-    shares = _shares(cell["evidence"])
-    return shares is not None and shares.int8_of_arithmetic < NEARLY_NO_INT8
+    """Whether a measured int8 cell is proven to have worked in float, or nearly."""
+    found = _told(cell["evidence"])
+    return found is not None and found.work.int8_of_arithmetic < NEARLY_NO_INT8
 
 
 def _of_int8(engine: str, cells: Cells) -> Iterator[Finding]:
-    told = [_shares(cell["evidence"]) for cell in cells]
+    told = [_told(cell["evidence"]) for cell in cells]
     known = [each for each in told if each is not None]
     if len(known) < len(told):
         yield _missing(engine)
     if not known:
         return
-    worst = min(known, key=lambda each: each.int8_of_arithmetic)
-    if worst.int8_of_arithmetic < NEARLY_NO_INT8:
+    worst = min(known, key=lambda each: each.work.int8_of_arithmetic)
+    if worst.work.int8_of_arithmetic < NEARLY_NO_INT8:
         yield _ran_as_float(engine, worst)
-    elif worst.in_float > MUCH_FLOAT:
+        return
+    slowest = max(known, key=lambda each: (each.time or each.work).in_float)
+    if worst.work.in_float > MUCH_FLOAT:
         yield _partly_float(engine, worst)
+    elif slowest.time is not None and slowest.time.in_float > MUCH_FLOAT:
+        yield _partly_float(engine, slowest)
 
 
 def _missing(engine: str) -> Finding:
@@ -74,35 +86,47 @@ def _missing(engine: str) -> Finding:
     )
 
 
-def _ran_as_float(engine: str, shares: _Shares) -> Finding:
+def _ran_as_float(engine: str, ran: _Ran) -> Finding:
+    work = ran.work
     return Finding(
         code="ran-as-float",
         severity=Severity.ERROR,
         subject=engine,
-        message=f"{engine} int8 ran in float: {shares.int8:.0%} of its {shares.of} is int8 and {shares.in_float:.0%} "
-        f"float{_named(shares)}.",
-        why=f"The engine fell back to float arithmetic without a word, as {shares.witness} tells.",
+        message=f"{engine} int8 ran in float: {work.int8:.0%} of its {work.of} is int8 and {work.in_float:.0%} "
+        f"float{_named(work)}{_and_time(ran)}.",
+        why=f"The engine fell back to float arithmetic without a word, as {ran.witness} tells.",
         advice=f"Type int8bench doctor --engine {engine}, or use another engine: this one's int8 is no int8 here.",
     )
 
 
-def _partly_float(engine: str, shares: _Shares) -> Finding:
+def _partly_float(engine: str, ran: _Ran) -> Finding:
+    work = ran.work
+    left = f"{work.in_float:.0%} of its {work.of} in float{_named(work)}{_and_time(ran)}"
+    if ran.time is not None and work.in_float <= MUCH_FLOAT:
+        left = (
+            f"{ran.time.in_float:.0%} of its time in float{_named(ran.time)}, "
+            f"though {work.in_float:.0%} of its {work.of}"
+        )
     return Finding(
         code="partly-float",
         severity=Severity.WARNING,
         subject=engine,
-        message=f"{engine} int8 leaves {shares.in_float:.0%} of its {shares.of} in float{_named(shares)}.",
-        why=f"Operators that the engine has no int8 kernel for run in float, as {shares.witness} tells.",
+        message=f"{engine} int8 leaves {left}.",
+        why=f"Operators that the engine has no int8 kernel for run in float, as {ran.witness} tells.",
         advice="Fuse or replace those operators in the model, or use an engine that has them in int8.",
     )
 
 
-def _named(shares: _Shares) -> str:
+def _and_time(ran: _Ran) -> str:
+    return "" if ran.time is None else f"; {ran.time.in_float:.0%} of its time is float"
+
+
+def _named(share: _Share) -> str:
     """The largest operators in float, ready to follow a sentence."""
-    if not shares.operators:
+    if not share.operators:
         return ""
-    more = ", ..." if len(shares.operators) > NAMED else ""
-    return f" ({', '.join(shares.operators[:NAMED])}{more})"
+    more = ", ..." if len(share.operators) > NAMED else ""
+    return f" ({', '.join(share.operators[:NAMED])}{more})"
 
 
 def _of_float32(engine: str, cells: Cells) -> Iterator[Finding]:
@@ -118,35 +142,37 @@ def _of_float32(engine: str, cells: Cells) -> Iterator[Finding]:
         )
 
 
-def _shares(evidence: Mapping[str, Any]) -> _Shares | None:
-    """What ran, in the common form or, of torch's engines, by counting layers; None where nothing tells."""
-    found = _told(evidence["ran"]) if evidence.get("ran") else _counted(evidence)
-    return found if found is not None and found.int8 + found.in_float > 0 else None
-
-
-def _told(ran: Mapping[str, Any]) -> _Shares | None:
-    if ran["int8_share"] is None:
+def _told(evidence: Mapping[str, Any]) -> _Ran | None:
+    """What ran, where the witness tells; None where it does not, or where nothing computed."""
+    ran = evidence.get("ran")
+    if not ran or ran["int8_share"] is None:
         return None
-    return _Shares(
-        int8=ran["int8_share"],
-        in_float=ran["float_share"],
-        of=ran["share_of"],
-        witness=ran["witness"],
-        operators=tuple(dict.fromkeys(each["operator"] for each in ran["operators"] if each["kind"] == "float")),
+    shares = [each for each in (_of_multiply_adds(ran), _of_operators(ran)) if each and each.int8 + each.in_float > 0]
+    if not shares:
+        return None
+    timed = len(shares) > 1 and ran["share_of"] == "time"
+    return _Ran(witness=ran["witness"], work=shares[0], time=shares[1] if timed else None)
+
+
+def _of_multiply_adds(ran: Mapping[str, Any]) -> _Share | None:
+    made = ran.get("multiply_adds")
+    if not made:
+        return None
+    return _Share(
+        of="multiply-adds",
+        int8=made["int8_share"],
+        in_float=made["float_share"],
+        operators=tuple(each["operator"] for each in made["float_operators"]),
     )
 
 
-def _counted(evidence: Mapping[str, Any]) -> _Shares | None:
-    layers = evidence.get("quantized_modules", 0), len(evidence.get("float_modules", ()))
-    total = sum(layers)
-    if not total:
-        return None
-    return _Shares(
-        int8=layers[0] / total,
-        in_float=layers[1] / total,
-        of="operators",
-        witness="its converted graph",
-        operators=tuple(evidence.get("float_modules", ())),
+def _of_operators(ran: Mapping[str, Any]) -> _Share:
+    """By time, or by number where the witness has no times."""
+    return _Share(
+        of=ran["share_of"],
+        int8=ran["int8_share"],
+        in_float=ran["float_share"],
+        operators=tuple(dict.fromkeys(each["operator"] for each in ran["operators"] if each["kind"] == "float")),
     )
 
 

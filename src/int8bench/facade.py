@@ -135,6 +135,8 @@ class Grid:
 
     prepared: "Prepared"
     converted: "Outcome"
+    guesses: bool = False
+    """Whether the weights are random, so that top-1 is chance."""
 
     def forward(self, contender: str, *, batch: int, threads: int) -> Callable[[], object]:
         """A warmed call that answers one batch, built anew in this process.
@@ -163,6 +165,8 @@ class Grid:
     def answers(self, contender: str) -> Mapping[str, float]:
         """What it answers and with how many bytes of weights: ``weights``, and of int8 ``sqnr`` in dB, and ``top1``.
 
+        Without what proves nothing: the top-1 of random weights, and the SQNR of answers that no picture changes.
+
         Raises:
             NotImplementedError: the contender cannot run here.
         """
@@ -172,8 +176,8 @@ class Grid:
         checked = worker.checked(self.prepared, *self._placed(contender, max(batches, default=worker.CHECK_BATCH), 1))
         found = {
             "weights": float(checked.weights_bytes),
-            "sqnr": checked.fidelity.sqnr_db if contender != FLOAT32 else None,
-            "top1": checked.fidelity.top1,
+            "sqnr": None if contender == FLOAT32 or checked.fidelity.constant_float32 else checked.fidelity.sqnr_db,
+            "top1": None if self.guesses else checked.fidelity.top1,
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -218,6 +222,7 @@ def grid(
     import torch
 
     from int8bench import conversions, hardware, worker
+    from int8bench.chance import INITIAL
     from int8bench.engines.registry import engine_names
     from int8bench.hardware import emulation
     from int8bench.subject import order_for, prepare_subject
@@ -235,7 +240,7 @@ def grid(
     cells = [(variant, batch) for variant in asked for batch in batches]
     converted = conversions.make(conversions.wanted(asked, cells), order_for(subject, ()), _say)
     prepared = worker.prepare(order_for(subject, variants, converted.files()))
-    return Grid(prepared=prepared, converted=converted)
+    return Grid(prepared=prepared, converted=converted, guesses=subject.weights == INITIAL)
 
 
 def _variant(contender: str) -> "Variant":

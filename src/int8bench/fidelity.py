@@ -13,27 +13,33 @@ Logits = npt.NDArray[np.float32]
 # Saturating int8 still reaches 21 dB (METHOD), a wrong scale or a shuffled layer stays below 3 dB; 8 dB is one part
 # in 2.5 of the amplitude: nothing that deserves to be timed.
 LOWEST_SQNR_DB = 8.0
+CONSTANT = 1e-5  # of the largest logit: float32 has 7 digits, and sums of many terms lose one or two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fidelity:
     """How near a candidate's answers are to the float32 model's.
 
-    `sqnr_db` is None where the answers are the same to the bit; the two top-1 shares are None without labels.
+    `sqnr_db` is None where the answers are the same to the bit; the two top-1 shares are None without labels. Answers
+    are constant where no picture changes them: those of both then agree whatever int8 does.
     """
 
     sqnr_db: float | None
     agreement: float
     top1: float | None
     top1_float32: float | None
+    constant: bool = False
+    constant_float32: bool = False
 
-    def to_dict(self) -> dict[str, float | None]:
+    def to_dict(self) -> dict[str, float | bool | None]:
         """What a record keeps."""
         return {
             "sqnr_db": self.sqnr_db,
             "agreement": self.agreement,
             "top1": self.top1,
             "top1_float32": self.top1_float32,
+            "constant": self.constant,
+            "constant_float32": self.constant_float32,
         }
 
 
@@ -62,7 +68,16 @@ def compare(reference: Logits, candidate: Logits, labels: npt.NDArray[np.int64] 
         agreement=float((expected == answered).mean()),
         top1=None if labels is None else float((answered == labels).mean()),
         top1_float32=None if labels is None else float((expected == labels).mean()),
+        constant=_is_constant(candidate),
+        constant_float32=_is_constant(reference),
     )
+
+
+def _is_constant(logits: Logits) -> bool:
+    """Whether two pictures or more have one answer, up to what the order of additions changes in its last digits."""
+    values = logits.astype(np.float64)
+    spread = float(np.ptp(values, axis=0).max())
+    return len(logits) > 1 and spread <= CONSTANT * float(np.abs(values).max())
 
 
 def objection(found: Fidelity) -> str | None:

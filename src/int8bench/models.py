@@ -90,25 +90,67 @@ KNOWN: dict[str, tuple[Factory, Shape]] = {
 }
 
 
-def load_model(name: str, *, num_classes: int, input_shape: Shape | None = None) -> LoadedModel:
+def load_model(name: str, *, num_classes: int, input_shape: Shape | None = None, seed: int = SEED) -> LoadedModel:
     """The model of that name in evaluation mode, with the same random weights in every process.
 
     Args:
         name: a known name, or ``package.module:factory`` of yours.
         num_classes: classes; given to your factory where it takes ``num_classes``.
         input_shape: (channels, height, width) of one picture; needed for a model of yours.
+        seed: which its weights are drawn with.
 
     Raises:
         ModelError: no such model, or it cannot be made or fed.
     """
     factory, shape = _factory(name, input_shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
         module = factory(num_classes)
     if not isinstance(module, nn.Module):
         raise ModelError(f"--model {name}: made a {type(module).__name__}, expected a torch.nn.Module; return one")
     module.eval()
     return LoadedModel(name=name, module=module, input_shape=shape, num_classes=_classes(name, module, shape))
+
+
+def is_drawn(model: LoadedModel, *, num_classes: int) -> bool:
+    """Whether another seed gives other weights: they are random then, in part at least, and no factory read them.
+
+    Args:
+        model: as `load_model` made it, with nothing loaded since.
+        num_classes: that it was made with.
+    """
+    if model.name in KNOWN:
+        return True
+    other = load_model(model.name, num_classes=num_classes, input_shape=model.input_shape, seed=SEED + 1).module
+    theirs = other.state_dict()
+    return any(
+        isinstance(mine, torch.Tensor) and not torch.equal(mine, theirs[name])
+        for name, mine in model.module.state_dict().items()
+    )
+
+
+def settle_weights(module: nn.Module) -> None:
+    """Makes weights that are computed anew at each call what they are: those of weight and spectral norm, or pruned.
+
+    Compilers for int8 take a layer's weights for constants, and leave a layer without them to their slowest kernels.
+    The answers are the same, of a model in evaluation mode.
+    """
+    from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+    from torch.nn.utils.spectral_norm import SpectralNorm
+    from torch.nn.utils.weight_norm import WeightNorm
+
+    for each in list(module.modules()):
+        if parametrize.is_parametrized(each):
+            computed: Any = each.parametrizations
+            for name in list(computed):
+                parametrize.remove_parametrizations(each, name, leave_parametrized=True)
+        for hook in list(each._forward_pre_hooks.values()):  # noqa: SLF001  how torch's own removers find them
+            if isinstance(hook, WeightNorm):
+                remove_weight_norm(each, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(each, hook.name)
+            elif isinstance(hook, prune.BasePruningMethod):
+                prune.remove(each, hook._tensor_name)  # type: ignore[no-untyped-call]  # noqa: SLF001  no other name
 
 
 def input_shape_of(name: str, given: Shape | None) -> Shape:

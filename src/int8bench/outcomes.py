@@ -4,16 +4,19 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
-from int8bench import boards, execution, units
+from int8bench import boards, chance, execution, units
 from int8bench.cases import INT8, Case
+from int8bench.causes import cause_of, listed, together, told
+from int8bench.contradictions import contradicted
 from int8bench.findings import KNOWN_ENGINES, Finding, SaturationProbe, Severity, inspect
 from int8bench.hardware import Hardware
 from int8bench.ledger import NOT_YET, Ledger
 from int8bench.plan import LAUNCH_BUDGET_S, MOST_LAUNCHES
-from int8bench.records import BEST, FAILED, OK, SKIPPED
-from int8bench.rivals import OUTDONE, fastest, outdone, setting
+from int8bench.records import BEST, FAILED, OK
+from int8bench.rivals import OUTDONE, outdone, setting
 
 LOSSY_SQNR_DB = 25.0  # METHOD: engines that compute exactly gave 30 dB and more, saturating ones 21 to 22
 LOSSY_TOP1 = 0.01  # a point of top-1 is what people notice
@@ -23,6 +26,7 @@ THREADS_OFF = 1.25  # processor time over wall time, against the threads asked f
 THREADS_IDLE = 0.6  # of several threads: of two, the second has little more than woken up
 
 Cells = Sequence[Mapping[str, Any]]
+NO_SUBJECT: Mapping[str, Any] = MappingProxyType({})
 
 
 def findings_of(
@@ -32,7 +36,7 @@ def findings_of(
     machine: Hardware,
     *,
     named: frozenset[str] | None = None,
-    ranked: bool = False,
+    subject: Mapping[str, Any] = NO_SUBJECT,
 ) -> tuple[Finding, ...]:
     """Every finding of a run, each once, the worst first.
 
@@ -42,20 +46,24 @@ def findings_of(
         ledger: what was measured.
         machine: where.
         named: the engines that a person named, whose absence is an error; None for all of them.
-        ranked: whether the record has a ranking, which says by pairs who is the fastest.
+        subject: what the settings say of the model and its pictures.
     """
     ruled = _ruled(cases, ledger.probes, machine)
     misfits = frozenset(each.subject for each in ruled if each.severity is Severity.ERROR)
-    found = [*(_softened(each, named) for each in ruled), *_of_failures(cells, misfits, named)]
     measured = [cell for cell in cells if cell["status"] == OK]
     int8 = [cell for cell in measured if cell["precision"] == INT8]
+    found = [_softened(each, named) for each in ruled if not contradicted(each, int8)]
+    found += _of_failures(cells, misfits, named)
+    lossy = [cell for cell in int8 if _loses_accuracy(cell, trained=not chance.top1_is_chance(subject, measured))]
     for engine in dict.fromkeys(case.variant.engine for case in cases):
         found += execution.findings_of(engine, [cell for cell in measured if cell["engine"] == engine])
         found += boards.findings_of(engine, [cell for cell in int8 if cell["engine"] == engine])
         found += _of_engine(engine, [cell for cell in int8 if cell["engine"] == engine])
-    accurate = [cell for cell in int8 if not _loses_accuracy(cell) and not execution.in_name_only(cell)]
+        found += _of_accuracy([cell for cell in lossy if cell["engine"] == engine], ledger.probes.get(engine))
+    found += chance.findings_of(subject, measured)
+    found += _of_left_out(int8)
+    accurate = [cell for cell in int8 if cell not in lossy and not execution.in_name_only(cell)]
     found += outdone(int8, misfits, [cell for cell in accurate if not _saturates(cell, ledger.probes)])
-    found += [] if ranked else fastest(int8, [cell for cell in accurate if _best(cell).get("verdict") != "slower"])
     found += _of_threads(measured)
     found += _of_lingering(cases, ledger)
     found += _of_noise(ledger)
@@ -99,49 +107,56 @@ def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] 
         explained: the engines of which a rule has said already why they cannot run.
         named: the engines that a person named; None for all of them.
     """
-    stopped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    failed: list[tuple[str, Mapping[str, Any]]] = []
+    absent: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell in cells:
         unavailable = cell["status"] not in {OK, FAILED} and cell["error"] != NOT_YET
-        if cell["status"] == FAILED or (unavailable and cell["engine"] not in explained):
-            stopped.setdefault((cell["engine"], cell["status"], cell["error"]), []).append(cell)
-    for (engine, status, reason), mine in stopped.items():
-        total = sum(cell["engine"] == engine for cell in cells)
-        if status == SKIPPED and named is not None and engine not in named:
-            yield _not_here(engine, mine, total, reason)
-        else:
-            yield _failed(engine, cells, mine, total)
+        if unavailable and named is not None and cell["engine"] not in named:
+            if cell["engine"] not in explained:
+                absent.setdefault((cell["engine"], cell["error"]), []).append(cell)
+        elif cell["status"] == FAILED or (unavailable and cell["engine"] not in explained):
+            failed.append((f"{cell['status']} {cause_of(cell['error'], cell['engine'])}", cell))
+    for mine in together(failed):
+        yield _failed(cells, mine)
+    for (engine, reason), mine in absent.items():
+        yield _not_here(engine, mine, sum(cell["engine"] == engine for cell in cells), reason)
 
 
-def _failed(engine: str, cells: Cells, mine: Cells, total: int) -> Finding:
-    status, reason = mine[0]["status"], mine[0]["error"]
+def _failed(cells: Cells, mine: Cells) -> Finding:
+    """Cells that failed for one cause, of whichever engines: the reason that one of them gives stands for all."""
+    engines = list(dict.fromkeys(cell["engine"] for cell in mine))
+    total = sum(cell["engine"] in engines for cell in cells)
+    status, reason = mine[0]["status"], told(mine[0]["error"], engines[0])
     return Finding(
         code="cell-failed",
         severity=Severity.ERROR,
-        subject=engine,
-        message=f"{engine} {status} in {len(mine)} of {total} cells ({_settings(mine)}): {reason.rstrip('.')}.",
+        subject=", ".join(engines),
+        message=f"{listed(engines)} {status} in {len(mine)} of {total} cells ({_settings(mine)}): {reason}.",
         why="A cell that went wrong or could not run has no figures; the other cells are not touched by it.",
-        advice=_way_out(engine, cells),
+        advice=_way_out(engines, cells),
     )
 
 
 def _not_here(engine: str, mine: Cells, total: int, reason: str) -> Finding:
-    """An engine that was only run along, and could not be."""
-    where = "is not here" if len(mine) == total else f"is not in {len(mine)} of {total} cells ({_settings(mine)})"
+    """An engine that was only run along, and could not be: it is not installed, or does not take such a setting."""
+    where = (
+        "takes no part" if len(mine) == total else f"takes no part in {len(mine)} of {total} cells ({_settings(mine)})"
+    )
     return Finding(
         code="engine-not-here",
         severity=Severity.NOTE,
         subject=engine,
-        message=f"{engine} {where}: {reason.rstrip('.')}.",
+        message=f"{engine} {where}: {told(reason, engine)}.",
         why="All engines were asked for, whichever there are; of one that is named, this would be an error.",
-        advice=f"Type int8bench doctor --engine {engine}, or int8bench run --engines {engine} once it is there.",
+        advice=f"Type int8bench doctor --engine {engine} for what it needs.",
     )
 
 
-def _way_out(engine: str, cells: Cells) -> str:
-    others = dict.fromkeys(cell["engine"] for cell in cells if cell["precision"] == INT8 and cell["status"] == OK)
-    others.pop(engine, None)
+def _way_out(engines: Sequence[str], cells: Cells) -> str:
+    sound = dict.fromkeys(cell["engine"] for cell in cells if cell["precision"] == INT8 and cell["status"] == OK)
+    others = [each for each in sound if each not in engines]
     without = f", or leave it out with --engines {','.join(others)}" if others else ""
-    return f"Type int8bench doctor --engine {engine}{without}; the same command tries again."
+    return f"Type int8bench doctor --engine {engines[0]}{without}; the same command tries again."
 
 
 def _settings(cells: Cells) -> str:
@@ -162,21 +177,56 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
             why="Packing, requantization and kernels that do not fit the processor can cost more than 8 bits save.",
             advice="Use another engine or stay with float32 in those cells.",
         )
-    lossy = [cell for cell in cells if _loses_accuracy(cell)]
+    unclear = [cell for cell in cells if _best(cell).get("verdict") == "unclear"]
+    if unclear:
+        yield _of_unclear(engine, unclear, len(cells))
+
+
+def _of_left_out(cells: Cells) -> Iterator[Finding]:
+    """What a converter could not quantize and left in float, once for all engines that read its files."""
+    left: list[tuple[str, Mapping[str, Any]]] = []
+    for cell in cells:
+        notes = (cell.get("conversion") or {}).get("notes", {}).get("left_in_float", ())
+        left += [(str(sorted(each.items())), {**each, "engine": cell["engine"]}) for each in notes]
+    for mine in together(left):
+        first, engines = mine[0], list(dict.fromkeys(each["engine"] for each in mine))
+        yield Finding(
+            code="left-in-float",
+            severity=Severity.WARNING,
+            subject=", ".join(engines),
+            message=f"{listed(engines)} int8 leave{'s' if len(engines) == 1 else ''} {first['operator']} "
+            f"{first['node']} in float: the tool that quantizes cannot take it ({first['reason']}).",
+            why="Quantized without it, the rest of the model is int8; with it, there would be no int8 at all.",
+            advice="Replace the operator, or use an engine that has it in int8.",
+        )
+
+
+def _of_accuracy(lossy: Cells, probe: SaturationProbe | None) -> Iterator[Finding]:
+    """The accuracy that an engine loses, where it loses some.
+
+    Args:
+        lossy: its cells that do.
+        probe: of its arithmetic, where there was one.
+    """
     if lossy:
-        fidelity = lossy[0]["fidelity"]
+        engine, fidelity = lossy[0]["engine"], lossy[0]["fidelity"]
         yield Finding(
             code="accuracy-loss",
             severity=Severity.WARNING,
             subject=engine,
             message=f"{engine} int8 answers differ from float32's: {fidelity['sqnr_db']:.1f} dB SQNR, "
             f"{fidelity['agreement']:.1%} of the top classes agree.",
-            why="Quantization noise at this level changes answers; saturating arithmetic is the usual cause.",
+            why=_why_lossy(probe),
             advice=f"Type int8bench doctor --engine {engine}",
         )
-    unclear = [cell for cell in cells if _best(cell).get("verdict") == "unclear"]
-    if unclear:
-        yield _of_unclear(engine, unclear, len(cells))
+
+
+def _why_lossy(probe: SaturationProbe | None) -> str:
+    """What loses accuracy, as far as it is known: saturation is no cause where the probe has found none."""
+    told = "Quantization noise at this level changes answers"
+    if probe is None:
+        return f"{told}; saturating arithmetic is the usual cause."
+    return f"{told}; {'this engine saturates here' if probe.saturates else 'nothing saturates here, as was measured'}."
 
 
 def _of_unclear(engine: str, unclear: Cells, total: int) -> Finding:
@@ -268,10 +318,10 @@ def _best(cell: Mapping[str, Any]) -> Mapping[str, Any]:
     return next(iter(found), {})
 
 
-def _loses_accuracy(cell: Mapping[str, Any]) -> bool:
+def _loses_accuracy(cell: Mapping[str, Any], *, trained: bool) -> bool:
     fidelity = cell["fidelity"]
     sqnr_db, top1, reference = fidelity["sqnr_db"], fidelity["top1"], fidelity["top1_float32"]
-    lost = top1 is not None and reference is not None and reference - top1 > LOSSY_TOP1
+    lost = trained and top1 is not None and reference is not None and reference - top1 > LOSSY_TOP1
     return lost or (sqnr_db is not None and sqnr_db < LOSSY_SQNR_DB)
 
 

@@ -147,7 +147,7 @@ def ranked(cases: Sequence[Case], cells: Sequence[CellDict], ledger: Ledger, rul
     for group, mine in settings.items():
         places, unpaired = _places(mine, rules, error)
         objected = [objections[case.id] for case in cases if case.group == group]
-        entries = tuple(_entry(each, index, places) for index, each in enumerate(places))
+        entries = tuple(_entry(each, index, places, rules) for index, each in enumerate(places))
         unranked = sorted((each for each in (*objected, *unpaired) if each is not None), key=lambda each: each.id)
         found.append(Setting(group=group, entries=entries, unranked=tuple(unranked)))
     return tuple(found)
@@ -201,15 +201,22 @@ def _objection(contender: _Contender, rules: Rules) -> Unranked | None:
         return None
     if contender.case.variant.precision == INT8 and in_name_only(cell):
         return _unranked(contender, IN_NAME_ONLY, "computes in float, whatever it is called")
+    lost = _lost(contender, rules)
+    return None if lost is None else _unranked(contender, INACCURATE, lost)
+
+
+def _lost(contender: _Contender, rules: Rules) -> str | None:
+    """What a contender's answers lack; None where they hold."""
+    fidelity = contender.cell["fidelity"]
     if contender.quality_db < LOSSY_SQNR_DB:
-        short = f"{contender.quality_db:.1f} dB SQNR, {LOSSY_SQNR_DB:.0f} dB or more expected"
-        return _unranked(contender, INACCURATE, short)
+        return f"{contender.quality_db:.1f} dB SQNR, {LOSSY_SQNR_DB:.0f} dB or more expected"
+    if fidelity.get("constant") and not fidelity["constant_float32"]:
+        return "answers every picture alike, which float32 does not"
     change = contender.top1_change if rules.trained else None
     if change is not None and -change > rules.accuracy_loss + ROUNDING:
-        lost = (
+        return (
             f"top-1 is {-100 * change:.1f} points lower than float32's, {100 * rules.accuracy_loss:g} at most expected"
         )
-        return _unranked(contender, INACCURATE, lost)
     return None
 
 
@@ -281,7 +288,7 @@ def _dominates(one: _Place, other: _Place) -> bool:
     return one.span[1] < other.span[0] or memory > 0 or mine > theirs
 
 
-def _entry(place: _Place, index: int, places: Sequence[_Place]) -> Entry:
+def _entry(place: _Place, index: int, places: Sequence[_Place], rules: Rules) -> Entry:
     contender = place.contender
     cell, fidelity = contender.cell, contender.cell["fidelity"]
     conversion = cell.get("conversion")
@@ -299,7 +306,7 @@ def _entry(place: _Place, index: int, places: Sequence[_Place]) -> Entry:
         weights_bytes=cell["memory_bytes"]["weights"],
         sqnr_db=fidelity["sqnr_db"],
         top1=fidelity["top1"],
-        top1_change=contender.top1_change,
+        top1_change=contender.top1_change if rules.trained else None,
         conversion_s=None if conversion is None else conversion["seconds"],
         speedups={each["role"]: {key: each[key] for key in kept} for each in cell["speedups"]},
     )

@@ -12,33 +12,6 @@ TIMES = 2.0  # as fast: what a processor's wider instructions are worth, and no 
 Cells = Sequence[Mapping[str, Any]]
 
 
-def fastest(cells: Cells, sound: Cells) -> Iterator[Finding]:
-    """The engine that wins most settings, of several.
-
-    Args:
-        cells: of int8, measured.
-        sound: those of the cells that hold their accuracy and are not slower than float32.
-    """
-    if len({cell["engine"] for cell in cells}) == 1:
-        return
-    wins: dict[str, int] = {}
-    groups = dict.fromkeys(_group(cell) for cell in sound)
-    for group in groups:
-        mine = [cell for cell in sound if _group(cell) == group]
-        winner = min(mine, key=lambda cell: float(_median(cell)["value"]))
-        wins[winner["engine"]] = wins.get(winner["engine"], 0) + 1
-    if wins:
-        engine = max(wins, key=lambda name: wins[name])
-        yield Finding(
-            code="recommended-engine",
-            severity=Severity.NOTE,
-            subject=engine,
-            message=f"Measured here: {engine} has the lowest latency in {wins[engine]} of {len(groups)} settings.",
-            why="Of the int8 engines that were run, where answers hold against float32 and are not slower than it.",
-            advice=f"Choose --engines {engine}.",
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loss:
     """A cell that another engine's int8 outdoes, and how many times as fast that is."""

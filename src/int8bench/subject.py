@@ -18,6 +18,7 @@ import torch
 from int8bench import cache, models, training, units
 from int8bench import data as data_sets
 from int8bench.cases import Variant
+from int8bench.chance import INITIAL
 from int8bench.errors import ModelError
 from int8bench.progress import Advance, Progress
 from int8bench.worker import Order
@@ -71,7 +72,7 @@ def prepare_subject(
     """The model with its weights, and its pictures.
 
     Weights come from the file given; else SimpleCNN is trained on the data, once, and read from the cache ever
-    after; any other model keeps its initial weights.
+    after; any other model keeps the weights that its factory gives it, which are random unless it reads some.
 
     Raises:
         ModelError: no such model, or the weights are not its own.
@@ -80,13 +81,15 @@ def prepare_subject(
     loaded, splits = _prepared(
         model=model, input_shape=input_shape, data=data, data_dir=data_dir, seed=seed, advance=advance
     )
-    source = "initial"
+    source = "own"  # of its factory
     if weights is not None:
         training.load_weights(weights, loaded.module, name=model, num_classes=splits.num_classes)
         source = "given"
     elif model == TRAINED_BY_DEFAULT:
         _trained(loaded, splits, seed, advance)
         source = "trained"
+    elif models.is_drawn(loaded, num_classes=splits.num_classes):
+        source = INITIAL
     state = io.BytesIO()
     torch.save(loaded.module.state_dict(), state)
     most = max(1, MOST_VALIDATION_VALUES // int(np.prod(loaded.input_shape)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from int8bench import __version__, hardware, outcomes, records
+from int8bench import __version__, chance, hardware, outcomes, records
 from int8bench.cases import ALL, NCHW, TORCH, Case, Group
 from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
@@ -62,10 +62,12 @@ def record(
 ) -> records.Run:
     """The record of all that is known so far."""
     cells = [_cell(case, cases, ledger, plan) for case in cases]
-    rules = _rules(settings, plan)
+    subject = settings.get("subject", {})
+    measured = [cell for cell in cells if cell["status"] == records.OK]
+    rules = _rules(settings, plan, trained=not chance.top1_is_chance(subject, measured))
     ranking = ranked(cases, cells, ledger, rules)
     recommendation = recommended(ranking, rules, complete=complete)
-    findings = outcomes.findings_of(cases, cells, ledger, machine, named=_named(settings), ranked=bool(ranking))
+    findings = outcomes.findings_of(cases, cells, ledger, machine, named=_named(settings), subject=subject)
     return records.assembled(
         {
             "schema": records.SCHEMA,
@@ -88,11 +90,11 @@ def record(
     )
 
 
-def _rules(settings: Mapping[str, Any], plan: Plan) -> Rules:
+def _rules(settings: Mapping[str, Any], plan: Plan, *, trained: bool) -> Rules:
     """What the ranking holds contenders to; weights that were never trained have no top-1 to lose."""
     return Rules(
         accuracy_loss=settings.get("accuracy_loss", outcomes.LOSSY_TOP1),
-        trained=settings.get("subject", {}).get("weights") != "initial",
+        trained=trained,
         confidence=CONFIDENCE,
         family_error=FAMILY_ERROR_RATE,
         margin=MARGIN,

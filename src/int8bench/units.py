@@ -1,10 +1,15 @@
 """How a person reads seconds, bytes, ratios, shares, and another library's error. Pure."""
 
 import math
+import re
 
 _SECONDS = ((1.0, " s"), (1e-3, " ms"), (1e-6, " us"), (1e-9, " ns"))
 _BYTES = ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"))
 _RATES = ((1e6, "M/s"), (1e3, "k/s"), (1.0, "/s"))
+_TRACEBACK = "Traceback (most recent call last):"
+_NAMED = re.compile(r"(?:\w+\.)*(?=[A-Z])\w*(?:Error|Exception|Unsupported|Failure|Interrupt)(?:: |$)")
+# How lines begin that say where an error was met, and not what it is.
+_WHERE = ('File "', "^", "While executing %", "Original traceback", "from user code", "Set TORCH", "Use tlparse")
 _LONGEST_REASON = 240  # torch lists each parameter that does not fit; the first ones tell
 
 
@@ -47,10 +52,31 @@ def shape(axes: tuple[int, ...]) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What another library's error says, on one line: ``ValueError: no such layer``."""
-    text = " ".join(str(error).split())
+    """What another library's error comes from, on one line: ``ValueError: no such layer``.
+
+    Of an error that was raised from another one it is that one which tells, and so on; of a text that quotes another
+    process's traceback, its last line. What only announces the next line, or says where and not what, is left out.
+    """
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = " ".join(_telling(str(cause)).split())
     short = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]} ..."
-    return f"{type(error).__name__}: {short}" if short else type(error).__name__
+    if _NAMED.match(short):  # a quoted error has its own name
+        return short
+    return f"{type(cause).__name__}: {short}" if short else type(cause).__name__
+
+
+def _telling(text: str) -> str:
+    """The lines of an error's text that say what is wrong."""
+    _, quoted, traceback = text.rpartition(_TRACEBACK)
+    if quoted:
+        return next(
+            (line for line in traceback.splitlines() if _NAMED.match(line)), traceback.strip().rpartition("\n")[2]
+        )
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if not line.endswith(":") and not line.startswith(_WHERE)]
+    return "\n".join(told or lines)
 
 
 def first_line(error: BaseException) -> str:

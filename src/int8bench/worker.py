@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from int8bench import fidelity
+from int8bench import fidelity, units
 from int8bench.cases import FLOAT32, Group, Variant, float32_references
 from int8bench.engines.base import Conversion, Material, Predictor
 from int8bench.engines.registry import engine_named
@@ -162,7 +162,7 @@ def prepare(order: Order) -> Prepared:
         except Int8BenchError as error:
             refused[variant] = str(error)
         except Exception as error:  # noqa: BLE001  a fault of one engine, perhaps not ours, is its own row's reason
-            refused[variant] = f"{type(error).__name__}: {error}"
+            refused[variant] = units.reason(error)
     return Prepared(order=order, ready=ready, refused=refused)
 
 
@@ -186,11 +186,12 @@ def convert(state: tuple[Order, "nn.Module"], wanted: ConversionOrder, _line: Ch
 def _model(order: Order) -> "nn.Module":
     import torch
 
-    from int8bench.models import load_model
+    from int8bench.models import load_model, settle_weights
 
     torch.set_num_threads(1)
     loaded = load_model(order.model, num_classes=order.num_classes, input_shape=order.input_shape)
     loaded.module.load_state_dict(torch.load(io.BytesIO(order.state), weights_only=True))
+    settle_weights(loaded.module)
     return loaded.module
 
 

@@ -152,4 +152,3 @@ def test_no_engine_has_another_ones_fault(finished: Run) -> None:
         "toy-leaking": set(),
     }
     assert "outdone" not in codes(finished, "toy")
-    assert "recommended-engine" not in codes(finished, "toy-float")

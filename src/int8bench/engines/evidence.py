@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, NoReturn
 
+from int8bench.engines import onednn_problem
+
 LISTENING_S = 60  # a forward that takes longer is killed; the evidence says so
 # What oneDNN 3.5 and newer announce in their header; used where the header was spent before we listened.
 _USUAL_PREFIX = "onednn_verbose,v1,primitive"
@@ -45,6 +47,8 @@ class Call:
     src: str | None
     weights: str | None
     time_ms: float
+    multiply_adds: int | None = None
+    """None where its problem is not told in a form that is known."""
 
     @property
     def isa(self) -> str | None:
@@ -125,6 +129,9 @@ def _call(row: Mapping[str, str]) -> Call:
         src=_type_of("src", row["memory_descriptors"]),
         weights=_type_of("wei", row["memory_descriptors"]),
         time_ms=float(row["exec_time"]),
+        multiply_adds=onednn_problem.multiply_adds(
+            row["primitive"], row.get("problem_desc", ""), row.get("auxiliary", "")
+        ),
     )
 
 
@@ -152,10 +159,16 @@ def _summed(calls: tuple[Call, ...]) -> list[dict[str, object]]:
             "weights": group[0].weights,
             "int8": group[0].is_int8,
             "calls": len(group),
+            "multiply_adds": _work(group),
             "time_share": round(sum(call.time_ms for call in group) / total_ms, 4) if total_ms else None,
         }
         for group in alike.values()
     ]
+
+
+def _work(calls: list[Call]) -> int | None:
+    told = [call.multiply_adds for call in calls]
+    return None if None in told else sum(each or 0 for each in told)
 
 
 def _fork() -> int:

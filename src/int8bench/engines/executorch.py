@@ -20,6 +20,7 @@ from int8bench.engines.base import Availability, Conversion, Engine, Images, Log
 from int8bench.engines.executorch_files import Files
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
+from int8bench.units import reason
 
 if TYPE_CHECKING:
     import torch
@@ -140,10 +141,13 @@ class ExecuTorchPredictor:
         runtime, delegation = _runtime(), self._files.delegation
         example = _tensor(executorch_files.parts(self._example, self._group.batch)[0])
         traced = executorch_operators.traced(runtime, self._files.program, example)
+        planned = executorch_operators.planned(delegation)
         told = (
-            ran(executorch_operators.GRAPH, executorch_operators.planned(delegation))
+            ran(executorch_operators.GRAPH, planned)
             if traced is None
-            else ran(executorch_operators.TRACER, executorch_operators.completed(traced, delegation))
+            else ran(
+                executorch_operators.TRACER, executorch_operators.completed(traced, delegation), arithmetic=planned
+            )
         )
         return {
             "engine": "executorch",
@@ -187,7 +191,7 @@ class ExecuTorchPredictor:
         try:
             answers = self._body(part)()
         except (RuntimeError, ValueError, TypeError) as error:
-            raise EngineError(f"{self._name}: cannot answer a batch of shape {part.shape}: {error}") from error
+            raise EngineError(f"{self._name}: cannot answer a batch of shape {part.shape}: {reason(error)}") from error
         if len(answers) != 1 or not isinstance(answers[0], torch.Tensor):
             raise EngineError(f"{self._name}: the model returns {len(answers)} values, expected one tensor of logits")
         if answers[0].ndim != 2 or len(answers[0]) != len(part):  # noqa: PLR2004  two axes: image, class
@@ -221,7 +225,7 @@ def _opened(runtime: Any, content: bytes, name: str) -> _Session:  # noqa: ANN40
         return _Session(method=program.load_method(_METHOD), program=program, content=content)
     except RuntimeError as error:
         raise EngineError(
-            f"{name}: the runtime refuses the program: {error}; its file may be damaged or of another version"
+            f"{name}: the runtime refuses the program: {reason(error)}; its file may be damaged or of another version"
         ) from error
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import operator
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from int8bench.cases import INT8
+from int8bench.engines import arithmetic
 from int8bench.engines.base import Conversion, Images, Material
 from int8bench.engines.executorch_flatbuffers import XNNPACK_GRAPH, decoded
 from int8bench.engines.plain import plain
 from int8bench.errors import EngineError
-from int8bench.units import first_line
+from int8bench.units import reason
 
 if TYPE_CHECKING:
     import torch
@@ -110,7 +112,7 @@ def _exported(model: nn.Module, images: Images, name: str) -> Any:  # noqa: ANN4
             return torch.export.export(model, (torch.tensor(images, dtype=torch.float32),))
     except _OBJECTIONS as error:
         raise EngineError(
-            f"executorch: {name} cannot be exported by torch.export: {first_line(error)}; "
+            f"executorch: {name} cannot be exported by torch.export: {reason(error)}; "
             "keep control flow that depends on the data out of forward"
         ) from error
 
@@ -129,7 +131,7 @@ def _quantized(model: nn.Module, images: tuple[Images, ...], name: str) -> Any: 
                 observed(torch.tensor(each, dtype=torch.float32))
         converted: nn.Module = convert_pt2e(observed)
     except _OBJECTIONS as error:
-        raise EngineError(f"executorch: {name} cannot be quantized by XNNPACKQuantizer: {first_line(error)}") from error
+        raise EngineError(f"executorch: {name} cannot be quantized by XNNPACKQuantizer: {reason(error)}") from error
     return _exported(converted, images[0], name)
 
 
@@ -156,7 +158,7 @@ def _lowered(exported: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
         edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
         return edge, edge.to_executorch(ExecutorchBackendConfig(memory_planning_pass=in_place))
     except _OBJECTIONS as error:
-        raise EngineError(f"executorch: {name} cannot be made a program: {first_line(error)}") from error
+        raise EngineError(f"executorch: {name} cannot be made a program: {reason(error)}") from error
 
 
 def _described(edge: Any, program: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -171,6 +173,7 @@ def _described(edge: Any, program: Any) -> dict[str, Any]:  # noqa: ANN401
         "delegates": len(delegates),
         "delegated": dict(inside),
         "not_delegated": dict(outside),
+        "not_delegated_multiply_adds": _left_over(exported.graph_module.graph),
         "delegated_share": round(inside.total() / (inside.total() + outside.total()), 4),
         "nodes": [node for each in delegates for node in _nodes(each.processed_bytes)],
         "operators": [f"{each.name}.{each.overload}" for each in plan.operators],
@@ -189,6 +192,32 @@ def _calls(graph: Any) -> Iterator[Any]:  # noqa: ANN401
     return (node for node in graph.nodes if node.op == "call_function" and node.target is not operator.getitem)
 
 
+def _left_over(graph: Any) -> dict[str, int | None]:  # noqa: ANN401
+    """The multiply-adds that are left to ExecuTorch's own kernels, by operator; None where torch cannot count them."""
+    found: dict[str, int | None] = {}
+    for node in _calls(graph):
+        if "delegate" not in str(node.target):
+            name, made = _called(node), _flops(node)
+            before = found.get(name, 0)
+            found[name] = None if before is None or made is None else before + made // 2
+    return found
+
+
+def _flops(node: Any) -> int | None:  # noqa: ANN401
+    """What torch's own counter says of a call, by the shapes of its tensors; 0 of one that it does not count."""
+    from torch.utils._pytree import tree_map
+    from torch.utils.flop_counter import flop_registry
+
+    counter = flop_registry.get(getattr(node.target, "overloadpacket", None))
+    if counter is None:
+        return 0
+    given = tree_map(lambda each: each.meta["val"] if hasattr(each, "meta") else each, node.args)
+    try:
+        return int(counter(*given, out_val=node.meta["val"]))
+    except (TypeError, KeyError, AttributeError):
+        return None
+
+
 def _called(node: Any) -> str:  # noqa: ANN401
     return str(node.target.name()) if hasattr(node.target, "name") else str(node.target)
 
@@ -200,11 +229,38 @@ def _nodes(payload: bytes) -> Iterator[dict[str, Any]]:
     header = XNNHeader.from_bytes(payload[:_SERIALIZED_HEADER_BYTES])
     content = payload[header.flatbuffer_offset : header.flatbuffer_offset + header.flatbuffer_size]
     graph = decoded(XNNPACK_GRAPH, lambda path: path.write_bytes(content))
-    types = {each["id_out"]: each["datatype"] for each in map(_tensor, graph["xvalues"])}
+    tensors = {each["id_out"]: each for each in map(_tensor, graph["xvalues"])}
     for node in graph["xnodes"]:
         ids = [value for key, value in node["xnode_union"].items() if key.endswith("_id")]
-        found = dict.fromkeys(types[each] for each in ids if each in types)
-        yield {"operator": node["xnode_union_type"], "types": [each.removeprefix("xnn_datatype_") for each in found]}
+        found = dict.fromkeys(tensors[each]["datatype"] for each in ids if each in tensors)
+        yield {
+            "operator": node["xnode_union_type"],
+            "types": [each.removeprefix("xnn_datatype_") for each in found],
+            "multiply_adds": multiply_adds(node, {each: tensor["dims"] for each, tensor in tensors.items()}),
+        }
+
+
+def multiply_adds(node: Mapping[str, Any], shapes: Mapping[int, Sequence[int]]) -> int | None:
+    """How many a node of a delegate's graph makes; None of one whose sums do not stand in its shapes.
+
+    Args:
+        node: as XNNPACK's serializer has it.
+        shapes: of the graph's tensors, by their number.
+    """
+    kind, fields = node["xnode_union_type"], node["xnode_union"]
+    if kind == "XNNScaledDotProductAttention":
+        return None
+    answer = shapes.get(fields.get("output_id", -1), ())
+    kernel = int(fields.get("kernel_height", 0)) * int(fields.get("kernel_width", 0))
+    if kind in {"XNNConv2d", "XNNDepthwiseConv2d"}:
+        return math.prod(answer) * kernel * (int(fields["group_input_channels"]) if kind == "XNNConv2d" else 1)
+    if kind == "XNNConvTranspose2d":
+        return math.prod(shapes[fields["input1_id"]]) * int(kernel * fields["group_output_channels"])
+    if kind == "XNNFullyConnected":
+        return arithmetic.linear(answer, shapes[fields["filter_id"]])
+    if kind == "XNNBatchMatrixMultiply":
+        return arithmetic.product(shapes[fields["input1_id"]], shapes[fields["input2_id"]], answer)
+    return 0
 
 
 def _tensor(value: Mapping[str, Any]) -> Mapping[str, Any]:

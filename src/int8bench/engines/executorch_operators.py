@@ -60,7 +60,11 @@ def _write(session: Any, path: Path) -> None:  # noqa: ANN401
 def profiled(profile: Mapping[str, Any]) -> tuple[Operator, ...]:
     """The operators of a profile's last forwards, with the mean of their seconds."""
     runs = [list(_events(run)) for run in profile["run_data"] if run["name"] == "Execute"][-FORWARDS:]
-    return tuple(_mean(alike) for alike in zip(*runs, strict=True))
+    # A forward whose profile lacks an event, or has one twice, is not like the others and says nothing of them.
+    names = Counter(tuple(each.name for each in run) for run in runs)
+    (usual, _), *_ = names.most_common(1) or [((), 0)]
+    whole = [run for run in runs if tuple(each.name for each in run) == usual]
+    return tuple(_mean(alike) for alike in zip(*whole, strict=True))
 
 
 def _events(run: Mapping[str, Any]) -> Iterator[Operator]:
@@ -115,9 +119,15 @@ def _kind_among(nodes: Sequence[Operator], name: str) -> Kind:
 
 
 def planned(delegation: Mapping[str, Any]) -> tuple[Operator, ...]:
-    """The operators of a program by what its conversion tells, without times; for a runtime that cannot trace."""
-    left = Counter(delegation["not_delegated"]).elements()
-    return (*_nodes(delegation["nodes"]), *(_untimed(each, _OWN, kind(each)) for each in left))
+    """The operators of a program by what its conversion tells: without times, and with their multiply-adds."""
+    made = delegation["not_delegated_multiply_adds"]
+    left = (
+        # All of a name together, on the first of them.
+        _untimed(name, _OWN, kind(name), 0 if number else made[name])
+        for name, count in delegation["not_delegated"].items()
+        for number in range(count)
+    )
+    return (*_nodes(delegation["nodes"]), *left)
 
 
 def _nodes(nodes: Iterable[Mapping[str, Any]]) -> Iterator[Operator]:
@@ -126,8 +136,8 @@ def _nodes(nodes: Iterable[Mapping[str, Any]]) -> Iterator[Operator]:
         found = kind(name)
         if found is Kind.FLOAT and types and types[0] in _INT8_TENSORS:
             found = Kind.INT8
-        yield _untimed(f"{name} ({', '.join(types)})", _XNNPACK, found)
+        yield _untimed(f"{name} ({', '.join(types)})", _XNNPACK, found, node["multiply_adds"])
 
 
-def _untimed(name: str, implementation: str, found: Kind) -> Operator:
-    return Operator(name=name, implementation=implementation, kind=found)
+def _untimed(name: str, implementation: str, found: Kind, multiply_adds: int | None) -> Operator:
+    return Operator(name=name, implementation=implementation, kind=found, multiply_adds=multiply_adds)

@@ -225,4 +225,4 @@ def _evidence(compiled: Compiled, group: Group, forward: Callable[[], object]) -
     if not isinstance(primitives, list):  # the listening came to grief: `onednn` says how
         return found
     others = written(compiled.source(), compiled.nodes())
-    return {**found, "ran": ran(_WITNESS, operators(primitives, others))}
+    return {**found, "ran": ran(_WITNESS, operators(primitives, others, compiled.facts["multiply_adds"]))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from int8bench.engines.operators import Kind, Operator
@@ -28,6 +29,8 @@ _EDGE = re.compile(_EDGES)
 _NO_ARITHMETIC = re.compile(rf"cpp_fused|{_EDGES}|{_MOVES}|_")
 _INTEGERS = {"uint8_t", "int8_t", "int32_t", "int64_t"}
 _BYTES = {"u8", "s8"}
+_PRODUCT = re.compile(r"aten::(mm|bmm|addmm|baddbmm|convolution|linear|lstm|gru|mkldnn_rnn|_?scaled_dot_product)")
+ROUNDING = 0.01  # of the work: what compilers take out and put in, such as channels that fill a register
 
 
 def written(source: str, nodes: Mapping[str, Any]) -> tuple[Operator, ...]:
@@ -72,14 +75,47 @@ def _by_torch(target: str) -> Operator:
     return Operator(name=target, implementation=ATEN, kind=kind)
 
 
-def operators(primitives: Sequence[Mapping[str, Any]], others: Sequence[Operator]) -> tuple[Operator, ...]:
-    """What ran: oneDNN's primitives, as `evidence.collect` counts them, and the calls that it does not tell of."""
+def operators(
+    primitives: Sequence[Mapping[str, Any]], others: Sequence[Operator], multiply_adds: int
+) -> tuple[Operator, ...]:
+    """What ran: oneDNN's primitives, as `evidence.collect` counts them, and the calls that it does not tell of.
+
+    Args:
+        primitives: as oneDNN tells them, with their multiply-adds.
+        others: what `written` gives.
+        multiply_adds: of the whole model; what oneDNN does not tell of is torch's own products.
+    """
     told = [
-        Operator(name=each["primitive"], implementation=f"oneDNN {each['implementation']}", kind=primitive_kind(each))
+        Operator(
+            name=each["primitive"],
+            implementation=f"oneDNN {each['implementation']}",
+            kind=primitive_kind(each),
+            multiply_adds=None if each["multiply_adds"] is None else each["multiply_adds"] // each["calls"],
+        )
         for each in primitives
         for _ in range(each["calls"])
     ]
-    return (*told, *others)
+    return (*told, *_with_the_rest(others, _rest(multiply_adds, told)))
+
+
+def _rest(multiply_adds: int, told: Sequence[Operator]) -> int | None:
+    """What oneDNN leaves of a model's multiply-adds; None where it does not tell its own."""
+    counts = [each.multiply_adds for each in told]
+    if None in counts:
+        return None
+    rest = multiply_adds - sum(each or 0 for each in counts)
+    return rest if rest > ROUNDING * multiply_adds else 0
+
+
+def _with_the_rest(others: Sequence[Operator], rest: int | None) -> Iterator[Operator]:
+    """The calls that oneDNN does not tell of, the rest of the work on torch's products: on the first, for all."""
+    products = [each for each in others if _PRODUCT.search(each.name)]
+    told = rest is not None and (bool(products) or not rest)
+    for each in others:
+        mine = products[:1] == [each] and bool(rest)
+        name = " and ".join(dict.fromkeys(product.name for product in products)) if mine else each.name
+        yield replace(each, name=name, multiply_adds=(rest if mine else 0) if told else None)
+        products = [] if mine else products
 
 
 def primitive_kind(primitive: Mapping[str, Any]) -> Kind:

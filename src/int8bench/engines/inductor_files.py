@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -27,6 +28,7 @@ from int8bench.engines import packages
 from int8bench.engines.base import Conversion, Images, Material
 from int8bench.engines.plain import plain
 from int8bench.engines.torch_int8 import CALIBRATION_BATCH
+from int8bench.engines.torch_operators import float_multiply_adds
 from int8bench.errors import EngineError
 from int8bench.findings.limits import exact_for_onednn
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 EXTRA = "inductor"
 LIBRARY, NODES = "model.so", "model.json"  # torch looks for the nodes beside the library, under its name
 _SOURCE, _FACTS = "model.cpp", "facts.json"
+_BY_A_COMPILER = re.compile(r"\S+: (fatal )?error: ")  # a file and a line, or a program, before it
 _FLAGS_DIGITS = 12  # of a digest that tells processors apart: 48 bits
 # What a model's own forward, the exporter, the quantizer, inductor and its compiler are known to raise.
 _REFUSALS = (
@@ -106,7 +109,7 @@ def float32(
     _check_compiler()
     with _reported(FLOAT32):
         program = _exported(plain(material.model), batch, material.example)
-        return _compiled(program, options, folder)
+        return _compiled(program, options, folder, _work(material, batch))
 
 
 def int8(
@@ -121,7 +124,7 @@ def int8(
     _check_compiler()
     with _reported(INT8):
         quantized = _quantized(material, reduce_range=bool(options["reduce_range"]))
-        return _compiled(_exported(quantized, batch, material.example), options, folder)
+        return _compiled(_exported(quantized, batch, material.example), options, folder, _work(material, batch))
 
 
 def _check_compiler() -> None:
@@ -158,7 +161,7 @@ def _quiet_logs() -> Iterator[None]:
 
 def _complaint(error: BaseException) -> str:
     """A C++ compiler's first error where there is one: it comes after the command, which fills a page."""
-    faults = [line.strip() for line in str(error).splitlines() if "error:" in line]
+    faults = [line.strip() for line in str(error).splitlines() if _BY_A_COMPILER.match(line.strip())]
     return faults[0] if faults else units.reason(error)
 
 
@@ -193,8 +196,13 @@ def _quantized(material: Material, *, reduce_range: bool) -> nn.Module:
     return converted
 
 
+def _work(material: Material, batch: int) -> int:
+    """The multiply-adds of a forward of the batch, of which oneDNN will tell a part."""
+    return batch * float_multiply_adds(plain(material.model), images(material.example[:1]))
+
+
 def _compiled(
-    program: ExportedProgram, options: Mapping[str, bool | int | float | str], folder: Path
+    program: ExportedProgram, options: Mapping[str, bool | int | float | str], folder: Path, multiply_adds: int
 ) -> Mapping[str, object]:
     from torch._inductor import aoti_compile_and_package, config
     from torch._inductor.utils import fresh_cache
@@ -205,7 +213,11 @@ def _compiled(
             package = aoti_compile_and_package(
                 program, package_path=str(Path(aside) / "model.pt2"), inductor_configs=_settings(options)
             )
-        facts = {"instructions": _unpacked(Path(package), folder), "options": dict(options)}
+        facts = {
+            "instructions": _unpacked(Path(package), folder),
+            "options": dict(options),
+            "multiply_adds": multiply_adds,
+        }
     (folder / _FACTS).write_text(json.dumps(facts))
     return facts
 

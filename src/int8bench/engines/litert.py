@@ -21,6 +21,7 @@ from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.engines import packages, tflite_files
 from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material, Prepared
 from int8bench.engines.operators import Kind, Operator, ran
+from int8bench.engines.tflite_arithmetic import multiply_adds
 from int8bench.engines.tflite_predictor import FixedBatchPredictor, damaged
 from int8bench.errors import EngineError
 
@@ -234,12 +235,16 @@ def kind(name: str, result_types: Iterable[str]) -> Kind:
 
 def _evidence(interpreter: Any, threads: int) -> Mapping[str, object]:  # noqa: ANN401
     nodes = [_node(each) for each in interpreter._get_ops_details()]  # noqa: SLF001  nothing public tells of a delegate
+    shapes = {each["index"]: tuple(each["shape"].tolist()) for each in interpreter.get_tensor_details()}
     by_delegate = taken(nodes)
     operators = [
         Operator(
             name=node.name,
             implementation="XNNPACK" if position in by_delegate else "LiteRT",
             kind=kind(node.name, node.result_types),
+            multiply_adds=multiply_adds(
+                node.name, [shapes.get(each, ()) for each in node.inputs], shapes.get(node.outputs[0], ())
+            ),
         )
         for position, node in enumerate(nodes)
         if node.name != _DELEGATE

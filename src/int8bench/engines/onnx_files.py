@@ -1,14 +1,14 @@
 """A model as ONNX: float32 with a free batch size, and int8 with QuantizeLinear / DequantizeLinear pairs (QDQ).
 
-What onnxruntime, OpenVINO and TensorRT read; they share the files. Quantized by onnxruntime's own tool: min-max ranges
-over all calibration pictures, unsigned activations, signed weights by channel.
+What onnxruntime, OpenVINO and TensorRT read; they share the files. Quantized by onnxruntime's own tool, see
+`onnx_quantizer`.
 """
 
 from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,11 @@ import numpy as np
 
 from int8bench import units
 from int8bench.cases import FLOAT32, Variant
-from int8bench.engines import packages
+from int8bench.engines import onnx_quantizer, packages
 from int8bench.engines.base import Conversion, Images, Material
+from int8bench.engines.onnx_arithmetic import multiply_adds
+from int8bench.engines.onnx_quantizer import PICTURES
 from int8bench.engines.plain import plain
-from int8bench.engines.torch_int8 import CALIBRATION_BATCH
 from int8bench.errors import EngineError
 from int8bench.findings.choice import dot_products
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from int8bench.hardware import Hardware
 
 FILE = "model.onnx"
-PICTURES, LOGITS = "pictures", "logits"  # the names of the input and the output
+LOGITS = "logits"  # the name of the output; that of the input is `PICTURES`
 BATCH = "batch"  # the name of the free axis
 MOST_PICTURES = 65_536  # of a batch: the exporter wants an end of the axis
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
@@ -89,27 +90,45 @@ def content(material: Material) -> bytes:
         raise EngineError(f"{path}: the converted model cannot be read: {error.strerror}; run again") from error
 
 
-class Calibration:
-    """Pictures by batches, as onnxruntime's calibration reads them (its CalibrationDataReader, by its one method)."""
-
-    def __init__(self, pictures: Images) -> None:
-        """Keeps pictures (image, channel, height, width)."""
-        self._batches: Iterator[Images] = (
-            pictures[first : first + CALIBRATION_BATCH] for first in range(0, len(pictures), CALIBRATION_BATCH)
-        )
-
-    def get_next(self) -> dict[str, Images] | None:
-        """The next batch, None after the last."""
-        batch = next(self._batches, None)
-        return None if batch is None else {PICTURES: batch}
-
-
 def weights_bytes(content: bytes) -> int:
     """Bytes of all initializers of a file: weights, biases, scales and zero points."""
     import onnx
 
     model = onnx.load_from_string(content)
     return sum(onnx.numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
+
+
+def weights_of_nodes(path: Path) -> Mapping[str, list[tuple[int, ...]]]:
+    """The shapes of each node's constants in their order, by the node's name."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    shapes = {each.name: tuple(each.dims) for each in graph.initializer}
+    return {node.name: [shapes[name] for name in node.input if name in shapes] for node in graph.node}
+
+
+def work_of_nodes(content: bytes, batch: int) -> Mapping[str, int]:
+    """The multiply-adds of each node of a file, by its name; without those whose shapes cannot be inferred.
+
+    Args:
+        content: of a converted model.
+        batch: pictures a call.
+    """
+    import onnx
+
+    model = onnx.load_from_string(content)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {each.name: tuple(each.dims) for each in graph.initializer}
+    for each in (*graph.input, *graph.value_info, *graph.output):
+        shapes[each.name] = tuple(axis.dim_value for axis in each.type.tensor_type.shape.dim)
+    found = {
+        node.name: multiply_adds(
+            node.op_type, *([shapes.get(name, ()) for name in end] for end in (node.input, node.output))
+        )
+        for node in graph.node
+    }
+    return {name: count for name, count in found.items() if count is not None}
 
 
 def export(material: Material, _options: Options, _batch: int | None, folder: Path) -> Mapping[str, object]:
@@ -129,25 +148,15 @@ def quantize(material: Material, options: Options, _batch: int | None, folder: P
         EngineError: torch cannot export the model, or onnxruntime's tool cannot quantize it.
     """
     _check_packages()
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    reduce_range = bool(options["reduce_range"])
     with tempfile.TemporaryDirectory(dir=folder) as place:
         exported, ready = Path(place) / FILE, Path(place) / "ready.onnx"
         notes = _exported(plain(material.model), material.example, exported)
         try:
             quant_pre_process(str(exported), str(ready), skip_symbolic_shape=True)
-            quantize_static(
-                str(ready),
-                str(folder / FILE),
-                Calibration(material.calibration),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                reduce_range=bool(options["reduce_range"]),
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-            )
+            left = onnx_quantizer.quantized(ready, folder / FILE, material.calibration, reduce_range=reduce_range)
         except OSError:  # of the disk, not of the model
             raise
         except Exception as error:  # the tool raises whatever its passes raise
@@ -155,7 +164,7 @@ def quantize(material: Material, options: Options, _batch: int | None, folder: P
                 f"onnx: {type(material.model).__name__} cannot be quantized by onnxruntime's tool: "
                 f"{units.reason(error)}; {ADVICE}"
             ) from error
-    return {**notes, "reduce_range": bool(options["reduce_range"])}
+    return {**notes, "reduce_range": reduce_range, "left_in_float": [each.to_dict() for each in left]}
 
 
 def _check_packages() -> None:
@@ -184,13 +193,8 @@ def _exported(model: nn.Module, example: Images, path: Path) -> Mapping[str, obj
         )
     except Exception as error:  # the model's forward runs on symbols here, and may object in any way
         raise EngineError(
-            f"onnx: {type(model).__name__} cannot be exported: {units.reason(_origin(error))}; {ADVICE}"
+            f"onnx: {type(model).__name__} cannot be exported: {units.reason(error)}; {ADVICE}"
         ) from error
     assert program is not None
     program.save(str(path), external_data=False)  # with weights apart, quantizing fails on a check of links
     return {"nodes": len(program.model.graph), "opset": program.model.opset_imports.get("")}
-
-
-def _origin(error: BaseException) -> BaseException:
-    """What an exporter's error comes from: its own text is advice for those who call it, in colours."""
-    return _origin(error.__cause__) if error.__cause__ else error

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,11 @@ import numpy as np
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import onnx_files, packages
+from int8bench.engines.arithmetic import Shape
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
-from int8bench.engines.onnx_files import LOGITS, PICTURES
+from int8bench.engines.onnx_arithmetic import multiply_adds
+from int8bench.engines.onnx_files import LOGITS
+from int8bench.engines.onnx_quantizer import PICTURES
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.errors import EngineError
 
@@ -32,6 +36,7 @@ KERNEL = "_kernel_time"  # how the profile's events of operators end
 EDGES = {"QuantizeLinear", "DequantizeLinear", "Transpose", "ReorderInput", "ReorderOutput", "Cast"}
 MOVES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split", "Slice", "Gather", "Shape", "Identity"}
 _BYTES = {"uint8", "int8"}
+NO_WEIGHTS: Mapping[str, Sequence[Shape]] = MappingProxyType({})
 _US = 1e-6
 
 
@@ -118,7 +123,7 @@ class OnnxRuntimePredictor:
             "providers": self._session.get_providers(),
             "threads": self._group.threads,
             "spinning": False,
-            "ran": ran("ONNX Runtime's profile", operators(self._profile())),
+            "ran": ran("ONNX Runtime's profile", operators(*self._profile())),
         }
 
     def __call__(self, batch: Images) -> Logits:
@@ -156,45 +161,52 @@ class OnnxRuntimePredictor:
 
         return forward
 
-    def _profile(self) -> list[Mapping[str, Any]]:
-        """The events of a few calls at the batch size of the group."""
+    def _profile(self) -> tuple[list[Mapping[str, Any]], Mapping[str, Sequence[Shape]]]:
+        """The events of a few calls at the batch size of the group, and the shapes of each node's weights."""
         pictures = np.repeat(self._example[:1], self._group.batch, axis=0)
         with tempfile.TemporaryDirectory() as folder:
             options = _options(self._group)
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder) / "profile")
+            options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
             session = _opened(self._name, self._content, options)
             for _ in range(1 + PROFILED_CALLS):
                 session.run([LOGITS], {PICTURES: pictures})
             events: list[Mapping[str, Any]] = json.loads(Path(session.end_profiling()).read_bytes())
-        return events
+            return events, onnx_files.weights_of_nodes(Path(folder) / "optimized.onnx")
 
 
-def operators(events: Sequence[Mapping[str, Any]]) -> list[Operator]:
+def operators(
+    events: Sequence[Mapping[str, Any]], weights: Mapping[str, Sequence[Shape]] = NO_WEIGHTS
+) -> list[Operator]:
     """The operators of one forward, each with its median time; a profile's first call is left out.
 
     The median, since a call that the system interrupts would give its operator the share of ten.
 
     Args:
         events: of several forwards, in order of time, as ONNX Runtime writes them; times in microseconds.
+        weights: shapes of constants by the name of their node; of those that a kernel packs, no event tells.
     """
     nodes: dict[tuple[str, object], list[Mapping[str, Any]]] = {}
     for event in events:
         if str(event.get("name", "")).endswith(KERNEL):
             # A pass that adds nodes may name two alike; their numbers differ.
             nodes.setdefault((event["name"], event["args"].get("node_index")), []).append(event)
-    return [_operator(calls[1:]) for calls in nodes.values() if len(calls) > 1]
+    return [_operator(calls[1:], weights) for calls in nodes.values() if len(calls) > 1]
 
 
-def _operator(calls: Sequence[Mapping[str, Any]]) -> Operator:
+def _operator(calls: Sequence[Mapping[str, Any]], weights: Mapping[str, Sequence[Shape]]) -> Operator:
     arguments = calls[0]["args"]
     name = str(arguments["op_name"])
     types = list(_types(arguments.get("input_type_shape", ())))
+    given, answers = (_shapes(arguments.get(f"{end}_type_shape", ())) for end in ("input", "output"))
+    constants = weights.get(str(calls[0]["name"]).removesuffix(KERNEL), ())
     return Operator(
         name=name,
         implementation=f"{arguments.get('provider', 'unknown')}, {types[0] if types else 'no input'}",
         kind=_kind(name, types),
         seconds=median(float(each["dur"]) for each in calls) * _US,
+        multiply_adds=multiply_adds(name, [*given[:1], *constants, *given[1:]], answers),
     )
 
 
@@ -207,6 +219,11 @@ def _kind(name: str, types: Sequence[str]) -> Kind:
     if types[0] in _BYTES:
         return Kind.INT8
     return Kind.FLOAT if types[0] in {"float", "float16", "bfloat16"} else Kind.OTHER
+
+
+def _shapes(tensors: Sequence[Mapping[str, Any]]) -> list[tuple[int, ...]]:
+    """The shapes of tensors as a profile has them: ``{"float": [1, 3, 32, 32]}``, nothing of one that is left out."""
+    return [tuple(next(iter(each.values()), ())) for each in tensors]
 
 
 def _types(inputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -120,7 +120,10 @@ class OpenVinoPredictor:
             **_settings(self._compiled),
             "precision": list(precisions(nodes)),
             "reference_kernels": list(references(nodes)),
-            "ran": ran("OpenVINO's execution graph", operators(profiles)),
+            "ran": ran(
+                "OpenVINO's execution graph",
+                operators(profiles, onnx_files.work_of_nodes(self._content, self._group.batch)),
+            ),
         }
 
     def __call__(self, batch: Images) -> Logits:
@@ -276,9 +279,19 @@ def _has(compiled: Any, name: str) -> bool:  # noqa: ANN401  the runtime has no 
 
 def _nodes(compiled: Any) -> tuple[Node, ...]:  # noqa: ANN401  the runtime has no types
     return tuple(
-        Node.of(each.get_friendly_name(), {key: str(value.value) for key, value in each.get_rt_info().items()})
+        Node.of(
+            each.get_friendly_name(),
+            {key: str(value.value) for key, value in each.get_rt_info().items()},
+            given=_shapes(each.inputs()),
+            answers=_shapes(each.outputs()),
+        )
         for each in compiled.get_runtime_model().get_ordered_ops()
     )
+
+
+def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:  # noqa: ANN401  the runtime has no types
+    known = (each.get_partial_shape() for each in tensors)
+    return tuple(tuple(each.to_shape()) if each.is_static else () for each in known)
 
 
 def _said(error: BaseException) -> str:

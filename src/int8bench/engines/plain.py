@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from int8bench.errors import EngineError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -14,9 +16,38 @@ def plain(model: nn.Module) -> nn.Module:
 
     Stubs, which do nothing in float, become identities; arithmetic modules, which observe their results, become
     arithmetic. The model itself is left as it was.
+
+    Raises:
+        EngineError: it comes out of torch.jit.
     """
-    copied = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
-    return _replaced(copied)
+    check_python(model)
+    return _replaced(frozen(model))
+
+
+def check_python(model: nn.Module) -> None:
+    """Refuses a model that has no Python code to be traced.
+
+    Raises:
+        EngineError: it comes out of torch.jit.
+    """
+    import torch
+
+    if isinstance(model, torch.jit.ScriptModule):
+        raise EngineError(
+            f"{model.original_name} comes out of torch.jit, and what quantizes or exports a model reads Python alone; "
+            "give the module that it was made of"
+        )
+
+
+def frozen(model: nn.Module) -> nn.Module:
+    """A copy of a model in eval mode, without gradients; of one out of torch.jit too, which has no `requires_grad_`."""
+    import torch
+
+    with torch.no_grad():  # or what torch.jit copies would be computed, and no parameters
+        copied = copy.deepcopy(model).eval()
+    for parameter in copied.parameters():
+        parameter.requires_grad_(False)  # noqa: FBT003  it has no keyword in its types
+    return copied
 
 
 def _replaced(module: nn.Module) -> nn.Module:

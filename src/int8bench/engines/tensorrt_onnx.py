@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from int8bench.cases import FLOAT16, INT8
-from int8bench.engines import onnx_files
+from int8bench.engines import onnx_files, onnx_quantizer
 from int8bench.engines.base import Images, Material
 from int8bench.errors import EngineError
-from int8bench.units import first_line
+from int8bench.units import reason
 
 QUANTIZED = ("Conv", "Gemm", "MatMul", "Add")  # their inputs; the rest moves along: TensorRT pulls pairs through it
 OPTIONS = {
@@ -40,7 +40,7 @@ def network(material: Material, precision: str, batch: int) -> bytes:
         try:
             model = _typed(folder / onnx_files.FILE, precision, material.calibration)
         except Exception as error:  # onnxruntime's tools raise whatever their passes raise
-            raise EngineError(f"tensorrt: no {precision} onnx can be made of the model: {first_line(error)}") from error
+            raise EngineError(f"tensorrt: no {precision} onnx can be made of the model: {reason(error)}") from error
     return bytes(_fixed(model, batch).SerializeToString())
 
 
@@ -59,7 +59,7 @@ def _quantized(exported: Path, calibration: Images) -> Any:  # noqa: ANN401
     quantize_static(
         str(ready),
         str(target),
-        onnx_files.Calibration(calibration),
+        onnx_quantizer.Calibration(calibration),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(QUANTIZED),
         per_channel=True,

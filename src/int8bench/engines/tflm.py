@@ -21,6 +21,7 @@ from int8bench.cases import INT8, Group, Variant, int8_variant
 from int8bench.engines import litert, packages, tflite_files, tflm_compared, tflm_edges
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
 from int8bench.engines.operators import Operator, ran
+from int8bench.engines.tflite_arithmetic import multiply_adds
 from int8bench.engines.tflite_predictor import FixedBatchPredictor, damaged
 from int8bench.engines.tflm_edges import Scale
 from int8bench.errors import EngineError
@@ -221,8 +222,18 @@ def _operators(model: Any) -> Iterator[Operator]:  # noqa: ANN401
     for each in graph.operators:
         name = _operator_name(model.operatorCodes[each.opcodeIndex])
         types = [_type_name(graph.tensors[output].type) for output in each.outputs]
-        yield Operator(name=name, implementation="TensorFlow Lite Micro", kind=litert.kind(name, types))
+        given = [_shape(graph.tensors[number]) if number >= 0 else () for number in each.inputs]
+        yield Operator(
+            name=name,
+            implementation="TensorFlow Lite Micro",
+            kind=litert.kind(name, types),
+            multiply_adds=multiply_adds(name, given, _shape(graph.tensors[each.outputs[0]])),
+        )
     yield from tflm_edges.OPERATORS
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:  # noqa: ANN401
+    return () if tensor.shape is None else tuple(map(int, tensor.shape))
 
 
 def _operator_name(code: Any) -> str:  # noqa: ANN401

@@ -18,7 +18,7 @@ from int8bench.engines.operators import Kind, Operator
 Int8: TypeAlias = npt.NDArray[np.int8]
 
 OPERATORS = tuple(
-    Operator(name=name, implementation="NumPy", kind=Kind.EDGE)
+    Operator(name=name, implementation="NumPy", kind=Kind.EDGE, multiply_adds=0)
     for name in ("quantize the input", "dequantize the output")
 )
 """What evidence calls them."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from int8bench.cases import CHANNELS_LAST, TORCH, Group, Variant, float32_references
 from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
+from int8bench.engines.plain import frozen
 from int8bench.engines.torch_predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
 
@@ -46,7 +46,7 @@ class Float32Engine(Engine):
         """A copy of the model in eval mode, without gradients; nothing to calibrate."""
         if variant not in self.variants:
             raise EngineError(f"{self.name}: {variant.label} is not offered; expected float32, channels-last or nchw")
-        return _Float32Model(module=_frozen_copy(material.model), variant=variant, example=material.example)
+        return _Float32Model(module=frozen(material.model), variant=variant, example=material.example)
 
     def build(self, prepared: Prepared, group: Group) -> TorchPredictor:
         """A copy laid out anew in the calling process."""
@@ -54,7 +54,7 @@ class Float32Engine(Engine):
 
         assert isinstance(prepared, _Float32Model)
         torch.set_num_threads(group.threads)
-        module = _frozen_copy(prepared.module)
+        module = frozen(prepared.module)
         if prepared.variant.layout == CHANNELS_LAST:
             module = module.to(memory_format=layout_format(CHANNELS_LAST))
         return TorchPredictor(
@@ -65,10 +65,6 @@ class Float32Engine(Engine):
             describe=lambda forward: _evidence(module, forward),
             example=prepared.example,
         )
-
-
-def _frozen_copy(model: nn.Module) -> nn.Module:
-    return copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
 
 
 def _evidence(module: nn.Module, forward: Callable[[], object]) -> Mapping[str, object]:

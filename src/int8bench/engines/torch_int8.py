@@ -1,6 +1,6 @@
 """The engines fbgemm, x86, onednn and qnnpack: static post-training quantization by FX graph tracing.
 
-The only file that uses torch.ao.quantization, which announces its removal on every use.
+The only file that quantizes by torch.ao.quantization, which announces its removal on every use.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from int8bench.cases import CHANNELS_LAST, INT8, Group, Variant, int8_variant
 from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
+from int8bench.engines.plain import check_python, frozen
 from int8bench.engines.torch_predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
 from int8bench.hardware import Told
-from int8bench.units import first_line
+from int8bench.units import reason
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +107,7 @@ class QuantizedEngine(Engine):
             name=prepared.variant.label,
             layout=CHANNELS_LAST,
             select=_selector(self.name),
-            describe=lambda forward: _evidence(self.name, module, forward),
+            describe=lambda forward: _evidence(self.name, module, prepared.example, forward),
             example=prepared.example,
         )
 
@@ -188,19 +189,36 @@ def _images(batch: Images) -> torch.Tensor:
 
 
 def _trace(name: str, model: nn.Module, example: torch.Tensor) -> fx.GraphModule:
-    from torch.ao.quantization import get_default_qconfig_mapping
     from torch.ao.quantization.quantize_fx import prepare_fx
 
-    original = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+    check_python(model)
+    original = frozen(model)
     try:
-        observed: fx.GraphModule = prepare_fx(original, get_default_qconfig_mapping(name), (example,))
+        observed: fx.GraphModule = prepare_fx(original, _configurations(name), (example,))
     # The user's forward runs on symbols here, and may object to them in any of these ways.
     except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as error:
         raise EngineError(
-            f"{name}: {type(model).__name__} cannot be traced by torch.fx: {first_line(error)}; "
+            f"{name}: {type(model).__name__} cannot be traced by torch.fx: {reason(error)}; "
             "keep control flow that depends on the data out of forward"
         ) from error
     return observed
+
+
+def _configurations(name: str) -> Any:  # noqa: ANN401  torch.ao has no types
+    """Torch's default configurations of an engine, with one more that it lacks for onednn.
+
+    Weights by channel are none that its observers have for transposed convolutions: for fbgemm and x86 the default
+    takes them by tensor, for onednn it fails.
+    """
+    from torch import nn
+    from torch.ao.quantization import default_weight_observer, get_default_qconfig_mapping
+
+    found = get_default_qconfig_mapping(name)
+    usual: Any = found.global_qconfig
+    by_tensor: Any = usual._replace(weight=default_weight_observer)
+    for each in (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d):
+        found = found.set_object_type(each, by_tensor) if name == "onednn" else found
+    return found
 
 
 def _calibrate(name: str, observed: fx.GraphModule, calibration: Images) -> None:
@@ -212,8 +230,7 @@ def _calibrate(name: str, observed: fx.GraphModule, calibration: Images) -> None
                 observed(_images(calibration[first : first + CALIBRATION_BATCH]))
     except (RuntimeError, ValueError, TypeError) as error:
         raise EngineError(
-            f"{name}: the model cannot answer calibration pictures of shape {calibration.shape[1:]}: "
-            f"{first_line(error)}"
+            f"{name}: the model cannot answer calibration pictures of shape {calibration.shape[1:]}: {reason(error)}"
         ) from error
 
 
@@ -223,7 +240,7 @@ def _convert(name: str, observed: fx.GraphModule) -> fx.GraphModule:
     try:
         converted: fx.GraphModule = convert_fx(observed)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        raise EngineError(f"{name}: the model cannot be converted to int8: {first_line(error)}") from error
+        raise EngineError(f"{name}: the model cannot be converted to int8: {reason(error)}") from error
     return converted
 
 
@@ -235,18 +252,21 @@ def _selector(name: str) -> Callable[[], object]:
     return partial(torch._C._set_qengine, identity)  # noqa: SLF001  what the property calls, run in each timed call
 
 
-def _evidence(name: str, module: fx.GraphModule, forward: Callable[[], object]) -> Mapping[str, object]:
+def _evidence(
+    name: str, module: fx.GraphModule, example: Images, forward: Callable[[], object]
+) -> Mapping[str, object]:
     import torch
 
-    from int8bench.engines import evidence
+    from int8bench.engines import evidence, torch_operators
+    from int8bench.engines.operators import ran
 
     packed = [child for child in module.modules() if is_packed(child)]
+    ran_so = torch_operators.operators(module, _images(example[:1]))
     return {
         "capability": torch.backends.cpu.get_cpu_capability(),
         "engine": name,
         "packed_types": sorted({_kind(child) for child in packed}),
-        "quantized_modules": len(packed),
-        "float_modules": list(left_in_float(module)),
+        "ran": ran("its converted graph", ran_so),
         "onednn": evidence.collect(forward),
     }
 
@@ -260,31 +280,3 @@ def _kind(module: nn.Module) -> str:
     """``nn.intrinsic.quantized.ConvReLU2d`` for torch.ao.nn.intrinsic.quantized.modules.conv_relu.ConvReLU2d."""
     package = type(module).__module__.removeprefix("torch.ao.").partition(".modules")[0]
     return f"{package}.{type(module).__name__}"
-
-
-def left_in_float(module: fx.GraphModule) -> tuple[str, ...]:
-    """The operations of a converted graph that work on float tensors: what lies between dequantize and quantize."""
-    is_float: dict[fx.Node, bool] = {}
-    left = []
-    for node in module.graph.nodes:
-        is_float[node] = _yields_float(node, is_float)
-        works = node.op in {"call_module", "call_function", "call_method"} and not _crosses(node)
-        if works and is_float[node]:
-            left.append(str(node.target) if node.op == "call_module" else node.name)
-    return tuple(left)
-
-
-def _yields_float(node: fx.Node, is_float: Mapping[fx.Node, bool]) -> bool:
-    if _crosses(node):
-        return node.target == "dequantize"
-    if node.op == "placeholder":
-        return True
-    inputs: list[Any] = [each for each in node.all_input_nodes if each.op != "get_attr"]
-    return bool(inputs) and all(is_float[each] for each in inputs)
-
-
-def _crosses(node: fx.Node) -> bool:
-    """Whether a node goes from float to int8 or back."""
-    import torch
-
-    return node.target in {torch.quantize_per_tensor, "dequantize"}

@@ -12,6 +12,7 @@ import numpy as np
 from int8bench.cases import CHANNELS_LAST
 from int8bench.engines.base import Images, Logits
 from int8bench.errors import EngineError
+from int8bench.units import reason
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +83,9 @@ class TorchPredictor:
             try:
                 answer = body()
             except (RuntimeError, ValueError, TypeError) as error:
-                raise EngineError(f"{self._name}: cannot answer a batch of shape {batch.shape}: {error}") from error
+                raise EngineError(
+                    f"{self._name}: cannot answer a batch of shape {batch.shape}: {reason(error)}"
+                ) from error
         return self._logits(answer, len(batch))
 
     def bind(self, batch: Images) -> Callable[[], object]:

@@ -121,8 +121,8 @@ def no_int8_dot_product(situation: Situation) -> Iterator[Finding]:
         code="no-int8-dot-product",
         severity=Severity.NOTE,
         subject="cpu",
-        message=f"This {lacking}: int8 can be about twice as fast as good float32 at the very most.",
-        why="Each int8 product takes several instructions to widen and add up, so often nothing is gained at all.",
+        message=f"This {lacking}: expect int8 to be less than twice as fast as good float32.",
+        why="Each int8 product takes several instructions to widen and add up; what is gained is fewer bytes to move.",
         advice="Measure before you ship int8, at your batch size: int8bench run --batch 1,32",
     )
 

@@ -1,4 +1,4 @@
-"""Races contenders: interleaved, randomised, paired samples with an injected clock. The one module that reads a clock.
+"""Races contenders: interleaved, randomised, paired samples with an injected clock: no time of ours is read elsewhere.
 
 A sample is one untimed call and then the mean time of `calls` calls; a round is one sample of each contender, in random
 order; the rounds of a fork are aligned, so the ratio of two contenders is taken round by round.

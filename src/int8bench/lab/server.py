@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from int8bench import units
 from int8bench.errors import Int8BenchError, LabError
 from int8bench.lab.channel import Channel
 from int8bench.lab.messages import Done, Failure, Setup, Task
@@ -106,10 +107,8 @@ def _outcome(step: Callable[[], object]) -> Done | Failure:
 
 
 def _sentence(error: BaseException) -> str:
-    first = str(error).strip().splitlines()[:1]
-    if isinstance(error, Int8BenchError):
-        return str(error)
-    return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
+    """What an error of ours says; of another one, what it comes from."""
+    return str(error) if isinstance(error, Int8BenchError) else units.reason(error)
 
 
 def _status_of(pid: object) -> int:

@@ -8,7 +8,7 @@ from int8bench.cases import INT8
 from int8bench.records import BEST, NAIVE, OK, Cell, Run
 from int8bench.report.html import rendered
 from int8bench.report.ranking_view import interval, view
-from int8bench.report.text import answers, machine_of, model_of
+from int8bench.report.text import answers, guesses, is_constant, machine_of, model_of, proven
 
 FILTERS: Mapping[str, Callable[..., object]] = {
     "seconds": units.seconds,
@@ -17,6 +17,7 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "rate": units.rate,
     "share": units.share,
     "interval": interval,
+    "proven": proven,
 }
 
 
@@ -34,7 +35,8 @@ def page(run: Run) -> str:
         best=BEST,
         naive=NAIVE,
         plots=_plots(run),
-        **view(run.ranking, run.recommendation),
+        guesses=guesses(run),
+        **view(run.ranking, run.recommendation, constant=is_constant(run)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from int8bench import units
 from int8bench.cases import FLOAT32
+from int8bench.causes import cause_of
 from int8bench.records import BEST, FAILED, SKIPPED
 from int8bench.report.recommendation import label, name, points, sentence
 
@@ -28,39 +29,43 @@ PAGE_LEGEND = (
 )
 
 
-def lines(ranking: Ranking, recommendation: Mapping[str, Any] | None, *, width: int) -> tuple[str, ...]:
+def lines(
+    ranking: Ranking, recommendation: Mapping[str, Any] | None, *, width: int, constant: bool = False
+) -> tuple[str, ...]:
     """The ranking, line by line; nothing where nothing was ranked.
 
     Args:
         ranking: as a record keeps it.
         recommendation: as a record keeps it.
         width: columns of the screen; a row of the table is never broken, however few.
+        constant: whether float32 answers every picture alike, so that no SQNR proves anything.
     """
     if not ranking:
         return ()
-    wrapped = [*([sentence(recommendation)] if recommendation else []), *left_out(ranking), LEGEND]
-    drawn = ["Ranking: time over the fastest's", *_table(ranking, width)]
+    wrapped = [*([sentence(recommendation, constant=constant)] if recommendation else []), *left_out(ranking), LEGEND]
+    drawn = ["Ranking: time over the fastest's", *_table(ranking, width, constant=constant)]
     folded = (line for each in wrapped for line in textwrap.wrap(each, width, break_on_hyphens=False))
     return tuple(_printable(line).rstrip() for line in (*drawn, *folded))
 
 
 def left_out(ranking: Ranking) -> Iterator[str]:
     """Who is not ranked and why, once for all contenders and settings of the same reason."""
-    settings: dict[tuple[str, str], list[str]] = {}
+    settings: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
     for setting in ranking:
         for each in setting["unranked"]:
-            settings.setdefault((name(each), _reason(each)), []).append(label(setting))
-    contenders: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (who, reason), labels in settings.items():
-        contenders.setdefault((reason, tuple(labels)), []).append(who)
-    for (reason, where), names in contenders.items():
+            settings.setdefault((name(each), _cause(each)), []).append((label(setting), each))
+    contenders: dict[tuple[str, tuple[str, ...]], list[Mapping[str, Any]]] = {}
+    for (_, cause), found in settings.items():
+        contenders.setdefault((cause, tuple(where for where, _ in found)), []).append(found[0][1])
+    for (cause, where), mine in contenders.items():
         at = "" if len(where) == len(ranking) else f" at {', '.join(where)}"
-        yield f"Not ranked: {', '.join(names)}{at}: {reason}"
+        said = cause if len({each["engine"] for each in mine}) > 1 else str(mine[0]["reason"])
+        stopped = f"{mine[0]['status']}, " if mine[0]["status"] in {FAILED, SKIPPED} else ""
+        yield f"Not ranked: {', '.join(map(name, mine))}{at}: {stopped}{said}"
 
 
-def _reason(unranked: Mapping[str, Any]) -> str:
-    stopped = unranked["status"] in {FAILED, SKIPPED}
-    return f"{unranked['status']}, {unranked['reason']}" if stopped else str(unranked["reason"])
+def _cause(unranked: Mapping[str, Any]) -> str:
+    return cause_of(str(unranked["reason"]), str(unranked["engine"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,8 @@ class Row:
 
     name: str
     entries: tuple[Mapping[str, Any] | None, ...]
+    constant: bool = False
+    """Whether float32 answers every picture alike."""
 
     @property
     def ranked(self) -> tuple[Mapping[str, Any], ...]:
@@ -85,14 +92,17 @@ class Row:
         """The lowest of its settings; nothing for float32, which the others are held against."""
         if self.ranked[0]["precision"] == FLOAT32:
             return ""
+        if self.constant:
+            return "constant"
         found = [each["sqnr_db"] for each in self.ranked if each["sqnr_db"] is not None]
         return f"{min(found):.1f}" if found else "exact"
 
     @property
     def top1(self) -> str:
-        """The worst change of its settings, in points."""
+        """The worst change of its settings, in points; of a top-1 that no change is told of, that it is chance."""
         found = [each["top1_change"] for each in self.ranked if each["top1_change"] is not None]
-        return points(min(found)) if found else ""
+        known = any(each["top1"] is not None for each in self.ranked)
+        return points(min(found)) if found else "chance" if known else ""
 
     @property
     def memory(self) -> str:
@@ -122,11 +132,13 @@ class Row:
         return {key: geometric_mean(each[key] for each in found) for key in ("value", "low", "high")} if found else None
 
 
-def rows(ranking: Ranking) -> tuple[Row, ...]:
+def rows(ranking: Ranking, *, constant: bool = False) -> tuple[Row, ...]:
     """Every contender that is ranked somewhere, the least behind in the mean of its settings first."""
     keys = dict.fromkeys(_key(entry) for setting in ranking for entry in setting["entries"])
     found = [[_entry_of(setting, key) for setting in ranking] for key in keys]
-    named = [Row(name=name(next(each for each in mine if each)), entries=tuple(mine)) for mine in found]
+    named = [
+        Row(name=name(next(each for each in mine if each)), entries=tuple(mine), constant=constant) for mine in found
+    ]
     return tuple(sorted(named, key=lambda row: (row.mean_log_behind, row.name)))
 
 
@@ -158,9 +170,9 @@ class _Column:
         )
 
 
-def _table(ranking: Ranking, width: int) -> Iterator[str]:
+def _table(ranking: Ranking, width: int, *, constant: bool) -> Iterator[str]:
     """The rows, as many columns as a screen has room for: the least asked for go first."""
-    columns = _columns(ranking)
+    columns = _columns(ranking, rows(ranking, constant=constant))
     for title in LEAST_ASKED_FOR:
         if sum(column.width for column in columns) <= width:
             break
@@ -169,8 +181,7 @@ def _table(ranking: Ranking, width: int) -> Iterator[str]:
         yield "".join(row)
 
 
-def _columns(ranking: Ranking) -> list[_Column]:
-    found = rows(ranking)
+def _columns(ranking: Ranking, found: Sequence[Row]) -> list[_Column]:
     names = _Column(title="contender", cells=tuple(row.name for row in found), gap=0, left=True)
     settings = [
         _Column(title=label(setting), cells=tuple(_place(row.entries[index]) for row in found), gap=1)

@@ -8,17 +8,18 @@ from int8bench.report.ranking import PAGE_LEGEND, Ranking, left_out, rows
 from int8bench.report.recommendation import label, sentence
 
 
-def view(ranking: Ranking, recommendation: Mapping[str, Any] | None) -> dict[str, object]:
+def view(ranking: Ranking, recommendation: Mapping[str, Any] | None, *, constant: bool = False) -> dict[str, object]:
     """The names that the template shows.
 
     Args:
         ranking: as a record keeps it.
         recommendation: as a record keeps it.
+        constant: whether float32 answers every picture alike, so that no SQNR proves anything.
     """
     return {
         "settings": [label(setting) for setting in ranking],
-        "rows": rows(ranking),
-        "sentence": sentence(recommendation) if recommendation else None,
+        "rows": rows(ranking, constant=constant),
+        "sentence": sentence(recommendation, constant=constant) if recommendation else None,
         "left_out": tuple(left_out(ranking)),
         "legend": PAGE_LEGEND,
     }

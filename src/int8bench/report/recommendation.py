@@ -7,8 +7,15 @@ from int8bench import units
 from int8bench.cases import FLOAT32, TORCH
 
 
-def sentence(recommendation: Mapping[str, Any]) -> str:
-    """The recommendation, with its basis and how sure it is."""
+def sentence(recommendation: Mapping[str, Any], *, constant: bool = False) -> str:
+    """The recommendation, with its basis and how sure it is.
+
+    Args:
+        recommendation: as a record keeps it.
+        constant: whether float32 answers every picture alike, so that its SQNR proves nothing.
+    """
+    if constant:
+        recommendation = {**recommendation, **{key: _unproven(recommendation[key]) for key in ("choice", "nearest")}}
     choice = recommendation["choice"]
     few, most = recommendation["launches"]
     basis = (
@@ -16,6 +23,10 @@ def sentence(recommendation: Mapping[str, Any]) -> str:
         f"at most {recommendation['error']:.0%} chance that any setting's true fastest is not among its fastest or tied"
     )
     return _OPENING[recommendation["answer"]](choice, recommendation) + basis + _runner_up(recommendation)
+
+
+def _unproven(standing: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if standing is None else {**standing, "constant": True}
 
 
 def _switch(choice: Mapping[str, Any], recommendation: Mapping[str, Any]) -> str:
@@ -62,6 +73,8 @@ def _speedup(standing: Mapping[str, Any]) -> str:
 def _quality(standing: Mapping[str, Any]) -> str:
     sqnr_db, change = standing["sqnr_db"], standing["top1_change"]
     sqnr = "answers the same to the bit" if sqnr_db is None else f"{sqnr_db:.1f} dB SQNR"
+    if standing.get("constant"):
+        return "answers that prove nothing, since every picture has the same"
     return sqnr if change is None else f"{sqnr}, top-1 {points(change)} points"
 
 

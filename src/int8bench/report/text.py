@@ -11,6 +11,8 @@ from rich.text import Text
 
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, TORCH
+from int8bench.causes import cause_of, listed, together
+from int8bench.chance import CONSTANT, TOP1_CHANCE
 from int8bench.records import BEST, NAIVE, OK, Cell, Run
 from int8bench.report import ranking, recommendation
 
@@ -18,6 +20,8 @@ COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "ye
 STATES = {"failed": "red", "skipped": "dim"}
 ANSWERS = {"yes": "bold green", "no": "bold red"}  # any other answer is yellow
 MOST_IN_FULL = 2  # engines beside torch's float32 whose every cell is shown; of more, their ranking
+NO_RESULT = "no result"
+LEFT_IN_FLOAT = "left-in-float"  # the code of a finding of `outcomes`
 GAP = 2  # spaces between columns
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -35,7 +39,7 @@ def render(run: Run, *, width: int, colour: bool, quote: str | None = None) -> s
     if len(_ranked_engines(run)) > MOST_IN_FULL:
         content = Group(*_ranked(run, width), *_collected_findings(run), _footer(run), *quoted)
         return draw(content, width=width, colour=colour)
-    columns = _columns(run.cells, width)
+    columns = _columns(run, width)
     content = Group(*_headline(run), _table(run, columns), *_reasons(run), *_findings(run), _footer(run), *quoted)
     return draw(content, width=max(width, _width(columns)), colour=colour)
 
@@ -50,7 +54,7 @@ def _ranked(run: Run, width: int) -> Iterator[Text]:
     yield Text(f"Which engine is the fastest? {model_of(run)} on {machine_of(run)}", style="bold")
     if not run.complete:
         yield Text("unfinished: the same command goes on from here", style="yellow")
-    for line in ranking.lines(run.ranking, run.recommendation, width=width):
+    for line in ranking.lines(run.ranking, run.recommendation, width=width, constant=is_constant(run)):
         yield Text(line, style="bold green" if line.startswith("Recommended") else "default")
     yield Text("")
 
@@ -88,7 +92,13 @@ class Answer:
 def answers(run: Run) -> tuple[Answer, ...]:
     """Whether int8 is faster than the best float32, engine by engine."""
     engines = dict.fromkeys(cell.engine for cell in run.cells if cell.precision == INT8)
-    return tuple(_answer(run, engine) for engine in engines)
+    found = [_answer(run, engine) for engine in engines]
+    # Without a result, what fails for one cause is one answer.
+    causes = [cause_of(each.detail, each.engine) if each.word == NO_RESULT else each.engine for each in found]
+    return tuple(
+        mine[0] if len(mine) == 1 else replace(mine[0], engine=listed([each.engine for each in mine]), detail=cause)
+        for cause, mine in zip(dict.fromkeys(causes), together(zip(causes, found, strict=True)), strict=True)
+    )
 
 
 def _answer(run: Run, engine: str) -> Answer:
@@ -96,14 +106,13 @@ def _answer(run: Run, engine: str) -> Answer:
     known = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
     if not known:
         reason = next((cell.error for cell in cells if cell.error), "too few launches")
-        return Answer(engine=engine, word="no result", detail=_plain(reason))
+        return Answer(engine=engine, word=NO_RESULT, detail=_plain(reason))
     words = [str(best["verdict"]) for _, best in known]
     counts = ", ".join(f"{word} in {words.count(word)}" for word in COLOURS if word in words)
     low, high = (choose(known, key=lambda each: float(each[1]["value"])) for choose in (min, max))
     reach = " to ".join(_speedup(*each) for each in ([low] if low is high else [low, high]))
     missing = f", {len(cells) - len(known)} without a result" if len(cells) > len(known) else ""
-    doubt = "; its answers differ, see accuracy-loss" if _inaccurate(run, engine) else ""
-    detail = f"{counts} of {_cells(len(known))}{missing}{doubt}: {reach}"
+    detail = f"{counts} of {_cells(len(known))}{missing}{_doubt(run, engine)}: {reach}"
     return Answer(engine=engine, word=_word(words), detail=detail)
 
 
@@ -123,8 +132,19 @@ def _speedup(cell: Cell, best: Mapping[str, Any]) -> str:
     return f"{units.ratio(best['value'])} [{best['low']:.2f}, {best['high']:.2f}] at {_label(cell)}"
 
 
-def _inaccurate(run: Run, engine: str) -> bool:
-    return any((each["code"], each["subject"]) == ("accuracy-loss", engine) for each in run.findings)
+def is_constant(run: Run) -> bool:
+    """Whether float32 answers every picture alike in a run, as a finding says."""
+    return any((finding["code"], finding["subject"]) == (CONSTANT, FLOAT32) for finding in run.findings)
+
+
+def _doubt(run: Run, engine: str) -> str:
+    """What to think of the answers behind an engine's figures, where something is to be thought."""
+    told = {(each["code"], each["subject"]) for each in run.findings}
+    if is_constant(run):
+        return f"; float32 answers every picture alike, see {CONSTANT}"
+    if (CONSTANT, engine) in told:
+        return f"; it answers every picture alike, see {CONSTANT}"
+    return "; its answers differ, see accuracy-loss" if ("accuracy-loss", engine) in told else ""
 
 
 def machine_of(run: Run) -> str:
@@ -149,7 +169,7 @@ def _headline(run: Run) -> Iterator[Text]:
         line.append(f", {answer.detail}", style="default")
         yield line
     if run.recommendation:
-        yield Text(_plain(recommendation.sentence(run.recommendation)), style="bold green")
+        yield Text(_plain(recommendation.sentence(run.recommendation, constant=is_constant(run))), style="bold green")
     yield Text("")
 
 
@@ -165,9 +185,10 @@ class _Column:
     width: int = 0
 
 
-def _columns(cells: Sequence[Cell], width: int) -> list[_Column]:
+def _columns(run: Run, width: int) -> list[_Column]:
     """The columns that fit a screen, each as wide as its widest figure; the least asked for go first."""
-    columns = [replace(each, width=_widest(each, cells)) for each in COLUMNS]
+    shown = [replace(each, show=_chance) if each.show is _top1 and guesses(run) else each for each in COLUMNS]
+    columns = [replace(each, width=_widest(each, run.cells)) for each in shown]
     for title in LEAST_ASKED_FOR:
         if _width(columns) <= width:
             break
@@ -205,13 +226,22 @@ def _row(cell: Cell, columns: Sequence[_Column], *, label: str) -> list[Text | s
 
 def _reasons(run: Run) -> Iterator[Text]:
     """Why cells have no figures, where no finding says it: once for all cells of the same reason."""
-    reasons: dict[tuple[str, str], list[Cell]] = {}
-    for cell in run.cells:
-        if cell.status != OK and not any(_reason(cell) in finding["message"] for finding in run.findings):
-            reasons.setdefault((cell.status, _reason(cell)), []).append(cell)
-    for (status, reason), cells in reasons.items():
-        where = f"{cells[0].engine} {_label(cells[0])}{', ...' if len(cells) > 1 else ''}"
-        yield Text(f"{status}, {_cells(len(cells))} ({where}): {_plain(reason)}", STATES[status])
+    found = [
+        (f"{each.status} {_cause(each)}", each) for each in run.cells if each.status != OK and not _is_told(run, each)
+    ]
+    for cells in together(found):
+        where = f"{listed([each.engine for each in cells])} {_label(cells[0])}{', ...' if len(cells) > 1 else ''}"
+        reason = _cause(cells[0]) if len({each.engine for each in cells}) > 1 else _reason(cells[0])
+        yield Text(f"{cells[0].status}, {_cells(len(cells))} ({where}): {_plain(reason)}", STATES[cells[0].status])
+
+
+def _is_told(run: Run, cell: Cell) -> bool:
+    """Whether a finding says why a cell has no figures."""
+    return any(_cause(cell) in finding["message"] for finding in run.findings)
+
+
+def _cause(cell: Cell) -> str:
+    return cause_of(_reason(cell), cell.engine)
 
 
 def _reason(cell: Cell) -> str:
@@ -238,13 +268,28 @@ def _naive(cell: Cell) -> str:
 
 
 def _sqnr(cell: Cell) -> str:
-    sqnr_db = _of(cell.fidelity)["sqnr_db"]
-    return "exact" if sqnr_db is None else f"{sqnr_db:.1f} dB"
+    return proven(_of(cell.fidelity))
+
+
+def proven(fidelity: Mapping[str, Any]) -> str:
+    """The SQNR of a cell's answers as a person reads it; of answers that no picture changes, that they are constant."""
+    if fidelity.get("constant") or fidelity.get("constant_float32"):
+        return "constant"
+    return "exact" if fidelity["sqnr_db"] is None else f"{fidelity['sqnr_db']:.1f} dB"
 
 
 def _top1(cell: Cell) -> str:
     top1 = _of(cell.fidelity)["top1"]
     return "" if top1 is None else units.share(top1)
+
+
+def _chance(cell: Cell) -> str:
+    return "" if _of(cell.fidelity)["top1"] is None else "chance"
+
+
+def guesses(run: Run) -> bool:
+    """Whether top-1 is chance in a run, as a finding says."""
+    return any(finding["code"] == TOP1_CHANCE for finding in run.findings)
 
 
 def _best(cell: Cell) -> Text:
@@ -275,13 +320,19 @@ def _finding(finding: Mapping[str, str], *, advised: bool) -> Text:
     return line
 
 
+def _in_full(finding: Mapping[str, str]) -> bool:
+    """Whether a finding is told in full among many: an error, what was left out, and what is about all engines."""
+    of_all = finding["code"] == TOP1_CHANCE or (finding["code"], finding["subject"]) == (CONSTANT, FLOAT32)
+    return finding["severity"] == "error" or finding["code"] == LEFT_IN_FLOAT or of_all
+
+
 def _collected_findings(run: Run) -> Iterator[Text]:
-    """Of many engines, errors alone in full; of the others a line a severity: the codes, and whom they are about."""
-    yield from (_finding(each, advised=True) for each in run.findings if each["severity"] == "error")
+    """Of many engines, errors and what is about all in full; else a line a severity: the codes, and whom about."""
+    yield from (_finding(each, advised=True) for each in run.findings if _in_full(each))
     for severity in ("warning", "note"):
         subjects: dict[str, list[str]] = {}
         for finding in run.findings:
-            if finding["severity"] == severity:
+            if finding["severity"] == severity and not _in_full(finding):
                 subjects.setdefault(finding["code"], []).append(finding["subject"])
         if subjects:
             line = Text(f"{severity}s ", style=SEVERITIES[severity])

@@ -1,0 +1,69 @@
+"""What several engines' reasons for having no figures have in common: the cause, said once for all of them. Pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+# The error that a reason quotes, as `units.reason` words it.
+_RAISED = re.compile(
+    r"(?P<cause>\b(?:\w+\.)*(?=[A-Z])\w*(?:Error|Exception|Unsupported|Failure|SymNode|Fail|InvalidGraph|InvalidArgument)"
+    r"(?:: .*)?)$",
+    re.DOTALL,
+)
+# What torch's tracers say of one thing, in words of their own.
+_PLAIN = (
+    (
+        re.compile(
+            r"cannot be used as inputs to control flow|GuardOnDataDependent|[Dd]ata-dependent|Dynamic control flow"
+        ),
+        "forward takes a branch on the values or the shape of its input, which a tracer cannot follow",
+    ),
+)
+_CONVERSION = re.compile(r"^[^:]*: the conversion failed: ")
+_LABEL = r"^{engine}(?: (?:float32|float16|int8))?: "
+_ADVICE = "; "  # which our sentences end in
+
+T = TypeVar("T")
+
+
+def cause_of(reason: str, engine: str) -> str:
+    """Why something did not work, without who says so and what to do: equal for engines that fail for one cause.
+
+    Args:
+        reason: as a record keeps it.
+        engine: whose reason it is.
+    """
+    known = next((plain for told, plain in _PLAIN if told.search(reason)), None)
+    if known is not None:
+        return known
+    raised = _RAISED.search(reason)
+    return raised["cause"].partition(_ADVICE)[0].rstrip(".") if raised is not None else said(reason, engine)
+
+
+def said(reason: str, engine: str) -> str:
+    """A reason without the name of the engine or the conversion that it begins with."""
+    return re.sub(_LABEL.format(engine=re.escape(engine)), "", _CONVERSION.sub("", reason)).rstrip(".")
+
+
+def told(reason: str, engine: str) -> str:
+    """A reason with its cause in it, in plain words where the reason has none."""
+    cause, plain = cause_of(reason, engine), said(reason, engine)
+    return plain if cause in plain else f"{cause} ({plain})"
+
+
+def together(found: Iterable[tuple[str, T]]) -> list[list[T]]:
+    """What has the same cause, each in the order in which it was found.
+
+    Args:
+        found: causes, and what they are of.
+    """
+    groups: dict[str, list[T]] = {}
+    for cause, each in found:
+        groups.setdefault(cause, []).append(each)
+    return list(groups.values())
+
+
+def listed(names: Sequence[str]) -> str:
+    """Engines as a person reads them, each once: ``fbgemm, x86 and onednn``."""
+    once = list(dict.fromkeys(names))
+    return " and ".join([", ".join(once[:-1]), once[-1]] if len(once) > 1 else once)
