@@ -19,13 +19,16 @@ LOWEST_SQNR_DB = 8.0
 class Fidelity:
     """How near a candidate's answers are to the float32 model's.
 
-    `sqnr_db` is None where the answers are the same to the bit; the two top-1 shares are None without labels.
+    `sqnr_db` is None where the answers are the same to the bit; the two top-1 shares are None without labels, or where
+    too few pictures were answered to tell.
     """
 
     sqnr_db: float | None
     agreement: float
     top1: float | None
     top1_float32: float | None
+    pictures: int | None = None
+    """On how many pictures; None where a record does not tell."""
 
     def to_dict(self) -> dict[str, float | None]:
         """What a record keeps."""
@@ -34,6 +37,7 @@ class Fidelity:
             "agreement": self.agreement,
             "top1": self.top1,
             "top1_float32": self.top1_float32,
+            **({} if self.pictures is None else {"pictures": self.pictures}),
         }
 
 
@@ -62,6 +66,7 @@ def compare(reference: Logits, candidate: Logits, labels: npt.NDArray[np.int64] 
         agreement=float((expected == answered).mean()),
         top1=None if labels is None else float((answered == labels).mean()),
         top1_float32=None if labels is None else float((expected == labels).mean()),
+        pictures=len(reference),
     )
 
 

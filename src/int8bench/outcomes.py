@@ -6,7 +6,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from int8bench import boards, execution, units
+from int8bench import boards, execution, omissions, units
 from int8bench.cases import INT8, Case
 from int8bench.findings import KNOWN_ENGINES, Finding, SaturationProbe, Severity, inspect
 from int8bench.hardware import Hardware
@@ -59,6 +59,7 @@ def findings_of(
     found += _of_threads(measured)
     found += _of_lingering(cases, ledger)
     found += _of_noise(ledger)
+    found += omissions.findings_of(cells, _checked_on_fewer(ledger), ledger.unprobed)
     return _once(found)
 
 
@@ -101,7 +102,8 @@ def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] 
     """
     stopped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for cell in cells:
-        unavailable = cell["status"] not in {OK, FAILED} and cell["error"] != NOT_YET
+        waits = cell["error"] == NOT_YET or omissions.is_reason(cell["error"])
+        unavailable = cell["status"] not in {OK, FAILED} and not waits
         if cell["status"] == FAILED or (unavailable and cell["engine"] not in explained):
             stopped.setdefault((cell["engine"], cell["status"], cell["error"]), []).append(cell)
     for (engine, status, reason), mine in stopped.items():
@@ -110,6 +112,13 @@ def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] 
             yield _not_here(engine, mine, total, reason)
         else:
             yield _failed(engine, cells, mine, total)
+
+
+def _checked_on_fewer(ledger: Ledger) -> dict[str, tuple[int, int]]:
+    """On how many of how many pictures answers were checked, of engines where that was not all."""
+    on = {variant.engine: checked.fidelity.pictures for variant, checked in ledger.checks.items()}
+    total = ledger.pictures
+    return {engine: (n, total) for engine, n in on.items() if n is not None and total is not None and n < total}
 
 
 def _failed(engine: str, cells: Cells, mine: Cells, total: int) -> Finding:
