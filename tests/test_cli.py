@@ -544,8 +544,8 @@ def test_the_last_line_says_what_a_run_took_of_what_it_stated(
     """From the start of the process, which had begun long before it was asked; the study is given that very clock."""
     budgets = []
     monkeypatch.setattr(clock, "began_s", lambda: time.monotonic() - 83.2)
-    monkeypatch.setattr(study, "run", lambda *_, budget: (budgets.append(budget), made(status="failed"))[1])
-    left = call("run", *options)
+    monkeypatch.setattr(study, "run", lambda *_, budget: (budgets.append(budget), made())[1])
+    left = call("run", "--json", *options)
     last = left.err.splitlines()[-1]
     assert re.fullmatch(rf"int8bench: took 1 min 2[34] s of {total}", last), last
     (given,) = budgets
@@ -582,7 +582,7 @@ def test_the_cap_of_a_run_is_that_of_all_that_it_starts(call: Call, monkeypatch:
     """The option wins over the variable."""
     monkeypatch.setenv(cache.CAP_VARIABLE, "1GB")
     caps = []
-    monkeypatch.setattr(study, "run", lambda *_, **__: (caps.append(cache.cap_bytes()), made(status="failed"))[1])
-    call("run")
-    call("run", "--cache-cap", "200MB")
+    monkeypatch.setattr(study, "run", lambda *_, **__: (caps.append(cache.cap_bytes()), made())[1])
+    call("run", "--json")
+    call("run", "--json", "--cache-cap", "200MB")
     assert caps == [10**9, 2 * 10**8]

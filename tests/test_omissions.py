@@ -19,7 +19,7 @@ REASON = omissions.reason(omissions.too_long(98.0, "5 min"), "int8bench run --en
 def test_a_reason_says_why_and_what_to_type() -> None:
     """In one sentence, which can be told from every other reason."""
     assert REASON == (
-        "left out for time: it would take about 1 min 38 s more of the 5 min; "
+        "left out for time: it would take about 1 min 38 s, for which the 5 min have no room; "
         "to include it, type: int8bench run --engines inductor --batch 8 --budget 4m"
     )
     assert omissions.is_reason(REASON)
@@ -44,7 +44,8 @@ def test_cells_that_were_left_out_are_one_note_an_engine_and_reason() -> None:
     (found,) = omissions.findings_of(cells, {}, {})
     assert (found.code, found.severity, found.subject) == ("left-out-for-time", Severity.NOTE, "inductor")
     assert found.message == (
-        "inductor is left out: it would take about 1 min 38 s more of the 5 min (2 of 3 cells, batch 8, 32)."
+        "inductor is left out: it would take about 1 min 38 s, for which the 5 min have no room "
+        "(2 of 3 cells, batch 8, 32)."
     )
     assert found.advice.endswith("type: int8bench run --engines inductor --batch 8 --budget 4m")
 

@@ -2,8 +2,8 @@
 
 import math
 import shlex
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,15 @@ from played_study import SUBJECT, Cost, Session, played, statuses
 
 from int8bench import cli, omissions, study
 from int8bench.budget import QUICK_S, Budget
+from int8bench.cases import Group, int8_variant
+from int8bench.conversions import Due, Wanted
+from int8bench.engines.base import Conversion
 from int8bench.errors import InterruptedRunError, NothingMeasuredError
+from int8bench.findings import SaturationProbe
 from int8bench.forecast import Network
+from int8bench.probing import Probes
 from int8bench.records import Run
-from int8bench.worker import Checked
+from int8bench.worker import Check, Checked
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def slow_at_8(function: str, payload: object) -> float:
     """A batch of eight takes longer than anything before it has told."""
     group = getattr(payload, "group", None)
     at_8 = group is not None and group.batch == 8
-    return {"race": 60.0, "alone": 5.0}.get(function, 0.1) if at_8 else 0.1
+    return {"race": 25.0, "alone": 7.0}.get(function, 0.1) if at_8 else 0.1
 
 
 def left_out(run: Run) -> dict[tuple[str, int], str]:
@@ -143,7 +148,7 @@ def test_one_that_hangs_does_not_take_the_time_of_all(session: Session) -> None:
     )
     run = session.run(timeout_s=120.0)
     assert {engine for engine, _ in left_out(run)} == {"qnnpack"}
-    assert all("the check of its answers was stopped after 1 min" in reason for reason in left_out(run).values())
+    assert all("the check of its answers was stopped after 30 s" in reason for reason in left_out(run).values())
     assert {cell.engine for cell in run.cells if cell.status == "ok"} == {"torch", "fbgemm"}
 
 
@@ -192,3 +197,58 @@ def test_a_run_that_left_something_out_and_was_interrupted_goes_on(session: Sess
     assert before <= set(after)
     raced = {(race["launch"], cell.batch) for cell in run.cells for race in cell.samples["races"]}
     assert 0 <= session.lab.count("race") - len(raced - raced_before) <= 1  # the one that the end of the time cut short
+
+
+@dataclass
+class Probing:
+    """Plays the probes of engines that show no integers: what each has still to convert, and who was probed."""
+
+    converting_s: Mapping[str, float]
+    probed: list[str] = field(default_factory=list)
+
+    def wanted(self, engines: Sequence[str], *_: object) -> Probes:
+        """A check and a conversion an engine."""
+        variants = [int8_variant(name) for name in engines]
+        pieces = [
+            Wanted(conversion=Conversion(name=each.label, function="", packages=()), batch=None, variants=(each,))
+            for each in variants
+        ]
+        return Probes(
+            checks=tuple(Check(variant=each, group=Group(batch=1, threads=1)) for each in variants),
+            order=None,
+            pieces=tuple(pieces),
+            due=tuple(
+                Due(piece=piece, seconds=self.converting_s[name]) for piece, name in zip(pieces, engines, strict=True)
+            ),
+        )
+
+    def by_answers(self, probes: Probes, *_: object, **__: object) -> dict[str, SaturationProbe]:
+        """All of them answer."""
+        self.probed += [check.variant.engine for check in probes.checks]
+        return {name: SaturationProbe(engine=name, sqnr_db=9.0, saturates=True) for name in self.probed}
+
+
+@pytest.mark.parametrize(
+    ("converting_s", "probed"),
+    [
+        ({"fbgemm": 10.0, "qnnpack": 20.0}, ["fbgemm", "qnnpack"]),
+        ({"fbgemm": 10.0, "qnnpack": 9_000.0}, ["fbgemm"]),
+        ({"fbgemm": 9_000.0, "qnnpack": 9_000.0}, []),
+    ],
+)
+def test_probes_come_last_and_those_that_do_not_fit_are_named(
+    session: Session, monkeypatch: pytest.MonkeyPatch, converting_s: dict[str, float], probed: list[str]
+) -> None:
+    """Measuring comes first; the doctor has what is left out, and says so with its command."""
+    played_probes = Probing(converting_s)
+    monkeypatch.setattr(study.probing, "wanted", played_probes.wanted)
+    monkeypatch.setattr(study.probing, "by_answers", played_probes.by_answers)
+    run = session.run()
+    assert set(statuses(run).values()) == {"ok"}
+    assert played_probes.probed == probed
+    left = {each["subject"]: each["advice"] for each in run.findings if each["code"] == "probe-left-out"}
+    assert left == {
+        name: f"Type int8bench doctor --engine {name}, which probes it." for name in converting_s if name not in probed
+    }
+    phases = [step.phase for step in session.steps]
+    assert any("probes" in phase for phase in phases if phase.startswith("this takes"))

@@ -46,6 +46,7 @@ TIMEOUT_S = 600.0  # of one conversion: a compiler at work on a large model
 TOGETHER = 2  # conversions at a time; each is mostly one thread's work
 DIGITS = 40  # of a key: 160 bits
 PATIENCE = 1.5  # how many times what it is expected to take a conversion may take, whatever waits for its turn
+PRIOR_S = 10.0  # how many seconds of conversions must be seen before they outweigh what was foreseen
 UNFINISHED = 2.0  # how many times the seconds after which it was stopped a conversion is expected to take
 LEAST_ROOM_BYTES = 16 << 20  # a disk with less is full: no converted model of ours is smaller than its temporary files
 
@@ -145,11 +146,30 @@ class _Work:
     made: dict[int, Converted | str | Unmade] = field(default_factory=dict)
     known: dict[str, float] = field(default_factory=dict)
     """What conversions of a name took in this run."""
+    took_s: float = 0.0
+    foreseen_s: float = 0.0
+    """What those took that were foreseen, and what was foreseen of them."""
+
+    def foreseen(self, number: int) -> float:
+        """About how long a piece of work was foreseen to take."""
+        return self.allotment.expected.get(self.pieces[number].label, 0.0)
 
     def expected_s(self, number: int) -> float:
-        """About how long a piece of work takes: as one of its name did in this run, else as was foreseen."""
-        piece = self.pieces[number]
-        return self.known.get(piece.conversion.name, self.allotment.expected.get(piece.label, 0.0))
+        """About how long it takes: as one of its name did in this run, else as foreseen, if others took as foreseen."""
+        slower = (self.took_s + PRIOR_S) / (self.foreseen_s + PRIOR_S)
+        return self.known.get(self.pieces[number].conversion.name, slower * self.foreseen(number))
+
+    def learn(self, number: int, took_s: float, *, ended: bool) -> None:
+        """Notes what a piece of work took, for the others and for later runs."""
+        name = self.pieces[number].conversion.name
+        if name not in self.known and self.foreseen(number):
+            self.took_s += took_s
+            self.foreseen_s += self.foreseen(number)
+        self.known[name] = took_s if ended else UNFINISHED * took_s
+        path = _times_path(self.pieces[number], self.order)
+        if path:
+            with suppress(RequestError):  # the next run does without where it cannot be written
+                records.write_text(path, json.dumps({"seconds": took_s, "ended": ended}))
 
 
 def asked_by(variants: Iterable[Variant], look: Callable[[], Hardware]) -> dict[Variant, Conversion]:
@@ -243,14 +263,6 @@ def remembered_s(piece: Wanted, order: Order) -> float | None:
         return float(told["seconds"]) * (1.0 if told["ended"] else UNFINISHED)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _remember(work: _Work, number: int, seconds: float, *, ended: bool) -> None:
-    """Keeps what a conversion took; the next run does without where that cannot be written."""
-    path = _times_path(work.pieces[number], work.order)
-    if path:
-        with suppress(RequestError):
-            records.write_text(path, json.dumps({"seconds": seconds, "ended": ended}))
 
 
 def _times_path(piece: Wanted, order: Order) -> Path | None:
@@ -447,13 +459,10 @@ def _take_next(work: _Work, running: dict[int, _Running]) -> None:
         took_s = now_s - each.since_s
         if each.fork is answering:
             work.made[number] = _finished(work, number, each.fork)
-            work.known[work.pieces[number].conversion.name] = took_s
-            _remember(work, number, took_s, ended=True)
         else:
             each.fork.end()
             work.made[number] = _overdue(work, number, took_s)
-            work.known[work.pieces[number].conversion.name] = UNFINISHED * took_s
-            _remember(work, number, took_s, ended=False)
+        work.learn(number, took_s, ended=each.fork is answering)
         shutil.rmtree(work.aside / str(number), ignore_errors=True)
 
 

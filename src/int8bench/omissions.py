@@ -22,7 +22,7 @@ def is_reason(error: str | None) -> bool:
 
 def too_long(needed_s: float, promise: str) -> str:
     """Of what was not begun."""
-    return f"it would take about {units.duration(needed_s)} more of the {promise}"
+    return f"it would take about {units.duration(needed_s)}, for which the {promise} have no room"
 
 
 def stopped(what: str, spent_s: float, promise: str) -> str:

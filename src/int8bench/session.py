@@ -23,7 +23,7 @@ from int8bench.subject import Subject
 
 SAVE_EVERY_S = 3.0  # what a kill -9 costs at most, beside the task at work
 LEAST_SHARE_S = 1.0  # of a variant's check: below, its evidence alone takes longer
-PATIENCE = 0.2  # of a run's total: how long a process may be silent before it costs the others their time
+PATIENCE = 0.1  # of a run's total: how long a process may be silent before it costs the others their time
 FEWEST_S = 20.0  # ... and what it is given in any case
 
 

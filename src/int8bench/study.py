@@ -232,7 +232,7 @@ def _convert(session: Session) -> None:
     session.converting = conversions.due(pieces, order, session.pace.conversion_s)
     session.unchecked = frozenset(session.variants())
     session.fit(fewest=FEWEST_LAUNCHES)
-    _announce(session)
+    _announce(session, _probes(session))
     live = session.all_live()
     kept = conversions.wanted(
         {variant: asked[variant] for variant in session.variants() if variant in asked},
@@ -257,15 +257,17 @@ def _convert(session: Session) -> None:
     session.files = outcome.files()
 
 
-def _announce(session: Session) -> None:
+def _announce(session: Session, probes: probing.Probes) -> None:
     """Tells how long the run will take, by what, and what it never exceeds."""
     session.expect(session.groups())
     agenda, live, left_s = session.agenda(), session.all_live(), session.budget.left_s()
     fitting = (n for n in range(session.plan.launches, LEAST_LAUNCHES, -1) if agenda.seconds(live, n) <= left_s)
     launches = next(fitting, min(LEAST_LAUNCHES, session.plan.launches))
-    about_s = session.budget.spent_s() + min(agenda.seconds(live, launches), left_s) + ENDING_S
+    probing_s = _probing_s(probes, session.pace)
+    about_s = session.budget.spent_s() + min(agenda.seconds(live, launches) + probing_s, left_s) + ENDING_S
     limit = "" if math.isinf(session.budget.total_s) else f", never more than {session.budget.promise()}"
-    session.tell(f"this takes about {units.duration(about_s)}{limit}: {agenda.told(live, launches)}")
+    beside = f", probes {units.duration(probing_s)} if they are left" if probing_s else ""
+    session.tell(f"this takes about {units.duration(about_s)}{limit}: {agenda.told(live, launches)}{beside}")
 
 
 def _allotment(session: Session, live: Sequence[Case]) -> conversions.Allotment:
@@ -296,22 +298,28 @@ def _close(session: Session) -> None:
         session.leave_out(unfinished, f"the {session.budget.promise()} were over before it had its figures", needed_s)
 
 
+def _probes(session: Session) -> probing.Probes:
+    """What the probes of engines that show no integers need, of those that still have a cell."""
+    engines = dict.fromkeys(case.variant.engine for case in session.all_live() if case.variant.precision == INT8)
+    small = replace(session.pace, network=replace(session.pace.network, layers=PROBE_LAYERS, picture_s=0.0))
+    return probing.wanted(tuple(engines), session.machine, small.conversion_s)
+
+
 def _probe(session: Session) -> None:
     """Probes the engines that show no integers, as far as there is time; the doctor has it for the others."""
-    measured = dict.fromkeys(case.variant.engine for case in session.all_live() if case.variant.precision == INT8)
-    small = replace(session.pace, network=replace(session.pace.network, layers=PROBE_LAYERS, picture_s=0.0))
-    probes = probing.wanted(tuple(measured), session.machine, small.conversion_s)
-    while probes.checks and _probing_s(probes, small) > session.budget.left_s():
-        costs = {each.variant.engine: _probing_s(probes.of([each.variant.engine]), small) for each in probes.checks}
-        engine = max(costs, key=costs.__getitem__)
-        session.ledger.unprobed[engine] = costs[engine]
-        probes = probes.of([name for name in costs if name != engine])
+    probes = _probes(session)
+    while probes.checks and _probing_s(probes, session.pace) > session.budget.left_s():
+        engines = [check.variant.engine for check in probes.checks]
+        costs = {engine: _probing_s(probes.of([engine]), session.pace) for engine in engines}
+        dearest = max(costs, key=costs.__getitem__)
+        session.ledger.unprobed[dearest] = costs[dearest]
+        probes = probes.of([engine for engine in engines if engine != dearest])
     if not probes.checks:
         return
-    session.tell(f"probing arithmetic (about {units.duration(_probing_s(probes, small))})")
+    session.tell(f"probing arithmetic (about {units.duration(_probing_s(probes, session.pace))})")
     left_s = session.budget.left_s()
     allotment = conversions.Allotment(
-        until_s=session.budget.clock() + left_s - _starting_s(probes, small),
+        until_s=session.budget.clock() + left_s - _starting_s(probes, session.pace),
         clock=session.budget.clock,
         expected={each.piece.label: each.seconds for each in probes.due},
     )
@@ -330,4 +338,5 @@ def _probing_s(probes: probing.Probes, pace: Pace) -> float:
 
 
 def _starting_s(probes: probing.Probes, pace: Pace) -> float:
-    return pace.launch_s([check.variant for check in probes.checks], 1) + PROBE_S * len(probes.checks)
+    variants = [check.variant for check in probes.checks]
+    return pace.launch_s(variants, 1) + PROBE_S * len(variants) if variants else 0.0
