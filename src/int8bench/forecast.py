@@ -1,6 +1,6 @@
 """How long what a run has to do will take: first guesses, scaled to this machine, and then what the run has seen. Pure.
 
-First guesses are seconds on a virtual Xeon of 2023 at one thread. They are scaled by two things that are timed before
+First guesses are seconds of one thread on a virtual EPYC of 2024. They are scaled by two things that are timed before
 anything else: a fixed piece of Python, and the model's own float32 on one picture.
 """
 
@@ -35,19 +35,20 @@ class Guess:
 
 # By the module of the converter; each is the slower of float32 and int8.
 CONVERSIONS = {
-    "int8bench.engines.onnx_files": Guess(fixed_s=6.0, layer_s=0.1, calls=2.0),
-    "int8bench.engines.inductor_files": Guess(fixed_s=25.0, layer_s=0.5, calls=1.0),
-    "int8bench.engines.executorch_files": Guess(fixed_s=6.0, layer_s=0.1, calls=1.0),
-    "int8bench.engines.tflite_files": Guess(fixed_s=10.0, layer_s=0.2, calls=3.0),
+    "int8bench.engines.onnx_files": Guess(fixed_s=4.0, layer_s=0.1, calls=2.0),
+    "int8bench.engines.inductor_files": Guess(fixed_s=20.0, layer_s=0.5, calls=1.0),
+    "int8bench.engines.executorch_files": Guess(fixed_s=9.0, layer_s=0.1, calls=1.0),
+    "int8bench.engines.tflite_files": Guess(fixed_s=7.0, layer_s=0.2, calls=3.0),
 }
 UNKNOWN = Guess(fixed_s=20.0, layer_s=0.2, calls=2.0)  # another package's
 # Seconds of a picture, in those of torch's float32 channels-last.
 RELATIVE = {("torch", "nchw"): 1.6, ("qnnpack", "channels_last"): 3.0, ("tflm", "nchw"): 40.0}
 # Seconds that a launch takes to import what an engine needs, and to prepare a variant of it.
-IMPORTS = {"torch": 3.0, "onnxruntime": 0.3, "openvino": 0.3, "inductor": 1.0, "executorch": 1.0, "litert": 1.0}
-PREPARE = Guess(fixed_s=0.1, layer_s=0.0, calls=0.0)
+IMPORTS = {"torch": 1.5, "inductor": 0.3, "executorch": 0.3}
+OTHER_IMPORTS_S = 0.1
+PREPARE = Guess(fixed_s=0.05, layer_s=0.0, calls=0.0)
 # Torch's int8 is traced in each launch; the first of its engines also observes the calibration pictures.
-PREPARE_FX, OBSERVE_FX = Guess(fixed_s=0.1, layer_s=0.01, calls=0.0), Guess(fixed_s=1.5, layer_s=0.0, calls=5.5)
+PREPARE_FX, OBSERVE_FX = Guess(fixed_s=0.1, layer_s=0.005, calls=0.0), Guess(fixed_s=0.3, layer_s=0.0, calls=5.5)
 FX = frozenset({"fbgemm", "x86", "onednn", "qnnpack"})
 
 
@@ -139,7 +140,7 @@ class Pace:
         return 2 * FORK_S + min(streams, 2) * SOLO_CALLS * call_s + max(plan.load_s, call_s)
 
     def _prepared_s(self, variants: Sequence[Variant]) -> float:
-        imports_s = sum(IMPORTS.get(engine, 0.5) for engine in dict.fromkeys(each.engine for each in variants))
+        imports_s = sum(IMPORTS.get(engine, OTHER_IMPORTS_S) for engine in dict.fromkeys(each.engine for each in variants))
         prepare_s = sum(self.network.seconds(PREPARE_FX if each.engine in FX else PREPARE) for each in variants)
         observe_s = self.network.seconds(OBSERVE_FX) if FX & {each.engine for each in variants} else 0.0
         return imports_s * self.network.python_s / PYTHON_S + prepare_s + observe_s
