@@ -251,20 +251,18 @@ def piece(function: str, *variants: Variant, batch: int | None = None) -> Wanted
 def test_one_that_overruns_its_share_is_stopped(make: Make, order: Order) -> None:
     """It says how long it was tried, is told apart from one that failed, and leaves no process."""
     make({TWO: conversion("sums")})
-    now = [0.0]
-
-    def clock() -> float:  # stands until the conversion is at work, and then goes a second with each look
-        now[0] += 1.0 if told else 0.0
-        return now[0]
-
     told: list[Progress] = []
-    allotment = Allotment(until_s=3.0, clock=clock, expected={"sleeps": 1.0})
+
+    def clock() -> float:  # stands until the conversion is at work, which is then late
+        return 400.0 if told else 0.0
+
+    allotment = Allotment(until_s=300.0, clock=clock, expected={"sleeps": 1.0})
     found = make({ONE: conversion("sleeps"), TWO: conversion("sums")}, allotment=allotment, advance=told.append)
     unmade = found.left_out(ONE, 1)
     assert unmade is not None
     assert unmade.label == "sleeps"
-    assert unmade.spent_s is not None
-    assert unmade.needed_s == conversions.UNFINISHED * unmade.spent_s > 3.0
+    assert unmade.spent_s == 400.0
+    assert unmade.needed_s == conversions.UNFINISHED * unmade.spent_s
     assert found.refusal(ONE, 1) is None
     assert set(found.converted) == {TWO}
     assert not [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
@@ -345,5 +343,7 @@ def test_when_conversions_take_longer_than_foreseen_so_will_the_rest(order: Orde
     work.learn(0, 200.0, ended=True)
     assert work.expected_s(0) == 200.0
     assert work.expected_s(1) == pytest.approx(100.0, rel=0.1)
+    work.learn(0, 9_000.0, ended=True)
+    assert work.expected_s(2) <= conversions.MOST_SLOWER * 50.0
     work.learn(1, 20.0, ended=False)
     assert work.expected_s(1) == 20.0 * conversions.UNFINISHED

@@ -252,3 +252,11 @@ def test_probes_come_last_and_those_that_do_not_fit_are_named(
     }
     phases = [step.phase for step in session.steps]
     assert any("probes" in phase for phase in phases if phase.startswith("this takes"))
+
+
+def test_no_launch_is_started_for_nothing(session: Session) -> None:
+    """Where all has failed in the checks of the first launch, there is none after it."""
+    session.lab.objections = dict.fromkeys(("torch", "fbgemm", "qnnpack"), "its answers are wrong")
+    with pytest.raises(NothingMeasuredError, match="its answers are wrong"):
+        session.run()
+    assert len(session.lab.prepared) == 1

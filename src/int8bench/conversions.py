@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from int8bench import cache, records, scratch, units
-from int8bench.budget import Clock
+from int8bench.budget import SHORTEST_S, Clock
 from int8bench.cache import MANIFEST
 from int8bench.cases import Variant
 from int8bench.engines.base import Conversion, converts
@@ -32,7 +32,7 @@ from int8bench.engines.registry import engine_named
 from int8bench.errors import LabError, RequestError
 from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
-from int8bench.lab.launches import Fork, Launch, first_to_answer, launched
+from int8bench.lab.launches import SETUP_TIMEOUT_S, Fork, Launch, first_to_answer, launched
 from int8bench.lab.messages import Setup
 from int8bench.progress import Advance, Progress
 from int8bench.worker import ConversionOrder, Made, Order
@@ -47,6 +47,7 @@ TOGETHER = 2  # conversions at a time; each is mostly one thread's work
 DIGITS = 40  # of a key: 160 bits
 PATIENCE = 1.5  # how many times what it is expected to take a conversion may take, whatever waits for its turn
 PRIOR_S = 10.0  # how many seconds of conversions must be seen before they outweigh what was foreseen
+MOST_SLOWER = 2.0  # beyond, it is that converter which this model is hard for, and says nothing of the others
 UNFINISHED = 2.0  # how many times the seconds after which it was stopped a conversion is expected to take
 LEAST_ROOM_BYTES = 16 << 20  # a disk with less is full: no converted model of ours is smaller than its temporary files
 
@@ -156,7 +157,7 @@ class _Work:
 
     def expected_s(self, number: int) -> float:
         """About how long it takes: as one of its name did in this run, else as foreseen, if others took as foreseen."""
-        slower = (self.took_s + PRIOR_S) / (self.foreseen_s + PRIOR_S)
+        slower = min((self.took_s + PRIOR_S) / (self.foreseen_s + PRIOR_S), MOST_SLOWER)
         return self.known.get(self.pieces[number].conversion.name, slower * self.foreseen(number))
 
     def learn(self, number: int, took_s: float, *, ended: bool) -> None:
@@ -402,7 +403,8 @@ def _convert(work: _Work) -> None:
     queue = [number for number in range(len(work.pieces)) if number not in work.made]
     setup = Setup(function="int8bench.worker:load", payload=replace(work.order, variants=()))
     running: dict[int, _Running] = {}
-    with launched((0,), setup, settings=ProcessSettings()) as (launch,):
+    starting_s = max(SHORTEST_S, min(work.allotment.left_s(), SETUP_TIMEOUT_S))
+    with launched((0,), setup, settings=ProcessSettings(), timeout_s=starting_s) as (launch,):
         while queue or running:
             while queue and len(running) < TOGETHER:
                 queue = _sorted(work, queue)

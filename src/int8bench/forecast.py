@@ -140,9 +140,10 @@ class Pace:
         return 2 * FORK_S + min(streams, 2) * SOLO_CALLS * call_s + max(plan.load_s, call_s)
 
     def _prepared_s(self, variants: Sequence[Variant]) -> float:
-        imports_s = sum(IMPORTS.get(engine, OTHER_IMPORTS_S) for engine in dict.fromkeys(each.engine for each in variants))
+        engines = {each.engine for each in variants}
+        imports_s = sum(IMPORTS.get(engine, OTHER_IMPORTS_S) for engine in engines)
         prepare_s = sum(self.network.seconds(PREPARE_FX if each.engine in FX else PREPARE) for each in variants)
-        observe_s = self.network.seconds(OBSERVE_FX) if FX & {each.engine for each in variants} else 0.0
+        observe_s = self.network.seconds(OBSERVE_FX) if FX & engines else 0.0
         return imports_s * self.network.python_s / PYTHON_S + prepare_s + observe_s
 
 

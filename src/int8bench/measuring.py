@@ -69,7 +69,7 @@ def _measure_until(session: Session, groups: Sequence[Group], first: int, last: 
         if not together:
             raise TimeIsUp
         _measure_together(session, groups, together)
-        indexes = indexes[len(together) :]
+        indexes = [i for i in indexes[len(together) :] if _tasks(session, groups, i)]
 
 
 def _that_fit(session: Session, groups: Sequence[Group], indexes: Sequence[int]) -> Sequence[int]:
@@ -149,8 +149,8 @@ def _tasks(session: Session, groups: Sequence[Group], index: int) -> list[_Task]
 def _race_tasks(session: Session, groups: Iterable[Group], index: int) -> Iterator[_Task]:
     for group in groups:
         live = session.live(group)
-        if session.ledger.forks_done(live, index) < session.plan.forks:
-            foreseen_s = session.pace.race_s(live, session.plan) if live else 0.0
+        if live and session.ledger.forks_done(live, index) < session.plan.forks:
+            foreseen_s = session.pace.race_s(live, session.plan)
             for fork in range(session.plan.forks):
                 yield _Task(group=group, foreseen_s=foreseen_s, work=partial(_race, session, group, fork))
 

@@ -266,7 +266,7 @@ def _announce(session: Session, probes: probing.Probes) -> None:
     probing_s = _probing_s(probes, session.pace)
     about_s = session.budget.spent_s() + min(agenda.seconds(live, launches) + probing_s, left_s) + ENDING_S
     limit = "" if math.isinf(session.budget.total_s) else f", never more than {session.budget.promise()}"
-    beside = f", probes {units.duration(probing_s)} if they are left" if probing_s else ""
+    beside = f", probes {units.duration(probing_s)} if time is left" if probing_s else ""
     session.tell(f"this takes about {units.duration(about_s)}{limit}: {agenda.told(live, launches)}{beside}")
 
 
