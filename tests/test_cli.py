@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +14,27 @@ from typing import NamedTuple
 
 import pytest
 
-from int8bench import __version__, cli, compare, diagnosis, gate, hardware, records, study, subject, trials, trust
+from int8bench import (
+    __version__,
+    budget,
+    cache,
+    cli,
+    compare,
+    diagnosis,
+    gate,
+    hardware,
+    records,
+    study,
+    subject,
+    trials,
+    trust,
+)
 from int8bench.comparisons import Comparison, Metric, Ratio
 from int8bench.duet import record as duet_record
 from int8bench.duet import study as duet_study
 from int8bench.duet.record import Duet
 from int8bench.errors import InterruptedRunError, NothingMeasuredError
+from int8bench.lab import clock
 from int8bench.progress import Progress
 
 CPUINFO = Path(__file__).parent / "golden" / "hardware" / "linux-ubuntu20.04-zen3"
@@ -102,7 +119,7 @@ def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
 )
 def test_the_exit_code_of_a_run(call: Call, monkeypatch: pytest.MonkeyPatch, record: records.Run, code: int) -> None:
     """0 where nothing is wrong, 1 with a finding of severity error, 3 where nothing was measured."""
-    monkeypatch.setattr(study, "run", lambda *_: record)
+    monkeypatch.setattr(study, "run", lambda *_, **__: record)
     assert call("run", "--json").code == code
 
 
@@ -269,7 +286,7 @@ def test_every_verdict_is_shown_with_the_selftest_of_its_hardware(
     monkeypatch.setattr(compare, "compare", lambda *_, **__: Answer())
     monkeypatch.setattr(gate, "run", lambda *_: Answer())
     monkeypatch.setattr(hardware, "fingerprint", lambda _: "of this machine")
-    monkeypatch.setattr(study, "run", lambda *_: made(status="failed"))
+    monkeypatch.setattr(study, "run", lambda *_, **__: made(status="failed"))
     for command in (("compare", "old.json", "new.json"), ("gate",), ("report", "new.json")):
         left = call(*command)
         assert QUOTE in left.out, command
@@ -280,7 +297,7 @@ def test_every_verdict_is_shown_with_the_selftest_of_its_hardware(
 def test_nothing_but_the_answer_is_on_standard_output(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a model prints, the phases and where the record lies go to standard error; --json is one document."""
 
-    def chatty(_request: study.Request, _output: Path, advance: Callable[[Progress], None]) -> records.Run:
+    def chatty(_request: object, _output: Path, advance: Callable[[Progress], None], **_: object) -> records.Run:
         print("loading my weights ...")  # noqa: T201  as a model of somebody's does
         for _ in range(2):
             advance(Progress(phase="racing"))
@@ -297,7 +314,7 @@ def test_nothing_but_the_answer_is_on_standard_output(call: Call, monkeypatch: p
 def test_a_request_is_handed_on_as_typed(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists, percentages and durations become values; what is left out is the study's choice."""
     requests = []
-    monkeypatch.setattr(study, "run", lambda request, *_: (requests.append(request), made())[1])
+    monkeypatch.setattr(study, "run", lambda request, *_, **__: (requests.append(request), made())[1])
     call("run", "--json")
     call(
         *("run", "--json", "--engines", "x86,fbgemm,x86", "--batch", "32,1", "--threads", "2,2", "--timeout", "1m"),
@@ -328,6 +345,7 @@ def test_a_request_is_handed_on_as_typed(call: Call, monkeypatch: pytest.MonkeyP
         (("run", "--precision", "150%"), "try --precision 1%"),
         (("run", "--precision", "nan"), "try --precision 1%"),
         (("run", "--precision", ""), "try --precision 1%"),
+        (("run", "--cache-cap", "plenty"), "try --cache-cap 5GB"),
         (("run", "--budget", ""), "try --budget 90s"),
         (("run", "--budget", "0"), "try --budget 90s"),
         (("run", "--budget", "-5s"), "try --budget 90s"),
@@ -515,3 +533,56 @@ def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert left.out == ""
     assert "racing batch 8" in left.err
     assert "noise" in left.err
+
+
+@pytest.mark.parametrize(
+    ("options", "total"), [((), "10 min"), (("--quick",), "5 min"), (("--quick", "--budget", "90s"), "1 min 30 s")]
+)
+def test_the_last_line_says_what_a_run_took_of_what_it_stated(
+    call: Call, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], total: str
+) -> None:
+    """From the start of the process, which had begun long before it was asked; the study is given that very clock."""
+    budgets = []
+    monkeypatch.setattr(clock, "began_s", lambda: time.monotonic() - 83.2)
+    monkeypatch.setattr(study, "run", lambda *_, budget: (budgets.append(budget), made())[1])
+    left = call("run", "--json", *options)
+    last = left.err.splitlines()[-1]
+    assert re.fullmatch(rf"int8bench: took 1 min 2[34] s of {total}", last), last
+    (given,) = budgets
+    assert given.spent_s() > 83
+    assert given.promise() == total
+
+
+def test_help_says_what_quick_and_budget_promise(call: Call) -> None:
+    """The numbers are those that are kept."""
+    said = " ".join(call("run", "--help").out.split())
+    assert f"in {budget.QUICK_S / 60:.0f} minutes at most from start to exit" in said
+    assert f"default: {budget.DEFAULT_S / 60:.0f}m" in said
+
+
+def test_the_cache_is_shown_and_emptied(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For a person and as JSON; emptying it says what that freed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kept = tmp_path / "int8bench" / "converted" / "a"
+    kept.mkdir(parents=True)
+    (kept / "file").write_bytes(bytes(2_000_000))
+    shown = call("cache", "--json")
+    document = json.loads(shown.out)
+    assert shown.code == 0
+    assert [entry["kind"] for entry in document["entries"]] == ["conversion"]
+    assert document["bytes"] == document["entries"][0]["bytes"] > 2_000_000
+    assert document["freed_bytes"] is None
+    assert "conversion" in call("cache").out
+    assert "Freed 2.0" in call("cache", "--prune").out
+    assert not kept.exists()
+    assert json.loads(call("cache", "--json").out)["entries"] == []
+
+
+def test_the_cap_of_a_run_is_that_of_all_that_it_starts(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option wins over the variable."""
+    monkeypatch.setenv(cache.CAP_VARIABLE, "1GB")
+    caps = []
+    monkeypatch.setattr(study, "run", lambda *_, **__: (caps.append(cache.cap_bytes()), made())[1])
+    call("run", "--json")
+    call("run", "--json", "--cache-cap", "200MB")
+    assert caps == [10**9, 2 * 10**8]

@@ -1,5 +1,9 @@
 """The clock's own resolution, with clocks that are played."""
 
+import os
+import subprocess
+import sys
+import time
 from itertools import chain, count, repeat
 
 import pytest
@@ -33,3 +37,19 @@ def test_a_wait_ends_with_the_first_reading_past_its_time(duration_s: float, rea
     seconds = count()
     clock.spin(duration_s, lambda: float(next(seconds)))
     assert next(seconds) == readings
+
+
+def test_how_fast_python_is_is_its_quickest_loop() -> None:
+    """One that was held up counts for nothing."""
+    times = iter([0.0, 0.3, 1.0, 1.1, 2.0, 2.2, 3.0, 3.9, 4.0, 4.5])
+    assert clock.python_s(lambda: next(times)) == pytest.approx(0.1)
+
+
+def test_a_process_knows_when_it_began() -> None:
+    """Before this test, and after its parent."""
+    program = "from int8bench.lab import clock; import time; print(clock.began_s(), time.monotonic())"
+    before_s = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    began_s, asked_s = map(float, done.stdout.split())
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    assert before_s - tick_s <= began_s < asked_s <= time.monotonic()

@@ -4,26 +4,42 @@ import io
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+from caches import let_go
 
 torch = pytest.importorskip("torch")
 
 from int8bench import conversions  # noqa: E402  after the skip
 from int8bench.cases import Variant, float32_references, int8_variant  # noqa: E402
-from int8bench.conversions import MANIFEST, Converted, Outcome, Wanted, key_of, recalled, wanted  # noqa: E402
+from int8bench.conversions import (  # noqa: E402
+    MANIFEST,
+    UNLIMITED,
+    Allotment,
+    Converted,
+    Outcome,
+    Wanted,
+    due,
+    key_of,
+    recalled,
+    remembered_s,
+    wanted,
+)
 from int8bench.engines.base import Conversion  # noqa: E402
 from int8bench.hardware import Hardware  # noqa: E402
 from int8bench.models import load_model  # noqa: E402
-from int8bench.progress import Progress  # noqa: E402
+from int8bench.progress import Advance, Progress  # noqa: E402
 from int8bench.worker import Order  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
+ENOUGH_S = 600.0  # for a conversion that does next to nothing, on any machine
 ONNX = Variant(engine="onnxruntime", precision="int8", layout="nchw")
 ONE, TWO = (Variant(engine=name, precision="int8", layout="nchw") for name in ("one", "two"))
 
@@ -61,9 +77,14 @@ def make(order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Makes conversions, one a variant, with a cache of this test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    def made(asked: dict[Variant, Conversion], batches: tuple[int, ...] = (1,)) -> Outcome:
+    def made(
+        asked: dict[Variant, Conversion],
+        batches: tuple[int, ...] = (1,),
+        allotment: Allotment = UNLIMITED,
+        advance: Advance = lambda _: None,
+    ) -> Outcome:
         cells = [(variant, batch) for variant in asked for batch in batches]
-        return conversions.make(wanted(asked, cells), order, lambda _: None)
+        return conversions.make(wanted(asked, cells), order, advance, allotment=allotment)
 
     return made
 
@@ -189,7 +210,10 @@ def test_progress_names_what_is_converted(order: Order, tmp_path: Path, monkeypa
     told: list[Progress] = []
     pieces = wanted({ONE: conversion("sums", by_batch=True)}, [(ONE, 1), (ONE, 8)])
     conversions.make(pieces, order, told.append)
-    assert "sums at batch 1 and sums at batch 8" in told[-1].phase
+    assert [each.phase.partition(";")[0] for each in told] == [
+        "converting: sums at batch 1",
+        "converting: sums at batch 8",
+    ]
     told.clear()
     again = conversions.make(pieces, order, told.append)
     assert all(isinstance(each, Converted) and each.reused for each in again.converted[ONE].values())
@@ -217,3 +241,109 @@ def test_the_machine_is_looked_at_only_for_engines_that_convert() -> None:
     assert conversions.asked_by([int8_variant("fbgemm"), *float32_references()], lambda: pytest.fail("looked")) == {}
     asked = conversions.asked_by([int8_variant("fbgemm"), ONNX], lambda: Hardware(arch="x86_64"))
     assert list(asked) == [ONNX]
+
+
+def piece(function: str, *variants: Variant, batch: int | None = None) -> Wanted:
+    """A piece of work by one of the helpers."""
+    return Wanted(conversion=conversion(function, by_batch=batch is not None), batch=batch, variants=variants or (ONE,))
+
+
+def test_one_that_overruns_its_share_is_stopped(make: Make, order: Order) -> None:
+    """It says how long it was tried, is told apart from one that failed, and leaves no process."""
+    make({TWO: conversion("sums")})
+    told: list[Progress] = []
+
+    def clock() -> float:  # stands until the conversion is at work, which is then late
+        return 400.0 if told else 0.0
+
+    allotment = Allotment(until_s=300.0, clock=clock, expected={"sleeps": 1.0})
+    found = make({ONE: conversion("sleeps"), TWO: conversion("sums")}, allotment=allotment, advance=told.append)
+    unmade = found.left_out(ONE, 1)
+    assert unmade is not None
+    assert unmade.label == "sleeps"
+    assert unmade.spent_s == 400.0
+    assert unmade.needed_s == conversions.UNFINISHED * unmade.spent_s
+    assert found.refusal(ONE, 1) is None
+    assert set(found.converted) == {TWO}
+    assert not [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
+    assert remembered_s(piece("sleeps"), order) == unmade.needed_s
+
+
+def test_one_that_would_not_be_done_in_time_is_not_begun(make: Make, tmp_path: Path) -> None:
+    """The others are; nothing of it is remembered, as nothing was seen."""
+    allotment = Allotment(until_s=time.monotonic() + ENOUGH_S, expected={"sleeps": 2 * ENOUGH_S, "sums": 1.0})
+    told: list[Progress] = []
+    found = make({ONE: conversion("sleeps"), TWO: conversion("sums")}, allotment=allotment, advance=told.append)
+    unmade = found.left_out(ONE, 1)
+    assert unmade == conversions.Unmade(label="sleeps", needed_s=2 * ENOUGH_S, spent_s=None)
+    assert [each.phase for each in told] == ["converting: sums (about 1 s); kept for later runs"]
+    assert len(list((tmp_path / "int8bench" / "times").iterdir())) == 1
+
+
+def test_each_kind_has_its_first_batch_before_one_has_its_second(make: Make) -> None:
+    """The shortest first among them: where time runs out, each engine has something."""
+    allotment = Allotment(
+        until_s=time.monotonic() + ENOUGH_S,
+        expected={f"{name} at batch {n}": s for name, s in (("sums", 2.0), ("throws", 1.0)) for n in (1, 8)},
+    )
+    told: list[Progress] = []
+    asked = {ONE: conversion("sums", by_batch=True), TWO: conversion("throws", by_batch=True)}
+    make(asked, batches=(1, 8), allotment=allotment, advance=told.append)
+    names = [each.phase.removeprefix("converting: ").partition(" at")[0] for each in told]
+    assert names[:2] == ["throws", "sums"]
+    assert sorted(names[2:]) == ["sums", "throws"]
+
+
+def test_what_conversions_took_is_remembered_by_model(make: Make, order: Order) -> None:
+    """Also of one that failed: the next run foresees it, for any batch size and any weights of the model."""
+    make({ONE: conversion("sums", by_batch=True), TWO: conversion("throws")}, batches=(1,))
+    took = remembered_s(piece("sums", batch=8), replace(order, state=b"other weights"))
+    assert took is not None
+    assert 0 < took < ENOUGH_S
+    assert remembered_s(piece("throws"), order) is not None
+    assert remembered_s(piece("sums", batch=1), replace(order, model="another")) is None
+    assert remembered_s(piece("aborts"), order) is None
+
+
+def test_what_is_due_is_what_is_not_kept(make: Make, order: Order) -> None:
+    """With the time that is remembered, or else the guess; a new batch of a known kind is no guess."""
+    make({ONE: conversion("sums", by_batch=True)}, batches=(1,))
+    pieces = (piece("sums", batch=1), piece("sums", batch=8), piece("throws"))
+    found = due(pieces, order, lambda _: 77.0)
+    assert [each.piece.label for each in found] == ["sums at batch 8", "throws"]
+    assert found[0].seconds == remembered_s(pieces[1], order) != 77.0
+    assert found[1].seconds == 77.0
+
+
+def test_the_cap_removes_what_was_used_longest_ago_but_nothing_in_use(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this very run has made or found stays, however small the cap; what nobody uses goes."""
+    old = make({ONE: conversion("sums", options={"scale": 1})}).converted[ONE][None].folder
+    let_go(monkeypatch)
+    monkeypatch.setenv("INT8BENCH_CACHE_CAP", "1")
+    new = make({ONE: conversion("sums", options={"scale": 2})}).converted[ONE][None].folder
+    assert kept(tmp_path) == [new]
+    assert old != new
+
+
+def test_when_conversions_take_longer_than_foreseen_so_will_the_rest(order: Order) -> None:
+    """A guess that was too low by half for one is taken to be so for the others; a name that was seen is known."""
+    pieces = [piece("sums"), piece("throws"), piece("aborts")]
+    work = conversions._Work(
+        store=Path(),
+        aside=Path(),
+        pieces=pieces,
+        keys=["", "", ""],
+        order=order,
+        allotment=Allotment(expected={"sums": 100.0, "throws": 50.0, "aborts": 50.0}),
+        advance=lambda _: None,
+    )
+    assert work.expected_s(1) == 50.0
+    work.learn(0, 200.0, ended=True)
+    assert work.expected_s(0) == 200.0
+    assert work.expected_s(1) == pytest.approx(100.0, rel=0.1)
+    work.learn(0, 9_000.0, ended=True)
+    assert work.expected_s(2) <= conversions.MOST_SLOWER * 50.0
+    work.learn(1, 20.0, ended=False)
+    assert work.expected_s(1) == 20.0 * conversions.UNFINISHED

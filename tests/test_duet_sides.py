@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
+from caches import let_go
 from wheels import BACKEND, PYPROJECT
 
 from int8bench import scratch
@@ -225,8 +226,20 @@ def test_the_oldest_builds_go(
         made(name)
         os.utime(next(cache.glob(f"{name[:16]}-*")), (i, i))
     made(commits[0])
+    let_go(monkeypatch)
     made(commits[2])
     assert {each.name[:16] for each in cache.iterdir()} == {commits[0][:16], commits[2][:16]}
+
+
+def test_a_build_that_is_in_use_stays(
+    commit: Commit, made: Callable[..., Side], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long ago it was begun: a duet that takes an hour does not lose its sides to a shorter one."""
+    monkeypatch.setattr(sides, "MOST_KEPT", 1)
+    commits = [commit(toy_py=f"X = {i}") for i in range(2)]
+    for name in commits:
+        made(name)
+    assert len(list(cache.iterdir())) == 2
 
 
 def test_what_a_killed_build_left_is_removed(commit: Commit, made: Callable[..., Side], cache: Path) -> None:

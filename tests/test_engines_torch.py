@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from int8bench.cases import Group, float32_references, int8_variant
+from int8bench.engines import torch_int8
 from int8bench.engines.base import Material
 from int8bench.engines.evidence import parse
 from int8bench.engines.registry import engine_named
@@ -428,3 +429,28 @@ def test_transposed_convolutions_are_quantized_by_every_engine(name, groups, pic
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)).eval()
     work = made(int8_variant(name), model, pictures).evidence["ran"]["multiply_adds"]
     assert work["int8_share"] == 1.0
+
+
+def test_engines_of_a_launch_observe_the_pictures_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the second makes of the ranges that the first saw is to the bit what it makes of its own."""
+    built_in = torch.backends.quantized.supported_engines
+    names = [name for name in INT8_ENGINES if name in built_in]
+    if len(names) < 2:
+        pytest.skip("one engine alone")
+    model = TinyCNN().eval()
+    pictures = np.random.default_rng(3).normal(size=(40, 3, 16, 16)).astype(np.float32)
+
+    def answers(name: str, shared: dict[str, object]) -> np.ndarray:
+        engine = torch_int8.QuantizedEngine(name=name)
+        material = Material(model=model, calibration=pictures, example=pictures[:1], shared=shared)
+        prepared = engine.prepare(engine.variants[0], material)
+        return engine.build(prepared, Group(batch=8, threads=1))(pictures[:8])
+
+    alone = [answers(name, {}) for name in names]
+    calibrated, real = [], torch_int8._calibrate
+    monkeypatch.setattr(torch_int8, "_calibrate", lambda name, *rest: (calibrated.append(name), real(name, *rest)))
+    shared: dict[str, object] = {}
+    together = [answers(name, shared) for name in names]
+    assert calibrated == names[:1]
+    for one, other in zip(alone, together, strict=True):
+        assert one.tobytes() == other.tobytes()

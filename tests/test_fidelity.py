@@ -75,7 +75,9 @@ def test_figures_are_those_of_a_plain_loop(seed: int) -> None:
 def test_equal_answers_have_no_sqnr() -> None:
     """The same answers to the bit give None, not infinity, and full agreement."""
     answers = logits([1.0, 2.0], [3.0, 0.0])
-    assert compare(answers, answers.copy()) == Fidelity(sqnr_db=None, agreement=1.0, top1=None, top1_float32=None)
+    assert compare(answers, answers.copy()) == Fidelity(
+        sqnr_db=None, agreement=1.0, top1=None, top1_float32=None, pictures=2
+    )
 
 
 def test_the_smallest_difference_is_not_equality() -> None:
@@ -167,9 +169,9 @@ def test_the_threshold_tells_saturated_from_shuffled() -> None:
 
 def test_a_record_keeps_every_figure() -> None:
     """The JSON form has the fields of the record's schema, by name."""
-    found = Fidelity(sqnr_db=30.0, agreement=0.99, top1=0.97, top1_float32=0.98)
+    found = Fidelity(sqnr_db=30.0, agreement=0.99, top1=0.97, top1_float32=0.98, pictures=8)
     told = {"sqnr_db": 30.0, "agreement": 0.99, "top1": 0.97, "top1_float32": 0.98}
-    assert found.to_dict() == {**told, "constant": False, "constant_float32": False}
+    assert found.to_dict() == {**told, "constant": False, "constant_float32": False, "pictures": 8}
     assert list(found.to_dict()) == list(fidelity.Fidelity.__dataclass_fields__)
 
 

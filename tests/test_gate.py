@@ -221,9 +221,9 @@ def test_the_policy_is_what_is_measured(tmp_path: Path) -> None:
         gate.run(request, policy, lambda _: None, race=_duet, measure=measure, fingerprint=HERE)
     first, quick, budgeted = asked
     assert (first.model, first.input_shape, first.engines, first.batches) == ("a.b:c", "1x8x8", ("x86",), (2,))
-    assert (first.threads, first.quick, first.budget_s) == ((1,), False, 60.0)
-    assert (quick.quick, quick.budget_s) == (True, None)
-    assert (budgeted.quick, budgeted.budget_s) == (False, 9.0)
+    assert (first.threads, first.quick, first.measuring_s) == ((1,), False, 60.0)
+    assert (quick.quick, quick.measuring_s) == (True, None)
+    assert (budgeted.quick, budgeted.measuring_s) == (False, 9.0)
     assert records.load(tmp_path / gate.RUN_FILE) == records.loads(records.dumps(OLD))
 
 

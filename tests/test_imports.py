@@ -35,6 +35,8 @@ FILES |= {
     "lab/launches.py",
     "duet/peers.py",
     "duet/sides.py",  # what a build holds
+    "cache.py",  # what conversions say of themselves
+    "lab/clock.py",  # since when this process runs
     "conversions.py",  # what engines need of a model, kept by content
     "scratch.py",  # folders of processes, held by a lock on them
     "engines/evidence.py",

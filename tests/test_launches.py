@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from int8bench.errors import LabError
+from int8bench.errors import LabError, SilenceError
 from int8bench.lab.environment import ProcessSettings
-from int8bench.lab.launches import Launch, launched
+from int8bench.lab.launches import Launch, first_to_answer, launched
 from int8bench.lab.messages import Setup
 
 HELPERS = Path(__file__).parent / "helpers"
@@ -158,3 +158,32 @@ def _alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_the_first_to_answer_is_taken_first(launch: Launch) -> None:
+    """Whichever was started first; one that has died answers too, and where none does nobody waits for ever."""
+    silent, quick = launch.fork("lab_tasks:hang", None), launch.fork("lab_tasks:add", [4])
+    assert first_to_answer([silent, quick], 60.0) is quick
+    assert quick.result(10) == [3, 4]
+    assert first_to_answer([silent], 0.0) is None
+    os.kill(silent.pid, signal.SIGKILL)
+    assert first_to_answer([silent], 60.0) is silent
+    with pytest.raises(LabError, match="SIGKILL"):
+        silent.result(10)
+
+
+def test_silence_is_told_apart_from_what_went_wrong(launch: Launch) -> None:
+    """Who waits may have waited too short; who has died has died."""
+    with pytest.raises(SilenceError, match="gave no answer in 0 s"):
+        launch.fork("lab_tasks:hang", None).result(0.05)
+
+
+def test_a_launch_that_takes_too_long_is_not_waited_for() -> None:
+    """It is ended, and the error says that it did not start."""
+    setup = Setup(function="time:sleep", payload=600)
+    with (
+        pytest.raises(LabError, match="did not start"),
+        launched((0,), setup, settings=ProcessSettings(), timeout_s=0.2),
+    ):
+        pytest.fail("it was ready")
+    assert not [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from runs import int8_variants
 
-from int8bench import records
+from int8bench import omissions, records, summary
 from int8bench.cases import Case, grid
 from int8bench.errors import RecordError, RequestError
 from int8bench.lab.noise import Reading
@@ -105,7 +105,7 @@ def _unfinished(path: Path, change: Callable[[dict[str, Any]], None] = lambda _:
     document = json.loads(GOLDEN.read_text(encoding="utf-8"))
     document["complete"] = False
     document["environment"]["versions"] = records.versions()
-    settings = deepcopy(document["settings"])
+    settings = {**deepcopy(document["settings"]), "budget_s": None}
     change(document)
     path.write_text(json.dumps(document), encoding="utf-8")
     return settings
@@ -173,8 +173,46 @@ def _other_seed(document: dict[str, Any]) -> None:
 
 
 def _other_budget(document: dict[str, Any]) -> None:
-    document["settings"]["plan"]["budget_s"] = 99.0
+    document["settings"]["budget_s"] = 99.0
     document["settings"]["quick"] = False
+
+
+def _other_pace(document: dict[str, Any]) -> None:
+    document["settings"]["plan"]["load_s"] = 9.0
+
+
+def test_races_go_on_by_the_plan_that_they_began_by(tmp_path: Path) -> None:
+    """How long things take decides a plan, and is another the next time; looks that share an error stay together."""
+    settings = _unfinished(tmp_path / "run.json", _other_pace)
+    found = _resumed(tmp_path / "run.json", settings)
+    assert found.plan is not None
+    assert found.plan.load_s == 9.0
+    assert found.plan.to_dict() == {**settings["plan"], "load_s": 9.0}
+
+
+def test_without_races_a_record_has_no_plan_to_go_on_by(tmp_path: Path) -> None:
+    """It was interrupted before: the next run makes its own."""
+
+    def not_begun(document: dict[str, Any]) -> None:
+        for cell in document["cells"]:
+            cell["samples"]["races"] = []
+
+    assert _resumed(tmp_path / "run.json", _unfinished(tmp_path / "run.json", not_begun)).plan is None
+
+
+def test_what_was_left_out_for_time_stays_out(tmp_path: Path) -> None:
+    """With it back in a group, the forks that the others have would have to be measured again."""
+    reason = omissions.reason("it would take about 50 s", "int8bench run")
+
+    def one_left_out(document: dict[str, Any]) -> None:
+        absent = {**summary._no_figures(), "status": "skipped"}
+        document["cells"][0] |= {**absent, "error": reason}
+        document["cells"][1] |= {**absent, "error": "package not installed"}
+
+    found = _resumed(tmp_path / "run.json", _unfinished(tmp_path / "run.json", one_left_out))
+    first, second = json.loads((tmp_path / "run.json").read_text())["cells"][:2]
+    assert found.stopped == {first["id"]: ("skipped", reason)}
+    assert second["id"] not in found.stopped
 
 
 @pytest.mark.parametrize(
@@ -183,7 +221,7 @@ def _other_budget(document: dict[str, Any]) -> None:
         (_other_machine, "differs in the machine;"),
         (_other_torch, "differs in the version of torch;"),
         (_other_seed, "differs in --seed;"),
-        (_other_budget, "differs in --quick, --budget or --quick;"),
+        (_other_budget, "differs in --quick, --budget;"),
     ],
 )
 def test_unlike_runs_are_not_merged(tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str) -> None:

@@ -54,3 +54,27 @@ def test_an_empty_list_of_names_is_refused() -> None:
     """Nothing but commas and spaces names nothing."""
     with pytest.raises(RequestError, match="--engines ' ,': expected names"):
         options.names("--engines", " ,")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("5GB", 5 * 10**9), ("1.5 MB", 1_500_000), ("300kB", 300_000), ("12", 12), ("0", 0)]
+)
+def test_a_size_is_read_in_decimal_units(text: str, size: int) -> None:
+    """As disks are sold and as our own answers show them."""
+    assert options.size("--cache-cap", text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1GB", "5GiB", "5 gb", "nan", "9" * 400, "2000TB"])
+def test_what_is_no_size_is_a_sentence(text: str) -> None:
+    """It says what to type."""
+    with pytest.raises(RequestError, match=r"--cache-cap .*: expected a size such as .*try --cache-cap 5GB"):
+        options.size("--cache-cap", text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(12.0, "15s"), (90.0, "90s"), (91.0, "2m"), (240.0, "4m"), (241.0, "5m")]
+)
+def test_a_duration_is_typed_as_it_is_read(seconds: float, text: str) -> None:
+    """Rounded up, so that it is enough."""
+    assert options.typed_seconds(seconds) == text
+    assert options.seconds("--budget", text) >= seconds

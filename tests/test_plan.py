@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -5,7 +7,16 @@ from runs import int8_variants
 
 from int8bench.cases import Case, grid
 from int8bench.errors import RequestError
-from int8bench.plan import DEFAULT_BUDGET_S, FORK_S, MOST_LAUNCHES, QUICK_BUDGET_S, SHORTEST_RACE_S, Plan, plan_for
+from int8bench.plan import (
+    DEFAULT_BUDGET_S,
+    FORK_S,
+    MOST_LAUNCHES,
+    QUICK_BUDGET_S,
+    SHORTEST_RACE_S,
+    Overhead,
+    Plan,
+    plan_for,
+)
 
 DEFAULT = grid(model="m", variants=int8_variants("fbgemm", "x86"), batches=(1, 8, 32), threads=(1, 2))
 SMALL = grid(model="m", variants=int8_variants("fbgemm"), batches=(1,), threads=(1,))
@@ -54,7 +65,7 @@ def test_the_default_grid_keeps_to_its_budget_with_several_launches() -> None:
 
 
 def test_quick_measures_the_default_grid_in_half_a_minute() -> None:
-    """The rest of the 40 s that --quick promises are imports and the model."""
+    """The rest of what it takes is launches and checks, and far below what --quick never exceeds."""
     plan = plan_for(DEFAULT, budget_s=None, quick=True)
     assert _planned_s(plan, DEFAULT) <= 30.0
     assert plan.budget_s <= 30.0
@@ -146,3 +157,44 @@ def test_the_plan_is_written_down_whole() -> None:
         "load_s",
         "budget_s",
     }
+
+
+def test_a_budget_pays_for_launches_too() -> None:
+    """What is measured, started and paid once fits into it together; what is left is the plan's own."""
+    overhead = Overhead(start_s=10.0, launch_s=2.5)
+    for budget_s in (60.0, 120.0, 600.0):
+        plan = plan_for(DEFAULT, budget_s=budget_s, quick=False, overhead=overhead)
+        assert _planned_s(plan, DEFAULT) + overhead.seconds(plan.launches) <= budget_s
+        assert plan.budget_s == budget_s - overhead.seconds(plan.launches)
+
+
+def test_a_budget_that_launches_alone_use_up_is_refused() -> None:
+    """The sentence counts them in, and what it says is then taken."""
+    overhead = Overhead(start_s=10.0, launch_s=2.5)
+    with pytest.raises(RequestError, match=r"--budget 15s: 3 cells need \d\d s or more") as refused:
+        plan_for(SMALL, budget_s=15.0, quick=True, overhead=overhead)
+    proposed_s = float(str(refused.value).partition("try --budget ")[2].partition("s,")[0])
+    assert plan_for(SMALL, budget_s=proposed_s, quick=True, overhead=overhead).launches == 4
+
+
+def test_without_a_budget_nothing_is_paid_from_it() -> None:
+    """The default is a time for measuring; the total that is promised has room for the rest."""
+    overhead = Overhead(start_s=10.0, launch_s=2.5)
+    with_it, without = (plan_for(DEFAULT, budget_s=None, quick=True, overhead=each) for each in (overhead, Overhead()))
+    assert with_it == without
+
+
+def test_a_lean_plan_has_the_same_looks_and_the_least_of_the_rest() -> None:
+    """Looks share out a probability of error, and stay; forks are as few and as short as any plan's."""
+    plan = plan_for(SMALL, budget_s=600.0, quick=False)
+    least = plan_for(LARGE, budget_s=None, quick=True)
+    lean = plan.lean()
+    assert lean.looks == plan.looks
+    assert (lean.forks, lean.replicates, lean.load_s) == (least.forks, least.replicates, least.load_s)
+    assert lean.durations.race_s <= least.durations.race_s < plan.durations.race_s
+
+
+def test_a_plan_is_read_back_whole() -> None:
+    """As a record keeps it."""
+    plan = plan_for(DEFAULT, budget_s=100.0, quick=False)
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan

@@ -25,6 +25,7 @@ MEASURING = (
     ("selftest",),
     ("init", "resnet18"),
     ("asv", "HEAD"),
+    ("cache", "--prune"),
 )
 READING = {
     ("doctor",): "recommended",

@@ -16,7 +16,7 @@ from engines import require
 
 from int8bench import conversions, hardware, probing, worker
 from int8bench.cases import INT8, NCHW, Group, Variant
-from int8bench.conversions import Outcome
+from int8bench.conversions import Due, Outcome, Unmade
 from int8bench.engines import saturation_model
 from int8bench.engines.base import Availability, Conversion, Engine
 from int8bench.engines.onnxruntime import OnnxRuntimeEngine
@@ -78,14 +78,22 @@ class Played:
         return found
 
     @contextmanager
-    def launched(self, indexes: tuple[int, ...], setup: Any, *, settings: Any) -> Iterator[tuple["Played"]]:
+    def launched(
+        self, indexes: tuple[int, ...], setup: Any, *, settings: Any, timeout_s: float
+    ) -> Iterator[tuple["Played"]]:
         """Stands in for `lab.launches.launched`."""
+        assert timeout_s > 0
         assert indexes == (0,)
         assert settings is not None
         self.launches.append(setup)
         if isinstance(self.answers.get("launch"), Exception):
             raise self.answers["launch"]
         yield (self,)
+
+
+def _due(pieces: Any, guess: Any) -> tuple[Due, ...]:
+    """All of them, as with an empty cache."""
+    return tuple(Due(piece=piece, seconds=guess(piece.conversion)) for piece in pieces)
 
 
 @pytest.fixture
@@ -96,7 +104,8 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Any:
         lab = Played(**answers)
         lab.converted = []
 
-        def make(pieces: Any, order: Any, _: Any) -> Outcome:
+        def make(pieces: Any, order: Any, _: Any, *, allotment: Any) -> Outcome:
+            assert allotment is not None
             lab.converted += [(piece.conversion.name, piece.batch) for piece in pieces]
             assert (order.model, order.variants) == (saturation_model.MODEL, ())
             return Outcome(converted={}, refused=refused or {})
@@ -105,6 +114,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(probing, "engine_named", there.__getitem__)
         monkeypatch.setattr(probing, "launched", lab.launched)
         monkeypatch.setattr(conversions, "make", make)
+        monkeypatch.setattr(conversions, "due", lambda pieces, _order, guess: _due(pieces, guess))
         return lab
 
     return put
@@ -155,6 +165,30 @@ def test_a_launch_that_goes_down_costs_the_run_nothing(play) -> None:
     """Torch's own engines keep their probes."""
     lab = play(Other(name="theirs"), launch=LabError("a measuring process did not start"))
     assert list(measured(lab, "theirs", "fbgemm")) == ["fbgemm"]
+
+
+@pytest.mark.torch
+def test_probes_can_be_cut_down_to_some_engines(play) -> None:
+    """What another one needs converted is then neither waited for nor made."""
+    lab = play(Other(name="theirs"), Other(name="dear"))
+    probes = probing.wanted(["theirs", "dear"], MACHINE, lambda conversion: 90.0 if "dear" in conversion.name else 1.0)
+    assert [each.seconds for each in probes.due] == [1.0, 90.0]
+    cheap = probes.of(["theirs"])
+    assert [each.seconds for each in cheap.due] == [1.0]
+    assert list(probing.by_answers(cheap, lambda _: None)) == ["theirs"]
+    assert [name for name, _ in lab.converted] == ["theirs int8"]
+    assert probing.wanted(["fbgemm"], MACHINE, lambda _: 1.0).checks == ()
+
+
+@pytest.mark.torch
+def test_a_probe_whose_conversion_there_was_no_time_for_is_not_asked(play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no files; the others answer."""
+    late, theirs = Other(name="late"), Other(name="theirs")
+    lab = play(theirs, late)
+    at = late.variants[0], saturation_model.PICTURES
+    outcome = Outcome(converted={}, refused={}, unmade={at: Unmade(label="late int8", needed_s=9.0, spent_s=None)})
+    monkeypatch.setattr(conversions, "make", lambda *_, **__: outcome)
+    assert list(measured(lab, "theirs", "late")) == ["theirs"]
 
 
 @pytest.mark.torch

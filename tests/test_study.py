@@ -4,237 +4,37 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from played_study import MACHINE, SECONDS, TORCH, FakeLaunch, Fault, Session, played, statuses
 
-from int8bench import hardware, records, study, training
-from int8bench.cases import Variant, int8_variant
-from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RecordError, RequestError
-from int8bench.fidelity import Fidelity
-from int8bench.findings import SaturationProbe
-from int8bench.hardware import Hardware, TorchView
+from int8bench import hardware, measuring, records, study, training
+from int8bench.cases import int8_variant
+from int8bench.errors import (
+    InterruptedRunError,
+    LabError,
+    NothingMeasuredError,
+    RecordError,
+    RequestError,
+)
+from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import launched
 from int8bench.lab.messages import Setup
-from int8bench.lab.noise import Reading
-from int8bench.lab.sampling import Race, Track
-from int8bench.progress import Progress
 from int8bench.records import Run
-from int8bench.subject import Subject
-from int8bench.worker import Alone, Checked, RaceOrder, Stream
-
-MACHINE = Hardware(
-    arch="x86_64",
-    vendor="AuthenticAMD",
-    brand="a played processor",
-    family=25,
-    model=1,
-    os="Linux",
-    flags=frozenset({"sse4_1", "avx", "avx2", "fma"}),
-    logical_cores=2,
-    usable_cores=2,
-    memory_bytes=8_000_000_000,
-)
-TORCH = TorchView(
-    version="2.6",
-    capability="AVX2",
-    supported_engines=("qnnpack", "none", "onednn", "x86", "fbgemm"),
-    default_engine="x86",
-    flags=frozenset({"avx2"}),
-)
-SUBJECT = Subject(
-    model="simplecnn",
-    input_shape=(3, 32, 32),
-    num_classes=10,
-    data="digits",
-    weights="trained",
-    state=b"weights",
-    calibration=np.zeros((4, 3, 32, 32), np.float32),
-    validation=np.zeros((4, 3, 32, 32), np.float32),
-    labels=np.zeros(4, np.int64),
-)
-REQUEST = study.Request(
-    model="simplecnn",
-    weights=None,
-    input_shape=None,
-    engines=("fbgemm", "qnnpack"),
-    batches=(1, 8),
-    threads=(1,),
-    data="digits",
-    data_dir=None,
-    precision=0.01,
-    accuracy_loss=0.01,
-    budget_s=None,
-    quick=True,
-    seed=0,
-    timeout_s=5.0,
-)
-SECONDS = {"torch": 0.002, "fbgemm": 0.001, "qnnpack": 0.004}  # how long a forward takes in the played lab
-QUIET = Reading(involuntary_switches=0, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0)
-FAST = Fidelity(sqnr_db=35.0, agreement=1.0, top1=0.98, top1_float32=0.98)
-
-Fault = Callable[[str, object, int], None]
-
-
-@dataclass
-class FakeLab:
-    """Answers as launches and forks would; keeps what it was asked, and goes wrong as `fault` says."""
-
-    fault: Fault = lambda _function, _payload, _launch: None
-    objections: dict[str, str] = field(default_factory=dict)
-    spread: float = 0.0
-    asked: list[tuple[int, str, object]] = field(default_factory=list)
-    prepared: list[tuple[Variant, ...]] = field(default_factory=list)
-    running: int = 0
-    open_forks: int = 0
-
-    @contextmanager
-    def launched(
-        self, indexes: Sequence[int], setup: object, *, settings: object
-    ) -> Iterator[tuple["FakeLaunch", ...]]:
-        """Stands in for `lab.launches.launched`."""
-        assert settings is not None
-        self.prepared.append(setup.payload.variants)
-        for index in indexes:
-            self.fault("launch", None, index)
-        self.running += len(indexes)
-        try:
-            yield tuple(FakeLaunch(self, index) for index in indexes)
-        finally:
-            self.running -= len(indexes)
-
-    def count(self, function: str) -> int:
-        """How often a function was asked for."""
-        return sum(name == function for _, name, _ in self.asked)
-
-    def answer(self, function: str, payload: object, launch: int) -> object:
-        """What a fork returns."""
-        if function == "check":
-            return Checked(
-                fidelity=FAST,
-                objection=self.objections.get(payload.variant.engine),
-                weights_bytes=100,
-                serialized_bytes=120,
-                evidence={},
-            )
-        if function == "probe":
-            return SaturationProbe(engine=payload, sqnr_db=40.0, saturates=False)
-        if function == "race":
-            return self.race(payload, launch)
-        return Stream(calls=10, started_s=1.0, ended_s=2.0) if function == "alone" else 1_000
-
-    def race(self, order: RaceOrder, launch: int) -> Race:
-        """Every contender at its engine's pace, give or take the luck of the launch."""
-        rng = np.random.default_rng([order.seed, launch])
-        tracks = []
-        for variant in order.variants:
-            pace = SECONDS[variant.engine] * (1.1 if variant.layout == "nchw" else 1.0)
-            times = pace * np.exp(self.spread * rng.standard_normal()) * (1 + 1e-4 * rng.random(8))
-            tracks.append(
-                Track(
-                    name=variant.label,
-                    calls=1,
-                    times_s=tuple(times.tolist()),
-                    single_s=tuple(times.tolist()),
-                    cpu_s=1.0,
-                    wall_s=1.0,
-                    involuntary_switches=0,
-                    disturbed_rounds=0,
-                    lingering_s=0.0,
-                )
-            )
-        return Race(tracks=tuple(tracks), kept=(True,) * 8, disturbance=QUIET, wall_s=1.0)
-
-
-@dataclass
-class FakeLaunch:
-    """Stands in for a launch."""
-
-    lab: FakeLab
-    index: int
-
-    def fork(self, function: str, payload: object, *, cores: tuple[int, ...] | None = None) -> "FakeFork":
-        """Notes what was asked."""
-        name = function.removeprefix("int8bench.worker:")
-        self.lab.asked.append((self.index, name, payload))
-        assert cores is None or len(cores) >= 1
-        self.lab.open_forks += 1
-        return FakeFork(self, name, payload)
-
-
-@dataclass
-class FakeFork:
-    """Stands in for a fork, and for the line to it."""
-
-    launch: FakeLaunch
-    function: str
-    payload: object
-    ended: bool = False
-
-    @property
-    def line(self) -> "FakeFork":
-        """The line to the fork: this very object."""
-        return self
-
-    def send(self, message: object) -> None:
-        """A time to stop at is all that a fork is ever told."""
-        assert isinstance(message, float)
-
-    def told(self, timeout_s: float) -> object:
-        """What it cost alone."""
-        assert timeout_s > 0
-        self.launch.lab.fault(self.function, self.payload, self.launch.index)
-        return Alone(build_s=0.1, cold_s=0.05, peak_bytes=5_000)
-
-    def result(self, timeout_s: float) -> object:
-        """The answer, or what the lab's fault raises."""
-        assert timeout_s > 0
-        try:
-            self.launch.lab.fault(self.function, self.payload, self.launch.index)
-            return self.launch.lab.answer(self.function, self.payload, self.launch.index)
-        finally:
-            self.end()
-
-    def end(self) -> int:
-        """Ends it, once."""
-        self.launch.lab.open_forks -= not self.ended
-        self.ended = True
-        return 0
-
-
-@dataclass
-class Session:
-    """A played lab, and a run of a study in it."""
-
-    lab: FakeLab
-    output: Path
-    steps: list[Progress] = field(default_factory=list)
-
-    def run(self, **changes: object) -> Run:
-        """Runs the request with changes."""
-        return study.run(replace(REQUEST, **changes), self.output, self.steps.append)
-
-    def kept(self) -> Run:
-        """What lies in the file."""
-        return records.load(self.output)
+from int8bench.session import SAVE_EVERY_S
 
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Session:
     """A session on a played machine with a played lab; nothing is trained and nothing is launched."""
-    lab = FakeLab()
-    monkeypatch.setattr(hardware, "detect", lambda: MACHINE)
-    monkeypatch.setattr(hardware, "detect_torch", lambda: TORCH)
-    monkeypatch.setattr(hardware, "usable_processors", lambda: (0, 1))
-    monkeypatch.setattr(study, "prepare_subject", lambda **_: SUBJECT)
-    monkeypatch.setattr(study, "launched", lab.launched)
-    return Session(lab, tmp_path / "run.json")
+    return played(monkeypatch, tmp_path / "run.json")
 
 
 def dies(engine: str, function: str, *, batch: int | None = None, reason: str = "was ended by SIGSEGV") -> Fault:
@@ -252,11 +52,6 @@ def dies(engine: str, function: str, *, batch: int | None = None, reason: str = 
             raise LabError(reason)
 
     return fault
-
-
-def statuses(run: Run) -> dict[str, str]:
-    """What became of each cell."""
-    return {cell.id.removeprefix("simplecnn/"): cell.status for cell in run.cells}
 
 
 def errors(run: Run) -> dict[tuple[str, int], str]:
@@ -283,7 +78,7 @@ def test_answers_are_checked_before_anything_is_timed(session: Session) -> None:
     session.run()
     functions = [name for _, name, _ in session.lab.asked]
     timed = min(functions.index("race"), functions.index("alone"))
-    assert functions[:timed] == ["check"] * 4 + ["probe"] * 2
+    assert functions[:timed] == ["expect"] + ["check"] * 4 + ["probe"] * 2
     assert not {"check", "probe"} & set(functions[timed:])
 
 
@@ -534,16 +329,14 @@ def test_a_group_that_has_settled_is_left_out_of_the_next_block(session: Session
     assert session.lab.count("race") == looks[-1] * session.kept().settings["plan"]["forks"]
 
 
-def test_the_budget_is_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lab that is slower than planned is not asked for the next block."""
-    now = [0.0]
+def test_measuring_keeps_to_its_time(session: Session) -> None:
+    """A lab that is slower than planned is not asked for the next block, though nothing was promised in all."""
 
     def fault(*_: object) -> None:
-        now[0] += 4.0
+        session.lab.now += 4.0
 
-    monkeypatch.setattr(study.time, "monotonic", lambda: now[0])
     session.lab.spread, session.lab.fault = 0.5, fault
-    run = session.run(quick=False, budget_s=150.0, batches=(1,))
+    run = session.run(quick=False, measuring_s=150.0, batches=(1,))
     looks, forks = run.settings["plan"]["looks"], run.settings["plan"]["forks"]
     assert session.lab.count("race") == looks[0] * forks
     assert run.complete
@@ -570,7 +363,7 @@ def test_phases_are_told_when_they_begin(session: Session) -> None:
     session.lab.fault = lambda name, *_: heard.append((name, session.steps[-1].phase))
     session.run(batches=(1,))
     for name, word in (
-        ("launch", "starting measuring processes 1 to 4"),
+        ("launch", "starting measuring processes"),
         ("check", "checking"),
         ("race", "racing"),
         ("alone", "measuring alone"),
@@ -580,18 +373,16 @@ def test_phases_are_told_when_they_begin(session: Session) -> None:
 
 def test_a_killed_run_has_saved_now_and_then(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is measured is written down every few seconds, not only at the end of a block."""
-    now = [0.0]
     saved = []
     save = records.save
-    monkeypatch.setattr(study.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(records, "save", lambda run, path: (saved.append(now[0]), save(run, path)))
+    monkeypatch.setattr(records, "save", lambda run, path: (saved.append(session.lab.now), save(run, path)))
 
     def fault(*_: object) -> None:
-        now[0] += 1.0
+        session.lab.now += 1.0
 
     session.lab.fault = fault
     session.run(batches=(1,))
-    assert max(np.diff(saved)) <= study.SAVE_EVERY_S + 5.0
+    assert max(np.diff(saved)) <= SAVE_EVERY_S + 5.0
 
 
 @pytest.mark.parametrize(
@@ -669,7 +460,7 @@ def test_looking_whether_it_can_be_written_changes_nothing(session: Session) -> 
 
 def test_a_disk_that_fills_up_ends_the_run_with_a_sentence(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written before stays whole, and no process is left."""
-    monkeypatch.setattr(study, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("int8bench.session.SAVE_EVERY_S", 0.0)
     save = records.save
 
     def full(run: Run, path: Path) -> None:
@@ -718,17 +509,17 @@ def _hang_in(session: Session, phase: str) -> None:
 
     @contextmanager
     def half_real(
-        indexes: Sequence[int], setup: object, *, settings: ProcessSettings
+        indexes: Sequence[int], setup: object, *, settings: ProcessSettings, timeout_s: float
     ) -> Iterator[tuple[FakeLaunch, ...]]:
         hanging = Setup(function="time:sleep" if phase == "launch" else "lab_tasks:remember", payload=600)
         with (
             launched((0,), hanging, settings=settings) as (real,),
-            played(indexes, setup, settings=settings) as launches,
+            played(indexes, setup, settings=settings, timeout_s=timeout_s) as launches,
         ):
             lab.fault = lambda name, *_: real.fork("lab_tasks:hang", None).result(600) if name == phase else None
             yield launches
 
-    study.launched = half_real
+    measuring.launched = half_real
     session.run()
 
 

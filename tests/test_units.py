@@ -172,3 +172,21 @@ def test_bytes_read_back(value: int) -> None:
     number, unit = units.size(value).split()
     assert math.isclose(float(number) * {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit], value, rel_tol=0.0051)
     assert float(number) < 1000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "1 s"),
+        (0.4, "1 s"),
+        (38.4, "38 s"),
+        (59.6, "1 min"),
+        (252.0, "4 min 12 s"),
+        (300.0, "5 min"),
+        (3_600.0, "1 h"),
+        (3_900.0, "1 h 5 min"),
+    ],
+)
+def test_a_time_that_a_person_waits_is_said_in_minutes(seconds: float, text: str) -> None:
+    """Rounded to the second; nothing takes no time."""
+    assert units.duration(seconds) == text

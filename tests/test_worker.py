@@ -16,7 +16,7 @@ from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import Launch, launched
 from int8bench.lab.messages import Setup
 from int8bench.lab.sampling import Durations
-from int8bench.worker import Alone, Order, RaceOrder, SoloOrder, Stream, TrialOrder
+from int8bench.worker import Alone, Check, Expect, Order, RaceOrder, SoloOrder, Stream, TrialOrder
 
 torch = pytest.importorskip("torch")
 
@@ -244,3 +244,83 @@ def test_engines_get_constant_weights_however_a_model_computes_them(
     pictures = torch.from_numpy(order.validation)
     with torch.no_grad():
         assert torch.allclose(module(pictures), trained(pictures), atol=1e-6)
+
+
+class Counting:
+    """Answers pictures with their numbers, and takes so many seconds for each on a clock that it moves."""
+
+    def __init__(self, picture_s: float, first_s: float = 0.0) -> None:
+        """Keeps the seconds of a picture, and of what the first call does beside."""
+        self.picture_s, self.first_s, self.now, self.asked = picture_s, first_s, 0.0, []
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        """Their numbers."""
+        self.now += self.picture_s * len(pictures) + (0.0 if self.asked else self.first_s)
+        self.asked.append(len(pictures))
+        return pictures
+
+    def answers(self, pictures: int, *, least: int, limit_s: float) -> tuple[np.ndarray, float]:
+        """What the worker makes of it."""
+        numbers = np.arange(pictures, dtype=np.float32)[:, None]
+        return worker._answers(self, numbers, least=least, limit_s=limit_s, clock=lambda: self.now)
+
+
+def test_all_pictures_are_answered_where_there_is_time() -> None:
+    """In order, in growing parts of no more than a batch of checks."""
+    quick = Counting(0.001)
+    answers, picture_s = quick.answers(265, least=8, limit_s=60.0)
+    assert answers[:, 0].tolist() == list(range(265))
+    assert quick.asked == [8, 16, 32, 64, 64, 64, 17]
+    assert picture_s == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(("picture_s", "limit_s"), [(1.0, 20.0), (0.1, 5.0), (3.0, 10.0)])
+def test_an_interpreter_that_takes_a_second_each_answers_fewer(picture_s: float, limit_s: float) -> None:
+    """As many as its share has room for; the clock is not overrun, and what a picture takes is known."""
+    slow = Counting(picture_s)
+    answers, found_s = slow.answers(265, least=1, limit_s=limit_s)
+    assert slow.now <= limit_s
+    assert 1 <= len(answers) < 265
+    assert found_s == pytest.approx(picture_s)
+    assert len(answers) * picture_s > limit_s / 5
+
+
+def test_the_least_is_answered_whatever_it_takes() -> None:
+    """A batch that is run as a whole is answered as a whole: of nothing nothing can be said."""
+    slow = Counting(10.0)
+    assert len(slow.answers(64, least=8, limit_s=1.0)[0]) == 8
+    assert len(slow.answers(4, least=8, limit_s=1.0)[0]) == 4
+
+
+def test_a_slow_first_call_does_not_count_as_the_pace() -> None:
+    """What is set up once is not what a picture takes."""
+    warming = Counting(0.01, first_s=2.0)
+    answers, picture_s = warming.answers(100, least=8, limit_s=10.0)
+    assert len(answers) == 100
+    assert picture_s == pytest.approx(0.01)
+
+
+def test_float32_answers_first_and_the_others_are_held_against_it(launch: Launch) -> None:
+    """The same answers to the bit that a check would have asked for itself, and so the same fidelity."""
+    expected = launch.fork("int8bench.worker:expect", Expect(group=GROUP)).result(PATIENCE_S)
+    assert expected.answers.shape == (PICTURES, 10)
+    assert expected.picture_s > 0
+    told = Check(variant=INT8, group=GROUP, expected=expected.answers)
+    alone, beside = (
+        launch.fork("int8bench.worker:check", each).result(PATIENCE_S)
+        for each in (Check(variant=INT8, group=GROUP), told)
+    )
+    assert alone.fidelity == beside.fidelity
+    assert beside.fidelity.pictures == PICTURES
+    assert beside.picture_s > 0
+
+
+def test_of_few_pictures_top1_is_not_told(launch: Launch) -> None:
+    """One picture of eight that is answered otherwise would be twelve points; SQNR is that of the eight."""
+    small = Group(batch=2, threads=1)
+    expected = launch.fork("int8bench.worker:expect", Expect(group=small)).result(PATIENCE_S)
+    few = Check(variant=INT8, group=small, expected=expected.answers, limit_s=0.0)
+    checked = launch.fork("int8bench.worker:check", few).result(PATIENCE_S)
+    assert checked.fidelity.pictures == 2
+    assert checked.fidelity.top1 is None
+    assert checked.fidelity.sqnr_db is not None

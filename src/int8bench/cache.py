@@ -1,8 +1,79 @@
-"""Where this user's machine keeps what is worth keeping between runs. Opens nothing."""
+"""What this user's machine keeps between runs: where, how large, when it was used last; what is used longest ago goes.
 
+An entry in use is held by a lock on it, which the kernel lets go of however its process ends; nobody removes it before.
+"""
+
+import json
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from int8bench import options, scratch
+
+with suppress(ImportError):  # not there on Windows, where nothing is kept that is removed
+    import fcntl
+
+CAP_BYTES = 5 * 10**9
+CAP_VARIABLE = "INT8BENCH_CACHE_CAP"
+CONVERTED, REVISIONS = "converted", "revisions"
+MANIFEST = "manifest.json"  # what a conversion says of itself
+LARGE = ("conversion", "revision", "weights")  # the others are measurements, of some bytes
+GOING = ".removing-"  # prefix of what has left its place and is being deleted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that is kept, and goes as a whole."""
+
+    kind: str
+    """``conversion``, ``revision``, ``weights``, ``selftest``, or ``times`` that conversions took."""
+    name: str
+    path: Path
+    size_bytes: int
+    used_at: float
+    """Seconds since the epoch."""
+    in_use: bool
+
+    def to_dict(self) -> dict[str, object]:
+        """The JSON form."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "path": str(self.path),
+            "bytes": self.size_bytes,
+            "last_used": datetime.fromtimestamp(self.used_at, UTC).isoformat(timespec="seconds"),
+            "in_use": self.in_use,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """All that is kept, what was used longest ago first, and the most that may be."""
+
+    folder: Path | None
+    cap_bytes: int
+    entries: tuple[Entry, ...]
+    freed_bytes: int | None = None
+    """What was removed just now; None where nothing was to be."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all entries together."""
+        return sum(each.size_bytes for each in self.entries)
+
+    def to_dict(self) -> dict[str, object]:
+        """The document of ``cache --json``."""
+        return {
+            "folder": None if self.folder is None else str(self.folder),
+            "cap_bytes": self.cap_bytes,
+            "bytes": self.size_bytes,
+            "freed_bytes": self.freed_bytes,
+            "entries": [each.to_dict() for each in self.entries],
+        }
 
 
 def folder() -> Path | None:
@@ -13,3 +84,169 @@ def folder() -> Path | None:
     with suppress(RuntimeError):  # a container's user may have no home
         return Path.home() / ".cache" / "int8bench"
     return None
+
+
+def cap_bytes() -> int:
+    """The most bytes to keep: what the variable says, else 5 GB.
+
+    Raises:
+        RequestError: the variable is no size.
+    """
+    said = os.environ.get(CAP_VARIABLE)
+    return CAP_BYTES if said is None else options.size(CAP_VARIABLE, said)
+
+
+def cap_at(most_bytes: int) -> None:
+    """Keeps so many bytes at most, in this process and in those that it starts."""
+    os.environ[CAP_VARIABLE] = str(most_bytes)
+
+
+def contents() -> Contents:
+    """All that is kept.
+
+    Raises:
+        RequestError: the environment's cap is no size.
+    """
+    place = folder()
+    entries = () if place is None else tuple(sorted(_entries(place), key=lambda each: (each.used_at, each.name)))
+    return Contents(folder=place, cap_bytes=cap_bytes(), entries=entries)
+
+
+def trim() -> Contents:
+    """Removes what was used longest ago until the rest fits; what is in use, and what takes no room, stays.
+
+    Raises:
+        RequestError: the environment's cap is no size.
+    """
+    found = contents()
+    excess = found.size_bytes - found.cap_bytes
+    gone: list[Entry] = []
+    for entry in found.entries:
+        if excess <= sum(each.size_bytes for each in gone):
+            break
+        if entry.kind in LARGE and remove(entry.path):
+            gone.append(entry)
+    return _less(found, gone)
+
+
+def prune() -> Contents:
+    """Removes all that nobody uses.
+
+    Raises:
+        RequestError: the environment's cap is no size.
+    """
+    found = contents()
+    return _less(found, [each for each in found.entries if remove(each.path)])
+
+
+def hold(entry: Path) -> bool:
+    """Keeps an entry, or what is about to become one, from being removed until this process ends; whether it is there.
+
+    It counts as used now.
+    """
+    descriptor = _locked(entry, shared=True)
+    if descriptor is None:
+        return False
+    with suppress(OSError):  # a cache that may only be read
+        os.utime(entry)
+    _HELD.append(descriptor)
+    return True
+
+
+def remove(entry: Path) -> bool:
+    """Removes an entry that nobody holds; whether it did."""
+    descriptor = _locked(entry, shared=False)
+    if descriptor is None:
+        return False
+    try:
+        # It leaves its place in one step: whoever looks for it next finds nothing, never a half of it.
+        aside = scratch.made(entry.parent, GOING)
+        entry.rename(aside.path / entry.name)
+    except OSError:  # the folder is not ours
+        return False
+    finally:
+        os.close(descriptor)
+    aside.remove()
+    return True
+
+
+_HELD: list[int] = []  # the locks of this process, which end with it
+
+
+def _locked(entry: Path, *, shared: bool) -> int | None:
+    """A descriptor with the entry's lock; None where it is not there any more, or another process has it."""
+    try:
+        descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        # Who holds waits for who looks or removes, which is a moment; who removes does not wait for who holds.
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), entry.stat()):  # or it left its place before it was locked
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _less(found: Contents, gone: Iterable[Entry]) -> Contents:
+    removed = {each.path for each in gone}
+    return Contents(
+        folder=found.folder,
+        cap_bytes=found.cap_bytes,
+        entries=tuple(each for each in found.entries if each.path not in removed),
+        freed_bytes=sum(each.size_bytes for each in found.entries if each.path in removed),
+    )
+
+
+def _entries(place: Path) -> Iterator[Entry]:
+    for path in _within(place / CONVERTED):
+        yield _entry("conversion", _said(path).get("label", path.name), path)
+    for path in _within(place / REVISIONS):
+        yield _entry("revision", path.name, path)
+    for path in _within(place):
+        if path.suffix == ".pt":
+            yield _entry("weights", path.stem, path)
+        elif path.name.startswith("selftest-"):
+            yield _entry("selftest", path.stem, path)
+        elif path.name == "times":
+            yield _entry("times", "of conversions", path)
+
+
+def _within(place: Path) -> list[Path]:
+    """What lies in a folder; what is being made or removed there does not count."""
+    try:
+        return sorted(each for each in place.iterdir() if not each.name.startswith("."))
+    except OSError:  # not there
+        return []
+
+
+def _entry(kind: str, name: str, path: Path) -> Entry:
+    lock = _locked(path, shared=False)
+    if lock is not None:
+        os.close(lock)
+    return Entry(kind=kind, name=name, path=path, size_bytes=_size(path), used_at=_used(path), in_use=lock is None)
+
+
+def _size(path: Path) -> int:
+    files = [path, *path.rglob("*")] if path.is_dir() else [path]
+    total = 0
+    for each in files:
+        with suppress(OSError):  # gone meanwhile
+            total += each.lstat().st_size
+    return total
+
+
+def _used(path: Path) -> float:
+    with suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def _said(path: Path) -> Mapping[str, Any]:
+    try:
+        said = json.loads((path / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

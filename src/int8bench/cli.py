@@ -83,6 +83,10 @@ Select = Annotated[
 SelectRegex = Annotated[
     str | None, typer.Option("--select-regex", help="The benchmarks in whose id this regular expression is found.")
 ]
+CacheCap = Annotated[
+    str | None,
+    typer.Option("--cache-cap", help="The most that is kept between runs; default: $INT8BENCH_CACHE_CAP, else 5GB."),
+]
 Markdown = Annotated[
     Path | None, typer.Option("--markdown", help="Write the answer there for a comment on a pull request.")
 ]
@@ -146,19 +150,32 @@ def run(
     accuracy_loss: Annotated[
         str, typer.Option("--accuracy-loss", help="Of top-1, in points: an engine that loses more is not ranked.")
     ] = "1%",
-    budget: Annotated[str | None, typer.Option("--budget", help="Measuring time, such as 90s or 10m.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="An answer in 40 seconds, with wider intervals.")] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", help="The most that all may take, from start to exit, such as 90s; default: 10m."),
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Wider intervals, in 5 minutes at most from start to exit; what does not fit is left out."
+        ),
+    ] = False,
     timeout: Annotated[str, typer.Option("--timeout", help="How long a measuring process may be silent.")] = "120s",
     seed: Seed = 0,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The record; an unfinished one of the same settings is gone on with.")
     ] = Path("int8bench-run.json"),
+    cache_cap: CacheCap = None,
     as_json: AsJson = False,
 ) -> None:
     """Race int8 against float32 on this CPU: time, throughput, memory, accuracy, each with its interval."""
+    from int8bench import cache as kept
     from int8bench import study
+    from int8bench.budget import Budget
+    from int8bench.lab.clock import began_s
+    from int8bench.request import Request
 
-    request = study.Request(
+    request = Request(
         model=model,
         weights=weights,
         input_shape=input_shape,
@@ -174,10 +191,14 @@ def run(
         seed=seed,
         timeout_s=options.seconds("--timeout", timeout),
     )
+    if cache_cap is not None:
+        kept.cap_at(options.size("--cache-cap", cache_cap))
+    spent = Budget(total_s=request.total_s, started_s=began_s())
     with _bar() as advance:
-        record = study.run(request, output, advance)
+        record = study.run(request, output, advance, budget=spent)
     _answer(record, as_json=as_json)
     _note(f"int8bench: the record with all samples is in {output}; see it again with: int8bench report {output}")
+    _note(f"int8bench: {spent.taken()}")
     raise typer.Exit(_exit_code(record))
 
 
@@ -416,6 +437,20 @@ def selftest(
     if found["kept"] is None:
         _note("int8bench: kept nowhere, so no verdict quotes it; set XDG_CACHE_HOME to a folder that can be written")
     raise typer.Exit(EXIT_FINE if found["trusted"] else EXIT_BAD_NEWS)
+
+
+@app.command()
+def cache(
+    *,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove all that no running process uses.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is kept between runs, how large it is and when it was used last; what is used longest ago goes first."""
+    from int8bench import cache as kept
+    from int8bench.report import cache as sheet
+
+    found = kept.prune() if prune else kept.contents()
+    _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict()))
 
 
 @app.command()

@@ -12,35 +12,43 @@ import errno
 import hashlib
 import importlib.util
 import json
+import math
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from int8bench import cache, records, scratch
+from int8bench import cache, records, scratch, units
+from int8bench.budget import SHORTEST_S, Clock
+from int8bench.cache import MANIFEST
 from int8bench.cases import Variant
 from int8bench.engines.base import Conversion, converts
 from int8bench.engines.packages import versions
 from int8bench.engines.registry import engine_named
-from int8bench.errors import LabError
+from int8bench.errors import LabError, RequestError
 from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings
-from int8bench.lab.launches import Fork, Launch, launched
+from int8bench.lab.launches import SETUP_TIMEOUT_S, Fork, Launch, first_to_answer, launched
 from int8bench.lab.messages import Setup
 from int8bench.progress import Advance, Progress
 from int8bench.worker import ConversionOrder, Made, Order
 
-MANIFEST = "manifest.json"
-FORMAT = 1  # of the manifest, and of how a key is made
+FORMAT = 2  # of the manifest, and of how a key is made
+TIMES = "times"  # folder of the cache: what conversions took, also those that came to nothing
 SHARED = "int8bench.engines."  # converters share code there
 ELSEWHERE = "int8bench-converted-"  # prefix of the folder of a run that has no cache; the next such run removes it
 ASIDE = ".making-"  # prefix of the folder that a run converts in; what a killed run left there is removed
 TIMEOUT_S = 600.0  # of one conversion: a compiler at work on a large model
 TOGETHER = 2  # conversions at a time; each is mostly one thread's work
 DIGITS = 40  # of a key: 160 bits
+PATIENCE = 1.5  # how many times what it is expected to take a conversion may take, whatever waits for its turn
+PRIOR_S = 10.0  # how many seconds of conversions must be seen before they outweigh what was foreseen
+MOST_SLOWER = 2.0  # beyond, it is that converter which this model is hard for, and says nothing of the others
+UNFINISHED = 2.0  # how many times the seconds after which it was stopped a conversion is expected to take
 LEAST_ROOM_BYTES = 16 << 20  # a disk with less is full: no converted model of ours is smaller than its temporary files
 
 
@@ -59,6 +67,14 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A conversion that is not made yet, and about how many seconds it takes."""
+
+    piece: Wanted
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
     """Files that are there: the folder, the seconds that making them took, and whether that was before this run."""
 
@@ -69,15 +85,46 @@ class Converted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unmade:
+    """A conversion that there was no time for: about how long it takes, and how long it was tried, if it was."""
+
+    label: str
+    needed_s: float
+    spent_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allotment:
+    """How long conversions may take together: until when, and about how many seconds each takes."""
+
+    until_s: float = math.inf
+    clock: Clock = time.monotonic
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """By label."""
+
+    def left_s(self) -> float:
+        """How much of it is left."""
+        return self.until_s - self.clock()
+
+
+UNLIMITED = Allotment()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of all conversions of a run: the files by variant, and why a variant has none."""
 
     converted: Mapping[Variant, Mapping[int | None, Converted]]
     refused: Mapping[tuple[Variant, int | None], str]
+    unmade: Mapping[tuple[Variant, int | None], Unmade] = field(default_factory=dict)
 
     def refusal(self, variant: Variant, batch: int) -> str | None:
         """Why a variant has no files for a batch size; None where it has, or needs none."""
         return self.refused.get((variant, batch), self.refused.get((variant, None)))
+
+    def left_out(self, variant: Variant, batch: int) -> Unmade | None:
+        """The conversion that there was no time for, where a variant waits for one at a batch size."""
+        return self.unmade.get((variant, batch), self.unmade.get((variant, None)))
 
     def files(self) -> dict[Variant, Mapping[int | None, Path]]:
         """The folders alone, as a launch is told them."""
@@ -92,11 +139,38 @@ class _Work:
 
     store: Path
     aside: Path
-    made: dict[int, Converted | str]
+    pieces: Sequence[Wanted]
+    keys: Sequence[str]
+    order: Order
+    allotment: Allotment
+    advance: Advance
+    made: dict[int, Converted | str | Unmade] = field(default_factory=dict)
+    known: dict[str, float] = field(default_factory=dict)
+    """What conversions of a name took in this run."""
+    took_s: float = 0.0
+    foreseen_s: float = 0.0
+    """What those took that were foreseen, and what was foreseen of them."""
 
-    def enter(self, number: int, came: Converted | str) -> None:
-        """Notes what came of a piece of work: its files, or a sentence why there are none."""
-        self.made[number] = came
+    def foreseen(self, number: int) -> float:
+        """About how long a piece of work was foreseen to take."""
+        return self.allotment.expected.get(self.pieces[number].label, 0.0)
+
+    def expected_s(self, number: int) -> float:
+        """About how long it takes: as one of its name did in this run, else as foreseen, if others took as foreseen."""
+        slower = min((self.took_s + PRIOR_S) / (self.foreseen_s + PRIOR_S), MOST_SLOWER)
+        return self.known.get(self.pieces[number].conversion.name, slower * self.foreseen(number))
+
+    def learn(self, number: int, took_s: float, *, ended: bool) -> None:
+        """Notes what a piece of work took, for the others and for later runs."""
+        name = self.pieces[number].conversion.name
+        if name not in self.known and self.foreseen(number):
+            self.took_s += took_s
+            self.foreseen_s += self.foreseen(number)
+        self.known[name] = took_s if ended else UNFINISHED * took_s
+        path = _times_path(self.pieces[number], self.order)
+        if path:
+            with suppress(RequestError):  # the next run does without where it cannot be written
+                records.write_text(path, json.dumps({"seconds": took_s, "ended": ended}))
 
 
 def asked_by(variants: Iterable[Variant], look: Callable[[], Hardware]) -> dict[Variant, Conversion]:
@@ -132,27 +206,72 @@ def wanted(asked: Mapping[Variant, Conversion], cells: Iterable[tuple[Variant, i
     return tuple(pieces.values())
 
 
-def make(pieces: Sequence[Wanted], order: Order, advance: Advance) -> Outcome:
+def due(pieces: Sequence[Wanted], order: Order, guess: Callable[[Conversion], float]) -> tuple[Due, ...]:
+    """The pieces of work that are not kept.
+
+    Args:
+        pieces: what `wanted` says.
+        order: the model, its weights and the calibration pictures.
+        guess: the seconds of a conversion that this machine does not remember.
+    """
+    if not pieces:
+        return ()
+    store, digest = cache.folder(), _digest(order)
+    left = [each for each in pieces if not store or recalled(store / cache.CONVERTED / key_of(each, digest)) is None]
+    took = [remembered_s(piece, order) for piece in left]
+    return tuple(
+        Due(piece=piece, seconds=guess(piece.conversion) if known is None else known)
+        for piece, known in zip(left, took, strict=True)
+    )
+
+
+def make(pieces: Sequence[Wanted], order: Order, advance: Advance, *, allotment: Allotment = UNLIMITED) -> Outcome:
     """The files of every piece of work: those that are kept, and those that are made now.
 
     Args:
         pieces: what `wanted` says.
         order: the model, its weights and the calibration pictures.
         advance: is told which conversion is at work.
+        allotment: how long all may take; what would not be done is not begun, and what takes too long is stopped.
     """
     if not pieces:
         return Outcome(converted={}, refused={})
-    keys = [key_of(piece, _digest(order)) for piece in pieces]
-    store = _store()
+    digest, store = _digest(order), _store()
     with _aside(store) as aside:
-        work = _Work(store=store, aside=aside, made={})
-        for number, key in enumerate(keys):
-            kept = recalled(store / key)
-            if kept is not None:
-                work.enter(number, kept)
-        left = [number for number in range(len(pieces)) if number not in work.made]
-        _convert(work, pieces, keys, left, order, advance)
+        work = _Work(
+            store=store,
+            aside=aside,
+            pieces=pieces,
+            keys=[key_of(piece, digest) for piece in pieces],
+            order=order,
+            allotment=allotment,
+            advance=advance,
+        )
+        for number, key in enumerate(work.keys):
+            if cache.hold(store / key) and (kept := recalled(store / key)) is not None:
+                work.made[number] = kept
+        if len(work.made) < len(pieces):
+            _convert(work)
+            cache.trim()
     return _outcome(pieces, work.made)
+
+
+def remembered_s(piece: Wanted, order: Order) -> float | None:
+    """What a conversion took the last time on this machine, for this model; None where nobody remembers."""
+    path = _times_path(piece, order)
+    try:
+        told = json.loads(path.read_bytes()) if path else {}
+        return float(told["seconds"]) * (1.0 if told["ended"] else UNFINISHED)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _times_path(piece: Wanted, order: Order) -> Path | None:
+    """Where the time of a conversion is kept: by the conversion and the model, whatever its weights and the batch."""
+    told = {**_described(piece.conversion), "model": order.model, "input_shape": list(order.input_shape)}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:DIGITS]
+    folder = cache.folder()
+    return folder / TIMES / f"{digest}.json" if folder else None
 
 
 def key_of(piece: Wanted, material: str) -> str:
@@ -179,18 +298,20 @@ def recalled(folder: Path) -> Converted | None:
         return None
 
 
-def keep(made: Made, aside: Path, folder: Path) -> Converted:
-    """Puts what was made aside into its place, whole or not at all.
+def keep(made: Made, aside: Path, folder: Path, *, label: str) -> Converted:
+    """Puts what was made aside into its place, whole or not at all; it is in use from then on.
 
     Raises:
         OSError: it cannot be written.
     """
-    manifest = {"format": FORMAT, "seconds": made.seconds, "notes": dict(made.notes), "files": _listed(aside)}
-    records.write_text(aside / MANIFEST, json.dumps(manifest))
+    manifest = {"format": FORMAT, "label": label, "seconds": made.seconds, "notes": dict(made.notes)}
+    records.write_text(aside / MANIFEST, json.dumps({**manifest, "files": _listed(aside)}))
+    cache.hold(aside)  # the lock moves along
     if folder.exists():  # cut short or changed, or else it would have been used
         shutil.rmtree(folder)
     with suppress(OSError):  # another run was quicker; what it made is read back below
         aside.rename(folder)
+    cache.hold(folder)
     there = recalled(folder)
     if there is None:
         raise OSError(errno.EIO, "what was written is not what was read back", str(folder))
@@ -260,7 +381,7 @@ def _store() -> Path:
     try:
         if folder is None:
             raise OSError(errno.ENOENT, "no home")  # noqa: TRY301  handled like a cache that is closed
-        store = folder / "converted"
+        store = folder / cache.CONVERTED
         store.mkdir(parents=True, exist_ok=True)
         scratch.made(store, ASIDE).remove()  # as a full or read-only disk would refuse
     except OSError:
@@ -277,47 +398,98 @@ def _aside(store: Path) -> Iterator[Path]:
         held.remove()
 
 
-def _convert(
-    work: _Work, pieces: Sequence[Wanted], keys: Sequence[str], left: Sequence[int], order: Order, advance: Advance
-) -> None:
+def _convert(work: _Work) -> None:
     """Makes what is not kept, a few at a time; each in a process forked from one that has the model."""
-    if not left:
-        return
-    advance(Progress(phase="converting models", done=0, total=len(left)))
-    setup = Setup(function="int8bench.worker:load", payload=replace(order, variants=()))
-    with launched((0,), setup, settings=ProcessSettings()) as (launch,):
-        for start in range(0, len(left), TOGETHER):
-            batch = left[start : start + TOGETHER]
-            advance(_progress(pieces, batch, start, len(left)))
-            forks = {number: _started(work, pieces[number], launch, number) for number in batch}
-            for number, fork in forks.items():
-                work.enter(number, _finished(work, keys[number], number, fork))
+    queue = [number for number in range(len(work.pieces)) if number not in work.made]
+    setup = Setup(function="int8bench.worker:load", payload=replace(work.order, variants=()))
+    running: dict[int, _Running] = {}
+    starting_s = max(SHORTEST_S, min(work.allotment.left_s(), SETUP_TIMEOUT_S))
+    with launched((0,), setup, settings=ProcessSettings(), timeout_s=starting_s) as (launch,):
+        while queue or running:
+            while queue and len(running) < TOGETHER:
+                queue = _sorted(work, queue)
+                number, *queue = queue
+                if work.expected_s(number) > work.allotment.left_s():
+                    work.made[number] = _unmade(work, number, None)
+                else:
+                    running[number] = _started(work, launch, number, queue)
+            _take_next(work, running)
 
 
-def _progress(pieces: Sequence[Wanted], batch: Sequence[int], done: int, total: int) -> Progress:
-    names = " and ".join(pieces[number].label for number in batch)
-    return Progress(phase=f"converting: {names}; kept for later runs", done=done, total=total)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """A conversion at work, on the clock of its allotment."""
+
+    fork: Fork
+    since_s: float
+    until_s: float
 
 
-def _started(work: _Work, piece: Wanted, launch: Launch, number: int) -> Fork:
+def _sorted(work: _Work, queue: Sequence[int]) -> list[int]:
+    """What comes first: one of each name, so that each engine has a batch size, and of these the shortest."""
+    names = [work.pieces[number].conversion.name for number in queue]
+    begun = {piece.conversion.name for number, piece in enumerate(work.pieces) if number not in queue}
+    turn = {number: names[:i].count(names[i]) + (names[i] in begun) for i, number in enumerate(queue)}
+    return sorted(queue, key=lambda number: (turn[number], work.expected_s(number)))
+
+
+def _started(work: _Work, launch: Launch, number: int, waiting: Sequence[int]) -> _Running:
+    piece, expected_s, now_s = work.pieces[number], work.expected_s(number), work.allotment.clock()
+    about = f" (about {units.duration(expected_s)})" if expected_s else ""
+    work.advance(Progress(phase=f"converting: {piece.label}{about}; kept for later runs"))
     folder = work.aside / str(number)
     folder.mkdir()
     order = ConversionOrder(conversion=piece.conversion, batch=piece.batch, folder=folder)
-    return launch.fork("int8bench.worker:convert", order)
+    # Its share: all that the others, which wait, are not expected to need, and in any case some patience.
+    spare_s = work.allotment.left_s() - sum(work.expected_s(each) for each in waiting) / TOGETHER
+    share_s = min(max(spare_s, PATIENCE * expected_s), work.allotment.left_s(), TIMEOUT_S)
+    return _Running(fork=launch.fork("int8bench.worker:convert", order), since_s=now_s, until_s=now_s + share_s)
 
 
-def _finished(work: _Work, key: str, number: int, fork: Fork) -> Converted | str:
-    folder = work.aside / str(number)
+def _take_next(work: _Work, running: dict[int, _Running]) -> None:
+    """Waits until a conversion is done or has used up its share, and takes what came of it."""
+    if not running:
+        return
+    clock = work.allotment.clock
+    first_s = max(0.0, min(each.until_s for each in running.values()) - clock())
+    answering = first_to_answer([each.fork for each in running.values()], first_s)
+    now_s = clock()
+    for number, each in list(running.items()):
+        if each.fork is not answering and now_s < each.until_s:
+            continue
+        del running[number]
+        took_s = now_s - each.since_s
+        if each.fork is answering:
+            work.made[number] = _finished(work, number, each.fork)
+        else:
+            each.fork.end()
+            work.made[number] = _overdue(work, number, took_s)
+        work.learn(number, took_s, ended=each.fork is answering)
+        shutil.rmtree(work.aside / str(number), ignore_errors=True)
+
+
+def _overdue(work: _Work, number: int, took_s: float) -> str | Unmade:
+    """What a conversion comes to that was stopped: a failure where nothing but patience ended it."""
+    if took_s < TIMEOUT_S:
+        return _unmade(work, number, took_s)
+    return f"the conversion failed: gave no answer in {TIMEOUT_S:.0f} s and was stopped"
+
+
+def _unmade(work: _Work, number: int, spent_s: float | None) -> Unmade:
+    needed_s = work.expected_s(number) if spent_s is None else UNFINISHED * spent_s
+    return Unmade(label=work.pieces[number].label, needed_s=needed_s, spent_s=spent_s)
+
+
+def _finished(work: _Work, number: int, fork: Fork) -> Converted | str:
+    label = f"{work.pieces[number].label} of {work.order.model}"
     try:
         made = fork.result(TIMEOUT_S)
         assert isinstance(made, Made)
-        return keep(made, folder, work.store / key)
+        return keep(made, work.aside / str(number), work.store / work.keys[number], label=label)
     except LabError as error:
         return f"the conversion failed: {error}{_room(work.store)}"
     except OSError as error:
         return f"the converted files cannot be kept in {work.store}: {error.strerror or error}{_room(work.store)}"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _room(store: Path) -> str:
@@ -328,14 +500,17 @@ def _room(store: Path) -> str:
     return ""
 
 
-def _outcome(pieces: Sequence[Wanted], made: Mapping[int, Converted | str]) -> Outcome:
+def _outcome(pieces: Sequence[Wanted], made: Mapping[int, Converted | str | Unmade]) -> Outcome:
     converted: dict[Variant, dict[int | None, Converted]] = {}
     refused: dict[tuple[Variant, int | None], str] = {}
+    unmade: dict[tuple[Variant, int | None], Unmade] = {}
     for number, piece in enumerate(pieces):
         came = made[number]
         for variant in piece.variants:
             if isinstance(came, Converted):
                 converted.setdefault(variant, {})[piece.batch] = came
+            elif isinstance(came, Unmade):
+                unmade[variant, piece.batch] = came
             else:
                 refused[variant, piece.batch] = f"{piece.label}: {came}"
-    return Outcome(converted=converted, refused=refused)
+    return Outcome(converted=converted, refused=refused, unmade=unmade)

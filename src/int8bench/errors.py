@@ -8,6 +8,7 @@ Int8BenchError
 │   └── PlatformError       this system is none that the command works on
 ├── EngineError           an engine cannot prepare, build or answer; becomes a failed row
 ├── LabError              a measuring process died, hung or answered nonsense; becomes a failed row
+│   └── SilenceError        it said nothing for as long as it was waited for
 ├── InterruptedRunError   the person stopped it; what was measured is kept                       (exit 2)
 └── NothingMeasuredError  every cell failed or was skipped, or it was stopped before any was done   (exit 3)
 """
@@ -45,6 +46,10 @@ class EngineError(Int8BenchError):
 
 class LabError(Int8BenchError):
     """A measuring process died, hung or answered nonsense; one cell's failure, not the run's."""
+
+
+class SilenceError(LabError):
+    """A measuring process said nothing for as long as it was waited for."""
 
 
 class NothingMeasuredError(Int8BenchError):

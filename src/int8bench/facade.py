@@ -280,11 +280,12 @@ def compare(
     """
     from int8bench import study
     from int8bench.outcomes import LOSSY_TOP1
+    from int8bench.request import Request
 
     usable = usable_threads()
     if min(threads) > usable:
         raise RequestError(f"threads {tuple(threads)}: this machine has {usable} usable cores; give 1 among them")
-    request = study.Request(
+    request = Request(
         model=model,
         weights=None,
         input_shape=input_shape,
@@ -295,7 +296,8 @@ def compare(
         data_dir=None,
         precision=PRECISION,
         accuracy_loss=LOSSY_TOP1,
-        budget_s=budget_s,
+        budget_s=None,
+        measuring_s=budget_s,
         quick=False,
         seed=0,
         timeout_s=TIMEOUT_S,

@@ -20,8 +20,9 @@ CONSTANT = 1e-5  # of the largest logit: float32 has 7 digits, and sums of many 
 class Fidelity:
     """How near a candidate's answers are to the float32 model's.
 
-    `sqnr_db` is None where the answers are the same to the bit; the two top-1 shares are None without labels. Answers
-    are constant where no picture changes them: those of both then agree whatever int8 does.
+    `sqnr_db` is None where the answers are the same to the bit; the two top-1 shares are None without labels, or where
+    too few pictures were answered to tell. Answers are constant where no picture changes them: those of both then agree
+    whatever int8 does.
     """
 
     sqnr_db: float | None
@@ -30,6 +31,8 @@ class Fidelity:
     top1_float32: float | None
     constant: bool = False
     constant_float32: bool = False
+    pictures: int | None = None
+    """On how many pictures; None where a record does not tell."""
 
     def to_dict(self) -> dict[str, float | bool | None]:
         """What a record keeps."""
@@ -40,6 +43,7 @@ class Fidelity:
             "top1_float32": self.top1_float32,
             "constant": self.constant,
             "constant_float32": self.constant_float32,
+            **({} if self.pictures is None else {"pictures": self.pictures}),
         }
 
 
@@ -70,6 +74,7 @@ def compare(reference: Logits, candidate: Logits, labels: npt.NDArray[np.int64] 
         top1_float32=None if labels is None else float((expected == labels).mean()),
         constant=_is_constant(candidate),
         constant_float32=_is_constant(reference),
+        pictures=len(reference),
     )
 
 

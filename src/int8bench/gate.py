@@ -23,7 +23,7 @@ from int8bench.records import Run
 from int8bench.tracking.revisions import Repository
 
 if TYPE_CHECKING:
-    from int8bench import study
+    from int8bench.request import Request as Asked
 
 PRECISION = 0.005  # half of what a speed-up may lose: a cell that precise leaves its time to the others
 SILENCE_S = 120.0  # of a measuring process, as in `int8bench run`
@@ -56,7 +56,7 @@ class Raced(Changed, Protocol):
 
 
 Made = TypeVar("Made")
-Measure = Callable[["study.Request", Path, Advance], Run]
+Measure = Callable[["Asked", Path, Advance], Run]
 Race = Callable[[str], Raced]
 
 
@@ -142,8 +142,10 @@ def _measured(request: Request, policy: Policy, advance: Advance, measure: Measu
         NothingMeasuredError: it was stopped.
     """
     from int8bench import outcomes, study  # torch, which `gate --help` and a duet's coordinator need not
+    from int8bench.budget import unlimited
+    from int8bench.request import Request as Asked
 
-    order = study.Request(
+    order = Asked(
         model=policy.model,
         weights=None,
         input_shape=policy.input_shape,
@@ -154,13 +156,16 @@ def _measured(request: Request, policy: Policy, advance: Advance, measure: Measu
         data_dir=None,
         precision=PRECISION,
         accuracy_loss=outcomes.LOSSY_TOP1,
-        budget_s=_budget_s(request, policy),
+        budget_s=None,
+        measuring_s=_budget_s(request, policy),
         quick=request.quick,
         seed=0,
         timeout_s=SILENCE_S,
     )
     with tempfile.TemporaryDirectory(prefix="int8bench-gate-") as folder:
-        found = _unless_stopped(partial(measure or study.run, order, Path(folder) / "run.json", advance))
+        # No total: a cell that is left out to keep one would be a cell that is not judged.
+        made = measure or partial(study.run, budget=unlimited())
+        found = _unless_stopped(partial(made, order, Path(folder) / "run.json", advance))
     records.save(found, request.folder / RUN_FILE)
     return found
 

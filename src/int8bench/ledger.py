@@ -13,12 +13,16 @@ from int8bench.errors import RecordError, RequestError
 from int8bench.fidelity import Fidelity
 from int8bench.findings import SaturationProbe
 from int8bench.lab.sampling import Race
+from int8bench.omissions import is_reason
+from int8bench.plan import Plan
 from int8bench.worker import Alone, Checked, Stream
 
 NOT_YET = "not measured yet"
+PLAN = "plan"  # of the settings: follows from the others, and from how fast things were
 # The options behind a setting, for a person whose record has another value of it.
 OPTIONS = {
-    "plan": "--budget or --quick",
+    "budget_s": "--budget",
+    "measuring_s": "the seconds of measuring",
     "subject": "--model, --weights, --input-shape or --data",
     "batches": "--batch",
     "threads": "--threads",
@@ -72,6 +76,12 @@ class Ledger:
     checks: dict[Variant, Checked] = field(default_factory=dict)
     probes: dict[str, SaturationProbe] = field(default_factory=dict)
     conversions: dict[Variant, Mapping[int | None, Converted]] = field(default_factory=dict)
+    unprobed: dict[str, float] = field(default_factory=dict)
+    """The engines for whose probe there was no time, and about how many seconds it takes."""
+    pictures: int | None = None
+    """On how many pictures answers are checked where there is time; None where nobody told."""
+    plan: Plan | None = None
+    """That of an unfinished record whose races go on; None where none has begun."""
 
     @classmethod
     def resumed(cls, path: Path, *, settings: Mapping[str, object], fingerprint: str) -> "Ledger":
@@ -95,10 +105,16 @@ class Ledger:
 
     @classmethod
     def of(cls, run: records.Run) -> "Ledger":
-        """What a record holds of samples, checks and failures; a cell that was skipped may be tried again."""
+        """What a record holds of samples, checks and failures.
+
+        A cell that was skipped may be tried again; one that was left out for time stays so, or the forks of a launch
+        which the others have would have to come anew with it.
+        """
         ledger = cls(created_at=run.created_at)
         for cell in run.cells:
             ledger._read(cell)
+        if any(ledger.races.values()):  # a plan shares out a probability of error over looks that belong together
+            ledger.plan = Plan.from_dict(run.settings[PLAN])
         return ledger
 
     def skip(self, case: str, reason: str) -> None:
@@ -180,6 +196,8 @@ class Ledger:
         if cell.status == records.FAILED:
             self.fail(cell.id, cell.error or "failed before")
             return
+        if cell.error is not None and is_reason(cell.error):
+            self.skip(cell.id, cell.error)
         self.races[cell.id] = race_samples(cell)
         self.solos[cell.id] = [SoloSample(**each) for each in cell.samples["solos"]]
         if cell.fidelity is not None and cell.memory_bytes is not None:
@@ -221,7 +239,8 @@ def _stored(path: Path) -> records.Run:
 
 def _same(path: Path, stored: records.Run, settings: Mapping[str, object], fingerprint: str) -> None:
     """Refuses to go on with a record of other settings, another machine or other packages; says which differ."""
-    differing = [OPTIONS.get(key, key) for key in settings if stored.settings.get(key) != settings[key]]
+    asked = [key for key in settings if key != PLAN]
+    differing = [OPTIONS.get(key, key) for key in asked if stored.settings.get(key) != settings[key]]
     if stored.environment.fingerprint != fingerprint:
         differing.append("the machine")
     installed = records.versions()

@@ -1,14 +1,19 @@
 """What a person types, turned into values: lists, percentages, durations, grids. Pure; says what to type instead."""
 
+import math
 import re
 
 from int8bench.errors import RequestError
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|m|min|h)?")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>kB|KB|MB|GB|TB)?")
+_BYTES = {None: 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _PERCENT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<sign>%?)")
 LARGEST_COUNT = 10**9  # beyond any batch and any machine; Python itself refuses to read numbers of thousands of digits
+LONGEST_IN_SECONDS = 90.0  # longer ones are typed in minutes
 MOST_SHOWN = 40  # characters of what was typed that a sentence repeats
+LARGEST_BYTES = 10**15  # beyond any disk
 LONGEST_S = 7 * 86_400.0  # a week: nobody waits longer, and a socket cannot
 
 
@@ -59,6 +64,24 @@ def seconds(option: str, text: str) -> float:
             f"{option} {_shown(text)}: expected a duration such as 90s, 5m or 1h, up to a week; try {option} 90s"
         )
     return value
+
+
+def size(option: str, text: str) -> int:
+    """A size in bytes: ``2GB``, ``2000MB`` and ``2000000000`` are all one.
+
+    Raises:
+        RequestError: not a size, or larger than any disk.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    value = float(found["number"]) * _BYTES[found["unit"]] if found else math.inf
+    if value > LARGEST_BYTES:
+        raise RequestError(f"{option} {_shown(text)}: expected a size such as 500MB, 5GB or 0; try {option} 5GB")
+    return int(value)
+
+
+def typed_seconds(value_s: float) -> str:
+    """A duration of at least so many seconds, as a person would type it: ``40s``, ``8m``."""
+    return f"{5 * math.ceil(value_s / 5)}s" if value_s <= LONGEST_IN_SECONDS else f"{math.ceil(value_s / 60)}m"
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import Any
 
-from int8bench import boards, chance, execution, units
+from int8bench import boards, chance, execution, omissions, units
 from int8bench.cases import INT8, Case
 from int8bench.causes import cause_of, listed, together, told
 from int8bench.contradictions import contradicted
@@ -67,6 +67,7 @@ def findings_of(
     found += _of_threads(measured)
     found += _of_lingering(cases, ledger)
     found += _of_noise(ledger)
+    found += omissions.findings_of(cells, _checked_on_fewer(ledger), ledger.unprobed)
     return _once(found)
 
 
@@ -110,7 +111,8 @@ def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] 
     failed: list[tuple[str, Mapping[str, Any]]] = []
     absent: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell in cells:
-        unavailable = cell["status"] not in {OK, FAILED} and cell["error"] != NOT_YET
+        waits = cell["error"] == NOT_YET or omissions.is_reason(cell["error"])
+        unavailable = cell["status"] not in {OK, FAILED} and not waits
         if unavailable and named is not None and cell["engine"] not in named:
             if cell["engine"] not in explained:
                 absent.setdefault((cell["engine"], cell["error"]), []).append(cell)
@@ -120,6 +122,13 @@ def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] 
         yield _failed(cells, mine)
     for (engine, reason), mine in absent.items():
         yield _not_here(engine, mine, sum(cell["engine"] == engine for cell in cells), reason)
+
+
+def _checked_on_fewer(ledger: Ledger) -> dict[str, tuple[int, int]]:
+    """On how many of how many pictures answers were checked, of engines where that was not all."""
+    on = {variant.engine: checked.fidelity.pictures for variant, checked in ledger.checks.items()}
+    total = ledger.pictures
+    return {engine: (n, total) for engine, n in on.items() if n is not None and total is not None and n < total}
 
 
 def _failed(cells: Cells, mine: Cells) -> Finding:

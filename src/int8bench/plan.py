@@ -1,20 +1,21 @@
-"""How a run spends its time: launches, forks and durations for a grid and a budget. Pure."""
+"""How a run spends the time that it measures: launches, forks and durations for a grid and a budget. Pure."""
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from int8bench.cases import Case
 from int8bench.errors import RequestError
 from int8bench.lab.sampling import Durations
 from int8bench.stats.stopping import Looks, default_looks
 
-# Measuring time. The imports of the launches come on top, and before the first run the training of the model: together
-# the default stays under four minutes on two cores, and --quick at about 40 s.
+# Measuring time, where no budget was given. Launches, conversions and checks come on top; what all of it together may
+# take is stated and kept by `budget`.
 DEFAULT_BUDGET_S = 150.0
 QUICK_BUDGET_S = 26.0
-CELL_BUDGET_S = 2.4  # of a grid too large for the default: with every engine, conversions included, under ten minutes
+CELL_BUDGET_S = 2.4  # of a grid too large for the default
 LAUNCH_BUDGET_S = 18.0  # one launch more for every so many seconds: more launches before longer forks
 FEWEST_LAUNCHES = 4  # the t quantile at 3 degrees of freedom is the last that is of use
 MOST_LAUNCHES = 40
@@ -41,6 +42,21 @@ LEAN = _Pace(forks=1, replicates=2, load_s=0.05, warmup_s=0.02)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overhead:
+    """What a budget has to pay beside measuring: once, and for each launch."""
+
+    start_s: float = 0.0
+    launch_s: float = 0.0
+
+    def seconds(self, launches: int) -> float:
+        """All of it."""
+        return self.start_s + self.launch_s * launches
+
+
+NONE = Overhead()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is measured at most; a group that settles at an earlier look stops there."""
 
@@ -50,11 +66,35 @@ class Plan:
     replicates: int
     load_s: float
     budget_s: float
+    """Of measuring alone."""
 
     @property
     def launches(self) -> int:
         """The most launches of a cell."""
         return self.looks.launches[-1]
+
+    def lean(self) -> "Plan":
+        """The same looks, with forks as few and as short as they may be."""
+        return replace(
+            self,
+            forks=LEAN.forks,
+            replicates=LEAN.replicates,
+            load_s=LEAN.load_s,
+            durations=_durations(LEAN, SHORTEST_RACE_S),
+        )
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Plan":
+        """The plan that a record keeps; the inverse of `to_dict`."""
+        durations = {name: stored[name] for name in ("warmup_s", "race_s", "single_s", "sample_s")}
+        return cls(
+            looks=Looks(launches=tuple(stored["looks"])),
+            forks=stored["forks"],
+            durations=Durations(**durations),
+            replicates=stored["replicates"],
+            load_s=stored["load_s"],
+            budget_s=stored["budget_s"],
+        )
 
     def to_dict(self) -> dict[str, object]:
         """What a record keeps of the plan."""
@@ -71,43 +111,60 @@ class Plan:
         }
 
 
-def plan_for(cases: tuple[Case, ...], *, budget_s: float | None, quick: bool) -> Plan:
-    """The plan of a run over `cases` that measures for `budget_s` seconds; without one, for as long as the grid needs.
+def plan_for(cases: tuple[Case, ...], *, budget_s: float | None, quick: bool, overhead: Overhead = NONE) -> Plan:
+    """The plan of a run over `cases`.
+
+    Args:
+        cases: the grid.
+        budget_s: seconds for measuring and the overhead together; without one, as long as the grid needs.
+        quick: whether launches and replicates stay as few as they may be.
+        overhead: what a budget has to pay beside.
 
     Raises:
         RequestError: the budget has no room for the grid.
     """
-    needed_s = _seconds(cases, LEAN, launches=FEWEST_LAUNCHES)
+    least_s = _seconds(cases, LEAN, launches=FEWEST_LAUNCHES)
+    needed_s = least_s + overhead.seconds(FEWEST_LAUNCHES)
     if budget_s is not None and budget_s < needed_s:
         raise RequestError(
             f"--budget {budget_s:g}s: {len(cases)} cells need {math.ceil(needed_s)} s or more; "
             f"try --budget {_round_figure(needed_s)}s, or fewer of --engines, --batch and --threads"
         )
-    default_s = QUICK_BUDGET_S if quick else max(DEFAULT_BUDGET_S, CELL_BUDGET_S * len(cases))
-    budget = budget_s if budget_s is not None else max(default_s, needed_s)
-    launches, pace = _affordable(cases, budget, quick=quick)
+    if budget_s is None:
+        overhead = NONE
+        default_s = QUICK_BUDGET_S if quick else max(DEFAULT_BUDGET_S, CELL_BUDGET_S * len(cases))
+        budget_s = max(default_s, least_s)
+    launches, pace = _affordable(cases, budget_s, overhead, quick=quick)
     turns = launches * pace.forks * len(_contenders(cases))
-    spare_s = (budget - _seconds(cases, pace, launches=launches)) / turns
-    fork_s = min(SHORTEST_RACE_S + max(0.0, spare_s), LONGEST_RACE_S)
+    measuring_s = budget_s - overhead.seconds(launches)
+    spare_s = (measuring_s - _seconds(cases, pace, launches=launches)) / turns
     return Plan(
         looks=default_looks(launches),
         forks=pace.forks,
-        durations=Durations(warmup_s=pace.warmup_s, race_s=0.75 * fork_s, single_s=0.25 * fork_s),
+        durations=_durations(pace, min(SHORTEST_RACE_S + max(0.0, spare_s), LONGEST_RACE_S)),
         replicates=pace.replicates,
         load_s=pace.load_s,
-        budget_s=budget,
+        budget_s=measuring_s,
     )
 
 
-def _affordable(cases: Sequence[Case], budget_s: float, *, quick: bool) -> tuple[int, _Pace]:
+def _durations(pace: _Pace, fork_s: float) -> Durations:
+    return Durations(warmup_s=pace.warmup_s, race_s=0.75 * fork_s, single_s=0.25 * fork_s)
+
+
+def _affordable(cases: Sequence[Case], budget_s: float, overhead: Overhead, *, quick: bool) -> tuple[int, _Pace]:
     """The most launches that a budget asks for and has room for, at the most thorough pace it has room for."""
+
+    def fits(pace: _Pace, launches: int) -> bool:
+        return _seconds(cases, pace, launches=launches) + overhead.seconds(launches) <= budget_s
+
     most = FEWEST_LAUNCHES if quick else min(max(int(budget_s / LAUNCH_BUDGET_S), FEWEST_LAUNCHES), MOST_LAUNCHES)
     for launches in range(most, FEWEST_LAUNCHES, -1):
         for pace in (THOROUGH, SINGLE):
-            if _seconds(cases, pace, launches=launches) <= budget_s:
+            if fits(pace, launches):
                 return launches, pace
     for pace in () if quick else (THOROUGH, SINGLE):
-        if _seconds(cases, pace, launches=FEWEST_LAUNCHES) <= budget_s:
+        if fits(pace, FEWEST_LAUNCHES):
             return FEWEST_LAUNCHES, pace
     return FEWEST_LAUNCHES, LEAN
 

@@ -7,13 +7,14 @@ made to saturate through its own conversion, in a launch of its own, and is judg
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from int8bench import conversions
 from int8bench.cases import INT8, Group, Variant
+from int8bench.conversions import UNLIMITED, Allotment, Due, Outcome, Wanted
 from int8bench.engines import saturation, saturation_model
 from int8bench.engines.base import Conversion
 from int8bench.engines.registry import engine_named
@@ -29,6 +30,28 @@ from int8bench.worker import Check, Order
 TIMEOUT_S = 120.0  # of one engine's probe; a compiler may be at work
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """What probes by answers need before they can run: a check an engine, and the conversions that are not kept."""
+
+    checks: tuple[Check, ...]
+    order: Order | None
+    """Of the model that is made to saturate; None without checks."""
+    pieces: tuple[Wanted, ...]
+    due: tuple[Due, ...]
+
+    def of(self, engines: Sequence[str]) -> Probes:
+        """Those of some of the engines."""
+        checks = tuple(check for check in self.checks if check.variant.engine in engines)
+        variants = {check.variant for check in checks}
+        return replace(
+            self,
+            checks=checks,
+            pieces=tuple(piece for piece in self.pieces if variants & {*piece.variants}),
+            due=tuple(each for each in self.due if variants & {*each.piece.variants}),
+        )
+
+
 def measured(launch: Launch, engines: Sequence[str], machine: Hardware, advance: Advance) -> dict[str, SaturationProbe]:
     """The probe of each engine that has int8; without those whose probe failed, whose own cells say why.
 
@@ -38,10 +61,60 @@ def measured(launch: Launch, engines: Sequence[str], machine: Hardware, advance:
         machine: what conversions are made for.
         advance: is told what is at work.
     """
-    mine = {name: _answered(launch.fork("int8bench.worker:probe", name)) for name in engines if _shows_integers(name)}
-    others = _by_answers([name for name in engines if not _shows_integers(name)], machine, advance)
-    found = {**mine, **others}
-    return {name: probe for name in engines if (probe := found.get(name)) is not None}
+    found = {**by_integers(launch, engines), **by_answers(wanted(engines, machine, lambda _: 0.0), advance)}
+    return {name: found[name] for name in engines if name in found}
+
+
+def by_integers(launch: Launch, engines: Sequence[str]) -> dict[str, SaturationProbe]:
+    """The probes of those engines, torch's, that show the integers that they hold: a moment each.
+
+    Args:
+        launch: any that has torch.
+        engines: by name, each available here.
+    """
+    mine = [name for name in engines if _shows_integers(name)]
+    return _told({name: _answered(launch.fork("int8bench.worker:probe", name)) for name in mine})
+
+
+def wanted(engines: Sequence[str], machine: Hardware, guess: Callable[[Conversion], float]) -> Probes:
+    """What the probes of all the other engines need.
+
+    Args:
+        engines: by name, each available here.
+        machine: what conversions are made for.
+        guess: the seconds of a conversion that this machine does not remember.
+    """
+    checks = tuple(_check(engine) for engine in engines if not _shows_integers(engine))
+    if not checks:
+        return Probes(checks=(), order=None, pieces=(), due=())
+    order = probe_order(tuple(check.variant for check in checks))
+    asked: dict[Variant, Conversion] = {}
+    for check in checks:
+        conversion = engine_named(check.variant.engine).conversion(check.variant, machine)
+        if conversion is not None:
+            asked[check.variant] = conversion
+    pieces = conversions.wanted(asked, [(check.variant, check.group.batch) for check in checks])
+    bare = replace(order, variants=())
+    return Probes(checks=checks, order=bare, pieces=pieces, due=conversions.due(pieces, bare, guess))
+
+
+def by_answers(
+    probes: Probes, advance: Advance, *, allotment: Allotment = UNLIMITED, timeout_s: float = TIMEOUT_S
+) -> dict[str, SaturationProbe]:
+    """The probes of engines that are judged by their answers, in a launch of their own.
+
+    Args:
+        probes: what `wanted` said.
+        advance: is told what is at work.
+        allotment: how long their conversions may take.
+        timeout_s: how long the launch, and each probe, may take.
+    """
+    if probes.order is None or not probes.checks:
+        return {}
+    try:
+        return _told(_in_a_launch(probes, probes.order, advance, allotment, timeout_s))
+    except LabError:
+        return {}  # the launch went down with an engine, and so do those of the study, which say why
 
 
 def probe_order(variants: tuple[Variant, ...]) -> Order:
@@ -67,15 +140,6 @@ def _shows_integers(engine: str) -> bool:
     return engine in saturation.PROBED
 
 
-def _by_answers(engines: Sequence[str], machine: Hardware, advance: Advance) -> dict[str, SaturationProbe | None]:
-    if not engines:
-        return {}
-    try:
-        return _in_a_launch([_check(engine) for engine in engines], machine, advance)
-    except LabError:
-        return {}  # the launch went down with an engine, and so do those of the study, which say why
-
-
 def _check(engine: str) -> Check:
     """The int8 of an engine, on all pictures at once where it takes that."""
     named = engine_named(engine)
@@ -84,36 +148,36 @@ def _check(engine: str) -> Check:
     return Check(variant=variant, group=replace(together, batch=1) if named.objection(together) else together)
 
 
-def _in_a_launch(checks: Sequence[Check], machine: Hardware, advance: Advance) -> dict[str, SaturationProbe | None]:
-    order = probe_order(tuple(check.variant for check in checks))
-    outcome = _converted(checks, order, machine, advance)
-    ready = [check for check in checks if outcome.refusal(check.variant, check.group.batch) is None]
-    setup = Setup(
-        function="int8bench.worker:prepare",
-        payload=replace(order, variants=tuple(check.variant for check in ready), files=outcome.files()),
-    )
+def _in_a_launch(
+    probes: Probes, bare: Order, advance: Advance, allotment: Allotment, timeout_s: float
+) -> dict[str, SaturationProbe | None]:
+    outcome = conversions.make(probes.pieces, bare, advance, allotment=allotment)
+    ready = [check for check in probes.checks if not _lacks(outcome, check)]
+    variants = tuple(check.variant for check in ready)
+    order = replace(bare, variants=variants, files=outcome.files())
     found: dict[str, SaturationProbe | None] = {}
-    with launched((0,), setup, settings=ProcessSettings()) as (launch,):
-        for done, check in enumerate(ready):
+    setup = Setup(function="int8bench.worker:prepare", payload=order)
+    with launched((0,), setup, settings=ProcessSettings(), timeout_s=timeout_s) as (launch,):
+        for check in ready:
             engine = check.variant.engine
-            advance(Progress(phase=f"probing the arithmetic of {engine}", done=done, total=len(ready)))
-            found[engine] = _answered(launch.fork("int8bench.worker:probe_answers", check))
+            advance(Progress(phase=f"probing the arithmetic of {engine}"))
+            found[engine] = _answered(launch.fork("int8bench.worker:probe_answers", check), timeout_s)
     return found
 
 
-def _converted(checks: Sequence[Check], order: Order, machine: Hardware, advance: Advance) -> conversions.Outcome:
-    asked: dict[Variant, Conversion] = {}
-    for check in checks:
-        conversion = engine_named(check.variant.engine).conversion(check.variant, machine)
-        if conversion is not None:
-            asked[check.variant] = conversion
-    pieces = conversions.wanted(asked, [(check.variant, check.group.batch) for check in checks])
-    return conversions.make(pieces, replace(order, variants=()), advance)
+def _lacks(outcome: Outcome, check: Check) -> bool:
+    """Whether the files of a check are not there."""
+    at = check.variant, check.group.batch
+    return outcome.refusal(*at) is not None or outcome.left_out(*at) is not None
 
 
-def _answered(fork: Fork) -> SaturationProbe | None:
+def _told(found: Mapping[str, SaturationProbe | None]) -> dict[str, SaturationProbe]:
+    return {name: probe for name, probe in found.items() if probe is not None}
+
+
+def _answered(fork: Fork, timeout_s: float = TIMEOUT_S) -> SaturationProbe | None:
     try:
-        probe = fork.result(TIMEOUT_S)
+        probe = fork.result(timeout_s)
     except LabError:
         return None
     assert isinstance(probe, SaturationProbe)

@@ -20,9 +20,12 @@ from int8bench import data as data_sets
 from int8bench.cases import Variant
 from int8bench.chance import INITIAL
 from int8bench.errors import ModelError
+from int8bench.forecast import Network
+from int8bench.lab import clock, sampling
 from int8bench.progress import Advance, Progress
 from int8bench.worker import Order
 
+TIMED, TIMES = 2, 3  # pictures of a call that is timed, and calls: the first one allocates
 TRAINED_BY_DEFAULT = "simplecnn"
 NO_FILES: Mapping[Variant, Mapping[int | None, Path]] = MappingProxyType({})
 MOST_VALIDATION_VALUES = 40_000_000  # what travels to each measuring process: 160 MB of float32
@@ -44,6 +47,8 @@ class Subject:
     """(image, channel, height, width)"""
     labels: npt.NDArray[np.int64]
     """(image,)"""
+    network: Network
+    """What says how long things will take, timed here and now."""
 
     def to_dict(self) -> dict[str, object]:
         """What tells this subject from another; the weights by their hash."""
@@ -103,7 +108,22 @@ def prepare_subject(
         calibration=splits.calibration_images,
         validation=splits.validation_images[:most],
         labels=splits.validation_labels[:most],
+        network=_timed(loaded.module, splits.validation_images),
     )
+
+
+def _timed(module: torch.nn.Module, images: npt.NDArray[np.float32]) -> Network:
+    """How large a model is, and how long its float32 takes for one picture on one thread, when it goes quickest."""
+    pictures = torch.from_numpy(images[:TIMED]).contiguous(memory_format=torch.channels_last)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            call_s = min(sampling.time_once(lambda: module(pictures)) for _ in range(TIMES))
+    finally:
+        torch.set_num_threads(threads)
+    layers = sum(not any(each.children()) for each in module.modules())
+    return Network(layers=layers, picture_s=call_s / len(pictures), python_s=clock.python_s())
 
 
 def default_subject(advance: Advance) -> Subject:
@@ -226,6 +246,7 @@ def _trained(loaded: models.LoadedModel, splits: data_sets.Splits, seed: int, ad
 
 def _recalled(path: Path, loaded: models.LoadedModel, splits: data_sets.Splits, advance: Advance) -> bool:
     """Whether the model got its weights from the cache; what is damaged there is trained anew and replaced."""
+    cache.hold(path)
     try:
         training.load_weights(path, loaded.module, name=loaded.name, num_classes=splits.num_classes)
     except ModelError:

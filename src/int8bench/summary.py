@@ -109,8 +109,7 @@ def _named(settings: Mapping[str, object]) -> frozenset[str] | None:
 
 
 def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> dict[str, Any]:
-    races, solos = ledger.races.get(case.id, []), ledger.solos.get(case.id, [])
-    measured = case.id not in ledger.stopped and case.variant in ledger.checks and _enough(races, solos)
+    measured = is_measured(case, ledger)
     status, error = ledger.stopped.get(case.id, (records.OK, None) if measured else (records.SKIPPED, NOT_YET))
     return {
         "id": case.id,
@@ -125,6 +124,12 @@ def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> dict
         **(_figures(case, cases, ledger, plan) if measured else _no_figures()),
         "samples": ledger.samples(case.id),
     }
+
+
+def is_measured(case: Case, ledger: Ledger) -> bool:
+    """Whether a case has its figures."""
+    races, solos = ledger.races.get(case.id, []), ledger.solos.get(case.id, [])
+    return case.id not in ledger.stopped and case.variant in ledger.checks and _enough(races, solos)
 
 
 def _enough(races: Sequence[RaceSample], solos: Sequence[SoloSample]) -> bool:

@@ -18,6 +18,18 @@ def seconds(value: float) -> str:
     return _scaled(value, _SECONDS)
 
 
+def duration(value_s: float) -> str:
+    """A time that a person waits, to the second: ``38 s``, ``4 min 12 s``, ``1 h 5 min``; a share of one is one."""
+    whole = max(1, round(value_s))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{rest} s"
+
+
 def size(value: float) -> str:
     """Three digits and a decimal unit: 65849 is ``65.8 kB``; no share of a byte is shown."""
     return f"{value:.0f} B" if abs(_rounded(value)) < _BYTES[-1][0] else _scaled(value, _BYTES)

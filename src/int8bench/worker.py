@@ -4,8 +4,9 @@ Runs inside the processes that `lab.launches` starts; reached by name, never cal
 """
 
 import io
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from int8bench import fidelity, units
+from int8bench.budget import Clock
 from int8bench.cases import FLOAT32, Group, Variant, float32_references
 from int8bench.engines.base import Conversion, Material, Predictor
 from int8bench.engines.registry import engine_named
@@ -30,6 +32,7 @@ Images = npt.NDArray[np.float32]
 
 HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before contenders are built
 CHECK_BATCH = 64  # pictures a forward when outputs are checked
+FEWEST_FOR_TOP1 = 100  # of fewer pictures than there are, one that is answered otherwise is more than a point
 SETTLING_CALLS = 3  # calls before the peak of memory is read: the first packs, the next ones reuse
 REFERENCE, CANDIDATE = "reference", "candidate"  # the two sides of a trial
 GO_TIMEOUT_S = 60.0  # how long a stream waits for the others
@@ -81,11 +84,32 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expect:
+    """What float32 is to answer first: the batch size that it is built for, and for how long it may go on."""
+
+    group: Group
+    limit_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """Float32's answers to the first pictures of the validation: what all others are held against."""
+
+    answers: npt.NDArray[np.float32]
+    """(image, class)"""
+    picture_s: float
+    """Seconds that one took, when it went quickest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A variant whose answers are checked, built for a batch size and on one thread."""
+    """A variant whose answers are checked, built for a batch size and on one thread; for how long it may answer."""
 
     variant: Variant
     group: Group
+    expected: npt.NDArray[np.float32] | None = None
+    """Float32's answers (image, class); None where they are still to be asked for."""
+    limit_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +172,8 @@ class Checked:
     weights_bytes: int
     serialized_bytes: int
     evidence: Mapping[str, Any]
+    picture_s: float | None = None
+    """Seconds that one picture took on one thread, when it went quickest; None where a record told the rest."""
 
 
 def prepare(order: Order) -> Prepared:
@@ -155,10 +181,12 @@ def prepare(order: Order) -> Prepared:
     module = _model(order)
     ready: dict[Variant, object] = {}
     refused: dict[Variant, str] = {}
+    shared: dict[str, object] = {}
     for variant in order.variants:
         try:
             engine = engine_named(variant.engine)
-            ready[variant] = engine.prepare(variant, _material(order, module, order.files.get(variant, {})))
+            material = replace(_material(order, module, order.files.get(variant, {})), shared=shared)
+            ready[variant] = engine.prepare(variant, material)
         except Int8BenchError as error:
             refused[variant] = str(error)
         except Exception as error:  # noqa: BLE001  a fault of one engine, perhaps not ours, is its own row's reason
@@ -199,9 +227,14 @@ def _material(order: Order, module: "nn.Module", files: Mapping[int | None, Path
     return Material(model=module, calibration=order.calibration, example=order.validation[:1], files=files)
 
 
+def expect(state: Prepared, wanted: Expect, _line: Channel) -> Expected:
+    """Answers the validation pictures with float32, as many as there is time for."""
+    return _expected(state, wanted.group, wanted.limit_s)
+
+
 def check(state: Prepared, wanted: Check, _line: Channel) -> Checked:
     """Answers the validation pictures with a variant and holds the answers against float32."""
-    return checked(state, wanted.variant, wanted.group)
+    return _checked(state, wanted)
 
 
 def checked(state: Prepared, variant: Variant, group: Group) -> Checked:
@@ -209,17 +242,32 @@ def checked(state: Prepared, variant: Variant, group: Group) -> Checked:
 
     The float32 that is held against must have been prepared with it.
     """
+    return _checked(state, Check(variant=variant, group=group))
+
+
+def _expected(state: Prepared, group: Group, limit_s: float) -> Expected:
     reference = predictor(state, float32_references()[0], group)
-    candidate = predictor(state, variant, group)
-    order = state.order
-    expected = _answers(reference, order.validation)
-    found = fidelity.compare(expected, _answers(candidate, order.validation), order.labels)
+    answers, picture_s = _answers(reference, state.order.validation, least=group.batch, limit_s=limit_s)
+    return Expected(answers=answers, picture_s=picture_s)
+
+
+def _checked(state: Prepared, wanted: Check) -> Checked:
+    expected = wanted.expected
+    if expected is None:
+        expected = _expected(state, wanted.group, wanted.limit_s).answers
+    candidate = predictor(state, wanted.variant, wanted.group)
+    pictures = state.order.validation[: len(expected)]
+    answers, picture_s = _answers(candidate, pictures, least=wanted.group.batch, limit_s=wanted.limit_s)
+    answered, total = len(answers), len(state.order.validation)
+    tells_top1 = answered == total or answered >= FEWEST_FOR_TOP1
+    found = fidelity.compare(expected[:answered], answers, state.order.labels[:answered] if tells_top1 else None)
     return Checked(
         fidelity=found,
-        objection=None if variant.precision == FLOAT32 else fidelity.objection(found),
+        objection=None if wanted.variant.precision == FLOAT32 else fidelity.objection(found),
         weights_bytes=candidate.weights_bytes,
         serialized_bytes=candidate.serialized_bytes,
         evidence=dict(candidate.evidence),
+        picture_s=picture_s,
     )
 
 
@@ -328,8 +376,31 @@ def predictor(state: Prepared, variant: Variant, group: Group) -> Predictor:
     return engine_named(variant.engine).build(state.ready[variant], group)
 
 
-def _answers(predictor: Predictor, images: Images) -> npt.NDArray[np.float32]:
-    return np.concatenate([predictor(images[i : i + CHECK_BATCH]) for i in range(0, len(images), CHECK_BATCH)])
+def _answers(
+    predictor: Predictor, images: Images, *, least: int, limit_s: float, clock: Clock = sampling.shared_now
+) -> tuple[npt.NDArray[np.float32], float]:
+    """The answers to the first pictures, as many as there is time for, and the seconds that one took at its quickest.
+
+    Args:
+        predictor: whose answers.
+        images: (image, channel, height, width).
+        least: pictures that are asked for at first, and answered in any case; then twice as many each time.
+        limit_s: when to stop.
+        clock: seconds.
+    """
+    started_s = clock()
+    answers: list[npt.NDArray[np.float32]] = []
+    done, chunk, picture_s = 0, min(least, CHECK_BATCH), math.inf
+    while done < len(images):
+        before_s = clock()
+        answers.append(predictor(images[done : done + chunk]))
+        asked, took_s = len(answers[-1]), clock() - before_s
+        done += asked
+        picture_s = min(picture_s, took_s / asked)
+        if clock() - started_s + min(2 * chunk, CHECK_BATCH) * picture_s > limit_s:
+            break
+        chunk = min(2 * chunk, CHECK_BATCH)
+    return np.concatenate(answers), picture_s
 
 
 def _same_answers(built: Mapping[Variant, Predictor], batch: Images) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,3 +42,9 @@ def large_batches_fail(material: Material, options: Options, batch: int | None, 
     if (batch or 0) > 8:
         raise EngineError(f"theirs: batch {batch} is too large")
     return sums(material, options, batch, folder)
+
+
+def sleeps(_material: Material, _options: Options, _batch: int | None, _folder: Path) -> Mapping[str, object]:
+    """Never ends by itself."""
+    time.sleep(600)
+    return {}

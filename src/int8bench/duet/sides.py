@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from int8bench import cache as kept
 from int8bench import records, scratch
 from int8bench.duet.peers import Place
 from int8bench.errors import RequestError
@@ -152,7 +153,7 @@ def _built(
     """
     told = f"{repository.top.resolve()} {python.path} {python.tag} {asked.near} {asked.ignored} {choice}"
     folder = cache / f"{commit[:16]}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-    if not folder.exists():
+    if not kept.hold(folder):
         cache.mkdir(parents=True, exist_ok=True)
         building = scratch.made(cache, BUILDING)
         try:
@@ -163,9 +164,8 @@ def _built(
                 building.path.rename(folder)
         finally:
             building.remove()
+        kept.hold(folder)
         _thin_out(cache)
-    with suppress(OSError):
-        os.utime(folder)
     return folder / "tree", _kept(folder)
 
 
@@ -188,10 +188,10 @@ def _kept(build: Path) -> Overlay:
 
 
 def _thin_out(cache: Path) -> None:
-    """Keeps the builds that were used last."""
+    """Keeps the builds that were used last, and those that are in use."""
     builds = sorted((each for each in cache.iterdir() if not each.name.startswith(".")), key=_used)
     for old in builds[:-MOST_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        kept.remove(old)
 
 
 def _used(build: Path) -> float:

@@ -96,6 +96,7 @@ def _prepared(request: Request, output: Path | None, advance: Advance) -> State:
         Asked(label="head", revision=request.head, python=request.head_python, near=near, ignored=ignored),
     )
     sides = (prepared(asked[BASE], repository, builds), prepared(asked[HEAD], repository, builds))
+    cache.trim()
     notes += [_not_built(side, each) for side in sides for each in side.failed]
     owners = {"base": (BASE, BASE), "head": (HEAD, HEAD), "own": SIDES}[request.benchmarks]
     folders = [suite_folder(sides[owner], repository, request.folder) for owner in owners]

@@ -81,6 +81,8 @@ class Material:
     """One picture or more, of the shape that will be asked."""
     files: Mapping[int | None, Path] = field(default_factory=dict)
     """The folder of each converted batch size; None is for all of them."""
+    shared: dict[str, object] = field(default_factory=dict)
+    """What engines leave for others of their kind that are made ready with the same model and pictures."""
 
 
 class Convert(Protocol):

@@ -1,10 +1,18 @@
-"""The clock itself: how finely it steps, what a reading costs, and a wait by it. Times nothing else."""
+"""The clock itself: its steps, what a reading costs, a wait by it; how fast Python is, and since when it runs.
 
+Times nothing else.
+"""
+
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 
+STEPS = 200_000  # of a loop that shows how fast Python is: some 10 ms
+LOOPS = 5
+STARTED = 22  # the field of /proc/self/stat, which counts from 1
 READINGS = 2000  # some 0.1 ms in all: seldom interrupted
 
 
@@ -39,3 +47,25 @@ def spin(duration_s: float, clock: Callable[[], float] = time.perf_counter) -> N
     end = clock() + duration_s
     while clock() < end:
         pass
+
+
+def python_s(clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of a fixed loop in Python when it went quickest: how fast this machine is at what converters do."""
+    found = []
+    for _ in range(LOOPS):
+        started_s, total = clock(), 0
+        for step in range(STEPS):
+            total += step & 3
+        found.append(clock() - started_s)
+    return min(found)
+
+
+def began_s() -> float:
+    """When this process was started, on the clock of `time.monotonic`; now, where the system does not tell."""
+    try:
+        told = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+        ticks = int(told.rpartition(")")[2].split()[STARTED - 3])  # the name in front may hold anything
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        age_s = 0.0
+    return time.monotonic() - max(0.0, age_s)

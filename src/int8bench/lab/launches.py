@@ -1,6 +1,7 @@
 """Fresh interpreters that have paid the imports once and fork a clean process for each task."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from int8bench.errors import LabError
+from int8bench.errors import LabError, SilenceError
 from int8bench.lab.channel import Channel, pair
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.messages import Done, Failure, Setup, Task
@@ -53,7 +54,7 @@ class Fork:
             message = self.line.receive(timeout_s)
         except TimeoutError:
             self.end()
-            raise LabError(f"gave no answer in {timeout_s:.0f} s and was stopped") from None
+            raise SilenceError(f"gave no answer in {timeout_s:.0f} s and was stopped") from None
         except EOFError:
             raise LabError(f"the measuring process {_how_it_ended(self.end())}{self._launch.last_words()}") from None
         if isinstance(message, Failure):
@@ -68,6 +69,17 @@ class Fork:
                 os.kill(self.pid, signal.SIGKILL)  # not reaped yet, so the number is still this process's
             self._code = self._launch.exit_code(self)
         return self._code
+
+
+def first_to_answer(forks: Sequence[Fork], timeout_s: float) -> Fork | None:
+    """The first of some forks that has something to say, or has ended; None where none does in time.
+
+    Args:
+        forks: at work, each told nothing that it waits for.
+        timeout_s: how long to wait.
+    """
+    ready, _, _ = select.select([fork.line.socket for fork in forks], [], [], timeout_s)
+    return next((fork for fork in forks if fork.line.socket in ready), None)
 
 
 @dataclass(slots=True, eq=False)
@@ -115,14 +127,14 @@ class Launch:
         assert isinstance(code, int)
         return code
 
-    def ready(self) -> None:
+    def ready(self, timeout_s: float) -> None:
         """Waits until the launch has done its setup.
 
         Raises:
-            LabError: the setup raised, or the interpreter died.
+            LabError: the setup raised or took longer, or the interpreter died.
         """
         try:
-            message = self._control.receive(SETUP_TIMEOUT_S)
+            message = self._control.receive(timeout_s)
         except (EOFError, TimeoutError) as error:
             raise LabError(f"a measuring process did not start{self.last_words()}") from error
         if isinstance(message, Failure):
@@ -147,7 +159,12 @@ class Launch:
 
 @contextmanager
 def launched(
-    indexes: Sequence[int], setup: Setup, *, settings: ProcessSettings, together: int = 2
+    indexes: Sequence[int],
+    setup: Setup,
+    *,
+    settings: ProcessSettings,
+    together: int = 2,
+    timeout_s: float = SETUP_TIMEOUT_S,
 ) -> Iterator[tuple[Launch, ...]]:
     """Fresh interpreters that are ready to fork; all of them end with the block.
 
@@ -156,6 +173,7 @@ def launched(
         setup: what each does once.
         settings: the variables that each is started with.
         together: how many pay their imports at the same time.
+        timeout_s: how long one may take until it is ready.
 
     Raises:
         LabError: one of them did not start, or its setup raised.
@@ -166,7 +184,7 @@ def launched(
             batch = [_start(index, setup, settings) for index in indexes[start : start + together]]
             launches += batch
             for launch in batch:
-                launch.ready()
+                launch.ready(timeout_s)
         yield tuple(launches)
     finally:
         for launch in launches:
