@@ -347,3 +347,19 @@ def test_when_conversions_take_longer_than_foreseen_so_will_the_rest(order: Orde
     assert work.expected_s(2) <= conversions.MOST_SLOWER * 50.0
     work.learn(1, 20.0, ended=False)
     assert work.expected_s(1) == 20.0 * conversions.UNFINISHED
+
+
+def test_what_more_engines_wait_for_comes_first(make: Make) -> None:
+    """And int8 before a float32 that is no longer: were the time to run out, that is what is asked for."""
+    single = Variant(engine="single", precision="int8", layout="nchw")
+    plain = Variant(engine="plain", precision="float32", layout="nchw")
+    asked = {
+        plain: conversion("throws", name="float32"),
+        single: conversion("throws", name="one"),
+        ONE: conversion("sums", name="two"),
+        TWO: conversion("sums", name="two"),
+    }
+    told: list[Progress] = []
+    expected = {"float32": 20.0, "one": 30.0, "two": 50.0}
+    make(asked, allotment=Allotment(until_s=time.monotonic() + ENOUGH_S, expected=expected), advance=told.append)
+    assert [each.phase.split()[1] for each in told] == ["two", "one", "float32"]

@@ -133,3 +133,14 @@ def test_conversions_run_two_at_a_time() -> None:
     assert together_s([10.0, 10.0, 10.0, 10.0]) == 20.0
     assert together_s([100.0, 10.0]) == 100.0
     assert together_s([]) == 0.0
+
+
+def test_a_conversion_of_float32_calibrates_nothing() -> None:
+    """Whichever engine's: with a network that takes a second for a picture int8 takes minutes longer."""
+    machine = Hardware(arch="x86_64", flags=frozenset({"avx2"}))
+    slow = Pace(network=replace(NETWORK, picture_s=1.0))
+    for name in ("onnxruntime", "executorch", "litert", "inductor"):
+        engine = engine_named(name)
+        asked = {variant.precision: engine.conversion(variant, machine) for variant in engine.variants}
+        seconds = {precision: slow.conversion_s(each) for precision, each in asked.items() if each is not None}
+        assert seconds["int8"] > seconds["float32"] + CALIBRATION

@@ -48,6 +48,7 @@ DIGITS = 40  # of a key: 160 bits
 PATIENCE = 1.5  # how many times what it is expected to take a conversion may take, whatever waits for its turn
 PRIOR_S = 10.0  # how many seconds of conversions must be seen before they outweigh what was foreseen
 MOST_SLOWER = 2.0  # beyond, it is that converter which this model is hard for, and says nothing of the others
+FLOAT32_USE = 0.25  # of a float32 of an engine's own, beside an int8
 UNFINISHED = 2.0  # how many times the seconds after which it was stopped a conversion is expected to take
 LEAST_ROOM_BYTES = 16 << 20  # a disk with less is full: no converted model of ours is smaller than its temporary files
 
@@ -426,11 +427,16 @@ class _Running:
 
 
 def _sorted(work: _Work, queue: Sequence[int]) -> list[int]:
-    """What comes first: one of each name, so that each engine has a batch size, and of these the shortest."""
+    """What comes first: one of each name, so that each engine has a batch size; of these the shortest for its use."""
     names = [work.pieces[number].conversion.name for number in queue]
     begun = {piece.conversion.name for number, piece in enumerate(work.pieces) if number not in queue}
     turn = {number: names[:i].count(names[i]) + (names[i] in begun) for i, number in enumerate(queue)}
-    return sorted(queue, key=lambda number: (turn[number], work.expected_s(number)))
+    return sorted(queue, key=lambda number: (turn[number], work.expected_s(number) / _use(work.pieces[number])))
+
+
+def _use(piece: Wanted) -> float:
+    """How much waits for a piece of work: int8 is what is asked for, another float32 is one more to hold it against."""
+    return sum(1.0 if variant.is_reduced else FLOAT32_USE for variant in piece.variants)
 
 
 def _started(work: _Work, launch: Launch, number: int, waiting: Sequence[int]) -> _Running:

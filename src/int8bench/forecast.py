@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from int8bench.cases import Case, Group, Variant
+from int8bench.cases import FLOAT32, Case, Group, Variant
 from int8bench.engines.base import Conversion
 from int8bench.lab.sampling import FEWEST_PAIRS, FEWEST_ROUNDS, LEAD_IN_BELOW_S, LISTENING_S, LONGEST
 from int8bench.plan import FORK_S, Plan
@@ -33,12 +33,12 @@ class Guess:
     calls: float
 
 
-# By the module of the converter; each is the slower of float32 and int8.
+# By the module of the converter; those of float32 make no calls.
 CONVERSIONS = {
-    "int8bench.engines.onnx_files": Guess(fixed_s=4.0, layer_s=0.1, calls=2.0),
-    "int8bench.engines.inductor_files": Guess(fixed_s=20.0, layer_s=0.5, calls=1.0),
-    "int8bench.engines.executorch_files": Guess(fixed_s=9.0, layer_s=0.1, calls=1.0),
-    "int8bench.engines.tflite_files": Guess(fixed_s=7.0, layer_s=0.2, calls=3.0),
+    "int8bench.engines.onnx_files": Guess(fixed_s=4.0, layer_s=0.1, calls=6.0),
+    "int8bench.engines.inductor_files": Guess(fixed_s=20.0, layer_s=0.5, calls=2.0),
+    "int8bench.engines.executorch_files": Guess(fixed_s=9.0, layer_s=0.1, calls=2.0),
+    "int8bench.engines.tflite_files": Guess(fixed_s=7.0, layer_s=0.05, calls=3.0),
 }
 UNKNOWN = Guess(fixed_s=20.0, layer_s=0.2, calls=2.0)  # another package's
 # Seconds of a picture, in those of torch's float32 channels-last.
@@ -111,7 +111,8 @@ class Pace:
 
     def conversion_s(self, conversion: Conversion) -> float:
         """Seconds of a conversion that nobody remembers."""
-        return self.network.seconds(CONVERSIONS.get(conversion.function.partition(":")[0], UNKNOWN))
+        guess = CONVERSIONS.get(conversion.function.partition(":")[0], UNKNOWN)
+        return self.network.seconds(replace(guess, calls=0.0) if FLOAT32 in conversion.name else guess)
 
     def check_s(self, variant: Variant, pictures: int) -> float:
         """Seconds until a variant's answers to so many pictures are checked."""
