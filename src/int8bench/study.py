@@ -62,8 +62,8 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
         NothingMeasuredError: every cell failed or was skipped, or it was stopped before one had its figures.
         InterruptedRunError: it was stopped, or the lab broke down, with figures for some cells.
     """
-    budget = budget or Budget(total_s=request.total_s, started_s=time.monotonic())
     emulation.refuse()
+    budget = budget or Budget(total_s=request.total_s, started_s=time.monotonic())
     machine = hardware.detect()
     cases = _cases(request, machine)
     plan = plan_for(

@@ -43,7 +43,7 @@ def run_of(engines: tuple[str, ...], package: Path, cache: Path, folder: Path) -
     done = subprocess.run(
         [
             *(sys.executable, "-m", "int8bench.cli", "run", "--engines", ",".join(engines), *MODEL),
-            *("--quick", "--budget", "3m", "-o", "run.json"),
+            *("--quick", "--budget", "10m", "-o", "run.json"),
         ],
         capture_output=True,
         text=True,

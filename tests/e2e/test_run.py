@@ -15,7 +15,7 @@ from int8bench import cli as command_line
 from int8bench import records, training
 from int8bench.records import Run
 
-SMALL = ("run", "--engines", "qnnpack", "--batch", "2", "--threads", "1", "--quick", "--budget", "3m")
+SMALL = ("run", "--engines", "qnnpack", "--batch", "2", "--threads", "1", "--quick", "--budget", "10m")
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_a_killed_run_goes_on_where_it_stopped(cli, cache: Path, tmp_path: Path)
         time.sleep(0.05)
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["complete"] is False
     created = records.load(tmp_path / "run.json").created_at
-    refused = cli(*SMALL[:-2], "--budget", "4m", "-o", "run.json")
+    refused = cli(*SMALL[:-2], "--budget", "11m", "-o", "run.json")
     assert refused.returncode == 2
     assert "unfinished run that differs in" in refused.stderr
     assert cli(*SMALL, "-o", "run.json").returncode in {0, 1}
