@@ -77,9 +77,9 @@ test-newest-avx2: ## both
 
 # In parts of like length, two at a time, the longest first: whichever core is done takes the next one. What one session
 # makes once (a conversion, a trained model) is in one part.
-COMPILERS := $(addprefix tests/test_engines_,$(addsuffix .py,inductor executorch litert tflm tflite_files))
-OF_ENGINES = $(filter-out $(COMPILERS),$(wildcard tests/test_engines_*.py)) tests/test_conversions.py tests/test_probing.py \
+COMPILERS := $(addprefix tests/test_engines_,$(addsuffix .py,inductor executorch litert tflm tflite_files)) \
 	tests/e2e/test_broken_engines.py
+OF_ENGINES = $(filter-out $(COMPILERS),$(wildcard tests/test_engines_*.py)) tests/test_conversions.py tests/test_probing.py
 OF_PEERS = $(wildcard tests/test_pytest_plugin*.py tests/test_peer_*.py tests/test_duet_*.py) tests/test_pytest_collection.py \
 	tests/e2e/test_cases.py tests/test_packaging.py
 PARTS := tests-of-the-rest tests-of-peers tests-of-engines tests-of-compilers
