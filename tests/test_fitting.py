@@ -107,3 +107,14 @@ def test_a_unit_has_all_thread_counts(threads: tuple[int, ...]) -> None:
     seconds = price({"slow": 10.0})
     gone = fitted(both, seconds, seconds(both, 4) - 1.0, fewest=4)
     assert len(gone) == len(threads)
+
+
+def test_float32_that_was_alone_already_goes_with_nobody() -> None:
+    """What is left of a batch size whose engines have settled or failed is no part of what goes at another."""
+    alone = [case for case in cases() if (case.variant.engine, case.group.batch) == (TORCH, 1)]
+    beside = [case for case in cases() if case.group.batch == 8]
+    seconds = price({"slow": 10.0})
+    gone = fitted((*alone, *beside), seconds, 0.0, fewest=4)
+    assert gone
+    assert ("slow", 8) in names(gone)
+    assert (TORCH, 1) not in names(gone)
