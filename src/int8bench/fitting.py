@@ -104,7 +104,7 @@ def _units(cases: Sequence[Case]) -> tuple[Unit, ...]:
 
 
 def _without(cases: Sequence[Case], unit: Unit) -> tuple[Case, ...]:
-    """The cells without a unit, nor the float32 that is then alone at its batch size; at others it may be so already."""
+    """The cells without a unit, nor the float32 that is then alone at its batch size."""
     rest = [case for case in cases if not unit.has(case)]
     raced = {case.group.batch for case in rest if case.variant.engine != TORCH}
     return tuple(case for case in rest if case.group.batch != unit.batch or case.group.batch in raced)
