@@ -76,7 +76,7 @@ test-newest-avx2: ## both
 	$(LEFT_OUT) $(AVX2) $(MAKE) --no-print-directory $(NEWEST) tests
 
 # In parts of like length, two at a time, the longest first: whichever core is done takes the next one. What one session
-# makes once (a conversion, a trained model) is in one part.
+# makes once (a conversion, a trained model) is in one part. Threads wait asleep: one that spins takes the other part's core.
 COMPILERS := $(addprefix tests/test_engines_,$(addsuffix .py,inductor executorch litert tflm tflite_files)) \
 	tests/e2e/test_broken_engines.py
 OF_ENGINES = $(filter-out $(COMPILERS),$(wildcard tests/test_engines_*.py)) tests/test_conversions.py tests/test_probing.py
@@ -86,7 +86,7 @@ PARTS := tests-of-the-rest tests-of-peers tests-of-engines tests-of-compilers
 
 tests: $(ENGINES)
 	cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
-	INT8BENCH_TEST_CACHE="$$cache" $(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS) $(BESIDE)
+	OMP_WAIT_POLICY=PASSIVE INT8BENCH_TEST_CACHE="$$cache" $(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS) $(BESIDE)
 
 # Counting lines makes our own code half as slow again, so that it has a command of its own.
 coverage: ## the tests, and which lines they ran

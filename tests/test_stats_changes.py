@@ -224,7 +224,7 @@ def test_the_segmentation_is_the_cheapest_of_all(seed: int) -> None:
 @pytest.mark.parametrize("kind", ["normal", "t3", "outliers"])
 def test_the_declared_error_is_kept(points: int, kind: str) -> None:
     """Of series without a change, no more are called changed than declared: at 5 % each and at 1 % for all of 20."""
-    count = 60_000 // points
+    count = 40_000 // points
     values = _noise("normal" if kind == "outliers" else kind, (count, points), points)
     if kind == "outliers":
         rng = np.random.default_rng(points)
