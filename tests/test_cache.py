@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,7 @@ def test_use_is_what_counts_and_not_age(place: Path, monkeypatch: pytest.MonkeyP
 
 HOLD = """
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from int8bench import cache
 print(cache.hold(Path(sys.argv[1])), flush=True)
@@ -171,14 +174,27 @@ def test_two_that_remove_at_once_remove_each_entry_once(place: Path) -> None:
     for number in range(40):
         entry(place, f"e{number}", used_at=float(number), kilobytes=1)
     command = [sys.executable, "-c", RACE]
-    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for each in both:
-        assert each.stdin is not None
-        each.stdin.write("go\n")
-        each.stdin.flush()
-    removed = [int(each.communicate(timeout=120)[0]) for each in both]
+    with ExitStack() as running:
+        both = [
+            running.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            for _ in range(2)
+        ]
+        for each in both:
+            assert each.stdin is not None
+            each.stdin.write("go\n")
+            each.stdin.flush()
+        removed = [int(each.communicate(timeout=120)[0]) for each in both]
     assert sum(removed) == 40
     assert list((place / "converted").iterdir()) == []
+
+
+def test_an_entry_that_goes_while_it_is_listed_takes_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list is of what is there, and does not fail."""
+    entry(place, "gone", used_at=1.0, kilobytes=1)
+    real = cache._size
+    monkeypatch.setattr(cache, "_size", lambda path: (shutil.rmtree(path), real(path))[1])
+    (found,) = cache.contents().entries
+    assert found.size_bytes == 0
 
 
 @pytest.mark.parametrize(("said", "size"), [("2GB", 2 * 10**9), ("500 MB", 5 * 10**8), ("0", 0)])

@@ -230,10 +230,13 @@ def _entry(kind: str, name: str, path: Path) -> Entry:
 
 
 def _size(path: Path) -> int:
-    files = [path, *path.rglob("*")] if path.is_dir() else [path]
+    """What an entry takes; what goes while it is counted takes nothing."""
+    files = [path]
+    for folder_path, folders, names in os.walk(path):  # unlike rglob, it goes on where a folder has gone
+        files += [Path(folder_path, name) for name in (*folders, *names)]
     total = 0
     for each in files:
-        with suppress(OSError):  # gone meanwhile
+        with suppress(OSError):
             total += each.lstat().st_size
     return total
 
