@@ -191,8 +191,14 @@ def test_two_that_remove_at_once_remove_each_entry_once(place: Path) -> None:
 def test_an_entry_that_goes_while_it_is_listed_takes_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list is of what is there, and does not fail."""
     entry(place, "gone", used_at=1.0, kilobytes=1)
-    real = cache._size
-    monkeypatch.setattr(cache, "_size", lambda path: (shutil.rmtree(path), real(path))[1])
+    real = os.scandir
+
+    def late(folder: Path) -> object:
+        monkeypatch.setattr(os, "scandir", real)
+        shutil.rmtree(place / "converted")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", late)
     (found,) = cache.contents().entries
     assert found.size_bytes == 0
 
