@@ -16,7 +16,6 @@ from int8bench.report.history_view import (
     WORSE,
     kind,
     magnitude,
-    params,
     step,
     unmirrored,
 )
@@ -77,7 +76,7 @@ def _events(events: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
 
 def _changes(series: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     """A table for each kind of change that there is, the largest step first."""
-    names, places = history_events.names(series, params), history_events.places(series)
+    names, places = history_events.names(series), history_events.places(series)
     for which, title in TITLES.items():
         mine = [
             ((names[number], places[number]), change)

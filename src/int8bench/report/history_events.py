@@ -4,13 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-SHORT_HASH = 8
+from int8bench.report.history_view import SHORT_HASH, Event, Series, params
+
 DIGITS = (3, 4, 5)  # of a factor: as few as tell the ends of its interval apart
 CAUSES = "the machine, its software, or something that every benchmark uses"
-
-Event = Mapping[str, Any]
-Noise = Mapping[str, Any]
-Series = Mapping[str, Any]
 
 
 def moved(event: Event) -> str:
@@ -69,7 +66,7 @@ def claim(document: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def names(series: Sequence[Series], params: Any) -> dict[int, str]:  # noqa: ANN401  a function of report.history_view
+def names(series: Sequence[Series]) -> dict[int, str]:
     """(series): each under a name of its own, by its place: the function, as much of its module as tells it apart."""
     full = sorted({str(each["benchmark"]) for each in series})
     short = Counter(name.rpartition(".")[2] for name in full)

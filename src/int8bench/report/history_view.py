@@ -138,18 +138,14 @@ def graphs(series: Sequence[Series], events: Sequence[Event] = ()) -> list[Graph
 
 
 def _row(series: Series) -> tuple[Any, ...]:
-    return (*_place(series["machine"], series["env"], series["fingerprint"]), series["benchmark"], series["params"])
+    return (series["machine"], series["env"], series["fingerprint"], series["benchmark"], series["params"])
 
 
 def _member(event: Event) -> tuple[Any, ...]:
     """The first of the series that an event moved."""
     first = event["members"][0]
-    place = _place(event["machine"], event["environment"], event["fingerprint"])
+    place = (event["machine"], event["environment"], event["fingerprint"])
     return (*place, first["benchmark"], first["params"])
-
-
-def _place(*fields: str | None) -> tuple[str | None, ...]:
-    return fields
 
 
 def _axes(series: Series) -> tuple[Any, ...]:
@@ -165,7 +161,7 @@ def _shared(series: Series) -> dict[str, str]:
 
 def _graph(series: Sequence[Series], events: Sequence[Event]) -> Graph:
     first = series[0]
-    place = _place(first["machine"], first["env"], first["fingerprint"])
+    place = (first["machine"], first["env"], first["fingerprint"])
     what = "int8 speed-up over the best float32" if first["benchmark"] == SPEEDUP else first["benchmark"]
     alone = first["benchmark"].rpartition(".")[2]
     shared = _shared(first)
@@ -178,7 +174,7 @@ def _graph(series: Sequence[Series], events: Sequence[Event]) -> Graph:
             f"{name} {figure(each['points'][-1], each['unit'])}".strip()
             for name, each in zip(names, series, strict=True)
         ],
-        events=[each for each in events if _place(each["machine"], each["environment"], each["fingerprint"]) == place],
+        events=[each for each in events if (each["machine"], each["environment"], each["fingerprint"]) == place],
     )
 
 

@@ -17,7 +17,6 @@ from int8bench.tracking.series import Point, Series
 
 SESSION_MS = 2 * 3_600_000  # between two starts in one file: what begins later is another session
 SOON_MS = 6 * 3_600_000  # a machine seldom changes between two measurements this close
-DAY_MS = 86_400_000
 TOLD = 3  # differences between two sessions that a sentence lists
 MOVED_BY_MACHINES = (Kind.TIME, Kind.MEMORY)  # what a machine moves without a commit
 
