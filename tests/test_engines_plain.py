@@ -51,6 +51,39 @@ def test_a_stub_under_two_names_is_replaced_under_both():
     assert [type(module).__name__ for module in copied] == ["Identity", "ReLU", "Identity"]
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+@pytest.mark.parametrize(
+    ("padding", "side", "dilation", "numbers"),
+    [
+        ("same", 3, 1, (1, 1)),
+        ("same", (3, 5), 2, (2, 4)),
+        ("valid", 4, 1, (0, 0)),
+        ("same", (3, 4), 1, (1, 2, 1, 1)),
+        (2, 3, 1, (2, 2)),
+    ],
+)
+def test_padding_is_told_in_numbers(padding, side, dilation, numbers):
+    """Quantizers read no words; where one side is padded more than the other, a layer before it does that."""
+    layer = torch.nn.Conv2d(3, 4, side, dilation=dilation, padding=padding)
+    pictures = torch.randn(2, 3, 16, 20)
+    (copied,) = plain(torch.nn.Sequential(layer))
+    told = copied[0].padding if isinstance(copied, torch.nn.Sequential) else copied.padding
+    assert told == numbers
+    assert layer.padding == (padding if isinstance(padding, str) else numbers)
+    assert torch.equal(copied(pictures), layer(pictures))
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+@pytest.mark.parametrize("kind", [torch.nn.Conv1d, torch.nn.Conv3d])
+def test_so_it_is_in_one_dimension_and_in_three(kind):
+    """Each axis by its own side."""
+    layer = kind(2, 3, 4, padding="same")
+    values = torch.randn(1, 2, *(6, 7, 8)[: 1 if kind is torch.nn.Conv1d else 3])
+    (copied,) = plain(torch.nn.Sequential(layer))
+    assert not isinstance(copied[1].padding, str)
+    assert torch.allclose(copied(values), layer(values), atol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
 def test_a_model_out_of_torch_jit_runs_in_float_and_is_refused_in_one_sentence():
     """It has no Python to trace, whichever converter asks; torch itself runs it."""

@@ -105,6 +105,10 @@ with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
     buffers = flatbuffer_utils.convert_bytearray_to_object(bytearray(content)).buffers
     out["outside"] = sum(bool(each.offset) for each in buffers)
     out["inside"] = max(0 if each.data is None else len(each.data) for each in buffers)
+    dead = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(8, 10)).eval()
+    nn.init.constant_(dead[0].bias, -90.0)
+    out["dead_sqnr"] = sqnr(dead, make(dead, pictures, 4, "int8")[0], pictures[:4])
     try:
         make(Undecided().eval(), pictures, 1, "float32")
     except EngineError as error:
@@ -149,6 +153,12 @@ def test_int8_files_have_the_edges_of_their_engine(found: Any, file: str, edge: 
 def test_both_int8_files_answer_alike(found: Any) -> None:
     """What lies between the edges is the same network, with the same ranges: at most a step apart, by rounding."""
     assert found["apart"] <= 1.01
+
+
+@pytest.mark.torch
+def test_layers_that_are_never_on_are_no_reason_to_fail(found: Any) -> None:
+    """The smallest of scales, which the quantizer gives them, is one that XNNPACK refuses."""
+    assert found["dead_sqnr"] > 30
 
 
 @pytest.mark.torch

@@ -14,6 +14,7 @@ from int8bench.engines.base import Material
 from int8bench.engines.evidence import parse
 from int8bench.engines.registry import engine_named
 from int8bench.errors import EngineError
+from int8bench.fidelity import compare
 from int8bench.findings.choice import x86_reaches_onednn
 from int8bench.hardware import detect, load
 
@@ -429,6 +430,18 @@ def test_transposed_convolutions_are_quantized_by_every_engine(name, groups, pic
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)).eval()
     work = made(int8_variant(name), model, pictures).evidence["ran"]["multiply_adds"]
     assert work["int8_share"] == 1.0
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+@pytest.mark.parametrize("name", INT8_ENGINES)
+def test_padding_in_words_is_quantized_too(name, pictures):
+    """Torch's quantized convolution takes numbers alone, and said so in a page of C++."""
+    layers = nn.Conv2d(3, 8, 3, padding="same"), nn.ReLU(), nn.Conv2d(8, 8, 4, padding="same"), nn.ReLU()
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)).eval()
+    answered = made(int8_variant(name), model, pictures)
+    assert answered.evidence["ran"]["multiply_adds"]["int8_share"] == 1.0
+    with torch.inference_mode():
+        assert compare(model(torch.from_numpy(pictures)).numpy(), answered(pictures)).sqnr_db > 20
 
 
 def test_engines_of_a_launch_observe_the_pictures_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,13 +15,13 @@ def plain(model: nn.Module) -> nn.Module:
     """A copy of a model that computes the same from plain operators: in eval mode, without gradients.
 
     Stubs, which do nothing in float, become identities; arithmetic modules, which observe their results, become
-    arithmetic. The model itself is left as it was.
+    arithmetic; padding becomes numbers. The model itself is left as it was.
 
     Raises:
         EngineError: it comes out of torch.jit.
     """
     check_python(model)
-    return _replaced(frozen(model))
+    return with_numbered_padding(_replaced(frozen(model)))
 
 
 def check_python(model: nn.Module) -> None:
@@ -48,6 +48,37 @@ def frozen(model: nn.Module) -> nn.Module:
     for parameter in copied.parameters():
         parameter.requires_grad_(False)  # noqa: FBT003  it has no keyword in its types
     return copied
+
+
+def with_numbered_padding(model: nn.Module) -> nn.Module:
+    """The model itself, its convolutions padded by numbers where they were by a word, which quantizers do not read.
+
+    "same" of a kernel with an even side pads one side more than the other, which takes a layer before it.
+    """
+    from torch import nn
+
+    for module in list(model.modules()):
+        for name, child in list(module._modules.items()):  # noqa: SLF001  named_children leaves out a second name
+            if isinstance(child, nn.Conv1d | nn.Conv2d | nn.Conv3d) and isinstance(child.padding, str):
+                setattr(module, name, _numbered(child))
+    return model
+
+
+def _numbered(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> nn.Module:
+    from torch import nn
+
+    totals = [step * (side - 1) for step, side in zip(layer.dilation, layer.kernel_size, strict=True)]
+    if layer.padding == "valid":
+        totals = [0] * len(totals)
+    if not any(total % 2 for total in totals):
+        layer.padding = tuple(total // 2 for total in totals)
+        return layer
+    if layer.padding_mode != "zeros":  # which pads by itself, and reads the word
+        return layer
+    layer.padding = (0,) * len(totals)
+    ends = [side for total in reversed(totals) for side in (total // 2, total - total // 2)]  # the last axis first
+    pad = {1: nn.ZeroPad1d, 2: nn.ZeroPad2d, 3: nn.ZeroPad3d}[len(totals)]
+    return nn.Sequential(pad(tuple(ends)), layer)  # type: ignore[arg-type]
 
 
 def _replaced(module: nn.Module) -> nn.Module:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from int8bench.cases import CHANNELS_LAST, INT8, Group, Variant, int8_variant
 from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
-from int8bench.engines.plain import check_python, frozen
+from int8bench.engines.plain import check_python, frozen, with_numbered_padding
 from int8bench.engines.torch_predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
 from int8bench.hardware import Told
@@ -202,7 +202,7 @@ def _trace(name: str, model: nn.Module, example: torch.Tensor) -> fx.GraphModule
     from torch.ao.quantization.quantize_fx import prepare_fx
 
     check_python(model)
-    original = frozen(model)
+    original = with_numbered_padding(frozen(model))
     try:
         observed: fx.GraphModule = prepare_fx(original, _configurations(name), (example,))
     # The user's forward runs on symbols here, and may object to them in any of these ways.
