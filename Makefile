@@ -77,11 +77,11 @@ test-newest-avx2: ## both
 
 # In parts of like length, two at a time, the longest first: whichever core is done takes the next one. What one session
 # makes once (a conversion, a trained model) is in one part. Threads wait asleep: one that spins takes the other part's core.
-COMPILERS := $(addprefix tests/test_engines_,$(addsuffix .py,inductor executorch litert tflm tflite_files)) \
-	tests/e2e/test_broken_engines.py
-OF_ENGINES = $(filter-out $(COMPILERS),$(wildcard tests/test_engines_*.py)) tests/test_conversions.py tests/test_probing.py
-OF_PEERS = $(wildcard tests/test_pytest_plugin*.py tests/test_peer_*.py tests/test_duet_*.py) tests/test_pytest_collection.py \
-	tests/e2e/test_cases.py tests/test_packaging.py
+COMPILERS := $(addprefix tests/engines/,inductor executorch tflite) tests/e2e/test_broken_engines.py
+OF_ENGINES := $(filter-out $(COMPILERS),$(wildcard tests/engines/*)) \
+	$(addprefix tests/study/session/test_,conversions.py probing.py)
+OF_PEERS := $(wildcard tests/test_pytest_plugin*.py) $(addprefix tests/,lab/agent compare/duet compare/pytest \
+	e2e/test_cases.py test_packaging.py)
 PARTS := tests-of-the-rest tests-of-peers tests-of-engines tests-of-compilers
 
 tests: $(ENGINES)
@@ -112,9 +112,10 @@ tests-of-the-rest:
 perf: $(STAMP) ## our own performance, alone on the machine: ratios with thresholds
 	$(BIN)/python -m pytest tests/perf
 
-lint: $(STAMP) ## ruff
+lint: $(STAMP) ## ruff, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 # The oldest Python that we support, which runs the tests, and those that the types alone are held against.
 PYTHONS := 3.11 3.12 3.13 3.14

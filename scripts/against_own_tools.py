@@ -39,19 +39,21 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from int8bench import conversions, hardware, records, study
 from int8bench.cases import FLOAT32, INT8, Case, Group, Variant, parse_id
-from int8bench.engines import onnx_files, tflite_files
+from int8bench.engines.onnx import files as onnx_files
 from int8bench.engines.registry import engine_named
+from int8bench.engines.tflite import files as tflite_files
 from int8bench.errors import Int8BenchError
-from int8bench.hardware import Hardware
 from int8bench.lab.environment import ProcessSettings, cores_for
-from int8bench.ledger import Ledger
-from int8bench.pairing import launch_table
-from int8bench.progress import Progress
+from int8bench.lab.progress import Progress
+from int8bench.machine import Hardware, detect, usable_processors
 from int8bench.stats.ratio import estimate
 from int8bench.stats.stopping import Looks, nominal_error_at
-from int8bench.subject import default_subject, order_for
+from int8bench.study import records, study
+from int8bench.study.racing import launch_table
+from int8bench.study.session import conversions
+from int8bench.study.session.ledger import Ledger
+from int8bench.workload.subject import default_subject, order_for
 
 CONFIDENCE = 0.95
 SAYS_NOTHING = 0.25  # half an interval's width, as a fraction of the ratio: engines differ by as much
@@ -130,7 +132,7 @@ def _arguments() -> argparse.Namespace:
 
 def _compared(group: Group, engines: Sequence[str], asked: argparse.Namespace) -> dict[str, Any]:
     """The figures of both ways to measure, pair by pair."""
-    machine = hardware.detect()
+    machine = detect()
     loads = [os.getloadavg()[0]]
     files = _files(group, engines, machine)
     run = _run(group, engines, asked.seconds / 2)
@@ -269,7 +271,7 @@ def wide(found: Interval) -> bool:
 
 def _by_the_tools(works: Mapping[Case, Work], machine: Hardware, repetitions: int) -> dict[Case, list[Told]]:
     """What each engine's own tool says of it: one call a repetition."""
-    usable = hardware.usable_processors()[: machine.usable_cores or None]
+    usable = usable_processors()[: machine.usable_cores or None]
     times: dict[Case, list[Told]] = {case: [] for case in works}
     for repetition in range(repetitions):
         for case in random.sample(list(works), len(works)):

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from int8bench import fidelity
 from int8bench.cases import Group
-from int8bench.data import load_data
 from int8bench.engines.base import Material
 from int8bench.engines.registry import engine_named
 from int8bench.errors import Int8BenchError
-from int8bench.hardware import detect, emulation
-from int8bench.models import SimpleCNN, load_model
-from int8bench.training import fit, load_weights, save_checkpoint
+from int8bench.machine import detect, emulation
+from int8bench.workload import fidelity
+from int8bench.workload.data import load_data
+from int8bench.workload.models import SimpleCNN, load_model
+from int8bench.workload.training import fit, load_weights, save_checkpoint
 
 SHAPE = (3, 32, 32)  # SimpleCNN's pictures
 EPOCHS = 3  # enough for answers that mean something
@@ -62,7 +62,7 @@ NEVER = {
     "times": "refused: under emulation they would say how fast the emulator is",
     "silicon": "no ARM processor was touched: caches, cores of two kinds and frequency are as they are on this machine",
     "dispatch": "which NEON, dotprod, i8mm, SVE or SME kernels a given ARM processor would get",
-    "macOS and 32-bit ARM": "rules alone, from recorded descriptions (tests/test_findings.py)",
+    "macOS and 32-bit ARM": "rules alone, from recorded descriptions (tests/machine/rules/test_findings.py)",
 }
 
 

@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from int8bench import findings, hardware
 from int8bench.errors import RecordError
-from int8bench.hardware import Hardware, Told
+from int8bench.machine import Hardware, Told, parse, rules
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 FOLDERS = (GOLDEN / "hardware", GOLDEN / "listings")
@@ -73,7 +72,7 @@ def listings(*folders: Path) -> dict[str, str]:
 def told(text: str) -> tuple[str, dict[str, Told]] | None:
     """What is read of a text: architecture and levels; None where it is refused in a sentence."""
     try:
-        machine = hardware.parse(text, source="pasted.txt")
+        machine = parse(text, source="pasted.txt")
     except RecordError:
         return None
     return machine.arch, machine.instructions
@@ -179,8 +178,8 @@ def mutate(texts: list[str], count: int, *, seed: int = 13) -> int:
     for _ in range(count):
         damaged = mutation(rng.choice(texts), rng)
         try:
-            machine = hardware.parse(damaged, source="pasted.txt")
-            findings.inspect(machine, engine="onednn")
+            machine = parse(damaged, source="pasted.txt")
+            rules.inspect(machine, engine="onednn")
             assert Hardware.from_dict(machine.to_dict()) == machine
         except RecordError:
             continue

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from int8bench import records, trials
+from int8bench.selftest import trials
+from int8bench.study import records
 
 METHOD = Path(__file__).parents[1] / "METHOD.md"
 BEGIN, END = "<!-- trials:begin -->", "<!-- trials:end -->"

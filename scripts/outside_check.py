@@ -18,9 +18,9 @@ from statistics import mean, stdev
 
 from scipy.stats import t as student
 
-from int8bench import records
 from int8bench.cases import CHANNELS_LAST, Case, parse_id
 from int8bench.lab.environment import ProcessSettings
+from int8bench.study import records
 
 CONFIDENCE = 0.95
 
@@ -82,8 +82,8 @@ def _timed(case: Case, layout: str, seconds: float) -> dict[str, float]:
     from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
     from torch.utils.benchmark import Timer
 
-    from int8bench.data import load_data
-    from int8bench.models import SimpleCNN
+    from int8bench.workload.data import load_data
+    from int8bench.workload.models import SimpleCNN
 
     torch.manual_seed(0)
     torch.set_num_threads(case.group.threads)

@@ -7,8 +7,8 @@ python scripts/readme_output.py reports/engines.json engines
 import sys
 from pathlib import Path
 
-from int8bench import records
 from int8bench.report import text
+from int8bench.study import records
 
 README = Path(__file__).parents[1] / "README.md"
 OUTPUT = "output"  # what the markers are called where nothing else is said

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-PREDICTOR = "src/int8bench/engines/torch_predictor.py"
-INT8 = "src/int8bench/engines/torch_int8.py"
-FLOAT32 = "src/int8bench/engines/torch_float32.py"
+PREDICTOR = "src/int8bench/engines/torch/predictor.py"
+INT8 = "src/int8bench/engines/torch/int8.py"
+FLOAT32 = "src/int8bench/engines/torch/float32.py"
 FORWARD = """            select()
             return module(images)
 """

@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from int8bench.stats.changes import find_changes
+from int8bench.stats.limits import HISTORY_ERROR_RATE
 from int8bench.tracking import asv_results
-from int8bench.tracking.history import ERROR_RATE, History, history
+from int8bench.tracking.history import History, history
 from int8bench.tracking.side import FOLDER, SCHEMA, SCHEMA_VERSION, SHORT_HASH, SUFFIX
 
 COMMITS = 60
@@ -221,7 +222,7 @@ def timings(rng: np.random.Generator) -> dict[str, dict[str, float]]:
     count, commits = SEARCHED
     values = np.exp(0.01 * rng.standard_normal(SEARCHED))
     values[::2, commits // 2 :] *= 1 + STEPS[-1]
-    searched = seconds(lambda: find_changes(list(values), error=ERROR_RATE))
+    searched = seconds(lambda: find_changes(list(values), error=HISTORY_ERROR_RATE))
     with tempfile.TemporaryDirectory(prefix="int8bench-scratch-") as scratch:
         machine = Path(scratch) / "scratch"
         machine.mkdir()
@@ -250,7 +251,7 @@ def main() -> None:
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
     cells = load(given.trials)
-    error_rate = ERROR_RATE * len(cells) / (given.series or len(cells))
+    error_rate = HISTORY_ERROR_RATE * len(cells) / (given.series or len(cells))
     figures = {
         "as_strict_as_of_series": given.series or len(cells),
         "races": sum(len(cell.races) for cell in cells),

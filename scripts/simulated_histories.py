@@ -16,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from int8bench.stats.limits import HISTORY_ERROR_RATE
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
 from machines import Made, made
 
-from int8bench.tracking.history import ERROR_RATE, History, history
+from int8bench.tracking.history import History, history
 
 KINDS = (
     *("quiet", "steps", "walk", "ar0.3", "ar0.6", "t3"),
@@ -123,7 +125,7 @@ def main() -> None:
     parser.add_argument("--commits", type=int, default=60)
     arguments = parser.parse_args()
     begun = time.monotonic()
-    print(f"error rate {ERROR_RATE}, numpy {np.__version__}", file=sys.stderr)
+    print(f"error rate {HISTORY_ERROR_RATE}, numpy {np.__version__}", file=sys.stderr)
     for line in all_of(arguments):
         print(json.dumps(line), flush=True)
     print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr)

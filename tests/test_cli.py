@@ -14,28 +14,20 @@ from typing import NamedTuple
 
 import pytest
 
-from int8bench import (
-    __version__,
-    budget,
-    cache,
-    cli,
-    compare,
-    diagnosis,
-    gate,
-    hardware,
-    records,
-    study,
-    subject,
-    trials,
-    trust,
-)
-from int8bench.comparisons import Comparison, Metric, Ratio
-from int8bench.duet import record as duet_record
-from int8bench.duet import study as duet_study
-from int8bench.duet.record import Duet
+from int8bench import __version__, cache, cli, machine
+from int8bench.compare import stored as compare
+from int8bench.compare.comparisons import Comparison, Metric, Ratio
+from int8bench.compare.duet import record as duet_record
+from int8bench.compare.duet import study as duet_study
+from int8bench.compare.duet.record import Duet
+from int8bench.compare.gate import gate
 from int8bench.errors import InterruptedRunError, NothingMeasuredError
 from int8bench.lab import clock
-from int8bench.progress import Progress
+from int8bench.lab.progress import Progress
+from int8bench.selftest import trials, trust
+from int8bench.study import doctor, records, study
+from int8bench.study.plan import budget
+from int8bench.workload import subject
 
 CPUINFO = Path(__file__).parent / "golden" / "hardware" / "linux-ubuntu20.04-zen3"
 
@@ -67,7 +59,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
 @pytest.fixture
 def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    places = ((study, "run"), (trials, "run_trials"), (subject, "train"), (diagnosis, "measured_here"))
+    places = ((study, "run"), (trials, "run_trials"), (subject, "train"), (doctor, "measured_here"))
     for module, name in (*places, (duet_study, "_prepared")):
         monkeypatch.setattr(module, name, lambda *_, name=name, **__: pytest.fail(f"{name} was called"))
 
@@ -285,7 +277,7 @@ def test_every_verdict_is_shown_with_the_selftest_of_its_hardware(
     monkeypatch.setattr(records, "from_dict", lambda _, *, name: runs[name])
     monkeypatch.setattr(compare, "compare", lambda *_, **__: Answer())
     monkeypatch.setattr(gate, "run", lambda *_: Answer())
-    monkeypatch.setattr(hardware, "fingerprint", lambda _: "of this machine")
+    monkeypatch.setattr(machine, "fingerprint", lambda _: "of this machine")
     monkeypatch.setattr(study, "run", lambda *_, **__: made(status="failed"))
     for command in (("compare", "old.json", "new.json"), ("gate",), ("report", "new.json")):
         left = call(*command)
@@ -417,7 +409,7 @@ def test_the_version_is_one_line(call: Call) -> None:
         ("run", study, "run"),
         ("train", subject, "train"),
         ("trials", trials, "run_trials"),
-        ("doctor", diagnosis, "diagnose"),
+        ("doctor", doctor, "diagnose"),
         ("duet", duet_study, "run"),
     ],
 )

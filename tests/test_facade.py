@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from int8bench import facade, records
-from int8bench.duet.peers import Order, PeerLaunch, Place, SkippedError, launched
+from int8bench import facade
+from int8bench.compare.duet.peers import Order, PeerLaunch, Place, SkippedError, launched
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
-from int8bench.fidelity import Fidelity
+from int8bench.study import records
 from int8bench.tracking import side
+from int8bench.workload.fidelity import Fidelity
 
 GOLDEN = Path(__file__).parent / "golden/runs/quick.json"
 ARGUMENTS = {"engine": "fbgemm", "batches": (1,), "budget_s": 30.0, "model": "simplecnn"}
@@ -221,8 +222,8 @@ def test_what_proves_nothing_is_no_answer(
 ) -> None:
     """Top-1 of random weights is left out, and so is the SQNR of answers that no picture changes."""
     pytest.importorskip("torch")
-    from int8bench import worker
-    from int8bench.conversions import Outcome
+    from int8bench.study.session import worker
+    from int8bench.study.session.conversions import Outcome
 
     answered = worker.Checked(
         fidelity=Fidelity(sqnr_db=40.0, agreement=1.0, top1=0.1, top1_float32=0.1, constant_float32=constant),

@@ -22,7 +22,7 @@ case "$*" in "-m pytest"*) env | grep -E '^(ONEDNN_MAX|NPY_DISABLE|INT8BENCH_LEF
 case "$*" in "$FAILING"*) exit 1;; esac
 if [ "$2" = venv ]; then
     mkdir -p "$3/bin"
-    for name in python int8bench ruff mypy; do cp "$0" "$3/bin/$name"; done
+    for name in python int8bench ruff mypy lint-imports; do cp "$0" "$3/bin/$name"; done
 fi
 """
 
@@ -98,7 +98,7 @@ def test_the_installed_command_works_outside_the_repository(installed: Path, tmp
 def test_the_installed_package_finds_its_schema_and_templates(installed: Path, tmp_path: Path) -> None:
     """Read as resources of the package, wherever that lies."""
     program = (
-        "import int8bench; from importlib import resources; from int8bench import records\n"
+        "import int8bench; from importlib import resources; from int8bench.study import records\n"
         "print(int8bench.__file__, len(records.schema()['properties']) > 5,"
         " (resources.files('int8bench') / 'report/templates/run.html.j2').is_file())"
     )
@@ -218,13 +218,13 @@ def test_make_test_lints_types_and_tests(clone: Clone) -> None:
     """Lint first, and types beside the tests, for the oldest and the newest Python; it fails where one of them does."""
     assert clone.make("test").returncode == 0
     ours = [call for call in clone.calls() if not call.startswith(("python3", "python -m pip"))]
-    assert ours[:2] == ["ruff check .", "ruff format --check ."]
+    assert ours[:3] == ["ruff check .", "ruff format --check .", "lint-imports --no-cache"]
     types = [call for call in ours if call.startswith("mypy")]
     assert sorted(types) == [f"mypy --python-version 3.{minor}" for minor in (11, 14)]
-    assert {call.partition(" tests/")[0].partition(" --ignore=")[0] for call in ours[2:] if call not in types} == {
+    assert {call.partition(" tests/")[0].partition(" --ignore=")[0] for call in ours[3:] if call not in types} == {
         "python -m pytest"
     }
-    for failing in ("check", "format", "--python-version 3.14", "-m pytest"):
+    for failing in ("check", "format", "--no-cache", "--python-version 3.14", "-m pytest"):
         clone.failing = failing
         assert clone.make("test").returncode != 0, failing
 
@@ -255,8 +255,8 @@ def test_every_test_is_in_one_part(clone: Clone) -> None:
     assert {each.removeprefix("--ignore=") for each in rest} == set(others)
     assert all((REPOSITORY / each).exists() for each in others)
     left = {path for path in everything if not {str(path), *map(str, path.parents)} & set(others)}
-    assert Path("tests/test_stats_ratio.py") in left
-    assert Path("tests/test_engines_torch.py") not in left
+    assert Path("tests/stats/test_ratio.py") in left
+    assert Path("tests/engines/torch/test_torch.py") not in left
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,15 @@ import pytest
 pytest_plugins = ["pytester"]
 PLUGIN = "int8bench.pytest_plugin"
 # What a pytest that starts must not have paid for.
-HEAVY = ("torch", "scipy", "numpy", "int8bench.pytest_front", "int8bench.hardware", "int8bench.summary", "psutil")
+HEAVY = (
+    "torch",
+    "scipy",
+    "numpy",
+    "int8bench.compare.pytest",
+    "int8bench.machine",
+    "int8bench.study.figures",
+    "psutil",
+)
 FOREIGN = """
     def test_passes(tmp_path):
         (tmp_path / "x").write_text("x")

@@ -17,7 +17,8 @@ import pytest
 import typer
 import yaml
 
-from int8bench import cli, scaffold
+from int8bench import cli
+from int8bench.tracking import scaffold
 
 REPOSITORY = Path(__file__).parents[1]
 WORKFLOW = REPOSITORY / ".github" / "workflows" / "ci.yml"
@@ -35,7 +36,7 @@ LISTED = {
     "git fetch --quiet origin refs/heads/asv-results",
     "git archive FETCH_HEAD | tar -x -C .asv",
     "fi",
-    "machine=$(python -c 'from int8bench import hardware; print(hardware.fingerprint(hardware.detect()))')",
+    "machine=$(python -c 'from int8bench import machine; print(machine.fingerprint(machine.detect()))')",
     "found=$(git ls-remote origin refs/heads/asv-results | cut -f 1)",
     'export GIT_DIR="$PWD/.git" GIT_INDEX_FILE="$RUNNER_TEMP/asv-results.index"',
     "git -C .asv --work-tree=. add --force results",

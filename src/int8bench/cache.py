@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from int8bench import options, scratch
+from int8bench import options
+from int8bench.files import scratch_folder
 
 with suppress(ImportError):  # not there on Windows, where nothing is kept that is removed
     import fcntl
@@ -160,7 +161,7 @@ def remove(entry: Path) -> bool:
         return False
     try:
         # It leaves its place in one step: whoever looks for it next finds nothing, never a half of it.
-        aside = scratch.made(entry.parent, GOING)
+        aside = scratch_folder(entry.parent, GOING)
         entry.rename(aside.path / entry.name)
     except OSError:  # the folder is not ours
         return False

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from int8bench import __version__, options, platforms
+from int8bench import __version__, files, options
 from int8bench.errors import Int8BenchError, NothingMeasuredError
+from int8bench.lab import platforms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from int8bench.progress import Progress
-    from int8bench.records import Run
+    from int8bench.lab.progress import Progress
+    from int8bench.study.records import Run
 
 EXIT_FINE = 0
 EXIT_BAD_NEWS = 1
@@ -115,14 +116,14 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """This CPU, the engines it has, what is wrong with them and what to do about it."""
-    from int8bench import diagnosis
-    from int8bench.progress import Progress
+    from int8bench.lab.progress import Progress
     from int8bench.report import doctor as sheet
+    from int8bench.study.doctor import diagnose
 
     counts = options.counts("--threads", threads) if threads is not None else ()
     with _bar() as advance:
         advance(Progress(phase="looking at the machine"))
-        found = diagnosis.diagnose(hardware, engine=engine, threads=counts)
+        found = diagnose(hardware, engine=engine, threads=counts)
     _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict(), **_screen()))
     raise typer.Exit(EXIT_BAD_NEWS if found.has_error else EXIT_FINE)
 
@@ -170,10 +171,10 @@ def run(
 ) -> None:
     """Race int8 against float32 on this CPU: time, throughput, memory, accuracy, each with its interval."""
     from int8bench import cache as kept
-    from int8bench import study
-    from int8bench.budget import Budget
     from int8bench.lab.clock import began_s
-    from int8bench.request import Request
+    from int8bench.study import study
+    from int8bench.study.plan.budget import Budget
+    from int8bench.study.plan.request import Request
 
     request = Request(
         model=model,
@@ -214,8 +215,8 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Show a stored run or duet again, from its file alone."""
-    from int8bench import records
-    from int8bench.duet import record as duets
+    from int8bench.compare.duet import record as duets
+    from int8bench.study import records
 
     document = records.load_document(record)
     if duets.is_duet(document):
@@ -226,7 +227,7 @@ def report(
     if output is not None:
         from int8bench.report import page
 
-        records.write_text(output, page.page(loaded))
+        files.write_text(output, page.page(loaded))
         _note(f"int8bench: the page is in {output}")
     else:
         _answer(loaded, as_json=as_json)
@@ -247,7 +248,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Fit the float32 model, report its validation accuracy and save a checkpoint."""
-    from int8bench import subject
+    from int8bench.workload import subject
 
     with _bar() as advance:
         trained = subject.train(
@@ -283,7 +284,7 @@ def trials(
     ] = Path("int8bench-trials.json"),
 ) -> None:
     """Try our own verdicts on this machine: the same code against itself, or against a known slow-down."""
-    from int8bench import trials as lab_trials
+    from int8bench.selftest import trials as lab_trials
 
     counts = options.counts("--threads", threads) if threads is not None else None
     groups = lab_trials.groups_of(options.counts("--batch", batch), counts)
@@ -328,8 +329,8 @@ def duet(
     as_json: AsJson = False,
 ) -> None:
     """Two revisions (or two environments), raced now, paired: did head change anything, by how much, how sure?"""
-    from int8bench.duet import study
-    from int8bench.duet.state import Request
+    from int8bench.compare.duet import study
+    from int8bench.compare.duet.state import Request
 
     request = Request(
         base=base,
@@ -367,8 +368,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Two stored runs: speed-ups always, absolute figures where the hardware is the same; times are never judged."""
-    from int8bench import compare as two_runs
-    from int8bench import records
+    from int8bench.compare import stored as two_runs
+    from int8bench.study import records
 
     before, after = records.load(old), records.load(new)
     found = two_runs.compare(before, after, base=str(old), head=str(new))
@@ -399,8 +400,9 @@ def gate(
     as_json: AsJson = False,
 ) -> None:
     """The verdict for CI, by [tool.int8bench.gate] of pyproject.toml: red only where something is surely worse."""
-    from int8bench import gate as verdicts
-    from int8bench import hardware, policy
+    from int8bench import machine
+    from int8bench.compare.gate import gate as verdicts
+    from int8bench.compare.gate import policy
 
     held = policy.load(Path())
     request = verdicts.Request(
@@ -416,7 +418,7 @@ def gate(
     )
     with _bar() as advance:
         found = verdicts.run(request, held, advance)
-    here = hardware.fingerprint(hardware.detect())
+    here = machine.fingerprint(machine.detect())
     _compared(found.to_dict(), here, markdown=markdown, as_json=as_json)
     raise typer.Exit(found.exit_code)
 
@@ -428,8 +430,8 @@ def selftest(
     as_json: AsJson = False,
 ) -> None:
     """How far verdicts on this machine can be trusted: false alarms, coverage, the smallest slow-down seen."""
-    from int8bench import selftest as lab_selftest
     from int8bench.report import selftest as sheet
+    from int8bench.selftest import selftest as lab_selftest
 
     with _bar() as advance:
         found = lab_selftest.run(thorough=thorough, advance=advance)
@@ -463,8 +465,8 @@ def init(
     folder: Annotated[Path, typer.Option("--folder", help="The top of your repository.")] = Path(),
 ) -> None:
     """Write an asv suite, performance tests and a CI workflow for your model into your repository."""
-    from int8bench import scaffold
-    from int8bench.progress import Progress
+    from int8bench.lab.progress import Progress
+    from int8bench.tracking import scaffold
 
     subject = scaffold.Subject(model=model, input_shape=input_shape, data=data, engine=engine)
     with _bar() as advance:
@@ -491,8 +493,8 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """What changed across the commits that asv has measured: when, by how much, and how sure that is."""
-    from int8bench.progress import Progress
-    from int8bench.report import history as sheet
+    from int8bench.lab.progress import Progress
+    from int8bench.report.history import terminal as sheet
     from int8bench.tracking import asv_process
     from int8bench.tracking import history as tracked
 
@@ -557,8 +559,9 @@ def _stopped() -> NothingMeasuredError:
 
 
 def _answer(record: "Run", *, as_json: bool) -> None:
-    from int8bench import records, trust
     from int8bench.report import text
+    from int8bench.selftest import trust
+    from int8bench.study import records
 
     quote = trust.quote(record.environment.fingerprint)
     _print(records.dumps(record).rstrip() if as_json else text.render(record, **_screen(), quote=quote))
@@ -569,15 +572,13 @@ def _compared(found: "Mapping[str, Any]", fingerprint: str, *, markdown: Path | 
 
     With it stands what the selftest said of that hardware.
     """
-    from int8bench import trust
     from int8bench.report import compared
+    from int8bench.selftest import trust
 
     document = {**found, "selftest": trust.quote(fingerprint)}
     _print(_json(document) if as_json else compared.render(document, **_screen()))
     if markdown is not None:  # after the answer, which is there even where this cannot be written
-        from int8bench import records
-
-        records.write_text(markdown, compared.markdown(document))
+        files.write_text(markdown, compared.markdown(document))
         _note(f"int8bench: the comment is in {markdown}")
 
 

@@ -10,21 +10,21 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from int8bench.errors import NothingMeasuredError, RequestError
-from int8bench.lab.adopt import adopt_settings
-from int8bench.progress import Progress
-from int8bench.records import BEST
+from int8bench.lab.environment import adopt_settings
+from int8bench.lab.progress import Progress
+from int8bench.study.records import BEST
+from int8bench.workload.importing import make_importable
 
 if TYPE_CHECKING:
     from int8bench.cases import Group, Variant
-    from int8bench.conversions import Outcome
-    from int8bench.records import Cell, Run
+    from int8bench.study.records import Cell, Run
+    from int8bench.study.session.conversions import Outcome
+    from int8bench.study.session.worker import Prepared
     from int8bench.tracking.published import Values
-    from int8bench.worker import Prepared
 
 __all__ = [
     "FLOAT32",
@@ -86,24 +86,11 @@ class Comparison:
         return next((cell for cell in self._cells() if (cell.batch, cell.threads) == (batch, threads)), None)
 
 
-def make_importable(model: str, root: Path) -> None:
-    """Lets this process, and its launches, import ``package.module:factory`` from a checkout if nothing else has it.
-
-    Args:
-        model: as everywhere; a known model needs nothing.
-        root: of the checkout; its ``src`` is looked into as well.
-    """
-    package = model.partition(":")[0].partition(".")[0]
-    if ":" not in model or find_spec(package) is not None:
-        return
-    sys.path += [str(root / "src"), str(root)]
-
-
 def usable_threads() -> int:
     """How many cores this process may use: affinity and container quota respected."""
-    from int8bench import hardware
+    from int8bench.machine import usable_core_count
 
-    return hardware.usable_core_count()
+    return usable_core_count()
 
 
 @lru_cache(maxsize=1)
@@ -144,7 +131,7 @@ class Grid:
         Raises:
             NotImplementedError: the contender cannot run here.
         """
-        from int8bench import worker
+        from int8bench.study.session import worker
 
         variant, group = self._placed(contender, batch, threads)
         built = worker.predictor(self.prepared, variant, group)
@@ -158,7 +145,7 @@ class Grid:
         Raises:
             NotImplementedError: the contender cannot run here.
         """
-        from int8bench import worker
+        from int8bench.study.session import worker
 
         return {"peak_memory": float(worker.peak_bytes(self.prepared, *self._placed(contender, batch, threads)))}
 
@@ -170,7 +157,7 @@ class Grid:
         Raises:
             NotImplementedError: the contender cannot run here.
         """
-        from int8bench import worker
+        from int8bench.study.session import worker
 
         batches = [batch for batch in self.converted.converted.get(_variant(contender), {}) if batch is not None]
         checked = worker.checked(self.prepared, *self._placed(contender, max(batches, default=worker.CHECK_BATCH), 1))
@@ -221,11 +208,11 @@ def grid(
     """
     import torch
 
-    from int8bench import conversions, hardware, worker
-    from int8bench.chance import INITIAL
     from int8bench.engines.registry import engine_names
-    from int8bench.hardware import emulation
-    from int8bench.subject import order_for, prepare_subject
+    from int8bench.machine import detect, emulation
+    from int8bench.study.session import conversions, worker
+    from int8bench.workload.order import INITIAL
+    from int8bench.workload.subject import order_for, prepare_subject
 
     objection = emulation.objection(emulation.look())
     if objection is not None:
@@ -236,7 +223,7 @@ def grid(
     )
     variants = tuple(dict.fromkeys(_variant(each) for each in (FLOAT32, *contenders)))  # answers are held to float32
     known = engine_names()  # preparing the others says that they are not
-    asked = conversions.asked_by((each for each in variants if each.engine in known), hardware.detect)
+    asked = conversions.asked_by((each for each in variants if each.engine in known), detect)
     cells = [(variant, batch) for variant in asked for batch in batches]
     converted = conversions.make(conversions.wanted(asked, cells), order_for(subject, ()), _say)
     prepared = worker.prepare(order_for(subject, variants, converted.files()))
@@ -278,9 +265,9 @@ def compare(
         RequestError: no such engine, model or data, or more threads than this machine has.
         NothingMeasuredError: nothing could be measured.
     """
-    from int8bench import study
-    from int8bench.outcomes import LOSSY_TOP1
-    from int8bench.request import Request
+    from int8bench.study import study
+    from int8bench.study.findings.outcomes import LOSSY_TOP1
+    from int8bench.study.plan.request import Request
 
     usable = usable_threads()
     if min(threads) > usable:
@@ -322,13 +309,15 @@ def publish(compared: Comparison, *, heeded: Mapping[str, bool]) -> "Values":
 
 def _health() -> dict[tuple[str, str], int]:
     """How many findings each engine has on this machine, by severity."""
-    from int8bench import diagnosis, findings
+    from int8bench.machine import rules
+    from int8bench.machine.finding import Severity
+    from int8bench.study import doctor
 
-    machine, probes = diagnosis.measured_here()
+    machine, probes = doctor.measured_here()
     counts: dict[tuple[str, str], int] = {}
     for engine in ENGINES_OF_HEALTH:
-        found = [each.severity for each in findings.inspect(machine, engine=engine, threads=(), probes=probes)]
-        counts |= {(engine, severity.value): found.count(severity) for severity in findings.Severity}
+        found = [each.severity for each in rules.inspect(machine, engine=engine, threads=(), probes=probes)]
+        counts |= {(engine, severity.value): found.count(severity) for severity in Severity}
     return counts
 
 

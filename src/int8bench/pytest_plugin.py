@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from int8bench import options, platforms
+from int8bench import files, options
 from int8bench.errors import Int8BenchError, RequestError
+from int8bench.lab import platforms
 
 if TYPE_CHECKING:
-    from int8bench.pytest_front.gate import Verdicts
-    from int8bench.pytest_front.result import RaceResult
+    from int8bench.compare.pytest.gate import Verdicts
+    from int8bench.compare.pytest.result import RaceResult
 
 GATE, GATE_JSON, BUDGET = "--int8bench-gate", "--int8bench-gate-json", "--int8bench-race-budget"
 DEFAULT_GATE = "1%"
@@ -95,11 +96,11 @@ def race(request: pytest.FixtureRequest) -> Callable[..., "RaceResult"]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(machine_info: MutableMapping[str, Any]) -> None:
     """Lets stored runs say on which hardware they were made."""
-    from int8bench.pytest_front import machines
+    from int8bench.compare.pytest import gate
 
-    fingerprint = machines.fingerprint_here()
+    fingerprint = gate.fingerprint_here()
     if fingerprint is not None:
-        machine_info[machines.FINGERPRINT] = fingerprint
+        machine_info[gate.FINGERPRINT] = fingerprint
 
 
 @pytest.hookimpl(optionalhook=True, wrapper=True)
@@ -107,16 +108,16 @@ def pytest_benchmark_compare_machine_info(
     config: pytest.Config, machine_info: MutableMapping[str, Any], compared_benchmark: MutableMapping[str, Any]
 ) -> Generator[None, object, object]:
     """Marks a compared run of another machine; pytest-benchmark's own look at the machines does not see our field."""
-    from int8bench.pytest_front import machines
+    from int8bench.compare.pytest import gate
 
     stored = compared_benchmark.get("machine_info")
-    if machines.unlike(machine_info, stored, strict=config.getoption(GATE) is not None):
-        machines.mark(compared_benchmark)
-    hidden = machines.hide((machine_info, stored))
+    if gate.unlike(machine_info, stored, strict=config.getoption(GATE) is not None):
+        gate.mark(compared_benchmark)
+    hidden = gate.hide((machine_info, stored))
     try:
         return (yield)
     finally:
-        machines.show(hidden)
+        gate.show(hidden)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -136,7 +137,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     results, verdicts, withheld = config.stash[RESULTS], config.stash.get(VERDICTS, None), config.stash[WITHHELD]
     if not results and verdicts is None and not withheld:
         return
-    from int8bench.pytest_front import text
+    from int8bench.compare.pytest import text
 
     unwritten = [config.stash[UNWRITTEN]] if UNWRITTEN in config.stash else []
     sections = {
@@ -172,15 +173,14 @@ def _check_gate(config: pytest.Config) -> None:
 
 
 def _hold_back(config: pytest.Config, benchmarks: Any) -> None:  # noqa: ANN401  pytest-benchmark has no types
-    from int8bench.pytest_front.machines import OnLikeMachines
+    from int8bench.compare.pytest.gate import OnLikeMachines
 
     withheld = config.stash[WITHHELD]
     benchmarks.compare_fail = [OnLikeMachines(check=each, withheld=withheld) for each in benchmarks.compare_fail]
 
 
 def _judge(session: pytest.Session, benchmarks: Any) -> None:  # noqa: ANN401  pytest-benchmark has no types
-    from int8bench import records
-    from int8bench.pytest_front import gate
+    from int8bench.compare.pytest import gate
 
     threshold, file = (session.config.getoption(each) for each in (GATE, GATE_JSON))
     verdicts = gate.judge_session(benchmarks, threshold=options.fraction(GATE, threshold))
@@ -189,7 +189,7 @@ def _judge(session: pytest.Session, benchmarks: Any) -> None:  # noqa: ANN401  p
         session.exitstatus = _exit_status(verdicts)
     try:
         if file is not None:
-            records.write_text(Path(file), json.dumps(verdicts.to_dict(), indent=2))
+            files.write_text(Path(file), json.dumps(verdicts.to_dict(), indent=2))
     except RequestError as error:
         session.config.stash[UNWRITTEN] = f"{GATE_JSON}: {error}"
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -203,10 +203,10 @@ def _exit_status(verdicts: "Verdicts") -> pytest.ExitCode:
 
 def _quoted() -> list[str]:
     """What the last selftest on this hardware said of verdicts here."""
-    from int8bench import trust
-    from int8bench.pytest_front import machines
+    from int8bench.compare.pytest import gate
+    from int8bench.selftest import trust
 
-    fingerprint = machines.fingerprint_here()
+    fingerprint = gate.fingerprint_here()
     quote = None if fingerprint is None else trust.quote(fingerprint)
     return [] if quote is None else [quote]
 
@@ -233,7 +233,7 @@ def _race(
         Int8BenchError: the request is wrong, this is no Linux, or the test does not run alone, in a sentence.
     """
     platforms.require_linux("the fixture race")
-    from int8bench.pytest_front import node
+    from int8bench.compare.pytest import node
 
     contenders = node.contenders_of(*sides)
     launch = node.launch_of(request.config)
@@ -241,7 +241,7 @@ def _race(
         return launch.race(contenders)
     if hasattr(request.config, "workerinput"):
         raise RequestError("the workers of pytest-xdist disturb each other's races; run this test with -n 0")
-    from int8bench.pytest_front import race
+    from int8bench.compare.pytest import race
 
     asked = race.Request(
         name=request.node.nodeid + (f" #{len(earlier) + 1}" if earlier else ""),

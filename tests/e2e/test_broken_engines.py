@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from int8bench import records
-from int8bench.records import Cell, Run
+from int8bench.study import records
+from int8bench.study.records import Cell, Run
 
 HELPERS = Path(__file__).parents[1] / "helpers"
 sys.path.insert(0, str(HELPERS))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from int8bench import records
-from int8bench.report import history_page
+from int8bench.report.history import page
 from int8bench.report.page import page as run_page
+from int8bench.study import records
 
 HELPERS = str(Path(__file__).parents[1] / "helpers")
 sys.path.insert(0, HELPERS)
@@ -109,7 +109,7 @@ def _commit(number: int) -> str:
 
 def test_history_draws_every_point_with_its_interval(site: Site) -> None:
     """Each thread count has a graph with a marker and an error bar a commit and batch; changes are marked above."""
-    site.show(history_page.page(histories.usual()))
+    site.show(page.page(histories.usual()))
     graphs = site.all(".plotly-graph-div")
     assert [len(_points(site, number)) for number in range(len(graphs))] == [120, 120, 15]
     assert [len(site.all(".errorbar", graph)) for graph in graphs[:2]] == [120, 120]
@@ -124,7 +124,7 @@ def test_history_draws_every_point_with_its_interval(site: Site) -> None:
 def test_history_fits_its_screen(site: Site, width: int, commits: int) -> None:
     """At either width nothing but a table is wider than the screen, and each graph fills it."""
     one = histories.document([histories.series([histories.point(0, 1.3)], batch="8", threads="1")])
-    site.show(history_page.page(one if commits == 1 else histories.usual(commits)), width=width)
+    site.show(page.page(one if commits == 1 else histories.usual(commits)), width=width)
     assert site.driver.execute_script("return document.scrollingElement.scrollWidth") <= width
     for graph in site.all(".plotly-graph-div .main-svg"):
         assert 0.85 * width <= graph.size["width"] <= width
@@ -133,7 +133,7 @@ def test_history_fits_its_screen(site: Site, width: int, commits: int) -> None:
 
 def test_a_click_leads_to_the_figures_of_a_commit(site: Site) -> None:
     """Without a host the commit opens on the page itself, with its figures."""
-    site.show(history_page.page(histories.usual()))
+    site.show(page.page(histories.usual()))
     anchor = f"commit-{_commit(7)[:8]}"
     details = site.all(f"#{anchor}")[0]
     assert not details.get_property("open")
@@ -146,7 +146,7 @@ def test_a_click_leads_to_the_figures_of_a_commit(site: Site) -> None:
 
 def test_an_address_with_a_commit_opens_it(site: Site) -> None:
     """A link that somebody was sent shows the figures at once."""
-    (site.folder / "sent.html").write_text(history_page.page(histories.usual(12)), encoding="utf-8")
+    (site.folder / "sent.html").write_text(page.page(histories.usual(12)), encoding="utf-8")
     site.driver.get(f"{site.address}/sent.html#commit-{_commit(3)[:8]}")
     (opened,) = site.all("details[open]")
     assert _commit(3) in opened.text
@@ -159,7 +159,7 @@ def test_a_click_leads_to_the_commit_on_its_host(site: Site) -> None:
     (site.folder / "commit" / commit).write_text(
         '<!doctype html><link rel="icon" href="data:,">a commit', encoding="utf-8"
     )
-    site.show(history_page.page(histories.usual(), show_commit_url=f"{site.address}{HOST}"))
+    site.show(page.page(histories.usual(), show_commit_url=f"{site.address}{HOST}"))
     before = site.driver.current_window_handle
     site.click(_points(site)[7])
     site.wait(lambda: len(site.driver.window_handles) == 2)
@@ -177,7 +177,7 @@ def test_hostile_names_run_nothing(site: Site) -> None:
     points: list[dict[str, Any]] = [{**histories.point(0, 1.3), "commit": word}, histories.point(1, 1.1)]
     changes = [{**histories.change(0, 1, -0.15, worse=True), "commit_before": word}]
     found = histories.series(points, changes, machine=word, batch=word, **{word: word})
-    site.show(history_page.page(histories.document([found], problems=[word])))
+    site.show(page.page(histories.document([found], problems=[word])))
     assert site.driver.title == "int8bench: speed-up over commits"
     assert site.all("img") == []
     assert word in site.all("h3")[0].text
@@ -189,7 +189,7 @@ def test_asv_shows_the_way_to_our_page(site: Site) -> None:
     """Our script puts an entry into asv's bar and registers the page that #int8bench stands for."""
     script = resources.files("int8bench.tracking").joinpath("dashboard.js").read_text(encoding="utf-8")
     (site.folder / "int8bench.js").write_text(script, encoding="utf-8")
-    (site.folder / "int8bench.html").write_text(history_page.page(histories.document([])), encoding="utf-8")
+    (site.folder / "int8bench.html").write_text(page.page(histories.document([])), encoding="utf-8")
     site.show(STAND_IN, name="index.html")
     (entry,) = site.all("#nav-li-int8bench a")
     assert (entry.text, entry.get_dom_attribute("href")) == ("int8 speed-up", "#/int8bench")

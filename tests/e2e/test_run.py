@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from int8bench import cli as command_line
-from int8bench import records, training
-from int8bench.records import Run
+from int8bench.study import records
+from int8bench.study.records import Run
+from int8bench.workload import training
 
 SMALL = ("run", "--engines", "qnnpack", "--batch", "2", "--threads", "1", "--quick", "--budget", "10m")
 

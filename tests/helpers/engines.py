@@ -1,6 +1,5 @@
 """Engines brought to an answer in a test's own process: converted into a folder, prepared, built."""
 
-import importlib
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 
 from int8bench.cases import Group, Variant
 from int8bench.engines.base import Engine, Images, Material, Predictor
-from int8bench.hardware import Hardware, detect
+from int8bench.machine import Hardware, detect
 
 CI = os.environ.get("CI") == "true"
 # What may be missing in CI too: a GPU's engine, and those whose packages forbid the newest torch (make test-newest).
@@ -51,10 +50,9 @@ def made(
     files: dict[int | None, Path] = {}
     for batch in conversion.batches((group.batch,)) if conversion else ():
         assert conversion is not None
-        module, _, function = conversion.function.partition(":")
         files[batch] = folder / f"{engine.name}-{precision}-{batch}"
         files[batch].mkdir()
-        getattr(importlib.import_module(module), function)(material, conversion.options, batch, files[batch])
+        conversion.function(material, conversion.options, batch, files[batch])
     ready = Material(model=model, calibration=pictures, example=pictures[:1], files=files)
     return engine.build(engine.prepare(variant, ready), group)
 

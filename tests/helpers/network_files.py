@@ -3,17 +3,17 @@
 import json
 from typing import Any
 
-import engines
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, numpy_helper
 
-from int8bench import fidelity
+import engines
 from int8bench.cases import FLOAT16, FLOAT32, INT8
-from int8bench.engines import tensorrt_onnx
 from int8bench.engines.base import Images, Material
+from int8bench.engines.tensorrt import build
+from int8bench.workload import fidelity
 
 BATCH = 4
 
@@ -26,7 +26,7 @@ def tell() -> None:
     material = Material(model=model, calibration=pictures, example=pictures[:1])
     told = {}
     for precision in (FLOAT32, FLOAT16, INT8):
-        content = tensorrt_onnx.network(material, precision, BATCH)
+        content = build.network(material, precision, BATCH)
         answered = _answers(content, pictures[:BATCH])
         told[precision] = {
             "sqnr_db": fidelity.compare(reference, answered).sqnr_db,

@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 CALLS = 3
-PEER = Path(__file__).parents[2] / "src" / "int8bench" / "peer"
+PEER = Path(__file__).parents[2] / "src" / "int8bench" / "lab" / "agent"
 
 
 def main(kind, folder, answer, options="{}"):
     """Opens, enters everything, and writes down what came of it."""
     _load_package()
-    suite = importlib.import_module(f"_int8bench_peer.{kind}_suite").open_suite(folder, json.loads(options))
+    suite = importlib.import_module(f"_int8bench_agent.suites.{kind}_suite").open_suite(folder, json.loads(options))
     told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
     told["entered"] = {name: _forked(suite, name) for name in told["names"]}
     Path(answer).write_text(json.dumps(told), encoding="utf-8")
@@ -48,7 +48,7 @@ def _entered(suite, name):
     opened = []
     try:
         suite.enter(name, lambda given: opened.append(_used(given)))
-    except importlib.import_module("_int8bench_peer.suite").SkippedError as reason:
+    except importlib.import_module("_int8bench_agent.suites.suite").SkippedError as reason:
         return {"opened": opened, "skipped": str(reason)}
     except BaseException as error:  # noqa: BLE001  pytest's outcomes included
         return {"opened": opened, "error": f"{type(error).__name__}: {error}"}

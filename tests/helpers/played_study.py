@@ -8,21 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from int8bench import hardware, measuring, records, study
-from int8bench.budget import Budget
+from int8bench import machine
 from int8bench.cases import Variant
 from int8bench.errors import SilenceError
-from int8bench.fidelity import Fidelity
-from int8bench.findings import SaturationProbe
-from int8bench.forecast import Network
-from int8bench.hardware import Hardware, TorchView
 from int8bench.lab.noise import Reading
+from int8bench.lab.progress import Progress
 from int8bench.lab.sampling import Race, Track
-from int8bench.progress import Progress
-from int8bench.records import Run
-from int8bench.request import Request
-from int8bench.subject import Subject
-from int8bench.worker import Alone, Checked, Expected, RaceOrder, Stream
+from int8bench.machine import Hardware, TorchView
+from int8bench.machine.finding import SaturationProbe
+from int8bench.study import records, study
+from int8bench.study.plan.budget import Budget
+from int8bench.study.plan.request import Request
+from int8bench.study.records import Run
+from int8bench.study.session import measuring
+from int8bench.study.session.worker import Alone, Checked, Expected, RaceOrder, Stream
+from int8bench.workload.fidelity import Fidelity
+from int8bench.workload.order import Network
+from int8bench.workload.subject import Subject
 
 MACHINE = Hardware(
     arch="x86_64",
@@ -170,9 +172,11 @@ class FakeLaunch:
     lab: FakeLab
     index: int
 
-    def fork(self, function: str, payload: object, *, cores: tuple[int, ...] | None = None) -> "FakeFork":
+    def fork(
+        self, function: Callable[..., object], payload: object, *, cores: tuple[int, ...] | None = None
+    ) -> "FakeFork":
         """Notes what was asked."""
-        name = function.removeprefix("int8bench.worker:")
+        name = function.__name__
         self.lab.asked.append((self.index, name, payload))
         assert cores is None or len(cores) >= 1
         self.lab.open_forks += 1
@@ -197,8 +201,9 @@ class FakeFork:
         """A time to stop at is all that a fork is ever told."""
         assert isinstance(message, float)
 
-    def told(self, timeout_s: float) -> object:
+    def heard(self, kind: type[object], timeout_s: float) -> object:
         """What it cost alone."""
+        assert kind is Alone
         assert timeout_s > 0
         self.launch.lab.spend(self.function, self.payload, timeout_s)
         self.launch.lab.fault(self.function, self.payload, self.launch.index)
@@ -243,9 +248,9 @@ class Session:
 def played(monkeypatch: pytest.MonkeyPatch, output: Path) -> Session:
     """A session on a played machine with a played lab; nothing is trained and nothing is launched."""
     lab = FakeLab()
-    monkeypatch.setattr(hardware, "detect", lambda: MACHINE)
-    monkeypatch.setattr(hardware, "detect_torch", lambda: TORCH)
-    monkeypatch.setattr(hardware, "usable_processors", lambda: (0, 1))
+    monkeypatch.setattr(machine, "detect", lambda: MACHINE)
+    monkeypatch.setattr(machine, "detect_torch", lambda: TORCH)
+    monkeypatch.setattr(machine, "usable_processors", lambda: (0, 1))
     monkeypatch.setattr(study, "prepare_subject", lambda **_: SUBJECT)
     monkeypatch.setattr(measuring, "launched", lab.launched)
     return Session(lab, output)

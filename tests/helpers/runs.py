@@ -5,19 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from int8bench import hardware, records, summary
 from int8bench.cases import INT8, NCHW, Variant, grid, int8_variant
-from int8bench.fidelity import Fidelity
-from int8bench.hardware import Hardware
 from int8bench.lab.sampling import Durations
-from int8bench.ledger import Ledger, RaceSample, SoloSample
-from int8bench.plan import Plan
+from int8bench.machine import Hardware, load
 from int8bench.stats.stopping import default_looks
-from int8bench.worker import Checked
+from int8bench.study import figures, records
+from int8bench.study.plan.plan import Plan
+from int8bench.study.session.ledger import Ledger, RaceSample, SoloSample
+from int8bench.study.session.worker import Checked
+from int8bench.workload.fidelity import Fidelity
 
 RECORDED = Path(__file__).parents[1] / "golden" / "hardware"
-AVX2 = hardware.load(RECORDED / "linux-ubuntu20.04-zen3")
-AMX = hardware.load(RECORDED / "linux-kvm-intel-amx")
+AVX2 = load(RECORDED / "linux-ubuntu20.04-zen3")
+AMX = load(RECORDED / "linux-kvm-intel-amx")
 ROUNDS = 4
 
 
@@ -107,7 +107,7 @@ def _record(played, cases, ledger):
         "plan": plan.to_dict(),
         "subject": subject,
     }
-    found = summary.record(
+    found = figures.record(
         cases=cases, ledger=ledger, plan=plan, machine=played.machine, settings=settings, complete=played.complete
     )
     document = records.to_dict(found)

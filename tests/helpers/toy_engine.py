@@ -19,7 +19,7 @@ from int8bench.cases import INT8, NCHW, Group, Variant
 from int8bench.engines.base import Availability, Engine, Images, Logits, Material, Prepared
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.errors import EngineError
-from int8bench.hardware import Hardware
+from int8bench.machine import Hardware
 
 DEPTH, WIDTH = 12, 192  # layers for torch to run one by one: several times what one matrix takes
 SLEEP_S = 10e-3  # two hundred times what torch takes: clear in four launches of a busy machine

@@ -7,10 +7,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from int8bench import findings, hardware
 from int8bench.errors import RecordError
-from int8bench.hardware import Gap, Hardware, TorchView
-from int8bench.hardware.levels import DECIDING_FLAGS, canonical_flag
+from int8bench.machine import Gap, Hardware, TorchView, fingerprint, parse, rules
+from int8bench.machine.finding import Severity
+from int8bench.machine.levels import DECIDING_FLAGS, canonical_flag
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "hardware"
 RECORDED = [path.read_bytes() for path in sorted(GOLDEN.iterdir()) if path.name != "README.md"]
@@ -98,7 +98,7 @@ json_texts = st.recursive(
 def test_any_text_is_a_machine_or_a_sentence(text: str) -> None:
     """Whatever is in a file, the answer is a machine that survives JSON or one sentence about the file."""
     try:
-        machine = hardware.parse(text, source="machine.txt")
+        machine = parse(text, source="machine.txt")
     except RecordError:
         return
     assert Hardware.from_dict(json.loads(json.dumps(machine.to_dict()))) == machine
@@ -112,10 +112,10 @@ def test_a_damaged_recording_is_a_machine_or_a_sentence(content: bytes, damages:
         content = content[:start] + new + content[end:]
     text = content.decode(errors="replace")
     try:
-        machine = hardware.parse(text, source="machine.txt")
+        machine = parse(text, source="machine.txt")
     except RecordError:
         return
-    findings.inspect(machine, engine="onednn")
+    rules.inspect(machine, engine="onednn")
     assert Hardware.from_dict(json.loads(json.dumps(machine.to_dict()))) == machine
 
 
@@ -134,7 +134,7 @@ def test_the_fingerprint_ignores_steal_memory_and_order(
     shuffled = sorted(machine.flags)
     rng.shuffle(shuffled)
     other = Hardware.from_dict({**document, "flags": shuffled, "memory_bytes": memory, "steal_fraction": steal})
-    assert hardware.fingerprint(other) == hardware.fingerprint(machine)
+    assert fingerprint(other) == fingerprint(machine)
 
 
 @given(st.text())
@@ -143,23 +143,23 @@ def test_spelling_settles_at_once(name: str) -> None:
     assert canonical_flag(canonical_flag(name)) == canonical_flag(name)
 
 
-@given(machines, st.none() | st.sampled_from(findings.KNOWN_ENGINES), st.lists(st.integers(1, 64)).map(tuple))
+@given(machines, st.none() | st.sampled_from(rules.KNOWN_ENGINES), st.lists(st.integers(1, 64)).map(tuple))
 def test_every_finding_is_whole_and_said_once(machine: Hardware, engine: str | None, threads: tuple[int, ...]) -> None:
     """Each has its sentences, no two say the same, and the worst come first."""
-    found = findings.inspect(machine, engine=engine, threads=tuple(dict.fromkeys(threads)))
+    found = rules.inspect(machine, engine=engine, threads=tuple(dict.fromkeys(threads)))
     for each in found:
         assert all((each.code, each.subject, each.message, each.why, each.advice))
     assert len({(each.code, each.subject) for each in found}) == len(found)
-    order = list(findings.Severity)
+    order = list(Severity)
     assert [each.severity for each in found] == sorted((each.severity for each in found), key=order.index)
 
 
 @given(machines)
 def test_what_is_recommended_can_be_chosen(machine: Hardware) -> None:
     """No finding of severity error speaks against the recommended engine, and torch has it."""
-    chosen = findings.recommend(machine)
+    chosen = rules.recommend(machine)
     assert chosen.basis.startswith("rule: ")
     if chosen.engine is not None:
-        found = findings.inspect(machine, engine=chosen.engine)
-        assert not [each.code for each in found if each.severity is findings.Severity.ERROR]
+        found = rules.inspect(machine, engine=chosen.engine)
+        assert not [each.code for each in found if each.severity is Severity.ERROR]
         assert machine.torch is None or chosen.engine in machine.torch.supported_engines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -12,11 +13,9 @@ import numpy.typing as npt
 from int8bench.cases import Group, Variant
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
 
-    from int8bench.hardware import Hardware
+    from int8bench.machine import Hardware
 
 PACKAGED = ("x86_64", "arm64")
 
@@ -56,11 +55,11 @@ class Conversion:
 
     name: str
     """How a person reads it: ``onnx int8``."""
-    function: str
-    """``module:function``, called with (material, options, batch, folder) as `Convert` says."""
+    function: Convert
+    """A function of a module."""
     packages: tuple[str, ...]
     """Distributions whose versions the files depend on."""
-    options: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
     by_batch: bool = False
     """Whether each batch size needs files of its own."""
 
@@ -85,17 +84,11 @@ class Material:
     """What engines leave for others of their kind that are made ready with the same model and pictures."""
 
 
-class Convert(Protocol):
-    """What `Conversion.function` names."""
-
-    def __call__(
-        self, material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
-    ) -> Mapping[str, object]:
-        """Writes the files into the empty `folder`; what a person may want to know of them, as JSON values.
-
-        Raises:
-            EngineError: the model cannot be converted; any other exception is reported with its type.
-        """
+Option: TypeAlias = bool | int | float | str
+Convert: TypeAlias = Callable[[Material, Mapping[str, Option], int | None, Path], Mapping[str, object]]
+"""What a conversion does, given its options, a batch size or None, and an empty folder: writes its files there, and
+answers with what a person may want to know of them, as JSON values. It raises EngineError where the model cannot be
+converted; any other exception is reported with its type."""
 
 
 class Predictor(Protocol):

@@ -6,15 +6,15 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
 from int8bench.engines.base import Engine
-from int8bench.engines.executorch import ExecuTorchEngine
-from int8bench.engines.inductor import InductorEngine
-from int8bench.engines.litert import LiteRtEngine
-from int8bench.engines.onnxruntime import OnnxRuntimeEngine
-from int8bench.engines.openvino import OpenVinoEngine
-from int8bench.engines.tensorrt import TensorRtEngine
-from int8bench.engines.tflm import TflmEngine
-from int8bench.engines.torch_float32 import Float32Engine
-from int8bench.engines.torch_int8 import QuantizedEngine
+from int8bench.engines.executorch.engine import ExecuTorchEngine
+from int8bench.engines.inductor.engine import InductorEngine
+from int8bench.engines.onnx.onnxruntime import OnnxRuntimeEngine
+from int8bench.engines.onnx.openvino import OpenVinoEngine
+from int8bench.engines.tensorrt.engine import TensorRtEngine
+from int8bench.engines.tflite.litert import LiteRtEngine
+from int8bench.engines.tflite.tflm import TflmEngine
+from int8bench.engines.torch.float32 import Float32Engine
+from int8bench.engines.torch.int8 import QuantizedEngine
 from int8bench.errors import RequestError
 
 ENTRY_POINT_GROUP = "int8bench.engines"  # another package's `name = "its.module:factory"`, called without arguments

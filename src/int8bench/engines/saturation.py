@@ -15,10 +15,9 @@ import numpy.typing as npt
 
 from int8bench.cases import Group, int8_variant
 from int8bench.engines.base import Images, Material
-from int8bench.engines.torch_int8 import QuantizedEngine, is_packed
+from int8bench.engines.torch.int8 import QuantizedEngine, is_packed
 from int8bench.errors import EngineError
-from int8bench.findings import SaturationProbe
-from int8bench.findings.values import EXACT_INTEGERS
+from int8bench.machine.finding import EXACT_INTEGERS, SaturationProbe
 
 if TYPE_CHECKING:
     import torch

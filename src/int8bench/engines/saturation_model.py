@@ -29,7 +29,7 @@ from int8bench.engines.saturation import (
     worst,
 )
 from int8bench.errors import EngineError
-from int8bench.findings import SaturationProbe
+from int8bench.machine.finding import SaturationProbe
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,1 +1,4 @@
-"""Measurement: races contenders; knows nothing about quantization or torch."""
+"""Measurement: processes, clocks, races. Knows nothing about quantization or torch.
+
+In: contenders as callables, in processes of their own. Out: samples. agent/ runs in a measured side's interpreter.
+"""

@@ -3,10 +3,62 @@
 import pickle
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from int8bench.errors import LabError
-from int8bench.peer.wire import exactly
+from int8bench.lab.agent.wire import exactly
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a launch does once: ``function(payload)``, a function of a module; its result is handed to every task.
+
+    With `serves` it is called as ``function(payload, serve)`` and calls ``serve(state)`` where the launch is ready:
+    forks are then served from there, with all that is alive at that point, and the call does not return.
+    """
+
+    function: Callable[..., object]
+    payload: object
+    serves: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a fork does: ``function(state, payload, channel)``, still pickled, so that it is imported in the fork."""
+
+    work: bytes
+    cores: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, function: Callable[[Any, P, "Channel"], object], payload: P, cores: tuple[int, ...] | None) -> "Task":
+        """A task that calls a function of a module."""
+        return cls(work=pickle.dumps((function, payload), protocol=pickle.HIGHEST_PROTOCOL), cores=cores)
+
+    def run(self, state: object, channel: "Channel") -> object:
+        """Does it, in the fork."""
+        function, payload = pickle.loads(self.work)  # noqa: S301  from our own process, see Channel
+        return function(state, payload, channel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A fault of ours or of a contender inside a measuring process, in one sentence, with its trace for the curious."""
+
+    sentence: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a task returned."""
+
+    value: object
+
 
 _LENGTH = struct.Struct("<Q")
 
@@ -43,6 +95,19 @@ class Channel:
         self.socket.settimeout(timeout_s)
         (length,) = _LENGTH.unpack(exactly(self.socket, _LENGTH.size))
         return pickle.loads(exactly(self.socket, length))  # noqa: S301  from our own process, see the class
+
+    def hear(self, kind: type[T], timeout_s: float | None = None) -> T:
+        """The next object, which is of a kind.
+
+        Raises:
+            EOFError: the other side is gone.
+            TimeoutError: nothing came within `timeout_s` seconds.
+            LabError: it is of another kind.
+        """
+        message = self.receive(timeout_s)
+        if not isinstance(message, kind):
+            raise LabError(f"the measuring process sent {message!r:.80}, expected {kind.__name__}")
+        return message
 
     def close(self) -> None:
         """Ends the line; the other side sees its end."""

@@ -1,7 +1,16 @@
-"""What a measuring process is started with: allocator, OpenMP and cores. Pure: computes settings, applies none."""
+"""The settings that a measuring process has, and how a process that somebody else started is given them.
 
-from collections.abc import Mapping
+What another harness starts, such as asv, gets them as far as it still can have them: variables reach libraries that
+are loaded later; the allocator, which has read its variables already, is told by mallopt(3).
+"""
+
+import ctypes
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+
+from int8bench.lab.agent.memory import LARGEST_INT, MALLOPT
 
 # METHOD.md: with glibc's defaults every large activation is mapped afresh and pays its page faults in each call, by
 # luck of the process. The values keep all memory of a process in its heap, whatever a model needs.
@@ -48,3 +57,32 @@ def cores_for(*, threads: int, launch: int, usable: tuple[int, ...]) -> tuple[in
     first = launch * threads % len(usable)
     turned = usable[first:] + usable[:first]
     return tuple(sorted(turned[:threads]))
+
+
+_LIBRARIES = {"OPENBLAS_NUM_THREADS": "numpy", "GOMP_SPINCOUNT": "torch", "KMP_BLOCKTIME": "torch"}
+
+
+def adopt_settings(
+    settings: ProcessSettings | None = None, environment: MutableMapping[str, str] = os.environ
+) -> dict[str, bool]:
+    """Applies the settings to this process; for each variable, whether it has come in time to be heeded.
+
+    Args:
+        settings: a measuring process's own where None.
+        environment: where variables are set, for this process and those it starts.
+    """
+    variables = (settings or ProcessSettings()).to_dict()
+    heeded = {name: _in_time(name, value, environment) for name, value in variables.items()}
+    environment.update(variables)
+    return heeded
+
+
+def _in_time(name: str, value: str, environment: Mapping[str, str]) -> bool:
+    if name in ALLOCATOR:
+        return environment.get(name) == value or _told_allocator(MALLOPT[name], min(int(value), LARGEST_INT))
+    return environment.get(name) == value or _LIBRARIES.get(name) not in sys.modules
+
+
+def _told_allocator(parameter: int, value: int) -> bool:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and bool(mallopt(parameter, value))

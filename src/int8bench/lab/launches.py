@@ -4,61 +4,64 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import Any, Generic
 
 from int8bench.errors import LabError, SilenceError
-from int8bench.lab.channel import Channel, pair
+from int8bench.lab.channel import Channel, Done, Failure, P, Setup, T, Task, pair
 from int8bench.lab.environment import ProcessSettings
-from int8bench.lab.messages import Done, Failure, Setup, Task
+from int8bench.lab.interpreter import Interpreter, started
 
 SETUP_TIMEOUT_S = 600.0  # imports, and what an engine converts; slow disks and large models included
-LAST_WORDS = 300  # characters of a dead process's standard error that are worth telling
 
 
 @dataclass(slots=True, eq=False)
-class Fork:
+class Fork(Generic[T]):
     """A task at work in a forked process: talk to it over `line`, then take its `result`."""
 
     pid: int
     line: Channel
     _launch: "Launch"
+    _since: int
+    """How much of standard error was there before it."""
     _code: int | None = None
 
-    def result(self, timeout_s: float) -> object:
+    def result(self, timeout_s: float) -> T:
         """What the task returned.
 
         Raises:
             LabError: it raised, died, or took longer than `timeout_s` seconds.
         """
         try:
-            message = self.told(timeout_s)
+            done: Any = self.heard(Done, timeout_s)
         finally:
             self.end()
-        assert isinstance(message, Done)
-        return message.value
+        answer: T = done.value
+        return answer
 
-    def told(self, timeout_s: float) -> object:
-        """The next message of the task.
+    def heard(self, kind: type[P], timeout_s: float) -> P:
+        """The next message of the task, which is of a kind.
 
         Raises:
             LabError: it raised, died, or said nothing for `timeout_s` seconds.
         """
         try:
-            message = self.line.receive(timeout_s)
+            message: Any = self.line.hear(object, timeout_s)
         except TimeoutError:
             self.end()
             raise SilenceError(f"gave no answer in {timeout_s:.0f} s and was stopped") from None
         except EOFError:
-            raise LabError(f"the measuring process {_how_it_ended(self.end())}{self._launch.last_words()}") from None
+            raise LabError(
+                f"the measuring process {_how_it_ended(self.end())}{self._launch.last_words(self._since)}"
+            ) from None
         if isinstance(message, Failure):
             raise LabError(message.sentence)
+        if not isinstance(message, kind):
+            raise LabError(f"the measuring process sent {message!r:.80}, expected {kind.__name__}")
         return message
 
     def end(self) -> int:
@@ -71,7 +74,7 @@ class Fork:
         return self._code
 
 
-def first_to_answer(forks: Sequence[Fork], timeout_s: float) -> Fork | None:
+def first_to_answer(forks: Sequence[Fork[T]], timeout_s: float) -> Fork[T] | None:
     """The first of some forks that has something to say, or has ended; None where none does in time.
 
     Args:
@@ -87,16 +90,17 @@ class Launch:
     """One fresh interpreter; its address layout is one draw of luck, shared by all its forks."""
 
     index: int
-    _process: "subprocess.Popen[bytes]"
+    _interpreter: Interpreter
     _control: Channel
-    _errors: IO[bytes]
-    _forks: "list[Fork]" = field(default_factory=list)
+    _forks: "list[Fork[Any]]" = field(default_factory=list)
 
-    def fork(self, function: str, payload: object, *, cores: tuple[int, ...] | None = None) -> Fork:
+    def fork(
+        self, function: Callable[[Any, P, Channel], T], payload: P, *, cores: tuple[int, ...] | None = None
+    ) -> Fork[T]:
         """Starts a task in a forked process.
 
         Args:
-            function: ``module:function``, called there as ``function(state, payload, channel)``.
+            function: of a module; called there with the state that the setup left, the payload, and the line.
             payload: handed to the function.
             cores: the processors that the process is held to; all where None.
 
@@ -104,28 +108,35 @@ class Launch:
             LabError: the launch is gone.
         """
         ours, theirs = pair()
+        since = self._interpreter.written()
         try:
-            self._control.send(Task(function=function, payload=payload, cores=cores))
+            self._control.send(Task.of(function, payload, cores))
             socket.send_fds(self._control.socket, [b"f"], [theirs.socket.fileno()])
-            pid = self._control.receive(SETUP_TIMEOUT_S)
+            pid = self._control.hear(int, SETUP_TIMEOUT_S)
         except (EOFError, OSError) as error:
             raise LabError(f"launch {self.index} is gone{self.last_words()}") from error
         finally:
             theirs.close()
-        assert isinstance(pid, int)
-        self._forks.append(Fork(pid, ours, self))
-        return self._forks[-1]
+        fork: Fork[T] = Fork(pid, ours, self, since)
+        self._forks.append(fork)
+        return fork
 
-    def exit_code(self, fork: Fork) -> int:
+    def exit_code(self, fork: Fork[Any]) -> int:
         """How a fork of this launch ended; waits for its end and forgets it."""
         self._forks.remove(fork)
         try:
             self._control.send(fork.pid)
-            code = self._control.receive(SETUP_TIMEOUT_S)
+            return self._control.hear(int, SETUP_TIMEOUT_S)
         except (EOFError, LabError):
             return -signal.SIGKILL
-        assert isinstance(code, int)
-        return code
+
+    def order(self, setup: Setup) -> None:
+        """Has it set up.
+
+        Raises:
+            LabError: it is gone.
+        """
+        self._control.send(setup)
 
     def ready(self, timeout_s: float) -> None:
         """Waits until the launch has done its setup.
@@ -140,21 +151,16 @@ class Launch:
         if isinstance(message, Failure):
             raise LabError(message.sentence)
 
-    def last_words(self) -> str:
+    def last_words(self, since: int = 0) -> str:
         """The end of what the launch and its forks wrote to standard error, ready to follow a sentence."""
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f": {lines[-1][:LAST_WORDS]}" if lines else ""
+        return self._interpreter.last_words(since)
 
     def close(self) -> None:
         """Ends the interpreter and all its forks."""
         for fork in self._forks:
             fork.line.close()
         self._control.close()
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._errors.close()
+        self._interpreter.close()
 
 
 @contextmanager
@@ -179,39 +185,21 @@ def launched(
         LabError: one of them did not start, or its setup raised.
     """
     launches: list[Launch] = []
-    try:
+    with ExitStack() as ending:  # what has started ends, whatever stops the next one or the end of another
         for start in range(0, len(indexes), together):
-            batch = [_start(index, setup, settings) for index in indexes[start : start + together]]
-            launches += batch
+            batch = [ending.enter_context(closing(_launch(i, settings))) for i in indexes[start : start + together]]
+            for launch in batch:
+                launch.order(setup)
             for launch in batch:
                 launch.ready(timeout_s)
+            launches += batch
         yield tuple(launches)
-    finally:
-        for launch in launches:
-            launch.close()
 
 
-def _start(index: int, setup: Setup, settings: ProcessSettings) -> Launch:
-    ours, theirs = pair()
-    errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the launch
-    descriptor = theirs.socket.fileno()
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-W", "ignore", "-m", "int8bench.lab.server", str(descriptor), str(os.getpid())],
-        env={**settings.applied_to(os.environ), "PYTHONPATH": _path()},
-        stdin=subprocess.DEVNULL,
-        stdout=errors,
-        stderr=errors,
-        pass_fds=(descriptor,),
-        start_new_session=True,
-    )
-    theirs.close()
-    launch = Launch(index, process, ours, errors)
-    try:
-        ours.send(setup)
-    except LabError:
-        launch.close()
-        raise
-    return launch
+def _launch(index: int, settings: ProcessSettings) -> Launch:
+    command = (sys.executable, "-P", "-W", "ignore", "-m", "int8bench.lab.server")
+    interpreter = started(command, environment={**settings.applied_to(os.environ), "PYTHONPATH": _path()})
+    return Launch(index, interpreter, Channel(interpreter.line))
 
 
 def _path() -> str:

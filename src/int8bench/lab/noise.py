@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from int8bench.stats.limits import ROUNDS_OF_A_FORK
+
 with suppress(ImportError):  # not there on Windows, which reads what others measured
     import resource
 
@@ -67,8 +69,8 @@ def read(stat: Path = Path("/proc/stat")) -> Reading:
 
 
 def kept_rounds(disturbed: Sequence[bool]) -> tuple[bool, ...]:
-    """Which rounds are used: the undisturbed ones, or all where more than half were disturbed."""
-    if sum(disturbed) > MOST_DROPPED * len(disturbed):
+    """Which rounds are used: the undisturbed ones, or all where more than half were disturbed, or one is left."""
+    if sum(disturbed) > MOST_DROPPED * len(disturbed) or len(disturbed) - sum(disturbed) < ROUNDS_OF_A_FORK:
         return (True,) * len(disturbed)
     return tuple(not each for each in disturbed)
 

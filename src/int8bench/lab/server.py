@@ -4,26 +4,17 @@ Started as ``python -m int8bench.lab.server FD PARENT``. It has no thread and st
 """
 
 import gc
-import importlib
 import os
 import socket
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from int8bench import units
 from int8bench.errors import Int8BenchError, LabError
-from int8bench.lab.channel import Channel
-from int8bench.lab.messages import Done, Failure, Setup, Task
-from int8bench.peer.mortal import die_with
-
-
-def function_named(name: str) -> Callable[..., Any]:
-    """The function that ``module:function`` names."""
-    module, _, attribute = name.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-    return found
+from int8bench.lab.agent.mortal import die_with
+from int8bench.lab.channel import Channel, Done, Failure, Setup, Task
 
 
 def main() -> None:
@@ -31,20 +22,18 @@ def main() -> None:
     die_with(int(sys.argv[2]))
     control = Channel(socket.socket(fileno=int(sys.argv[1])))
     try:
-        setup = control.receive()
+        setup = control.hear(Setup)
     except EOFError:
         return
-    assert isinstance(setup, Setup)
     outcome = _outcome(lambda: _set_up(setup, lambda state: _ready(control, state)))
     control.send(outcome)  # only a setup that failed comes back
 
 
 def _set_up(setup: Setup, serve: Callable[[object], NoReturn]) -> NoReturn:
-    function = function_named(setup.function)
     if not setup.serves:
-        serve(function(setup.payload))
-    function(setup.payload, serve)
-    raise LabError(f"{setup.function} ended without having served")
+        serve(setup.function(setup.payload))
+    setup.function(setup.payload, serve)
+    raise LabError(f"{setup.function.__module__}:{setup.function.__qualname__} ended without having served")
 
 
 def _ready(control: Channel, state: object) -> NoReturn:
@@ -65,10 +54,11 @@ def _serve(control: Channel, state: object) -> None:
             request = control.receive()
         except EOFError:
             return
-        if isinstance(request, Task):
-            control.send(_fork(control, state, request))
-        else:
-            control.send(_status_of(request))
+        match request:
+            case Task():
+                control.send(_fork(control, state, request))
+            case int():
+                control.send(_status_of(request))
 
 
 def _fork(control: Channel, state: object, task: Task) -> int:
@@ -92,7 +82,7 @@ def _run(line: Channel, state: object, task: Task, launch: int) -> None:
     die_with(launch)
     if task.cores is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, task.cores)
-    outcome = _outcome(lambda: function_named(task.function)(state, task.payload, line))
+    outcome = _outcome(lambda: task.run(state, line))
     try:
         line.send(outcome)
     finally:
@@ -111,8 +101,7 @@ def _sentence(error: BaseException) -> str:
     return str(error) if isinstance(error, Int8BenchError) else units.reason(error)
 
 
-def _status_of(pid: object) -> int:
-    assert isinstance(pid, int)
+def _status_of(pid: int) -> int:
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
 

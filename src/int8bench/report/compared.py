@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from int8bench.comparisons import SAME, UNCLEAR, WORSE, Metric, Worse, words
+from int8bench.compare.comparisons import SAME, UNCLEAR, WORSE, Metric, Worse, words
 from int8bench.report.text import SEVERITIES, draw
 
 BAD, GOOD, NEUTRAL, DOUBT = "bad", "good", "neutral", "doubt"

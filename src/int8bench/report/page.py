@@ -5,10 +5,27 @@ from typing import Any
 
 from int8bench import units
 from int8bench.cases import INT8
-from int8bench.records import BEST, NAIVE, OK, Cell, Run
-from int8bench.report.html import rendered
-from int8bench.report.ranking_view import interval, view
+from int8bench.report.ranking import interval, view
 from int8bench.report.text import answers, guesses, is_constant, machine_of, model_of, proven
+from int8bench.study.records import BEST, NAIVE, OK, Cell, Run
+
+
+def rendered(template: str, filters: Mapping[str, Callable[..., object]], **names: object) -> str:
+    """A template of ours with its names filled in; what comes from a record is escaped.
+
+    Args:
+        template: a file in `report/templates`.
+        filters: by the names that the template calls them.
+        names: what the template shows.
+    """
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("int8bench.report"), autoescape=select_autoescape(["html", "j2"]), trim_blocks=True
+    )
+    environment.filters.update(filters)
+    return environment.get_template(template).render(**names)
+
 
 FILTERS: Mapping[str, Callable[..., object]] = {
     "seconds": units.seconds,

@@ -9,9 +9,9 @@ from typing import Any
 
 from int8bench import units
 from int8bench.cases import FLOAT32
-from int8bench.causes import cause_of
-from int8bench.records import BEST, FAILED, SKIPPED
 from int8bench.report.recommendation import label, name, points, sentence
+from int8bench.study.findings.causes import cause_of
+from int8bench.study.records import BEST, FAILED, SKIPPED
 
 Ranking = Sequence[Mapping[str, Any]]
 FINE = 0.01  # half an interval: below, it is shown as less than a percent
@@ -226,3 +226,29 @@ def _printable(text: str) -> str:
 
 
 LEAST_ASKED_FOR = ("memory", "top-1", "vs f32", "SQNR")  # left out in this order where a screen is narrow
+
+
+def view(ranking: Ranking, recommendation: Mapping[str, Any] | None, *, constant: bool = False) -> dict[str, object]:
+    """The names that the template shows.
+
+    Args:
+        ranking: as a record keeps it.
+        recommendation: as a record keeps it.
+        constant: whether float32 answers every picture alike, so that no SQNR proves anything.
+    """
+    return {
+        "settings": [label(setting) for setting in ranking],
+        "rows": rows(ranking, constant=constant),
+        "sentence": sentence(recommendation, constant=constant) if recommendation else None,
+        "left_out": tuple(left_out(ranking)),
+        "legend": PAGE_LEGEND,
+    }
+
+
+def interval(found: Mapping[str, float] | None) -> str:
+    """A ratio with its interval, to three decimals; the fastest's own is 1 and has none."""
+    if found is None:
+        return ""
+    if found["low"] == found["high"]:
+        return units.ratio(found["value"])
+    return f"{found['value']:.3f}x [{found['low']:.3f}, {found['high']:.3f}]"

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, TORCH
-from int8bench.causes import cause_of, listed, together
-from int8bench.chance import CONSTANT, TOP1_CHANCE
-from int8bench.records import BEST, NAIVE, OK, Cell, Run
 from int8bench.report import ranking, recommendation
+from int8bench.study.findings.causes import cause_of, listed, together
+from int8bench.study.findings.chance import CONSTANT, TOP1_CHANCE
+from int8bench.study.records import BEST, NAIVE, OK, Cell, Run
 
 COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "yellow"}
 STATES = {"failed": "red", "skipped": "dim"}

@@ -10,7 +10,7 @@ Error: at one place, k points beside it look like a new level by chance with pro
 density of k values of t3 that agree at x falls as x**(-4 k) and their gain grows as 8 k log x, so that the exponent is
 (4 k - 1) / 8 k, least where k is least. The penalty makes this `error / (series * places)`; by Bonferroni a false
 change anywhere has at most probability `error`, and gains of several add, so that those are rarer by powers. The scale
-of the noise is estimated; `_inflation` pays for that. Simulations in tests/test_stats_changes.py hold the constants.
+of the noise is estimated; `_inflation` pays for that. Simulations in tests/stats/test_changes.py hold the constants.
 
 Limit: that holds for noise no heavier than the model. Where one measurement in twenty lies far off on one side, three
 side by side at an end of a series happen more often than the model says, and the error can exceed the declared one
@@ -26,6 +26,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
+
+from int8bench.stats.limits import CONFIDENCE
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -44,7 +46,6 @@ SPACING = 2.0  # of the levels tried, in noise scales / sqrt(points): a level be
 DILATION = 2  # levels tried on either side of each running median
 REFITS = 15  # of a robust level or scale: the fourth digit is still by then
 CHUNK = 1 << 16  # (series, level) numbers worked on at once; they stay in a processor's cache
-CONFIDENCE = 0.95  # of a step's interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

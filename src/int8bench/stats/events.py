@@ -13,8 +13,9 @@ from itertools import pairwise
 import numpy as np
 from scipy.stats import t as student
 
-from int8bench.stats.changes import CONFIDENCE, Change, Floats, Indices, Levels, find_levels
+from int8bench.stats.changes import Change, Floats, Indices, Levels, find_levels
 from int8bench.stats.drift import HALF, NEAR, Drift, Mask, correlated_levels, correlation_of
+from int8bench.stats.limits import CONFIDENCE
 
 FEWEST_TOGETHER = 2  # series whose changes coincide
 OUTLYING = 4.0  # spreads of the members' steps beyond which a member did something of its own as well

@@ -13,10 +13,9 @@ from statistics import fmean, stdev
 
 from scipy.special import ndtri, stdtrit
 
+from int8bench.stats.limits import POWER, RUNS_OF_A_PREDICTION
 from int8bench.stats.power import visible_effect
-from int8bench.stats.verdict import POWER
 
-FEWEST_RUNS = 4  # with three, Student's quantile at an error of 0.001 is 31.6 standard errors
 MOST_RUNS = 10_000
 
 
@@ -48,8 +47,8 @@ def change(earlier_s: Sequence[float], new_s: float) -> Change:
     Raises:
         ValueError: too few earlier runs to know their spread.
     """
-    if len(earlier_s) < FEWEST_RUNS:
-        raise ValueError(f"change: {len(earlier_s)} earlier runs, expected {FEWEST_RUNS} or more")
+    if len(earlier_s) < RUNS_OF_A_PREDICTION:
+        raise ValueError(f"change: {len(earlier_s)} earlier runs, expected {RUNS_OF_A_PREDICTION} or more")
     logs = [math.log(value) for value in earlier_s]
     return Change(
         log_ratio=math.log(new_s) - fmean(logs),
@@ -66,7 +65,7 @@ def runs_to_see(found: Change, effect: float, error_rate: float) -> int | None:
     spread = found.error / math.sqrt(1 + 1 / (found.freedom + 1))
     if float(ndtri(1 - error_rate / 2)) * spread >= math.log1p(effect):
         return None
-    runs = FEWEST_RUNS
+    runs = RUNS_OF_A_PREDICTION
     while runs < MOST_RUNS:
         half = float(stdtrit(runs - 1, 1 - error_rate / 2)) * spread * math.sqrt(1 + 1 / runs)
         if half < math.log1p(effect):

@@ -8,11 +8,79 @@ contains both effects (Kalibera and Jones 2013, section 8, with the levels launc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from scipy.special import stdtrit
 
+from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD, ROUNDS_OF_A_FORK
+
+
+def comparison_error(comparisons: int, *, each: float, family: float) -> float:
+    """The smaller of the declared error of one comparison and its share of the grid's (Bonferroni; Dunn 1961).
+
+    With this error a comparison, one wrong verdict or more in the whole grid has at most probability `family`,
+    whatever the dependence between the comparisons.
+
+    Raises:
+        ValueError: no comparison.
+    """
+    if comparisons < 1:
+        raise ValueError(f"comparison_error: {comparisons} comparisons, expected one or more")
+    return min(each, family / comparisons)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanInterval:
+    """A mean and its two-sided interval; both ends are the mean itself where one replicate cannot tell."""
+
+    value: float
+    low: float
+    high: float
+    replicates: int
+
+
+def mean_interval(values: Sequence[float], *, confidence: float) -> MeanInterval:
+    """The mean of independent replicates with a Student interval at `confidence`.
+
+    Args:
+        values: one number a replicate, in any unit; finite.
+        confidence: between 0 and 1.
+
+    Raises:
+        ValueError: no value.
+    """
+    count = len(values)
+    if count == 0:
+        raise ValueError("mean_interval: no replicate, expected one or more")
+    mean = math.fsum(values) / count
+    if count == 1:
+        return MeanInterval(value=mean, low=mean, high=mean, replicates=1)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * math.sqrt(variance / count)
+    return MeanInterval(value=mean, low=mean - half, high=mean + half, replicates=count)
+
+
+def fork_log_ratio(
+    reference_s: Sequence[float], candidate_s: Sequence[float], kept: Sequence[bool] | Sequence[int]
+) -> float | None:
+    """The log-ratio of a fork: the median over its kept rounds of log(reference / candidate).
+
+    It is positive where the candidate is faster, and None where too few rounds are kept.
+
+    Args:
+        reference_s: seconds a call (round,), each above zero.
+        candidate_s: in the same rounds (round,).
+        kept: which rounds count (round,).
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    rounds = zip(reference_s, candidate_s, kept, strict=True)
+    logs = [math.log(reference / candidate) for reference, candidate, keeps in rounds if keeps]
+    return median(logs) if len(logs) >= ROUNDS_OF_A_FORK else None
+
+
 LARGEST_LOG = 700.0  # e to this is 1e304; beyond 709 a float overflows
-FEWEST_LAUNCHES = 2  # a spread needs two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +155,8 @@ def centre_and_error(table: LaunchTable) -> tuple[float, float]:
         ValueError: fewer than two launches.
     """
     means = table.launch_means
-    if len(means) < FEWEST_LAUNCHES:
-        raise ValueError(f"an interval needs {FEWEST_LAUNCHES} launches or more, got {len(means)}")
+    if len(means) < LAUNCHES_FOR_A_SPREAD:
+        raise ValueError(f"an interval needs {LAUNCHES_FOR_A_SPREAD} launches or more, got {len(means)}")
     return _mean(means), math.sqrt(_variance(means) / len(means))
 
 

@@ -18,7 +18,8 @@ from scipy.special import ndtr, ndtri
 
 FIRST_LOOK = 4  # below, Student's quantile at an error of 0.001 is above 30
 # Nominal errors from normal theory are a little too large for Student's t at few launches: simulated t paths exceed
-# the declared error by up to this factor (looks after 4, 5 and 6 launches at 0.001); tests/test_simulation.py holds it.
+# the declared error by up to this factor (looks after 4, 5 and 6 launches at 0.001); tests/stats/test_simulation.py
+# holds it.
 SMALL_SAMPLE = 1.16
 _NODES = 801  # points of the integration; nominal errors agree with the published ones to four figures
 _REACH = 12.0  # standard deviations that the integration spans: beyond lies less than 1e-32

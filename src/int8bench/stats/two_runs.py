@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from scipy.special import stdtrit
 
+from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD, POWER
 from int8bench.stats.power import visible_effect
-from int8bench.stats.ratio import FEWEST_LAUNCHES, LaunchTable, bounded_exp
-from int8bench.stats.verdict import POWER
+from int8bench.stats.ratio import LaunchTable, bounded_exp
 
 SCREENING = 0.1  # of the error is spent on leaving out references that cannot be the best
 
@@ -58,8 +58,8 @@ def difference(old: Sequence[float], new: Sequence[float]) -> Difference:
         ValueError: a run of fewer than two launches.
     """
     fewest = min(len(old), len(new))
-    if fewest < FEWEST_LAUNCHES:
-        raise ValueError(f"two runs need {FEWEST_LAUNCHES} launches or more each, got {len(old)} and {len(new)}")
+    if fewest < LAUNCHES_FOR_A_SPREAD:
+        raise ValueError(f"two runs need {LAUNCHES_FOR_A_SPREAD} launches or more each, got {len(old)} and {len(new)}")
     error = math.sqrt(_variance(old) / len(old) + _variance(new) / len(new))
     return Difference(centre=_mean(new) - _mean(old), error=error, freedom=fewest - 1)
 
@@ -75,7 +75,7 @@ def pooled(cells: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict
         ValueError: a cell with fewer than two replicates on a side.
     """
     sides = [side for both in cells.values() for side in both]
-    if any(len(side) < FEWEST_LAUNCHES for side in sides):
+    if any(len(side) < LAUNCHES_FOR_A_SPREAD for side in sides):
         raise ValueError("a spread needs two replicates or more on each side of a cell")
     freedom = sum(len(side) - 1 for side in sides)
     common = math.fsum(_variance(side) * (len(side) - 1) for side in sides) / max(1, freedom)

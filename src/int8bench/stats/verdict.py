@@ -7,12 +7,11 @@ from enum import StrEnum
 
 from scipy.special import stdtrit
 
+from int8bench.stats.limits import LAUNCHES_FOR_A_VERDICT, POWER
 from int8bench.stats.power import visible_effect
 from int8bench.stats.ratio import Estimate, LaunchTable, centre_and_error, estimate, smallest_of
 
-FEWEST_LAUNCHES = 3  # with two, one degree of freedom: the quantile at 0.001 is 637 standard errors
 MOST_EXTRA_LAUNCHES = 10_000
-POWER = 0.95
 
 
 class Verdict(StrEnum):
@@ -45,7 +44,7 @@ def judge(table: LaunchTable, *, nominal_error: float, margin: float) -> Judgeme
         nominal_error: two-sided error of this look.
         margin: differences up to this fraction either way are "same".
     """
-    if table.launches < FEWEST_LAUNCHES:
+    if table.launches < LAUNCHES_FOR_A_VERDICT:
         return _too_few(table.launches)
     found = estimate(table, confidence=1 - nominal_error, nominal_error=nominal_error)
     return _judged(found, table, nominal_error, margin)
@@ -54,7 +53,7 @@ def judge(table: LaunchTable, *, nominal_error: float, margin: float) -> Judgeme
 def judge_against_best(tables: Mapping[str, LaunchTable], *, nominal_error: float, margin: float) -> Judgement:
     """The verdict on a candidate against the best of several references; see `ratio.smallest_of`."""
     fewest = min(table.launches for table in tables.values())
-    if fewest < FEWEST_LAUNCHES:
+    if fewest < LAUNCHES_FOR_A_VERDICT:
         return _too_few(fewest)
     name, found = smallest_of(tables, confidence=1 - nominal_error, nominal_error=nominal_error)
     return _judged(found, tables[name], nominal_error, margin)
@@ -109,7 +108,7 @@ def _more_launches(table: LaunchTable, nominal_error: float, margin: float) -> i
 def _too_few(launches: int) -> Judgement:
     return Judgement(
         verdict=Verdict.UNCLEAR,
-        reason=f"{launches} launches, {FEWEST_LAUNCHES} or more are needed to tell",
+        reason=f"{launches} launches, {LAUNCHES_FOR_A_VERDICT} or more are needed to tell",
         smallest_visible_effect=None,
-        more_launches=FEWEST_LAUNCHES - launches,
+        more_launches=LAUNCHES_FOR_A_VERDICT - launches,
     )

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import int8bench
-from int8bench import records
 from int8bench.errors import Int8BenchError
-from int8bench.records import Run
+from int8bench.study import records
+from int8bench.study.records import Run
 from int8bench.tracking import side
 from int8bench.tracking.side import Side, SidePoint
 
@@ -27,7 +27,7 @@ def keep(
         run: the finished record.
         points: what is published of it.
         environment: of this process; asv puts ASV_COMMIT, ASV_ENV_NAME and ASV_CONF_DIR there.
-        heeded: which settings of a measuring process have reached asv's own, see `lab.adopt`.
+        heeded: which settings of a measuring process have reached asv's own, see `lab.environment`.
         note: told in a sentence why nothing was kept.
     """
     missing = [name for name in ("ASV_CONF_DIR", "ASV_ENV_NAME", "ASV_COMMIT") if not environment.get(name)]

@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from int8bench.compare.revisions import asv_configuration
+from int8bench.compare.revisions.revisions import Repository, choice_of, install_beside
 from int8bench.errors import RequestError
 from int8bench.lab.environment import ProcessSettings
-from int8bench.tracking import asv_configuration
 from int8bench.tracking.asv_process import CONFIG
-from int8bench.tracking.revisions import Repository, choice_of, install_beside
 
 Asv = Callable[[Sequence[str], Mapping[str, str]], int]
 

@@ -13,9 +13,9 @@ from typing import Any
 from asv.console import log
 from asv.publishing import OutputPublisher
 
-from int8bench import records
+from int8bench import files
 from int8bench.errors import Int8BenchError
-from int8bench.report import history_page
+from int8bench.report.history import page
 
 NAME = "int8bench"
 PAGE = f"{NAME}.html"
@@ -62,10 +62,10 @@ def write(
         RequestError: the site cannot be written.
     """
     document = (build or _history)(results, repository)
-    text = history_page.page(document, show_commit_url=show_commit_url, home=INDEX)
-    records.write_text(site / PAGE, text)
+    text = page.page(document, show_commit_url=show_commit_url, home=INDEX)
+    files.write_text(site / PAGE, text)
     script = resources.files("int8bench.tracking").joinpath("dashboard.js").read_text(encoding="utf-8")
-    records.write_text(site / SCRIPT, script)
+    files.write_text(site / SCRIPT, script)
     return [*document["problems"], *_register(site / INDEX)]
 
 
@@ -82,5 +82,5 @@ def _register(index: Path) -> list[str]:
         return []
     if PLACE not in text:
         return [f"{index}: not laid out as asv's index.html; open {PAGE} by its own address"]
-    records.write_text(index, text.replace(PLACE, TAG + PLACE, 1))
+    files.write_text(index, text.replace(PLACE, TAG + PLACE, 1))
     return []

@@ -8,6 +8,7 @@ from typing import Any
 
 from int8bench.errors import RequestError
 from int8bench.stats import changes as stats
+from int8bench.stats.limits import HISTORY_ERROR_RATE
 from int8bench.tracking import asv_results, events, kinds, side
 from int8bench.tracking.asv_results import Folder
 from int8bench.tracking.events import Event, Noise
@@ -16,7 +17,6 @@ from int8bench.tracking.side import Side
 
 SCHEMA = "int8bench.history"
 SCHEMA_VERSION = 1
-ERROR_RATE = 0.01  # of one false change or more in all series together
 SPEEDUP, MIRROR = "speedup.Speedup.track_speedup", "speedup.Speedup.track_relative_time"
 # Half of a race interval is about four standard errors (few launches, early stopping); a quarter is the least noise.
 HALF_WIDTHS = 4.0
@@ -141,7 +141,7 @@ class History:
 
 
 def history(
-    results: Path, *, repository: Path | None = None, error_rate: float = ERROR_RATE, control: str | None = None
+    results: Path, *, repository: Path | None = None, error_rate: float = HISTORY_ERROR_RATE, control: str | None = None
 ) -> History:
     """The history of asv's results folder.
 
@@ -156,7 +156,7 @@ def history(
             row.
     """
     if not 0 < error_rate < 1:
-        raise RequestError(f"error rate {error_rate}: expected a number between 0 and 1; try {ERROR_RATE}")
+        raise RequestError(f"error rate {error_rate}: expected a number between 0 and 1; try {HISTORY_ERROR_RATE}")
     folder = asv_results.read(results)
     sides, damaged = side.load_all(results)
     order, untold = topology(repository) if repository else ({}, [])

@@ -1,15 +1,15 @@
 """What a record publishes to asv: one number a benchmark and its parameters, with its interval. Pure.
 
-The names are those of the classes in the project's `benchmarks/`; `tests/test_tracking_published.py` holds the two
+The names are those of the classes in the project's `benchmarks/`; `tests/tracking/test_published.py` holds the two
 together.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8
-from int8bench.ledger import race_samples
-from int8bench.pairing import launch_table
-from int8bench.records import BEST, OK, Cell, Run
+from int8bench.study.racing import launch_table
+from int8bench.study.records import BEST, OK, Cell, Run
+from int8bench.study.session.ledger import race_samples
 from int8bench.tracking.side import SidePoint
 
 Values = Mapping[str, Mapping[tuple[str, ...], float]]

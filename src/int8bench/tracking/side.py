@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from int8bench import records
+from int8bench import files
 from int8bench.errors import RecordError
 
 SCHEMA = "int8bench.side"
@@ -69,7 +69,7 @@ def save(side: Side, results: Path) -> Path:
     """
     path = results / FOLDER / file_name(side)
     document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(side)}
-    records.write_bytes(path, gzip.compress(json.dumps(document, allow_nan=False).encode(), mtime=0))
+    files.write_bytes(path, gzip.compress(json.dumps(document, allow_nan=False).encode(), mtime=0))
     return path
 
 

@@ -1,0 +1,121 @@
+"""Failures as data: one outcome of each side a launch, and whether head fails more often than chance allows. Pure.
+
+A launch has three stages at which a benchmark may fail: while it is opened, at its first call, and later. A stage
+counts where both sides came that far, so that at each both had the same occasion to fail. Each is tested by Fisher's
+exact test of head against base with its share of the error. What fails at a stage in every launch of head and in none
+of base is judged as soon as the test can say so: with the same code on both sides that has a probability of a quarter a
+launch at most, which is taken off the error of the test that all others get in the end: from its second launch on it
+is tried on one side at a time, so that neither side fails by the other's doing.
+
+In a race both sides are there, and what only one of them can have, such as a port, makes the other one fail: then their
+failures exclude each other, and differ by more than Fisher's test allows for. So head has to fail alone surely more
+often than base alone as well, by the sign test, which holds however the two sides of a launch go together.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from int8bench.stats.limits import LAUNCHES_FOR_A_FAILURE
+from int8bench.stats.proportion import chance_of_at_least, chance_of_more
+
+MOST_LAUNCHES = 40  # 40 of 40 against none: an error that nobody asks for
+COUNTS = range(LAUNCHES_FOR_A_FAILURE, MOST_LAUNCHES)
+
+
+class Stage(StrEnum):
+    """When a benchmark fails; in their order."""
+
+    OPEN = "open"
+    FIRST = "first"
+    CALL = "call"
+
+
+# Of the error: real breaks fail at once, and seven launches have to be enough for those.
+SHARES = {Stage.OPEN: 0.36, Stage.FIRST: 0.36, Stage.CALL: 0.28}
+STAGES = tuple(Stage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a benchmark in one launch; None for a side that did not fail."""
+
+    launch: int
+    stage: Stage
+    base: str | None = None
+    head: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a side failed."""
+        return self.base is not None or self.head is not None
+
+
+Outcomes = Sequence[Outcome]
+
+
+def launches_to_decide(error: float) -> int:
+    """In how many launches head has to fail, and base never, to be called broken, whatever the stage."""
+    return max(next((n for n in COUNTS if _is_sure(n, 0, n, error, stage)), MOST_LAUNCHES) for stage in STAGES)
+
+
+def is_breaking(outcomes: Outcomes) -> bool:
+    """Whether all launches so far fail on head alone, and at the same stage."""
+    stages = {each.stage for each in outcomes}
+    return len(stages) == 1 and all(each.head is not None and each.base is None for each in outcomes)
+
+
+def is_broken(outcomes: Outcomes, error: float) -> bool:
+    """Whether head surely fails more often than base."""
+    alone = is_breaking(outcomes)
+    return any(
+        _is_worse(at, error, stage) and (alone or _is_one_sided(at, error, stage))
+        for stage in STAGES
+        for at in [_at(outcomes, stage)]
+    )
+
+
+def fails_always(outcomes: Outcomes) -> bool:
+    """Whether no launch has answers of both sides."""
+    return bool(outcomes) and all(each.failed for each in outcomes)
+
+
+def sentence(outcomes: Outcomes) -> str:
+    """How often each side failed, such as in 2 of 16 launches of head and 0 of 16 of base, and the first reasons."""
+    heads, bases = [each.head for each in outcomes if each.head], [each.base for each in outcomes if each.base]
+    counts = f"fails in {len(heads)} of {len(outcomes)} launches of head, {len(bases)} of {len(outcomes)} of base"
+    return f"{counts}: {'; '.join((*bases[:1], *heads[:1]))}"
+
+
+def by_sentence(failing: Mapping[str, Outcomes]) -> dict[str, list[str]]:
+    """The benchmarks of each sentence, in their order: what one cause breaks is told once."""
+    found: dict[str, list[str]] = {}
+    for name, outcomes in failing.items():
+        found.setdefault(sentence(outcomes), []).append(name)
+    return found
+
+
+def _at(outcomes: Outcomes, stage: Stage) -> list[Outcome]:
+    """The outcomes of a stage: of the launches that came so far; what failed later did not fail here."""
+    came = [each for each in outcomes if STAGES.index(each.stage) >= STAGES.index(stage)]
+    return [each if each.stage is stage else Outcome(launch=each.launch, stage=stage) for each in came]
+
+
+def _is_worse(outcomes: Outcomes, error: float, stage: Stage) -> bool:
+    head, base = _count(each.head for each in outcomes), _count(each.base for each in outcomes)
+    return len(outcomes) >= LAUNCHES_FOR_A_FAILURE and head > base and _is_sure(head, base, len(outcomes), error, stage)
+
+
+def _is_one_sided(outcomes: Outcomes, error: float, stage: Stage) -> bool:
+    """Whether head alone surely fails more often than base alone, by the sign test."""
+    single = [each.head is not None for each in outcomes if (each.head is None) != (each.base is None)]
+    return chance_of_at_least(sum(single), len(single), 0.5) <= SHARES[stage] * error
+
+
+def _is_sure(head: int, base: int, launches: int, error: float, stage: Stage) -> bool:
+    """Whether the test of a stage is below its share of the error; see the head of this file."""
+    return chance_of_more(head, base, launches=launches) <= SHARES[stage] * error - 4.0**-launches
+
+
+def _count(reasons: Iterable[str | None]) -> int:
+    return sum(reason is not None for reason in reasons)

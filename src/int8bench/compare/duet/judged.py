@@ -1,0 +1,211 @@
+"""Samples of a duet -> comparisons, each with its interval and its word, the error of all of them bounded. Pure."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, Ratio, words
+from int8bench.compare.duet.samples import Fork, Numbers, Samples
+from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
+from int8bench.lab.agent.suites.suite import TIME
+from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, FAMILY_ERROR_RATE, LAUNCHES_FOR_A_SPREAD, MARGIN
+from int8bench.stats.ratio import LaunchTable, comparison_error, estimate
+from int8bench.stats.stopping import Looks, nominal_error_at
+from int8bench.stats.verdict import Verdict, judge
+
+MOST_MORE_LAUNCHES = 200  # that somebody would wait for
+# Numbers that are what they are, without noise: of these any difference is one.
+EXACT = {Metric.WEIGHTS, Metric.SQNR, Metric.TOP1}
+FLOAT32 = "float32/"  # how the ids of the grid's reference begin
+
+Table = Mapping[int, Sequence[float]]
+"""Log of head over base: (launch, fork)."""
+
+
+def error_of_each(names: Mapping[str, str], *, each: float = ERROR_RATE, family: float = FAMILY_ERROR_RATE) -> float:
+    """The error of one comparison, so that the whole suite's is bounded.
+
+    A timed benchmark has a time and perhaps a throughput, and a speed-up where its float32 is there; a tracked one
+    may hold three metrics; and whether head fails more often is asked of each.
+    """
+    most = sum(3 + (_reference(name) in names) if kind == TIME else 4 for name, kind in names.items())
+    return comparison_error(max(1, most), each=each, family=family)
+
+
+def comparisons(
+    names: Mapping[str, str], samples: Samples, looks: Looks, track_looks: Looks, error: float
+) -> tuple[Comparison, ...]:
+    """Every comparison of the suite, in its order.
+
+    Args:
+        names: of the benchmarks that both sides have, and of what kind each is.
+        samples: what was measured.
+        looks: the launches at which times were looked at.
+        track_looks: those of tracked numbers.
+        error: of one verdict.
+    """
+    found: list[Comparison] = []
+    for name, kind in names.items():
+        if (nothing := samples.why_nothing(name)) is not None:
+            found.append(_none(name, Metric.TIME if kind == TIME else Metric.TRACKED, nothing))
+        elif kind == TIME:
+            found += _of_times(name, samples, looks, error)
+        else:
+            found += _of_numbers(name, samples.numbers.get(name, []), track_looks, error)
+    return (*found, *_of_speedups(names, samples, looks, error))
+
+
+def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float, *, pairs: int) -> Comparison:
+    """One comparison from log-ratios of head over base."""
+    shown_id = name.removesuffix(COST).removesuffix(ANSWERS)
+    if len(table) < LAUNCHES_FOR_A_SPREAD:
+        return _none(name, metric, f"{len(table)} launches, {LAUNCHES_FOR_A_SPREAD} or more are needed to tell")
+    launches = LaunchTable(log_ratios=tuple(tuple(table[launch]) for launch in sorted(table)), pairs=pairs)
+    shown, judged = (nominal_error_at(looks, len(table), each) for each in (1 - CONFIDENCE, error))
+    if not estimate(launches, confidence=CONFIDENCE, nominal_error=min(shown, judged)).is_bounded:
+        return _none(name, metric, "it differs from launch to launch by more than any ratio can say")
+    ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
+    found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
+    less, more = words(metric)
+    word = {Verdict.FASTER: more, Verdict.SLOWER: less}.get(found.verdict, found.verdict.value)  # of head over base
+    return Comparison(
+        id=shown_id,
+        metric=metric,
+        verdict=word,
+        ratio=Ratio(value=ratio.value, low=ratio.low, high=ratio.high),
+        launches=ratio.launches,
+        forks=ratio.forks,
+        pairs=ratio.pairs,
+        smallest_visible_effect=found.smallest_visible_effect,
+        reason=_reason(found.reason, found.more_launches),
+    )
+
+
+def is_settled(name: str, samples: Samples, looks: Looks, error: float) -> bool:
+    """Whether a timed benchmark needs no more launches: its verdict is made."""
+    forks = samples.forks.get(name, [])
+    table = _by_launch((fork.launch, fork.log_ratio) for fork in forks)
+    return name in samples.gone or (
+        len(table) >= LAUNCHES_FOR_A_SPREAD
+        and compared(name, Metric.TIME, table, looks, error, pairs=_pairs(forks)).verdict != UNCLEAR
+    )
+
+
+def _of_times(name: str, samples: Samples, looks: Looks, error: float) -> Iterable[Comparison]:
+    forks, loads = samples.forks.get(name, []), samples.loads.get(name, [])
+    table = _by_launch((fork.launch, fork.log_ratio) for fork in forks)
+    yield compared(name, Metric.TIME, table, looks, error, pairs=_pairs(forks))
+    if loads:
+        table = _by_launch((load.launch, load.log_ratio) for load in loads)
+        yield compared(name, Metric.THROUGHPUT, table, _one_look(table), error, pairs=2 * len(loads))
+
+
+def _of_speedups(names: Mapping[str, str], samples: Samples, looks: Looks, error: float) -> Iterable[Comparison]:
+    """The speed-up of each int8 cell of a grid: float32's log-ratio less int8's, fork by fork."""
+    for name, kind in names.items():
+        reference = _reference(name)
+        if kind != TIME or reference is None or not {name, reference} <= samples.forks.keys():
+            continue
+        of_float32 = {(fork.launch, fork.fork): fork for fork in samples.forks[reference]}
+        both = [
+            (of_float32[mine.launch, mine.fork], mine)
+            for mine in samples.forks[name]
+            if (mine.launch, mine.fork) in of_float32
+        ]
+        table = _by_launch((mine.launch, theirs.log_ratio - mine.log_ratio) for theirs, mine in both)
+        yield compared(name, Metric.SPEEDUP, table, looks, error, pairs=_pairs([mine for _, mine in both]))
+
+
+def _of_numbers(name: str, numbers: Sequence[Numbers], looks: Looks, error: float) -> Iterable[Comparison]:
+    found = dict.fromkeys(key for each in numbers for key in (*each.base, *each.head))
+    if not found:
+        yield _none(name, Metric.TRACKED, "not measured yet")
+    for key in found:
+        metric = Metric(key) if key in set(Metric) else Metric.TRACKED
+        sides = [(each.launch, each.base.get(key), each.head.get(key)) for each in numbers]
+        reason = next((why for _, base, head in sides if (why := _objection(key, base, head))), None)
+        if all(_is_gone(metric, base, head) for _, base, head in sides):
+            yield _gone(name, metric, len(numbers))
+        elif reason is not None:
+            yield _none(name, metric, reason)
+        else:
+            table = _by_launch((launch, _log_ratio(float(base or 0), float(head or 0))) for launch, base, head in sides)
+            yield compared(name, metric, table, looks, error, pairs=len(numbers))
+
+
+def _is_gone(metric: Metric, base: float | None, head: float | None) -> bool:
+    """Whether nothing is left of a number; of decibels, where there is more noise than signal."""
+    if base is None or head is None or base <= 0:
+        return False
+    return head == 0 or (metric is Metric.SQNR and head < 0)
+
+
+def _objection(metric: str, base: float | None, head: float | None) -> str | None:
+    """Why two numbers have no ratio; numbers that are the same have one, whatever they are."""
+    for side, value in (("base", base), ("head", head)):
+        if value is None:
+            return f"{side} has no {metric}"
+        if not math.isfinite(value) and base != head:
+            return f"{side} is {value}"
+    if base != head and (base is None or head is None or base <= 0 or head <= 0):
+        return f"base is {base:g}, head is {head:g}: there is no ratio of these"
+    return None
+
+
+def _reference(name: str) -> str | None:
+    """The float32 cell that an int8 cell of the grid is held to; None for float32 itself."""
+    return None if name.startswith(FLOAT32) else FLOAT32 + name.partition("/")[2]
+
+
+def _log_ratio(base: float, head: float) -> float:
+    return 0.0 if base == head else math.log(head / base)
+
+
+def _by_launch(found: Iterable[tuple[int, float]]) -> dict[int, list[float]]:
+    table: dict[int, list[float]] = {}
+    for launch, value in found:
+        table.setdefault(launch, []).append(value)
+    return table
+
+
+def _pairs(forks: Sequence[Fork]) -> int:
+    return sum(sum(fork.kept) for fork in forks)
+
+
+def _one_look(table: Table) -> Looks:
+    return Looks(launches=(max(2, len(table)),))
+
+
+def _none(name: str, metric: Metric, reason: str) -> Comparison:
+    return Comparison(
+        id=name.removesuffix(COST).removesuffix(ANSWERS),
+        metric=metric,
+        verdict=UNCLEAR,
+        ratio=None,
+        launches=0,
+        forks=0,
+        pairs=0,
+        smallest_visible_effect=None,
+        reason=reason,
+    )
+
+
+def _gone(name: str, metric: Metric, launches: int) -> Comparison:
+    """A number that was there in base and is nothing in head, such as the accuracy of a broken calibration."""
+    return replace(
+        _none(name, metric, "nothing of it is left in head"),
+        verdict=words(metric)[0],
+        ratio=Ratio(value=0.0, low=0.0, high=0.0),
+        launches=launches,
+        forks=launches,
+        pairs=launches,
+        smallest_visible_effect=0.0,
+    )
+
+
+def _reason(reason: str | None, more_launches: int | None) -> str | None:
+    if reason is None or more_launches is None:
+        return reason
+    if more_launches > MOST_MORE_LAUNCHES:
+        return f"{reason}; that is not settled by any run of a sensible length on this machine as it is now"
+    return f"{reason}; {more_launches} more launches would settle it"

@@ -1,0 +1,115 @@
+"""What a duet has measured so far, benchmark by benchmark; raw, so that every figure can be computed again."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from int8bench.compare.duet.failures import Outcome, sentence
+from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """One fork of each side; seconds a call (round,), and which rounds are kept (round,)."""
+
+    launch: int
+    fork: int
+    calls: int
+    base_s: tuple[float, ...]
+    head_s: tuple[float, ...]
+    kept: tuple[int, ...]
+    log_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """What a tracked benchmark said in one fork of each side, by metric."""
+
+    launch: int
+    base: Mapping[str, float]
+    head: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Log of head's sustained throughput over base's in one launch."""
+
+    launch: int
+    log_ratio: float
+
+
+@dataclass(slots=True)
+class Samples:
+    """By benchmark: forks, tracked numbers, loads, what became of it launch by launch, and why it has no figures."""
+
+    forks: dict[str, list[Fork]] = field(default_factory=dict)
+    numbers: dict[str, list[Numbers]] = field(default_factory=dict)
+    loads: dict[str, list[Load]] = field(default_factory=dict)
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    strayed: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+
+    def give_up(self, name: str, reason: str) -> None:
+        """Drops what is known of a benchmark that cannot be measured, and keeps the reason."""
+        self.stopped[name] = reason
+        self._drop(name)
+
+    def skip(self, name: str, reason: str) -> None:
+        """Leaves a benchmark out that says of itself that it cannot run on a side."""
+        self.skipped[name] = reason
+        self._drop(name)
+
+    def stray(self, name: str, reason: str) -> None:
+        """Drops what is known of a benchmark that measures something else than a side's own code."""
+        self.strayed[name] = reason
+        self._drop(name)
+
+    def note(self, name: str, outcome: Outcome) -> None:
+        """Keeps what became of a benchmark in a launch."""
+        self.outcomes.setdefault(name, []).append(outcome)
+
+    @property
+    def gone(self) -> set[str]:
+        """The benchmarks that are not measured any more."""
+        return {*self.stopped, *self.skipped, *self.strayed}
+
+    @property
+    def failing(self) -> dict[str, list[Outcome]]:
+        """The benchmarks that failed in a launch or more, with what became of them in all."""
+        return {name: each for name, each in self.outcomes.items() if any(one.failed for one in each)}
+
+    def why_nothing(self, name: str) -> str | None:
+        """Why a benchmark has no figures; None where it may yet have some."""
+        if name in self.stopped or name in self.strayed:
+            return self.stopped.get(name) or self.strayed[name]
+        launches = {each.launch for each in (*self.forks.get(name, ()), *self.numbers.get(name, ()))}
+        if len(launches) >= LAUNCHES_FOR_A_SPREAD:
+            return None
+        failing = self.outcomes.get(name, [])
+        return sentence(failing) if any(each.failed for each in failing) else self.lost.get(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a record keeps."""
+        return {
+            "forks": {name: [asdict(each) for each in found] for name, found in self.forks.items()},
+            "numbers": {name: [_written(each) for each in found] for name, found in self.numbers.items()},
+            "loads": {name: [asdict(each) for each in found] for name, found in self.loads.items()},
+            "outcomes": {name: [asdict(each) for each in found] for name, found in self.failing.items()},
+        }
+
+    def _drop(self, name: str) -> None:
+        for known in (self.forks, self.numbers, self.loads):
+            known.pop(name, None)
+
+
+def _written(numbers: Numbers) -> dict[str, Any]:
+    """What JSON has no number for is written as Python spells it."""
+    sides = {"base": numbers.base, "head": numbers.head}
+    spelled = {
+        side: {name: value if math.isfinite(value) else str(value) for name, value in found.items()}
+        for side, found in sides.items()
+    }
+    return {"launch": numbers.launch, **spelled}

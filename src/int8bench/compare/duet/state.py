@@ -1,0 +1,130 @@
+"""What a person asked of a duet, and where it stands while it is measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from int8bench.compare.duet import judged
+from int8bench.compare.duet.failures import Stage
+from int8bench.compare.duet.peers import Luck, Place
+from int8bench.compare.duet.plan import Plan, Selection
+from int8bench.compare.duet.samples import Samples
+from int8bench.compare.duet.sides import Side
+from int8bench.compare.revisions.asv_configuration import Variables
+from int8bench.lab.agent.suites.suite import TIME
+from int8bench.lab.progress import Advance, Progress
+from int8bench.machine import Hardware
+from int8bench.stats import limits
+
+GRID, ASV, PYTEST = SUITES = ("grid", "asv", "pytest")
+MOST_SEED = 2**31  # what every generator takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a person asked for; None means that the duet chooses."""
+
+    base: str | None
+    head: str | None
+    base_python: str | None = None
+    head_python: str | None = None
+    suite: str = GRID
+    select: str | None = None
+    select_regex: str | None = None
+    benchmarks: str = "head"
+    quick: bool = False
+    budget_s: float | None = None
+    timeout_s: float = 120.0
+    seed: int = 0
+    error_rate: float = limits.ERROR_RATE
+    family_error_rate: float = limits.FAMILY_ERROR_RATE
+    model: str = "simplecnn"
+    input_shape: str | None = None
+    data: str = "digits"
+    engines: tuple[str, ...] = ("fbgemm",)
+    batches: tuple[int, ...] = (1, 8, 32)
+    threads: tuple[int, ...] | None = None
+    folder: Path = field(default_factory=Path.cwd)
+
+    @property
+    def selection(self) -> Selection:
+        """The benchmarks that are meant.
+
+        Raises:
+            RequestError: the selection is none.
+        """
+        return Selection(text=self.select, pattern=self.select_regex)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A benchmark with the environment variables that it is measured with."""
+
+    name: str
+    """The benchmark's id on both sides."""
+    kind: str
+    variables: Variables
+    is_fresh: bool = False
+    """Whether each of its samples is a fresh process."""
+
+
+@dataclass(slots=True)
+class State:
+    """Where one duet stands."""
+
+    request: Request
+    sides: tuple[Side, Side]
+    places: tuple[Place, Place]
+    machine: Hardware
+    usable: tuple[int, ...]
+    """The processors that may be used, no more than a container's quota pays for."""
+    output: Path | None
+    advance: Advance
+    rng: np.random.Generator
+    findings: list[dict[str, Any]]
+    variables: tuple[Variables, ...] = (Variables(),)
+    samples: Samples = field(default_factory=Samples)
+    rows: dict[str, Row] = field(default_factory=dict)
+    """By the id that is printed."""
+    fresh: dict[str, float] = field(default_factory=dict)
+    """The timed benchmarks whose samples are fresh processes, with the seconds that a launch of each may take."""
+    patience_s: dict[tuple[str, Stage], float] = field(default_factory=dict)
+    """How long a benchmark may be silent at a stage, where one side was too long before."""
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    plan: Plan | None = None
+    measured_s: float = 0.0
+    done: float = 0.0
+    total: float = 1.0
+
+    @property
+    def planned(self) -> Plan:
+        """The plan, once the suites are open."""
+        assert self.plan is not None
+        return self.plan
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Every benchmark by its id, and of what kind it is."""
+        return {name: row.kind for name, row in self.rows.items()}
+
+    @property
+    def error(self) -> float:
+        """The error of one verdict."""
+        return judged.error_of_each(self.names, each=self.request.error_rate, family=self.request.family_error_rate)
+
+    def luck(self, variables: Variables) -> Luck:
+        """What the next pair of launches draws."""
+        return Luck(seed=int(self.rng.integers(MOST_SEED)), variables=variables.values)
+
+    def tell(self, phase: str) -> None:
+        """Tells what is being done from now on."""
+        self.advance(Progress(done=min(self.done, self.total), total=self.total, phase=phase))
+
+    def live(self, kind: str) -> list[str]:
+        """The benchmarks of a kind that can be measured."""
+        gone = self.samples.gone
+        return [name for name, row in self.rows.items() if (row.kind == TIME) == (kind == TIME) and name not in gone]

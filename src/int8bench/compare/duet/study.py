@@ -1,0 +1,401 @@
+"""Joins it all: two sides and a suite become comparisons, launch by launch; what was measured is kept when it stops."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from int8bench import cache, machine
+from int8bench.compare.duet import failures, findings, judged, record
+from int8bench.compare.duet.pairs import BASE, HEAD, SIDES
+from int8bench.compare.duet.peers import Luck, Order, PeerLaunch, is_part, launched
+from int8bench.compare.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, Selection, plan_for
+from int8bench.compare.duet.serving import attempts, serve
+from int8bench.compare.duet.sides import Asked, Side, prepared, suite_folder
+from int8bench.compare.duet.state import ASV, GRID, PYTEST, SUITES, Request, Row, State
+from int8bench.compare.revisions import asv_configuration
+from int8bench.compare.revisions.asv_configuration import AsvConfiguration, Variables
+from int8bench.compare.revisions.packages import TOP
+from int8bench.compare.revisions.revisions import Repository
+from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
+from int8bench.lab.agent.suites.suite import FRESH, TIME
+from int8bench.lab.progress import Advance, Progress
+from int8bench.machine import emulation
+from int8bench.stats import limits
+from int8bench.study import records
+
+OWNERS = ("base", "head", "own")
+LAUNCH_S = 4.0  # imports of a pair, for the progress bar
+OVERRUN = 1.2  # of the budget
+MOST_EXAMPLES = 4  # of ids, where none was meant
+WHAT_HELPS = {
+    GRID: "type another --engines, --batch or --threads",
+    ASV: "time_, timeraw_, peakmem_, mem_ and track_ benchmarks are compared; asv itself measures others",
+    PYTEST: "tests that ask for the fixture `benchmark` are compared",
+}
+
+
+def run(request: Request, output: Path | None, advance: Advance) -> record.Duet:
+    """Measures base and head; the comparisons, which also lie at `output` where one is given.
+
+    Raises:
+        RequestError: the request cannot be met.
+        NothingMeasuredError: nothing could be compared, or it was stopped before anything was.
+        InterruptedRunError: it was stopped, with figures for some benchmarks, which lie at `output`.
+    """
+    emulation.refuse()
+    _check(request)
+    advance(Progress(phase="laying out base and head"))
+    duet = _prepared(request, output, advance)
+    try:
+        _measure(duet)
+    except KeyboardInterrupt:
+        again = "; type the same command to start again"
+        raise _interrupted(duet, "stopped", f"stopped before anything could be compared{again}") from None
+    except LabError as error:
+        raise _interrupted(duet, str(error), f"nothing could be compared: {error}") from error
+    found = _record(duet, complete=True)
+    if not any(each.ratio is not None for each in found.comparisons) and not found.is_bad_news:
+        raise NothingMeasuredError(_nothing_compared(duet, found))
+    return found
+
+
+def _check(request: Request) -> None:
+    if request.suite not in SUITES:
+        raise RequestError(f"--suite {request.suite}: expected one of {', '.join(SUITES)}")
+    if request.benchmarks not in OWNERS:
+        raise RequestError(f"--benchmarks {request.benchmarks}: expected one of {', '.join(OWNERS)}")
+    for label, revision, python in (
+        ("BASE", request.base, request.base_python),
+        ("HEAD", request.head, request.head_python),
+    ):
+        if revision is None and python is None:
+            raise RequestError(f"{label}: not given; type int8bench duet BASE HEAD, or --{label.lower()}-python PYTHON")
+    request.selection.of(())  # one that is none is refused now, before anything is built
+    usable = machine.usable_core_count()
+    for count in request.threads or ():
+        if count > usable:
+            raise RequestError(f"--threads {count}: this machine has {usable} usable cores; try --threads {usable}")
+
+
+def _prepared(request: Request, output: Path | None, advance: Advance) -> State:
+    notes: list[findings.Finding] = []
+    configured = asv_configuration.read(request.folder) if request.suite == ASV else None
+    repository = _repository(request, configured)
+    if repository is not None and repository.is_dirty():
+        notes.append(findings.note("dirty-tree", "the working tree has changes, which neither base nor head contains"))
+    builds = (cache.folder() or Path(tempfile.gettempdir()) / "int8bench") / "revisions"
+    near, ignored = _place(request, configured, repository)
+    asked = (
+        Asked(label="base", revision=request.base, python=request.base_python, near=near, ignored=ignored),
+        Asked(label="head", revision=request.head, python=request.head_python, near=near, ignored=ignored),
+    )
+    sides = (prepared(asked[BASE], repository, builds), prepared(asked[HEAD], repository, builds))
+    cache.trim()
+    notes += [_not_built(side, each) for side in sides for each in side.failed]
+    owners = {"base": (BASE, BASE), "head": (HEAD, HEAD), "own": SIDES}[request.benchmarks]
+    folders = [suite_folder(sides[owner], repository, request.folder) for owner in owners]
+    suite = asv_configuration.read(folders[HEAD]) if request.suite == ASV else None
+    if request.suite == ASV and suite is None:
+        raise RequestError(_no_suite(request, sides[owners[HEAD]]))
+    return State(
+        request=request,
+        sides=sides,
+        places=(sides[BASE].place(folders[BASE]), sides[HEAD].place(folders[HEAD])),
+        machine=machine.detect(),
+        usable=machine.usable_processors()[: machine.usable_core_count()],
+        output=output,
+        advance=advance,
+        rng=np.random.default_rng([request.seed, time.time_ns()]),
+        findings=[dict(each) for each in notes],
+        variables=suite.variables() if suite is not None else (Variables(),),
+    )
+
+
+def _repository(request: Request, configured: AsvConfiguration | None) -> Repository | None:
+    """The repository that base and head are revisions of: the one that asv measures, or the one around the person.
+
+    Raises:
+        RequestError: there is none, and a revision was given.
+    """
+    if request.base is None and request.head is None:
+        return None
+    named = configured.repository if configured is not None else None
+    return Repository.around(named or request.folder)
+
+
+def _place(
+    request: Request, configured: AsvConfiguration | None, repository: Repository | None
+) -> tuple[PurePosixPath, tuple[str, ...]]:
+    """The folder of the tree whose package is measured, and the modules that measure it."""
+    if repository is None:
+        return TOP, ()
+    named = configured.near(repository.top) if configured is not None else None
+    ignored = (configured.suite,) if configured is not None else ()
+    return named or asv_configuration.inside(request.folder, repository.top), ignored
+
+
+def _no_suite(request: Request, side: Side) -> str:
+    """Where the suite of asv lies, if not here."""
+    top = side.tree or request.folder
+    found = sorted(path.parent.relative_to(top) for path in top.glob("*/asv.conf.json*"))
+    elsewhere = f"change into {' or '.join(map(str, found))}" if found else "change into the folder that has it"
+    return f"--suite asv: {side.title} has no asv.conf.json in {request.folder}; {elsewhere}, or type int8bench init"
+
+
+def _not_built(side: Side, why: str) -> findings.Finding:
+    return findings.warning(
+        "not-built",
+        f"{side.label}: {why}",
+        advice="Where it is imported, it is the environment's, the same on both sides; mend its build.",
+    )
+
+
+def _order(request: Request) -> Order:
+    usable = machine.usable_core_count()
+    options: Mapping[str, Any] = {
+        "contenders": ["float32", *request.engines],
+        "batches": list(request.batches),
+        "threads": list(request.threads or dict.fromkeys((1, usable))),
+        "model": request.model,
+        "input_shape": request.input_shape,
+        "data": _found_from_anywhere(request),
+    }
+    return Order(suite=request.suite, options=options if request.suite == GRID else {})
+
+
+def _found_from_anywhere(request: Request) -> str:
+    """The data by a path that holds in the folders that launches run in."""
+    kind, _, path = request.data.partition(":")
+    return f"{kind}:{request.folder / path}" if kind == "imagefolder" else request.data
+
+
+def _measure(duet: State) -> None:
+    """Launch after launch, block after block; what has settled is left out of the next block.
+
+    Raises:
+        LabError: a side's launch did not start, or its suite does not open.
+    """
+    with ExitStack() as first:
+        duet.tell("opening the suites")
+        opened = first.enter_context(launched(duet.places, _order(duet.request), duet.luck(duet.variables[0])))
+        _match(duet, opened)
+        _save(duet, complete=False)  # a place that cannot be written is said now
+        for look, (begin, end) in enumerate(pairwise((0, *duet.planned.looks.launches))):
+            unsettled = [name for name in duet.live(TIME) if look == 0 or not _is_settled(duet, name)]
+            if look and (not unsettled or duet.measured_s * end / begin > OVERRUN * duet.planned.budget_s):
+                break
+            for index in range(begin, end):
+                for variables in duet.variables:
+                    if index == 0 and variables is duet.variables[0]:
+                        serve(duet, opened, index, variables, unsettled)
+                        first.close()
+                    else:
+                        duet.tell(f"starting launch {index + 1} of {duet.planned.launches}")
+                        with launched(duet.places, _order(duet.request), duet.luck(variables)) as others:
+                            serve(duet, others, index, variables, unsettled)
+                    duet.done += LAUNCH_S
+                    _save(duet, complete=False)
+    _decide(duet)
+    duet.total = duet.done
+    duet.tell("done")
+
+
+def _decide(duet: State) -> None:
+    """Opens what fails on head alone until its test can say whether that is chance; nothing else is measured.
+
+    Raises:
+        LabError: a side's launch did not start, or its suite does not open.
+    """
+    needed = failures.launches_to_decide(duet.error)
+    for index in range(duet.planned.launches, duet.planned.launches + needed):
+        for variables in duet.variables:
+            mine = [name for name in _undecided(duet) if duet.rows[name].variables is variables]
+            if mine:
+                duet.total = max(duet.total, duet.done + LAUNCH_S)
+                duet.tell(f"starting launch {index + 1}, to see whether head is broken")
+                attempts(duet, partial(_by_itself, duet, duet.luck(variables)), index, mine)
+                duet.done += LAUNCH_S
+                _save(duet, complete=False)
+
+
+@contextmanager
+def _by_itself(duet: State, luck: Luck, side: int) -> Iterator[PeerLaunch]:
+    """A launch of one side while the other one has none.
+
+    Raises:
+        LabError: it did not start.
+    """
+    with launched([duet.places[side]], _order(duet.request), luck, beside=duet.places) as (only,):
+        yield only
+
+
+def _undecided(duet: State) -> list[str]:
+    outcomes, gone = duet.samples.outcomes, duet.samples.gone
+    return [
+        name
+        for name in duet.rows
+        if name not in gone
+        and (known := outcomes.get(name))
+        and failures.is_breaking(known)
+        and not failures.is_broken(known, duet.error)
+    ]
+
+
+def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
+    """What both sides have, what only one has, and the plan for it.
+
+    A benchmark of which one side says why it is missing there is tried as well: it may be there in the next launch.
+
+    Raises:
+        LabError: neither side's code lets its suite be opened.
+        NothingMeasuredError: there is nothing to measure.
+    """
+    base, head = launches
+    if base.broken is not None and head.broken is not None:
+        raise LabError(f"base: {base.broken}; head: {head.broken}")
+    kinds = {**base.names, **head.names}
+    both = [name for name in kinds if base.names.get(name, kinds[name]) == head.names.get(name, kinds[name])]
+    tried = [
+        name for name in both if all(name in each.names or each.why_left_out(name) is not None for each in launches)
+    ]
+    rows = {
+        f"{name}{variables.label}": _row(name, kinds[name], variables) for variables in duet.variables for name in tried
+    }
+    left_out = [
+        place for each in launches for place in each.left_out if not any(is_part(name, of=place) for name in kinds)
+    ]
+    others = [name for name in kinds if name not in tried]
+    chosen = duet.request.selection.of((*rows, *others, *left_out))
+    duet.rows = {name: row for name, row in rows.items() if name in chosen}
+    duet.added = tuple(name for name in head.names if name not in tried and name in chosen)
+    duet.removed = tuple(name for name in base.names if name not in tried and name in chosen)
+    if tried and not chosen:
+        raise NothingMeasuredError(_nothing_chosen(duet, list(kinds)))
+    explained = [_explained(each, tried, duet.request.selection) for each in launches]
+    duet.findings += [dict(each) for each in findings.of_left_out(explained[BASE], explained[HEAD], tried)]
+    if not duet.rows:
+        raise NothingMeasuredError(_nothing_in_common(duet))
+    timed = sum(row.kind == TIME for row in duet.rows.values())
+    fresh = [name for name, row in duet.rows.items() if row.is_fresh]
+    duet.plan = plan_for(
+        timed=timed,
+        fresh=len(fresh),
+        tracked=len(duet.rows) - timed,
+        budget_s=duet.request.budget_s,
+        quick=duet.request.quick,
+        timeout_s=duet.request.timeout_s,
+    )
+    race_s = duet.planned.durations.race_s
+    duet.fresh = dict.fromkeys(fresh, FRESH_FORK_S + race_s)
+    each_s = (timed - len(fresh)) * (FORK_S + race_s) + sum(duet.fresh.values()) + LAUNCH_S * len(duet.variables)
+    duet.total = duet.planned.launches * each_s + (len(duet.rows) - timed) * TRACK_S * duet.planned.track_launches
+
+
+def _row(name: str, kind: str, variables: Variables) -> Row:
+    """A benchmark of fresh processes is a time as any other, but takes its own time."""
+    return Row(name=name, kind=TIME if kind == FRESH else kind, variables=variables, is_fresh=kind == FRESH)
+
+
+def _explained(launch: PeerLaunch, tried: Sequence[str], selection: Selection) -> dict[str, str]:
+    """What a suite leaves out of what is meant, but for what the other side has: that is tried, and fails."""
+    told = {place for name in tried if name not in launch.names for place in launch.left_out if name.startswith(place)}
+    meant = selection.of(launch.left_out)
+    return {place: reason for place, reason in launch.left_out.items() if place in meant and place not in told}
+
+
+def _nothing_chosen(duet: State, names: Sequence[str]) -> str:
+    some = findings.listed(names, most=MOST_EXAMPLES)
+    return (
+        f"base and head have {len(names)} {duet.request.suite} benchmarks, and none{duet.request.selection}; "
+        f"there are {some}"
+    )
+
+
+def _nothing_in_common(duet: State) -> str:
+    why = findings.why_nothing(duet.findings)
+    return (
+        f"base and head have no {duet.request.suite} benchmarks in common{duet.request.selection} "
+        f"(only in head: {len(duet.added)}, only in base: {len(duet.removed)}){': ' if why else ''}{why}; "
+        f"{WHAT_HELPS[duet.request.suite]}"
+    )
+
+
+def _nothing_compared(duet: State, found: record.Duet) -> str:
+    """Why nothing has a figure: what the findings say, or what each comparison lacks."""
+    told = findings.why_nothing([each for each in found.findings if each["code"] != "left-out"])
+    reasons = dict.fromkeys(each.reason for each in found.comparisons if each.reason)
+    advice = next((str(each["advice"]) for each in found.findings if each["severity"] == "warning"), "")
+    why = told or "; ".join(reasons) or _nothing_in_common(duet)
+    return f"nothing could be compared: {why}{'. ' if advice else ''}{advice}"
+
+
+def _is_settled(duet: State, name: str) -> bool:
+    outcomes = duet.samples.outcomes.get(name, [])
+    broken = failures.is_broken(outcomes, duet.error)
+    return broken or judged.is_settled(name, duet.samples, duet.planned.looks, duet.error)
+
+
+def _interrupted(duet: State, why: str, nothing: str) -> Exception:
+    found = _record(duet, complete=False) if duet.plan is not None else None
+    known = sum(each.ratio is not None for each in found.comparisons) if found else 0
+    if not known:
+        return NothingMeasuredError(nothing)
+    where = f"; they are in {duet.output}" if duet.output else "; give -o DUET.json to keep them"
+    return InterruptedRunError(f"{why}, with {known} comparisons made{where}")
+
+
+def _save(duet: State, *, complete: bool) -> None:
+    if duet.output is not None:
+        record.save(_of(duet, complete=complete), duet.output)
+
+
+def _record(duet: State, *, complete: bool) -> record.Duet:
+    found = _of(duet, complete=complete)
+    if duet.output is not None:
+        record.save(found, duet.output)
+    return found
+
+
+def _of(duet: State, *, complete: bool) -> record.Duet:
+    silent = {name for name, outcomes in duet.samples.failing.items() if findings.is_not_here(outcomes)}
+    compared = {name: kind for name, kind in duet.names.items() if name not in {*silent, *duet.samples.skipped}}
+    return record.Duet(
+        base=duet.sides[BASE].title,
+        head=duet.sides[HEAD].title,
+        complete=complete,
+        error_rate=duet.error,
+        comparisons=judged.comparisons(
+            compared, duet.samples, duet.planned.looks, duet.planned.track_looks, duet.error
+        ),
+        added=duet.added,
+        removed=duet.removed,
+        findings=(*duet.findings, *findings.of_samples(duet.samples, duet.error)),
+        environment={
+            "hardware": duet.machine.to_dict(),
+            "fingerprint": machine.fingerprint(duet.machine),
+            "versions": records.versions(),
+        },
+        settings={
+            "suite": duet.request.suite,
+            "select": duet.request.select,
+            "select_regex": duet.request.select_regex,
+            "benchmarks": duet.request.benchmarks,
+            "quick": duet.request.quick,
+            "confidence": limits.CONFIDENCE,
+            "margin": limits.MARGIN,
+            "family_error_rate": duet.request.family_error_rate,
+            "measured_s": round(duet.measured_s, 1),
+            "plan": duet.planned.to_dict(),
+            "variables": [dict(each.values) for each in duet.variables],
+            "sides": {"base": duet.sides[BASE].to_dict(), "head": duet.sides[HEAD].to_dict()},
+            **({"grid": dict(_order(duet.request).options)} if duet.request.suite == GRID else {}),
+        },
+        samples=duet.samples.to_dict(),
+    )

@@ -1,0 +1,222 @@
+"""A policy held against what changed: pass or fail, and the reasons in whole sentences. Pure.
+
+Red is what is sure at the declared error and worse by more than its threshold, and every finding of the policy's
+severity or worse. What is unclear is not red, but said, with what would have been seen. What could not be measured on
+one side is not green; nothing measured is no verdict.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from int8bench import machine, units
+from int8bench.compare.comparisons import UNCLEAR, Changed, Comparison, Metric, changed_document
+from int8bench.compare.gate.policy import Policy
+from int8bench.errors import NothingMeasuredError, RecordError, RequestError
+from int8bench.machine import Hardware
+from int8bench.machine.finding import Severity
+from int8bench.study import records
+from int8bench.study.records import Run
+
+FOLDER = Path("reports") / "baselines"
+COMMIT = "commit"  # the key in a record's settings
+
+
+def path_of(folder: Path, fingerprint: str) -> Path:
+    """Where the baseline of that hardware lies in a project."""
+    return folder / FOLDER / f"{fingerprint}.json"
+
+
+def others(folder: Path, fingerprint: str) -> tuple[str, ...]:
+    """The fingerprints of other hardware that have a baseline."""
+    found = sorted(path.stem for path in (folder / FOLDER).glob("*.json"))
+    return tuple(name for name in found if name != fingerprint)
+
+
+def load(folder: Path, fingerprint: str) -> Run | None:
+    """The baseline of that hardware, None where there is none.
+
+    Raises:
+        RecordError: there is a file, but no finished run of that very hardware; it is left alone.
+    """
+    path = path_of(folder, fingerprint)
+    if not path.exists():
+        return None
+    try:
+        run = records.load(path)
+        _check(run, path, fingerprint)
+    except RecordError as error:
+        raise RecordError(f"{error}; it is left alone: delete it to record a new baseline") from error
+    return run
+
+
+def record(run: Run, folder: Path, *, commit: str | None) -> Path:
+    """Makes a run the baseline of the hardware that it was made on, whole or not at all; the path of the file.
+
+    Raises:
+        RequestError: the run is not finished, or the file cannot be written.
+    """
+    if not run.complete:
+        raise RequestError("an unfinished run is no baseline; finish it first")
+    path = path_of(folder, run.environment.fingerprint)
+    records.save(replace(run, settings={**run.settings, COMMIT: commit}), path)
+    return path
+
+
+def commit_of(run: Run) -> str | None:
+    """The commit that a baseline was measured of, where it is known."""
+    found = run.settings.get(COMMIT)
+    return found if isinstance(found, str) else None
+
+
+def _check(run: Run, path: Path, fingerprint: str) -> None:
+    """Refuses a run of other hardware under this name: a copied file, or one that was changed.
+
+    Raises:
+        RecordError: it is one, or the run was not finished.
+    """
+    described = machine.fingerprint(Hardware.from_dict(run.environment.hardware, path=f"{path}: hardware"))
+    for found in (run.environment.fingerprint, described):
+        if found != fingerprint:
+            raise RecordError(f"{path}: a run on other hardware ({found}), which does not judge {fingerprint}")
+    if not run.complete:
+        raise RecordError(f"{path}: an unfinished run, which is no baseline")
+
+
+Findings = Sequence[Mapping[str, Any]]
+RANKS = (Severity.ERROR, Severity.WARNING, Severity.NOTE)  # worst first
+
+
+class Verdict(StrEnum):
+    """What a gate says; its exit code is in `EXIT_CODES`."""
+
+    PASS = "pass"  # noqa: S105  no password
+    FAIL = "fail"
+    RECORDED = "recorded"
+    """There was no baseline of this hardware: now there is, and nothing was judged."""
+    UNCLEAR = "unclear"
+    """Something that was to be judged has no figure on one side, and nothing of what has figures is red."""
+
+
+EXIT_CODES = {Verdict.PASS: 0, Verdict.RECORDED: 0, Verdict.FAIL: 1, Verdict.UNCLEAR: 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The verdict, why, and what it rests on."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    base: str
+    head: str
+    complete: bool
+    error_rate: float
+    comparisons: tuple[Comparison, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    notes: tuple[str, ...]
+    findings: tuple[Mapping[str, Any], ...]
+    policy: Policy
+
+    @property
+    def exit_code(self) -> int:
+        """0 fine, 1 red, 3 cannot tell."""
+        return EXIT_CODES[self.verdict]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON answer."""
+        return {
+            "verdict": self.verdict.value,
+            "reasons": list(self.reasons),
+            **changed_document(self),
+            "notes": list(self.notes),
+            "findings": [dict(each) for each in self.findings],
+            "policy": self.policy.to_dict(),
+        }
+
+
+def judged(
+    changed: Changed, findings: Findings, policy: Policy, *, metrics: Sequence[Metric], notes: Sequence[str] = ()
+) -> Gate:
+    """The verdict on what changed.
+
+    Args:
+        changed: what is judged.
+        findings: what is wrong on the head side, whatever changed.
+        policy: what is held.
+        metrics: those of the policy's that this kind of comparison can judge.
+        notes: sentences that the answer has to carry.
+
+    Raises:
+        NothingMeasuredError: none of the metrics has a figure on both sides.
+    """
+    mine = [each for each in changed.comparisons if each.metric in metrics]
+    broken = red_findings(findings, policy)
+    if not broken and not any(each.ratio is not None for each in mine):
+        missing = next((f": {each.reason}" for each in mine if each.reason), "")
+        raise NothingMeasuredError(f"nothing that the policy judges was measured on both sides{missing}")
+    worse = [each for each in mine if each.worse_by > policy.thresholds[each.metric]]
+    red = [_regression(each, policy.thresholds[each.metric], changed) for each in worse]
+    red += broken
+    partly = [] if changed.complete else ["not everything that was asked for was measured"]
+    whole = changed.complete and not any(each.verdict == UNCLEAR and each.ratio is None for each in mine)
+    return Gate(
+        verdict=Verdict.FAIL if red else Verdict.PASS if whole else Verdict.UNCLEAR,
+        reasons=(*red, *partly, *_doubts(mine)),
+        base=changed.base,
+        head=changed.head,
+        complete=changed.complete,
+        error_rate=changed.error_rate,
+        comparisons=tuple(changed.comparisons),
+        added=tuple(changed.added),
+        removed=tuple(changed.removed),
+        notes=tuple(notes),
+        findings=tuple(findings),
+        policy=policy,
+    )
+
+
+def red_findings(findings: Findings, policy: Policy) -> list[str]:
+    """The findings of the policy's severity or worse, a sentence each."""
+    worst = RANKS[: RANKS.index(policy.severity) + 1]
+    return [
+        f"finding of severity {each['severity']}, {each['code']}: {each['message']}"
+        for each in findings
+        if each["severity"] in worst
+    ]
+
+
+def _regression(found: Comparison, threshold: float, changed: Changed) -> str:
+    """What is red, by how much, how sure, and between what."""
+    ratio = found.ratio
+    assert ratio is not None, "what is surely worse has a ratio"
+    by = units.share(found.worse_by) if math.isfinite(found.worse_by) else "all there was"
+    return (
+        f"{found.id}: {found.metric} is {found.verdict}, worse by {by} where {100 * threshold:g}% is allowed; head "
+        f"over base {ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]; from {changed.base} to {changed.head}"
+    )
+
+
+def _least(visible: float) -> str:
+    """What would have been seen in every cell."""
+    if visible > 1:
+        return "not even twice as much would have been seen in each"
+    return f"a change of {units.share(visible)} would have been seen in each"
+
+
+def _doubts(mine: Sequence[Comparison]) -> Iterator[str]:
+    """What could not be told, metric by metric, with what would have been seen."""
+    for metric in dict.fromkeys(each.metric for each in mine):
+        all_of_it = [each for each in mine if each.metric is metric]
+        unclear = [each for each in all_of_it if each.verdict == UNCLEAR]
+        seen = [each.smallest_visible_effect for each in unclear if each.smallest_visible_effect is not None]
+        if seen:
+            yield (
+                f"{metric} is unclear in {len(unclear)} of {len(all_of_it)}: {_least(max(seen))}; "
+                "a longer --budget sees smaller ones"
+            )
+        elif unclear:
+            yield f"{metric} has no answer in {len(unclear)} of {len(all_of_it)}: {unclear[0].reason}"

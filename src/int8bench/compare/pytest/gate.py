@@ -1,0 +1,257 @@
+"""pytest-benchmark's present run judged against its stored ones. Pure, but for what pytest-benchmark loads.
+
+Every stored run of a machine like this one counts, and every run is one draw of its process's luck.
+"""
+
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from int8bench import machine
+from int8bench.compare.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, words
+from int8bench.errors import Int8BenchError
+from int8bench.stats import limits
+from int8bench.stats.limits import RUNS_OF_A_PREDICTION
+from int8bench.stats.prediction import Change, change, runs_to_see
+from int8bench.stats.ratio import comparison_error
+
+FINGERPRINT = "int8bench_fingerprint"  # in pytest-benchmark's machine_info
+MARK = "int8bench_not_comparable"  # in the figures of a stored run that is of another machine
+
+
+def fingerprint_here() -> str | None:
+    """This machine's fingerprint; None where it does not tell what it is."""
+    try:
+        return machine.fingerprint(machine.detect())
+    except Int8BenchError:
+        return None
+
+
+def unlike(machine_info: Mapping[str, Any], stored: object, *, strict: bool) -> bool:
+    """Whether a stored run is of another machine.
+
+    Args:
+        machine_info: this machine's.
+        stored: that of the run.
+        strict: whether a run that does not say counts as one of another machine.
+    """
+    ours, theirs = machine_info.get(FINGERPRINT), fingerprint_of(stored)
+    if ours is None or theirs is None:
+        return strict
+    return bool(ours != theirs)
+
+
+def fingerprint_of(machine_info: object) -> str | None:
+    """The fingerprint that a stored run carries."""
+    found = machine_info.get(FINGERPRINT) if isinstance(machine_info, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def mark(run: Mapping[str, Any]) -> None:
+    """Marks all figures of a stored run as not comparable; `OnLikeMachines` reads the mark."""
+    for bench in run["benchmarks"]:
+        bench["stats"][MARK] = True
+
+
+def hide(infos: tuple[object, ...]) -> list[tuple[MutableMapping[str, Any], str]]:
+    """Takes the fingerprints out, so that nobody's comparison of machines sees a field more; `show` puts them back."""
+    carrying = [info for info in infos if isinstance(info, MutableMapping) and FINGERPRINT in info]
+    return [(info, info.pop(FINGERPRINT)) for info in carrying]
+
+
+def show(hidden: list[tuple[MutableMapping[str, Any], str]]) -> None:
+    """The inverse of `hide`."""
+    for info, fingerprint in hidden:
+        info[FINGERPRINT] = fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnLikeMachines:
+    """A check of ``--benchmark-compare-fail`` that does not judge by a run of another machine, but says so."""
+
+    check: Any
+    withheld: list[str]
+
+    def fails(self, current: Any, compared: Mapping[str, Any]) -> str | None:  # noqa: ANN401  a benchmark of theirs
+        """What the check says; nothing of a marked run."""
+        said: str | None = self.check.fails(current, compared)
+        if said is not None and compared.get(MARK):
+            self.withheld.append(f"{compared['fullname']} ({compared['source']}): {said}")
+            return None
+        return said
+
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRuns:
+    """The medians of the runs that can be compared, by benchmark, and why others cannot."""
+
+    medians_s: Mapping[Key, Sequence[float]]
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdicts:
+    """What the gate says of a session."""
+
+    threshold: float
+    error_rate: float
+    fingerprint: str | None
+    comparisons: tuple[Comparison, ...]
+    regressions: tuple[str, ...]
+    not_measured: tuple[str, ...]
+    others: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """What ``--int8bench-gate-json`` writes."""
+        return {
+            "schema": "int8bench.pytest-gate",
+            "threshold": self.threshold,
+            "error_rate": self.error_rate,
+            "fingerprint": self.fingerprint,
+            "regressions": list(self.regressions),
+            "comparisons": [each.to_dict() for each in self.comparisons],
+            "not_measured": list(self.not_measured),
+            "not_comparable": list(self.others),
+        }
+
+
+def judge_session(session: Any, *, threshold: float) -> Verdicts:  # noqa: ANN401  pytest-benchmark has no types
+    """Judges the benchmarks that pytest-benchmark's session has measured; before it stores them.
+
+    Args:
+        session: pytest-benchmark's ``BenchmarkSession``.
+        threshold: by which fraction a benchmark may be slower.
+    """
+    here = fingerprint_here()
+    measured = {
+        _key(bench.fullname, bench.params): float(bench.stats.median)
+        for bench in session.benchmarks
+        if bench and not bench.has_error and _is_time(bench.stats.median)
+    }
+    stored = _stored_runs(session.storage, here)
+    error = comparison_error(max(1, len(measured)), each=limits.ERROR_RATE, family=limits.FAMILY_ERROR_RATE)
+    judged = [
+        _judged(key, stored.medians_s.get(key, ()), median_s, threshold, error) for key, median_s in measured.items()
+    ]
+    return Verdicts(
+        threshold=threshold,
+        error_rate=error,
+        fingerprint=here,
+        comparisons=tuple(comparison for comparison, _ in judged),
+        regressions=tuple(comparison.id for comparison, regressed in judged if regressed),
+        not_measured=tuple(bench.fullname for bench in session.benchmarks if bench.has_error),
+        others=stored.others,
+    )
+
+
+def _stored_runs(storage: Any, here: str | None) -> StoredRuns:  # noqa: ANN401  pytest-benchmark has no types
+    with warnings.catch_warnings(record=True) as unreadable:
+        warnings.simplefilter("always")
+        runs = [(fingerprint_of(run.get("machine_info")), run) for _, run in storage.load()]
+    medians: dict[Key, list[float]] = {}
+    for key, median_s in (each for theirs, run in runs if theirs and theirs == here for each in _medians(run)):
+        medians.setdefault(key, []).append(median_s)
+    foreign = sum(theirs is not None and theirs != here for theirs, _ in runs)
+    silent = sum(theirs is None for theirs, _ in runs)
+    told = (
+        *_told(foreign, "of another machine"),
+        *_told(silent, "that do not say of which machine, stored without int8bench"),
+        *(str(each.message) for each in unreadable),
+    )
+    return StoredRuns(medians_s=medians, others=told)
+
+
+def _told(count: int, what: str) -> tuple[str, ...]:
+    return (f"stored runs {what}: {count}",) if count else ()
+
+
+def _medians(run: Mapping[str, Any]) -> Iterator[tuple[Key, float]]:
+    """The medians of a stored run, without benchmarks whose figures are no times."""
+    for bench in run["benchmarks"]:
+        median_s, name = bench["stats"].get("median"), bench.get("fullname")
+        if _is_time(median_s) and isinstance(name, str):
+            yield _key(name, bench.get("params")), float(median_s)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+def _key(fullname: str, params: object) -> Key:
+    """A benchmark's name and its parameters as JSON shows them, so that a stored one is known again."""
+    from pytest_benchmark.utils import safe_dumps
+
+    return fullname, json.dumps(json.loads(safe_dumps(params)), sort_keys=True)  # type: ignore[no-untyped-call]
+
+
+def _judged(
+    key: Key, earlier_s: Sequence[float], new_s: float, threshold: float, error: float
+) -> tuple[Comparison, bool]:
+    """The comparison of one benchmark, and whether it is surely slower by more than the threshold."""
+    if len(earlier_s) < RUNS_OF_A_PREDICTION:
+        return _untold(key[0], len(earlier_s), _too_few(len(earlier_s))), False
+    found = change(earlier_s, new_s)
+    if found.error == 0:  # copies of one file: they say nothing of the luck of a run
+        return _untold(
+            key[0], len(earlier_s), "all stored runs have the same figure, so their spread is not known"
+        ), False
+    low, high = found.interval(error)
+    verdict = _word(low, high)
+    comparison = Comparison(
+        id=key[0],
+        metric=Metric.TIME,
+        verdict=verdict,
+        ratio=_ratio(found),
+        launches=len(earlier_s) + 1,
+        forks=0,
+        pairs=0,
+        smallest_visible_effect=found.smallest_visible(error),
+        reason=_what_it_takes(found, threshold, error) if verdict == UNCLEAR else None,
+    )
+    return comparison, low > 1 + threshold
+
+
+def _word(low: float, high: float) -> str:
+    less, more = words(Metric.TIME)
+    if low >= 1 / (1 + limits.MARGIN) and high <= 1 + limits.MARGIN:
+        return SAME
+    if low > 1:
+        return more
+    return less if high < 1 else UNCLEAR
+
+
+def _ratio(found: Change) -> Ratio:
+    low, high = found.interval(1 - limits.CONFIDENCE)
+    return Ratio(value=math.exp(found.log_ratio), low=low, high=high)
+
+
+def _untold(name: str, runs: int, reason: str) -> Comparison:
+    return Comparison(
+        id=name,
+        metric=Metric.TIME,
+        verdict=UNCLEAR,
+        ratio=None,
+        launches=runs + 1,
+        forks=0,
+        pairs=0,
+        smallest_visible_effect=None,
+        reason=reason,
+    )
+
+
+def _too_few(runs: int) -> str:
+    missing = f"store {RUNS_OF_A_PREDICTION - runs} more with --benchmark-autosave"
+    return f"{runs} stored runs of this machine, {RUNS_OF_A_PREDICTION} are needed: {missing}"
+
+
+def _what_it_takes(found: Change, threshold: float, error: float) -> str:
+    runs = runs_to_see(found, threshold, error)
+    if runs is None:
+        return f"runs differ too much for one of them to show {threshold:.1%}; the race fixture or int8bench duet can"
+    return f"{runs} stored runs would show {threshold:.1%}"

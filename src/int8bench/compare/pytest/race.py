@@ -1,0 +1,146 @@
+"""Launches of one test raced until the answer is clear or the time is up. Judges as every race of ours is judged."""
+
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from int8bench import machine
+from int8bench.compare.comparisons import Ratio
+from int8bench.compare.pytest import node
+from int8bench.compare.pytest.node import CANDIDATE, REFERENCE, ForkOrder, NodeOrder
+from int8bench.compare.pytest.result import RaceResult
+from int8bench.errors import RequestError
+from int8bench.lab import sampling
+from int8bench.lab.channel import Setup
+from int8bench.lab.environment import ProcessSettings, cores_for
+from int8bench.lab.launches import Launch, launched
+from int8bench.machine import emulation
+from int8bench.stats import limits
+from int8bench.stats.ratio import LaunchTable, estimate
+from int8bench.stats.stopping import FIRST_LOOK, default_looks, nominal_errors
+from int8bench.study.racing import Design, Judged, judged_at, race_table
+
+DEFAULT_LAUNCHES = 8  # Student's quantile at an error of 0.001 is 5.4; twice the launches would make it 4.1
+MOST_LAUNCHES = 1000
+FORKS = 2  # the design that trials.py has shown honest
+WARMUP_S = 0.05
+PRECISION = 0.005  # of the 95 % interval, at which a clear race stops
+SHORTEST_RACE_S, LONGEST_RACE_S = 0.1, 2.0  # of a fork: fewer pairs say little; more launches say more than more pairs
+FORK_TIMEOUT_S = 120.0  # beyond the time that a fork may take for slow callables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What one call of race asks for.
+
+    Raises:
+        RequestError: too few launches for a verdict, or more threads than cores.
+    """
+
+    name: str
+    budget_s: float
+    launches: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        """Checks the numbers."""
+        usable = len(machine.usable_processors())
+        if not FIRST_LOOK <= self.launches <= MOST_LAUNCHES:
+            raise RequestError(
+                f"launches={self.launches}: expected {FIRST_LOOK} to {MOST_LAUNCHES}; try launches={DEFAULT_LAUNCHES}"
+            )
+        if not 1 <= self.threads <= usable:
+            raise RequestError(f"threads={self.threads}: this machine can use 1 to {usable}; try threads=1")
+
+    @property
+    def settings(self) -> ProcessSettings:
+        """A launch's variables; its libraries start no more threads than the race is about, none before the fork."""
+        return ProcessSettings(variables=(*ProcessSettings().variables, ("OMP_NUM_THREADS", str(self.threads))))
+
+
+def measure(order: NodeOrder, request: Request) -> RaceResult:
+    """Races the callables of a test in launches of that test.
+
+    Raises:
+        LabError: the test does not run alone, or a callable raises, dies or hangs.
+        NothingMeasuredError: the processor is played by a program.
+    """
+    emulation.refuse()
+    setup = Setup(function=node.run, payload=order, serves=True)
+    design = _design(request)
+    rng = np.random.default_rng(zlib.crc32(request.name.encode()))
+    begun, raced = sampling.shared_now(), list[list[sampling.Race]]()
+    for look, last in enumerate(design.looks.launches):
+        started, first = sampling.shared_now(), len(raced)
+        with launched(range(first, last), setup, settings=request.settings) as launches:
+            now = sampling.shared_now()
+            start_s = (now - started) / len(launches)
+            left_s = request.budget_s - (now - begun) - start_s * (design.launches - last)
+            timed = replace(design, race_s=_race_s(left_s, design.launches - first))
+            raced += [_forks(launch, timed, request.threads, rng) for launch in launches]
+        table = race_table(raced, reference=REFERENCE, candidate=CANDIDATE)
+        found = judged_at(table, design, look)
+        if found.settles(design):
+            break
+    return _result(table, found, design, look, request)
+
+
+def _design(request: Request) -> Design:
+    return Design(
+        looks=default_looks(request.launches),
+        forks=FORKS,
+        race_s=LONGEST_RACE_S,
+        warmup_s=WARMUP_S,
+        precision=PRECISION,
+        margin=limits.MARGIN,
+        confidence=limits.CONFIDENCE,
+        error_rate=limits.ERROR_RATE,
+    )
+
+
+def _race_s(left_s: float, launches: int) -> float:
+    """How long each fork races, so that the launches still to be raced take the time that is left."""
+    share = left_s / (launches * FORKS) - 2 * WARMUP_S  # a warm-up of each side
+    return min(LONGEST_RACE_S, max(SHORTEST_RACE_S, share))
+
+
+def _forks(launch: Launch, design: Design, threads: int, rng: np.random.Generator) -> list[sampling.Race]:
+    cores = cores_for(threads=threads, launch=launch.index, usable=machine.usable_processors())
+    found = []
+    for _ in range(design.forks):
+        order = ForkOrder(durations=design.durations, seed=int(rng.integers(1 << 62)))
+        fork = launch.fork(node.race, order, cores=cores)
+        raced = fork.result(FORK_TIMEOUT_S + sampling.LONGEST * design.race_s)
+        found.append(raced)
+    return found
+
+
+def _result(table: LaunchTable, found: Judged, design: Design, look: int, request: Request) -> RaceResult:
+    nominal = nominal_errors(design.looks, design.error_rate)[look]
+    sure = estimate(table, confidence=1 - design.error_rate, nominal_error=nominal)
+    judgement = found.judgement
+    return RaceResult(
+        name=request.name,
+        ratio=_turned(found.estimate.value, found.estimate.low, found.estimate.high),
+        sure=_turned(sure.value, sure.low, sure.high),
+        verdict=judgement.verdict.value,
+        error_rate=design.error_rate,
+        launches=table.launches,
+        forks=table.forks,
+        pairs=table.pairs,
+        smallest_visible_effect=judgement.smallest_visible_effect,
+        reason=None if judgement.reason is None else _what_it_takes(judgement.more_launches, table.launches),
+    )
+
+
+def _turned(value: float, low: float, high: float) -> Ratio:
+    """Candidate over reference, from reference over candidate."""
+    return Ratio(value=1 / value, low=1 / high, high=1 / low)
+
+
+def _what_it_takes(more: int | None, launches: int) -> str:
+    holds = f"holds 1 and is wider than {limits.MARGIN:.0%}"
+    if more is None or launches + more > MOST_LAUNCHES:
+        return f"{holds}; no number of launches would tell"
+    return f"{holds}; launches={launches + more} and {1 + more / launches:.1f} times the budget would tell"

@@ -1,0 +1,232 @@
+"""A commit of a git repository, its tree, and its package installed beside the present environment.
+
+The repository itself is only read: trees are laid out in clones that share its objects, so that nothing of ours is
+left in it, whatever ends this process.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from int8bench.compare.revisions.packages import (
+    SUITES,
+    TOP,
+    Choice,
+    Package,
+    bare_folders,
+    chosen,
+    describing,
+    importable,
+    normalized,
+    packages_of,
+)
+from int8bench.errors import RequestError
+
+# What a Python has installed, a name a line; and its path, without the folders of the environment itself.
+INSTALLED = (
+    "import importlib.metadata as m; print(*{d.metadata['Name'] for d in m.distributions()} - {None}, sep='\\n')"
+)
+ON_PATH = "import os, sys; print(*(p for p in sys.path if not p.startswith(sys.prefix + os.sep)), sep='\\n')"
+LAST_LINES = 300  # characters of a failed command's last line that are worth telling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A git repository by its top folder."""
+
+    top: Path
+
+    @classmethod
+    def around(cls, folder: Path) -> "Repository":
+        """The repository that a folder is part of.
+
+        Raises:
+            RequestError: the folder is in none.
+        """
+        found = _git(folder, "rev-parse", "--show-toplevel")
+        if found is None:
+            raise RequestError(f"{folder}: not in a git repository; change into one, or type git init")
+        return cls(top=Path(found))
+
+    def commit(self, name: str) -> str:
+        """The full hash of a commit.
+
+        Raises:
+            RequestError: there is no such commit here.
+        """
+        found = _git(self.top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if found is None:
+            raise RequestError(f"{name}: no such commit in {self.top}{self._shallow_hint()}; see git log --oneline")
+        return found
+
+    def commits(self, name: str) -> tuple[str, ...]:
+        """The commits of a range such as ``HEAD~3..HEAD``, oldest first; of a name, that commit alone.
+
+        Raises:
+            RequestError: no such range, or it is empty.
+        """
+        if ".." not in name:
+            return (self.commit(name),)
+        found = _git(self.top, "rev-list", "--reverse", "--first-parent", "--end-of-options", name)
+        if not found:
+            raise RequestError(f"{name}: no commits in this range{self._shallow_hint()}; try HEAD~3..HEAD")
+        return tuple(found.split())
+
+    def is_dirty(self) -> bool:
+        """Whether tracked files differ from the last commit."""
+        return bool(_git(self.top, "status", "--porcelain", "--untracked-files=no"))
+
+    def files(self, commit: str) -> tuple[str, ...]:
+        """The files of a commit, by their paths from its top."""
+        found = _git(self.top, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+        return tuple(name for name in (found or "").split("\0") if name)
+
+    def read(self, commit: str, name: str) -> str:
+        """The text of a file of a commit; what is no text is left out of it."""
+        found = subprocess.run(
+            ("git", "-C", str(self.top), "show", f"{commit}:{name}"), capture_output=True, check=False
+        )
+        return found.stdout.decode(errors="ignore")
+
+    def lay_out(self, commit: str, folder: Path) -> Path:
+        """The tree of a commit, in a clone of its own at `folder`.
+
+        Raises:
+            RequestError: git could not do it.
+        """
+        _run("git", "clone", "--quiet", "--shared", "--no-checkout", str(self.top), str(folder))
+        _run("git", "-C", str(folder), "checkout", "--quiet", "--detach", commit)
+        return folder
+
+    def _shallow_hint(self) -> str:
+        shallow = _git(self.top, "rev-parse", "--is-shallow-repository") == "true"
+        return ", which is a shallow clone (git fetch --unshallow brings the rest)" if shallow else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """A revision's own packages, ready to be found before all others."""
+
+    path: tuple[str, ...]
+    """Folders to put first on the path."""
+    packages: tuple[str, ...]
+    """What can be imported from them."""
+    failed: tuple[str, ...]
+    """What else of the repository does not install, a sentence each; where it is imported, it is the environment's."""
+
+
+def installed_in(python: str) -> frozenset[str]:
+    """The distributions that an interpreter has, by their normalized names."""
+    return frozenset(normalized(name) for name in _told_by(python, INSTALLED))
+
+
+def on_path(python: str, top: Path) -> tuple[PurePosixPath, ...]:
+    """The folders of a working tree that an interpreter looks into, as by a PYTHONPATH, by their places in the tree."""
+    folders = [Path(each).resolve() for each in _told_by(python, ON_PATH)]
+    above = top.resolve()
+    return tuple(PurePosixPath(each.relative_to(above)) for each in folders if each.is_relative_to(above))
+
+
+def choice_of(repository: Repository, commit: str, *, near: PurePosixPath, python: str) -> Choice:
+    """The packages of a commit that are measured from a folder of its tree, with that interpreter."""
+    texts = {name: repository.read(commit, name) for name in describing(repository.files(commit))}
+    return chosen(
+        packages_of(texts), near=near, installed=installed_in(python), on_path=on_path(python, repository.top)
+    )
+
+
+def install_beside(
+    tree: Path,
+    target: Path,
+    choice: Choice,
+    *,
+    near: PurePosixPath = TOP,
+    python: str = sys.executable,
+    ignored: Iterable[str] = (),
+) -> Overlay:
+    """Installs the chosen packages of a tree without their dependencies, each into a folder of its own in `target`.
+
+    A package on top that holds no module, as that of a repository of several, stands for all others.
+
+    Args:
+        tree: of the commit.
+        target: where installed packages go; made where something is installed.
+        choice: which packages.
+        near: the folder that is measured from.
+        python: installs, and what is installed fits it.
+        ignored: modules that measure, and are not measured.
+
+    Raises:
+        RequestError: the nearest package of this commit does not install.
+    """
+    names = SUITES | set(ignored)
+    path: list[str] = []
+    failed: list[str] = []
+    if choice.nearest is not None:
+        path += _path_of(tree, target / "0", choice.nearest, python, failed, needed=choice.nearest.builds)
+    holds = any(importable(Path(each), ignored=names) for each in path)
+    spare = () if holds or choice.others else choice.unused
+    for number, package in enumerate((*choice.others, *choice.needed, *spare), 1):
+        path += _path_of(tree, target / str(number), package, python, failed, needed=False)
+    found = {name for each in path for name in importable(Path(each), ignored=names)}
+    if choice.nearest is None or not found:
+        bare = {tree / each: importable(tree / each, ignored=names, is_built=False) for each in bare_folders(near)}
+        path += [str(each) for each, holding in bare.items() if holding]
+        found |= {name for holding in bare.values() for name in holding}
+    return Overlay(path=tuple(path) or (str(tree),), packages=tuple(sorted(found)), failed=tuple(failed))
+
+
+def _path_of(
+    tree: Path, target: Path, package: Package, python: str, failed: list[str], *, needed: bool
+) -> tuple[str, ...]:
+    """The folder that a package is installed into; where it does not install, and need not, that is told instead."""
+    try:
+        return (str(_installed(tree, target, package, python)),)
+    except RequestError as error:
+        if needed:
+            raise
+        failed.append(f"{package.folder}: does not install: {error}")
+        return ()
+
+
+def _installed(tree: Path, target: Path, package: Package, python: str) -> Path:
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
+    where = ("--target", str(target), str(tree / package.folder))
+    try:
+        _run(*pip, "--no-build-isolation", *where)  # as quick as can be, where the build backend is installed here
+    except RequestError:
+        _run(*pip, *where)
+    target.mkdir(parents=True, exist_ok=True)  # pip makes none for a package that holds nothing
+    return target
+
+
+def _told_by(python: str, program: str) -> list[str]:
+    done = subprocess.run([python, "-P", "-c", program], capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if line]
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says, without the line end; None where it fails."""
+    try:
+        done = subprocess.run(("git", "-C", str(folder), *arguments), capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise RequestError(f"git cannot be started: {error.strerror}; install it") from error
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RequestError(f"{' '.join(command[:4])} ... failed: {_reason(done.stderr)[:LAST_LINES]}")
+
+
+def _reason(told: str) -> str:
+    """The last line that says something: of a build that pip quotes, the build's own; no note on what to do with it."""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    quoted = [i for i, line in enumerate(lines) if line.endswith("[end of output]")]
+    if quoted and quoted[-1]:
+        lines = lines[: quoted[-1]]
+    said = [line for line in lines if not line.startswith(("note: ", "hint: "))]
+    return (said or lines or ["no message"])[-1].lstrip("│ ")

@@ -1,0 +1,1 @@
+"""ExecuTorch: a program for XNNPACK, one a batch size. In: a model and pictures; out: a predictor and what ran."""

@@ -1,0 +1,244 @@
+"""The engine ``executorch``: PyTorch's runtime for phones, with the XNNPACK delegate; float32, and int8 by PT2E.
+
+Its thread pool asks the machine, not the process, for the number of cores: left to itself, a process that is held to
+one core of two has two threads that take turns on it. The pool is set to the threads asked for before a program is
+loaded. One thread starts no worker, and workers wait without spinning: 9 us of processor time at most after a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
+from int8bench.engines import packages
+from int8bench.engines.base import (
+    Availability,
+    Conversion,
+    Engine,
+    Images,
+    Logits,
+    Material,
+    Prepared,
+    fit_of_packages,
+)
+from int8bench.engines.executorch import files as executorch_files
+from int8bench.engines.executorch import operators
+from int8bench.engines.executorch.files import Files
+from int8bench.engines.operators import ran
+from int8bench.errors import EngineError
+from int8bench.units import reason
+
+if TYPE_CHECKING:
+    import torch
+
+    from int8bench.machine import Hardware
+
+MODULES = ("executorch.extension.pybindings._C", "executorch.backends.xnnpack", "executorch.exir", "torchao")
+_METHOD = "forward"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Programs:
+    """What a launch has read, by batch size."""
+
+    variant: Variant
+    files: Mapping[int, Files]
+    example: Images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecuTorchEngine(Engine):
+    """ExecuTorch with XNNPACK."""
+
+    name: str = "executorch"
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Float32 and int8 with NCHW pictures: fed with channels-last ones, XNNPACK gets the model in two pieces."""
+        return tuple(Variant(engine=self.name, precision=each, layout=NCHW) for each in (FLOAT32, INT8))
+
+    def availability(self, hardware: Hardware) -> Availability:
+        """Whether its packages are there."""
+        reason = self.fit(hardware).reason or packages.missing(self.name, MODULES)
+        return Availability(available=reason is None, reason=reason)
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """By architecture: its kernels take what instructions there are."""
+        return fit_of_packages(self.name, hardware)
+
+    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
+        """A program for each batch size."""
+        return executorch_files.conversion(variant.precision)
+
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
+        """The programs in memory, the runtime imported; its thread pool is left for the forks to start.
+
+        Raises:
+            EngineError: the runtime cannot be loaded, or a file cannot be read.
+        """
+        _runtime()
+        files = {
+            batch: executorch_files.read(folder, variant.label)
+            for batch, folder in material.files.items()
+            if batch is not None
+        }
+        return _Programs(variant=variant, files=files, example=material.example)
+
+    def build(self, prepared: Prepared, group: Group) -> ExecuTorchPredictor:
+        """A session opened, and its weights packed, in the calling process.
+
+        Raises:
+            EngineError: there is no program for the batch size, or the runtime refuses it.
+        """
+        assert isinstance(prepared, _Programs)
+        name = prepared.variant.label
+        if group.batch not in prepared.files:
+            made = ", ".join(map(str, sorted(prepared.files))) or "none"
+            raise EngineError(f"{name}: no program was made for batch {group.batch}, only for {made}")
+        runtime = _runtime()
+        if runtime._threadpool_get_thread_count() != group.threads:  # noqa: SLF001  they have no other name
+            runtime._unsafe_reset_threadpool(group.threads)  # noqa: SLF001
+        files = prepared.files[group.batch]
+        session = _opened(runtime, files.program, name)
+        return ExecuTorchPredictor(session, files=files, group=group, name=name, example=prepared.example)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Session:
+    """A loaded method, and what it reads without keeping it alive: the program, and the bytes of it."""
+
+    method: Any
+    program: Any
+    content: bytes
+
+
+class ExecuTorchPredictor:
+    """A program with its session; answers any number of pictures in parts of the program's batch size."""
+
+    def __init__(self, session: _Session, *, files: Files, group: Group, name: str, example: Images) -> None:
+        """Keeps what it is given.
+
+        Args:
+            session: opened in this process.
+            files: what it was opened from.
+            group: the batch size of the program, and the threads of the pool.
+            name: how errors call it.
+            example: what a forward answers for the evidence.
+        """
+        self._session = session
+        self._files = files
+        self._group = group
+        self._name = name
+        self._example = example
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of the constants that the program keeps: weights, biases, and scales."""
+        return int(self._files.delegation["weights_bytes"])
+
+    @property
+    def serialized_bytes(self) -> int:
+        """Bytes of the ``.pte`` file."""
+        return len(self._files.program)
+
+    @cached_property
+    def evidence(self) -> Mapping[str, object]:
+        """The operators that ran, by the tracer of a second session, and what XNNPACK was given to run."""
+        runtime, delegation = _runtime(), self._files.delegation
+        example = _tensor(executorch_files.parts(self._example, self._group.batch)[0])
+        traced = operators.traced(runtime, self._files.program, example)
+        planned = operators.planned(delegation)
+        told = (
+            ran(operators.GRAPH, planned)
+            if traced is None
+            else ran(operators.TRACER, operators.completed(traced, delegation), arithmetic=planned)
+        )
+        return {
+            "engine": "executorch",
+            "versions": packages.versions(executorch_files.PACKAGES),
+            "threads": runtime._threadpool_get_thread_count(),  # noqa: SLF001  it has no other name
+            "ran": told,
+            "delegation": delegation,
+        }
+
+    def __call__(self, batch: Images) -> Logits:
+        """The logits of a batch of any size, (image, class).
+
+        Raises:
+            EngineError: the runtime cannot answer, or its answer is no (image, class) tensor.
+        """
+        answers = [self._answer(part) for part in executorch_files.parts(batch, self._group.batch)]
+        return np.concatenate(answers)[: len(batch)]
+
+    def bind(self, batch: Images) -> Callable[[], object]:
+        """The timed body: one call of the runtime, which answers with a view of its own memory.
+
+        Raises:
+            EngineError: the batch is not of the program's size.
+        """
+        if len(batch) != self._group.batch:
+            raise EngineError(f"{self._name}: made for batch {self._group.batch}, asked to be bound to {len(batch)}")
+        return self._body(batch)
+
+    def _body(self, batch: Images) -> Callable[[], Any]:
+        session, inputs = self._session, [_tensor(batch)]
+        method = session.method
+
+        def forward(_held: _Session = session) -> Any:  # noqa: ANN401
+            return method(inputs, False)  # noqa: FBT003  False: without a copy of the answers
+
+        return forward
+
+    def _answer(self, part: Images) -> Logits:
+        import torch
+
+        try:
+            answers = self._body(part)()
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise EngineError(f"{self._name}: cannot answer a batch of shape {part.shape}: {reason(error)}") from error
+        if len(answers) != 1 or not isinstance(answers[0], torch.Tensor):
+            raise EngineError(f"{self._name}: the model returns {len(answers)} values, expected one tensor of logits")
+        if answers[0].ndim != 2 or len(answers[0]) != len(part):  # noqa: PLR2004  two axes: image, class
+            raise EngineError(
+                f"{self._name}: the model returns shape {tuple(answers[0].shape)} for {len(part)} images, "
+                "expected (image, class)"
+            )
+        return np.array(answers[0].numpy(), dtype=np.float32)
+
+
+def _runtime() -> Any:  # noqa: ANN401
+    """The extension module itself; the package's own front to it imports the whole exporter for one warning.
+
+    Raises:
+        EngineError: it cannot be loaded.
+    """
+    import torch  # noqa: F401  the extension links against its libraries
+
+    try:
+        from executorch.extension.pybindings import _C
+    except (ImportError, OSError) as error:
+        raise packages.broken("executorch", error) from error
+    return _C
+
+
+def _opened(runtime: Any, content: bytes, name: str) -> _Session:  # noqa: ANN401
+    try:
+        program = runtime._load_program_from_buffer(  # noqa: SLF001  it has no other name
+            content, program_verification=runtime.Verification.InternalConsistency
+        )
+        return _Session(method=program.load_method(_METHOD), program=program, content=content)
+    except RuntimeError as error:
+        raise EngineError(
+            f"{name}: the runtime refuses the program: {reason(error)}; its file may be damaged or of another version"
+        ) from error
+
+
+def _tensor(batch: Images) -> torch.Tensor:
+    import torch
+
+    return torch.tensor(batch, dtype=torch.float32).contiguous()

@@ -1,0 +1,230 @@
+"""The engine ``inductor``: torch's compiler, float32 and int8 by PT2E, compiled ahead of time for one batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from int8bench import units
+from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
+from int8bench.engines import packages
+from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.inductor import files
+from int8bench.engines.inductor.evidence import operators, written
+from int8bench.engines.inductor.files import LIBRARY, Compiled, images
+from int8bench.engines.operators import ran
+from int8bench.engines.torch import onednn_log
+from int8bench.errors import EngineError
+
+if TYPE_CHECKING:
+    import torch
+
+    from int8bench.machine import Hardware
+
+MODULES = ("torchao",)  # no deeper: to find a module, its package would be imported, and torch with it
+_WITNESS = "oneDNN's verbose lines, and the code that inductor wrote"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Libraries:
+    """What a launch knows of the library of each batch size."""
+
+    variant: Variant
+    example: Images
+    by_batch: Mapping[int, Compiled]
+
+    def of(self, batch: int) -> Compiled:
+        """The library for a batch size.
+
+        Raises:
+            EngineError: none was made.
+        """
+        if batch not in self.by_batch:
+            made = ", ".join(map(str, sorted(self.by_batch))) or "none"
+            raise EngineError(f"{self.variant.label}: nothing was compiled for batch {batch}, only for {made}")
+        return self.by_batch[batch]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InductorEngine(Engine):
+    """Torch's own compiler for x86 processors."""
+
+    name: str = "inductor"
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Float32 and int8, both fed with channels-last pictures."""
+        return tuple(Variant(engine=self.name, precision=each, layout=CHANNELS_LAST) for each in (FLOAT32, INT8))
+
+    def availability(self, hardware: Hardware) -> Availability:
+        """Whether the processor is an x86, torchao is there, and a C++ compiler too."""
+        reason = _unfit(hardware) or packages.missing(self.name, MODULES) or _without_compiler()
+        return Availability(available=reason is None, reason=reason)
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """By architecture."""
+        reason = _unfit(hardware)
+        return Availability(available=reason is None, reason=reason)
+
+    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:
+        """A library for each batch size, compiled for this processor."""
+        return files.conversion(variant.precision, hardware)
+
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
+        """What the conversions left, by batch size; torch imported.
+
+        Raises:
+            EngineError: torch cannot be loaded, or a file is not there.
+        """
+        try:
+            import torch  # noqa: F401  paid before the forks
+        except (ImportError, OSError) as error:
+            raise packages.broken(self.name, error) from error
+        by_batch = {b: _read(variant, each) for b, each in material.files.items() if b is not None}
+        return Libraries(variant=variant, example=material.example, by_batch=by_batch)
+
+    def build(self, prepared: Prepared, group: Group) -> CompiledPredictor:
+        """The library of the batch size opened in the calling process, which is told its thread count.
+
+        Raises:
+            EngineError: there is no library for the batch size, or it cannot be opened.
+        """
+        import torch
+
+        assert isinstance(prepared, Libraries)
+        torch.set_num_threads(group.threads)
+        return CompiledPredictor(prepared, group)
+
+
+def _unfit(hardware: Hardware) -> str | None:
+    if hardware.arch == "x86_64":
+        return None
+    instead = "choose --engines executorch or onnxruntime" if hardware.arch in PACKAGED else "stay with float32"
+    return f"inductor: its int8 quantizer here is for x86_64, this CPU is {hardware.arch}; {instead}"
+
+
+def _without_compiler() -> str | None:
+    return None if files.found_compiler() else files.no_compiler()
+
+
+def _read(variant: Variant, folder: Path) -> Compiled:
+    try:
+        return files.compiled(folder)
+    except (OSError, ValueError) as error:
+        raise _damaged(variant.label, folder, error) from error
+
+
+def _damaged(name: str, folder: Path, error: BaseException) -> EngineError:
+    return EngineError(
+        f"{name}: its compiled library cannot be opened ({units.reason(error)}); remove {folder} to have it made again"
+    )
+
+
+class CompiledPredictor:
+    """A library opened, which takes pictures of one batch size and shape and checks neither."""
+
+    def __init__(self, libraries: Libraries, group: Group) -> None:
+        """Opens the library of a batch size.
+
+        Raises:
+            EngineError: there is none, or it cannot be opened.
+        """
+        self._name = libraries.variant.label
+        self._group = group
+        self._example = libraries.example
+        self._compiled = libraries.of(group.batch)
+        self._runner = _opened(self._name, self._compiled.folder)
+        self.serialized_bytes = self._compiled.serialized_bytes
+
+    @cached_property
+    def weights_bytes(self) -> int:
+        """Bytes of the constants of the library, as it packs them."""
+        constants: Mapping[str, torch.Tensor] = self._runner.extract_constants_map(False)  # noqa: FBT003  no keyword
+        return sum(each.numel() * each.element_size() for each in constants.values())
+
+    @cached_property
+    def evidence(self) -> Mapping[str, object]:
+        """What ran; oneDNN is listened to in a forked process."""
+        return _evidence(self._compiled, self._group, lambda: self(self._example))
+
+    def __call__(self, batch: Images) -> Logits:
+        """The logits of a batch, (image, class).
+
+        Raises:
+            EngineError: the pictures are of another shape, the library failed, or it gives no (image, class) tensor.
+        """
+        size = self._group.batch
+        parts = [self._answered(batch[first : first + size]) for first in range(0, len(batch), size)]
+        return np.concatenate(parts)
+
+    def bind(self, batch: Images) -> Callable[[], object]:
+        """The timed body: one run of the library over an own channels-last copy of `batch`.
+
+        Raises:
+            EngineError: the pictures are not those that it was compiled for.
+        """
+        self._check(batch, self._group.batch)
+        return partial(self._runner.run, [images(batch)])
+
+    def _answered(self, pictures: Images) -> Logits:
+        self._check(pictures, len(pictures))
+        filled = pictures[np.arange(self._group.batch) % len(pictures)]
+        try:
+            answers = self._runner.run([images(filled)])
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(
+                f"{self._name}: cannot answer pictures of shape {pictures.shape}: {units.reason(error)}"
+            ) from error
+        return self._logits(answers)[: len(pictures)]
+
+    def _check(self, pictures: Images, count: int) -> None:
+        expected = (count, *self._example.shape[1:])
+        if pictures.shape != expected:  # the library would read beyond their end
+            raise EngineError(
+                f"{self._name}: pictures of shape {pictures.shape}, expected {expected}, for which it was compiled"
+            )
+
+    def _logits(self, answers: list[torch.Tensor]) -> Logits:
+        if len(answers) != 1 or answers[0].ndim != 2 or len(answers[0]) != self._group.batch:  # noqa: PLR2004  two axes
+            shapes = [tuple(each.shape) for each in answers]
+            raise EngineError(
+                f"{self._name}: the model returns shapes {shapes} for {self._group.batch} images, "
+                "expected one (image, class)"
+            )
+        return np.ascontiguousarray(answers[0].numpy(), dtype=np.float32)
+
+
+def _opened(name: str, folder: Path) -> Any:  # noqa: ANN401  torch gives it no type
+    from torch._C import _aoti
+
+    try:
+        # Straight from the library: the public loader unpacks an archive into a temporary folder, and a fork that is
+        # ended leaves that behind.
+        return _aoti.AOTIModelContainerRunnerCpu(str(folder / LIBRARY), 1)
+    except (RuntimeError, ValueError) as error:
+        raise _damaged(name, folder, error) from error
+
+
+def _evidence(compiled: Compiled, group: Group, forward: Callable[[], object]) -> Mapping[str, object]:
+    import torch
+
+    heard = onednn_log.collect(forward)
+    found = {
+        "engine": "inductor",
+        "versions": packages.versions(("torch", "torchao")),
+        "threads": group.threads,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "compiled_for": compiled.facts["instructions"],
+        "options": compiled.facts["options"],
+        "onednn": heard,
+    }
+    primitives = heard.get("primitives")
+    if not isinstance(primitives, list):  # the listening came to grief: `onednn` says how
+        return found
+    others = written(compiled.source(), compiled.nodes())
+    return {**found, "ran": ran(_WITNESS, operators(primitives, others, compiled.facts["multiply_adds"]))}

@@ -1,0 +1,142 @@
+"""Int8 by onnxruntime's own tool: min-max ranges over all pictures, unsigned activations, signed weights by channel.
+
+An operator that the tool cannot quantize is found by trying, left in float, and told; where the tool fails on every
+kind of operator the fault is none of theirs, and is the model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from int8bench import units
+from int8bench.engines.base import Images
+from int8bench.engines.torch.int8 import CALIBRATION_BATCH
+
+PICTURES = "pictures"  # the name of the input
+MOST_TRIED = 16  # nodes of a kind that are tried one by one; of more, the whole kind is left in float
+
+
+class Calibration:
+    """Pictures by batches, as onnxruntime's calibration reads them (its CalibrationDataReader, by its one method)."""
+
+    def __init__(self, pictures: Images) -> None:
+        """Keeps pictures (image, channel, height, width)."""
+        self._batches: Iterator[Images] = (
+            pictures[first : first + CALIBRATION_BATCH] for first in range(0, len(pictures), CALIBRATION_BATCH)
+        )
+
+    def get_next(self) -> dict[str, Images] | None:
+        """The next batch, None after the last."""
+        batch = next(self._batches, None)
+        return None if batch is None else {PICTURES: batch}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A node that stays in float, and why."""
+
+    operator: str
+    node: str
+    reason: str
+
+    def to_dict(self) -> dict[str, str]:
+        """What a conversion notes."""
+        return asdict(self)
+
+
+def quantized(ready: Path, target: Path, pictures: Images, *, reduce_range: bool) -> tuple[LeftOut, ...]:
+    """Writes the int8 file, without what the tool cannot quantize; those nodes.
+
+    Args:
+        ready: a float32 file that the tool's own preparation has gone over.
+        target: where the int8 file is written.
+        pictures: to calibrate with, (image, channel, height, width).
+        reduce_range: whether weights keep to 7 bits.
+
+    Raises:
+        OSError: the disk is full.
+        Exception: whatever the tool's passes raise, where no operator is to blame.
+    """
+    try:
+        _quantize(ready, target, pictures, reduce_range=reduce_range)
+    except OSError:
+        raise
+    except Exception:
+        left = _culprits(ready, target.with_suffix(".tried"), pictures[:1], reduce_range=reduce_range)
+        if not left:
+            raise
+        excluded = [each.node for each in left]
+        _quantize(ready, target, pictures, reduce_range=reduce_range, nodes_to_exclude=excluded)
+        return left
+    return ()
+
+
+def _quantize(ready: Path, target: Path, pictures: Images, *, reduce_range: bool, **limits: Sequence[str]) -> None:
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    quantize_static(
+        str(ready),
+        str(target),
+        Calibration(pictures),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        reduce_range=reduce_range,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+        **limits,
+    )
+
+
+def _culprits(ready: Path, tried: Path, picture: Images, *, reduce_range: bool) -> tuple[LeftOut, ...]:
+    """The nodes on which the tool fails though nothing else is quantized; none where it fails on every kind."""
+    kinds = _kinds(ready)
+    faults = {
+        kind: fault
+        for kind in kinds
+        if (fault := _fault(ready, tried, picture, reduce_range=reduce_range, op_types_to_quantize=[kind])) is not None
+    }
+    if len(faults) == len(kinds):
+        return ()
+    found: list[LeftOut] = []
+    for kind, fault in faults.items():
+        names = kinds[kind]
+        alone = dict.fromkeys(names, fault)
+        if 1 < len(names) <= MOST_TRIED:
+            each = {
+                name: _fault(ready, tried, picture, reduce_range=reduce_range, nodes_to_quantize=[name])
+                for name in names
+            }
+            alone = {name: own for name, own in each.items() if own is not None} or alone
+        found += [LeftOut(operator=kind, node=name, reason=own) for name, own in alone.items()]
+    return tuple(found)
+
+
+def _kinds(ready: Path) -> dict[str, list[str]]:
+    """The names of the nodes that the tool would quantize, by their type."""
+    import onnx
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    known = {*QDQRegistry, *QLinearOpsRegistry}
+    found: dict[str, list[str]] = {}
+    node: Any
+    for node in onnx.load(ready).graph.node:
+        if node.op_type in known:
+            found.setdefault(node.op_type, []).append(node.name)
+    return found
+
+
+def _fault(ready: Path, tried: Path, picture: Images, *, reduce_range: bool, **limits: Sequence[str]) -> str | None:
+    """Why the tool cannot quantize so little; None where it can."""
+    try:
+        _quantize(ready, tried, picture, reduce_range=reduce_range, **limits)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever its passes raise
+        return units.reason(error)
+    finally:
+        tried.unlink(missing_ok=True)
+    return None

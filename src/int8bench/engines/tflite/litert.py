@@ -1,0 +1,270 @@
+"""The engine ``litert``: TensorFlow Lite's runtime with XNNPACK, float32 and int8.
+
+Both take and give float32: XNNPACK quantizes and dequantizes, as the other engines do inside their own graphs.
+
+Its workers wait without spinning: XNNPACK's delegate always asks for that, and a process at two threads uses no
+processor time after a call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
+from int8bench.engines import packages
+from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.fixed_batch import FixedBatchPredictor, damaged
+from int8bench.engines.operators import Kind, Operator, ran
+from int8bench.engines.tflite import files
+from int8bench.engines.tflite.files import multiply_adds
+from int8bench.errors import EngineError
+
+if TYPE_CHECKING:
+    from int8bench.machine import Hardware
+
+MODULES = ("ai_edge_litert", "ai_edge_quantizer", "litert_torch")
+DISTRIBUTIONS = ("ai-edge-litert", "litert-torch", "ai-edge-quantizer")
+# litert-converter, without which no file is made, has packages for these alone.
+_PLATFORMS = {("x86_64", "Linux"), ("arm64", "Darwin"), ("x86_64", "Windows")}
+
+_DELEGATE = "DELEGATE"
+_EDGES = {"QUANTIZE", "DEQUANTIZE", "TRANSPOSE"}
+_MOVES = {"RESHAPE", "SQUEEZE", "PAD", "PADV2", "CONCATENATION", "SLICE", "STRIDED_SLICE", "SPLIT", "PACK", "UNPACK"}
+PER_CHANNEL_BYTES = 12  # a float32 scale and an int64 zero point, as the file format keeps them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What a launch has read: the content of the file of each batch size, and where it came from."""
+
+    variant: Variant
+    contents: Mapping[int, bytes]
+    folders: Mapping[int, Path]
+
+    def content(self, batch: int) -> bytes:
+        """The file for a batch size.
+
+        Raises:
+            EngineError: none was made.
+        """
+        if batch not in self.contents:
+            made = ", ".join(map(str, sorted(self.contents))) or "none"
+            raise EngineError(f"{self.variant.label}: no file was made for batch {batch}, only for {made}")
+        return self.contents[batch]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiteRtEngine(Engine):
+    """Google's LiteRT, formerly TensorFlow Lite."""
+
+    name: str = "litert"
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Float32 and int8, both fed with channels-last pictures."""
+        return tuple(Variant(engine=self.name, precision=each, layout=CHANNELS_LAST) for each in (FLOAT32, INT8))
+
+    def availability(self, hardware: Hardware) -> Availability:
+        """Whether its packages are there, for a platform that has them."""
+        reason = unfit(self.name, hardware) or packages.missing(self.name, MODULES)
+        return Availability(available=reason is None, reason=reason)
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """By the systems and architectures that have a package."""
+        reason = unfit(self.name, hardware)
+        return Availability(available=reason is None, reason=reason)
+
+    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
+        """A .tflite file for each batch size."""
+        return files.conversion(variant.precision)
+
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
+        """The files in memory, the runtime imported.
+
+        Raises:
+            EngineError: the runtime cannot be loaded, or a file cannot be read.
+        """
+        try:
+            import ai_edge_litert.interpreter  # noqa: F401  paid before the forks
+        except (ImportError, OSError) as error:
+            raise packages.broken(self.name, error) from error
+        return read(variant, material)
+
+    def build(self, prepared: Prepared, group: Group) -> FixedBatchPredictor:
+        """A session opened, and its weights packed, in the calling process.
+
+        Raises:
+            EngineError: there is no file for the batch size, or it cannot be opened.
+        """
+        assert isinstance(prepared, Files)
+        content = prepared.content(group.batch)
+        name = prepared.variant.label
+        start = partial(_opened, name, content, group.threads, prepared.folders.get(group.batch))
+        return FixedBatchPredictor(
+            name=name,
+            batch=group.batch,
+            content=content,
+            open_session=lambda: LiteRtSession(start()),
+            weigh=lambda: weights_bytes(start()),
+            describe=lambda: _evidence(start(), group.threads),
+        )
+
+
+def unfit(name: str, hardware: Hardware) -> str | None:
+    """Why no package can be had for a machine, or None where it can."""
+    if (hardware.arch, hardware.os) in _PLATFORMS:
+        return None
+    executorch = "choose --engines executorch, which runs XNNPACK too"
+    return (
+        f"{name}: the converter to .tflite, litert-converter, has no package for {hardware.os} on {hardware.arch}; "
+        f"{executorch if hardware.arch in PACKAGED else 'stay with float32'}"
+    )
+
+
+def read(variant: Variant, material: Material) -> Files:
+    """The files of every batch size.
+
+    Raises:
+        EngineError: one cannot be read.
+    """
+    folders = {batch: folder for batch, folder in material.files.items() if batch is not None}
+    return Files(variant=variant, contents={b: _read(variant, each) for b, each in folders.items()}, folders=folders)
+
+
+def _read(variant: Variant, folder: Path) -> bytes:
+    try:
+        return files.content(folder)
+    except OSError as error:
+        raise damaged(variant.label, folder, error) from error
+
+
+class LiteRtSession:
+    """An interpreter with its tensors allocated."""
+
+    def __init__(self, interpreter: Any) -> None:  # noqa: ANN401  ai_edge_litert has no types
+        """Looks up the one input and the one output."""
+        self._interpreter = interpreter
+        (entry,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+        self._input, self._output = entry["index"], answer["index"]
+
+    def bound(self, pictures: Images) -> Callable[[], Logits]:
+        """A call over pictures, which are put into the input here: no call overwrites it."""
+        invoke, answers = self._interpreter.invoke, partial(self._interpreter.get_tensor, self._output)
+        self._interpreter.set_tensor(self._input, pictures)
+
+        def forward() -> Logits:
+            invoke()
+            return answers()  # type: ignore[no-any-return]
+
+        return forward
+
+
+def _opened(name: str, content: bytes, threads: int, folder: Path | None) -> Any:  # noqa: ANN401
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise damaged(name, folder, error) from error
+    return interpreter
+
+
+def weights_bytes(interpreter: Any) -> int:  # noqa: ANN401
+    """Bytes of the constants that are weights or biases, with their scales; shapes and axes are left out."""
+    made = {int(each) for node in interpreter._get_ops_details() for each in node["outputs"]}  # noqa: SLF001  no other
+    given = {each["index"] for each in interpreter.get_input_details()}
+    tensors = [each for each in interpreter.get_tensor_details() if each["index"] not in made | given]
+    return sum(_weight_bytes(each) for each in tensors)
+
+
+def _weight_bytes(tensor: Mapping[str, Any]) -> int:
+    scales = len(tensor["quantization_parameters"]["scales"])
+    if np.issubdtype(tensor["dtype"], np.integer) and not scales:
+        return 0
+    elements: int = math.prod(tensor["shape"].tolist())
+    item_bytes: int = np.dtype(tensor["dtype"]).itemsize
+    return elements * item_bytes + scales * PER_CHANNEL_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One entry of an interpreter's graph: an operator of the file, or a delegate that took some of them."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    result_types: tuple[str, ...]
+
+
+def taken(nodes: Sequence[Node]) -> frozenset[int]:
+    """The positions of the operators that a delegate runs: all that lie between its outputs and its inputs.
+
+    The graph keeps what it replaced, and says nothing of it, so that it is followed back from what the delegate makes.
+    """
+    makers = {tensor: i for i, node in enumerate(nodes) if node.name != _DELEGATE for tensor in node.outputs}
+    found: set[int] = set()
+    for delegate in (node for node in nodes if node.name == _DELEGATE):
+        ahead = list(delegate.outputs)
+        while ahead:
+            tensor = ahead.pop()
+            maker = makers.get(tensor)
+            if maker is not None and maker not in found and tensor not in delegate.inputs:
+                found.add(maker)
+                ahead += nodes[maker].inputs
+    return frozenset(found)
+
+
+def kind(name: str, result_types: Iterable[str]) -> Kind:
+    """What an operator of a .tflite file computes with, by what it makes."""
+    if name in _EDGES:
+        return Kind.EDGE
+    if name in _MOVES:
+        return Kind.OTHER
+    types = set(result_types)
+    if types == {"int8"}:
+        return Kind.INT8
+    return Kind.FLOAT if "float32" in types else Kind.OTHER
+
+
+def _evidence(interpreter: Any, threads: int) -> Mapping[str, object]:  # noqa: ANN401
+    nodes = [_node(each) for each in interpreter._get_ops_details()]  # noqa: SLF001  nothing public tells of a delegate
+    shapes = {each["index"]: tuple(each["shape"].tolist()) for each in interpreter.get_tensor_details()}
+    by_delegate = taken(nodes)
+    operators = [
+        Operator(
+            name=node.name,
+            implementation="XNNPACK" if position in by_delegate else "LiteRT",
+            kind=kind(node.name, node.result_types),
+            multiply_adds=multiply_adds(
+                node.name, [shapes.get(each, ()) for each in node.inputs], shapes.get(node.outputs[0], ())
+            ),
+        )
+        for position, node in enumerate(nodes)
+        if node.name != _DELEGATE
+    ]
+    return {
+        "engine": "litert",
+        "versions": packages.versions(DISTRIBUTIONS),
+        "threads": threads,
+        "delegated_operators": len(by_delegate),
+        "graph_operators": len(operators),
+        "delegates": len(nodes) - len(operators),
+        "ran": ran("LiteRT's graph, with what its delegate took", operators),
+    }
+
+
+def _node(details: Mapping[str, Any]) -> Node:
+    return Node(
+        name=details["op_name"],
+        inputs=tuple(details["inputs"].tolist()),
+        outputs=tuple(details["outputs"].tolist()),
+        result_types=tuple(np.dtype(each).name for each in details["result_types"]),
+    )

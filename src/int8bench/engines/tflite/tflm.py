@@ -1,0 +1,271 @@
+"""The engine ``tflm``: TensorFlow Lite Micro's interpreter for microcontrollers, int8, one picture and one thread.
+
+What it says of speed is of this machine; what it says of memory holds for a board: the arena it used, and the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from int8bench import units
+from int8bench.cases import INT8, Group, Variant, int8_variant
+from int8bench.engines import packages
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.fixed_batch import FixedBatchPredictor, damaged
+from int8bench.engines.operators import Operator, ran
+from int8bench.engines.tflite import files as tflite_files
+from int8bench.engines.tflite import litert, tflm_compared
+from int8bench.engines.tflite.files import multiply_adds
+from int8bench.engines.tflite.tflm_compared import Scale
+from int8bench.errors import EngineError
+
+if TYPE_CHECKING:
+    from int8bench.machine import Hardware
+
+MODULES = ("tflite_micro", *litert.MODULES)
+_PLATFORM = ("x86_64", "Linux")  # the only one that has a package
+_SPARE_BYTES = 1 << 20  # for the interpreter's own structures; memory that it does not touch costs nothing
+_LARGEST_ITEM_BYTES = 4
+_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
+_STANDARD_ERROR = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A file that the interpreter takes, what it needs, and pictures to compare its answers with."""
+
+    files: litert.Files
+    arena_bytes: int
+    pictures: Images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TflmEngine(Engine):
+    """TensorFlow Lite Micro, as its Python package has it: reference kernels, no vector instructions of ours."""
+
+    name: str = "tflm"
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Int8, fed with channels-last pictures."""
+        return (int8_variant(self.name),)
+
+    def availability(self, hardware: Hardware) -> Availability:
+        """Whether its packages, and those that make its file, are there."""
+        reason = _unfit(self.name, hardware) or packages.missing(self.name, MODULES)
+        return Availability(available=reason is None, reason=reason)
+
+    def objection(self, group: Group) -> str | None:
+        """A microcontroller looks at one picture at a time, on one core."""
+        if group.batch != 1:
+            return f"{self.name}: takes one picture at a time, not {group.batch}; choose --batch 1"
+        if group.threads != 1:
+            return f"{self.name}: runs on one thread, not {group.threads}; choose --threads 1"
+        return None
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """By the systems and architectures that have a package."""
+        reason = _unfit(self.name, hardware)
+        return Availability(available=reason is None, reason=reason)
+
+    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  one file
+        """A file that is int8 at its edges too."""
+        return tflite_files.conversion(tflite_files.FULL_INT8)
+
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
+        """The file in memory, tried once, and the arena that it takes.
+
+        Raises:
+            EngineError: the runtime cannot be loaded, the file cannot be read, or has an operator that it lacks.
+        """
+        assert variant.precision == INT8
+        try:
+            import tflite_micro  # noqa: F401  paid before the forks
+        except (ImportError, OSError) as error:
+            raise packages.broken(self.name, error) from error
+        files = litert.read(variant, material)
+        arena = _arena_bytes(variant.label, files)
+        return _Prepared(files=files, arena_bytes=arena, pictures=material.calibration)
+
+    def build(self, prepared: Prepared, group: Group) -> FixedBatchPredictor:
+        """An interpreter with its arena, in the calling process.
+
+        Raises:
+            EngineError: the group is none that it takes, or the file cannot be opened.
+        """
+        assert isinstance(prepared, _Prepared)
+        objection = self.objection(group)
+        if objection is not None:
+            raise EngineError(objection)
+        files = prepared.files
+        content = files.content(1)
+        return FixedBatchPredictor(
+            name=files.variant.label,
+            batch=1,
+            content=content,
+            open_session=lambda: _Session(_opened(files)),
+            weigh=lambda: _weights_bytes(_model(content)),
+            describe=lambda: _evidence(content, prepared),
+        )
+
+
+def _unfit(name: str, hardware: Hardware) -> str | None:
+    if (hardware.arch, hardware.os) == _PLATFORM:
+        return None
+    return (
+        f"{name}: the package tflite-micro is for Linux on x86_64 alone, this machine is {hardware.os} on "
+        f"{hardware.arch}; ask on another machine, its memory figures hold for every board"
+    )
+
+
+class _Session:
+    """An interpreter in its arena."""
+
+    def __init__(self, interpreter: Any) -> None:  # noqa: ANN401  tflite_micro has no types
+        self._interpreter = interpreter
+        self._scales = [Scale.of(each(0)) for each in (interpreter.get_input_details, interpreter.get_output_details)]
+
+    def bound(self, pictures: Images) -> Callable[[], Logits]:
+        """A call over one picture; there is no way into the arena but a copy of the 8-bit picture."""
+        entry, answer = self._scales
+        quantize, dequantize = entry.quantizer(pictures.shape), answer.dequantizer()
+        eight_bit = np.empty(pictures.shape, dtype=np.int8)
+        put, invoke, get = self._interpreter.set_input, self._interpreter.invoke, self._interpreter.get_output
+
+        def forward() -> Logits:
+            quantize(pictures, eight_bit)
+            put(eight_bit, 0)
+            invoke()
+            return dequantize(get(0))
+
+        return forward
+
+
+def _opened(files: litert.Files) -> Any:  # noqa: ANN401
+    from tflite_micro import runtime
+
+    label, content = files.variant.label, files.content(1)
+    words: Callable[[], str] = str
+    try:
+        size = _generous_arena_bytes(content)
+        with _heard() as words:
+            return runtime.Interpreter.from_bytes(content, arena_size=size)
+    except RuntimeError as error:
+        said = (words().strip().splitlines() or [units.reason(error)])[0]
+        raise EngineError(f"{label}: the interpreter cannot take this model ({said}); leave tflm out") from error
+    except Exception as error:  # a damaged file is read by generated code, which raises whatever it runs into
+        raise damaged(label, files.folders.get(1), error) from error
+
+
+def _arena_bytes(label: str, files: litert.Files) -> int:
+    """Bytes of the arena that the interpreter uses, by its own recorder; no smaller one is accepted.
+
+    Its own structures hold pointers of this machine, of 8 bytes: a 32-bit board needs a little less.
+    """
+    interpreter = _opened(files)
+    with _heard() as words:
+        interpreter.print_allocations()
+    found = _TOTAL.search(words())
+    if found is None:
+        raise EngineError(f"{label}: the interpreter does not say how much memory it uses; {packages.command('tflm')}")
+    return int(found[1])
+
+
+def _model(content: bytes) -> Any:  # noqa: ANN401
+    from tflite_micro import runtime
+
+    return runtime.convert_bytearray_to_object(content)
+
+
+def _generous_arena_bytes(content: bytes) -> int:
+    """The size of an arena in which every tensor has a place of its own."""
+    tensors = _model(content).subgraphs[0].tensors
+    elements = sum(math.prod(tensor.shape) for tensor in tensors if tensor.shape is not None)
+    return int(elements) * _LARGEST_ITEM_BYTES + len(content) + _SPARE_BYTES
+
+
+def _weights_bytes(model: Any) -> int:  # noqa: ANN401
+    tensors = model.subgraphs[0].tensors
+    sized = [(tensor, model.buffers[tensor.buffer].data) for tensor in tensors]
+    return sum(_weight_bytes(tensor, len(data)) for tensor, data in sized if data is not None)
+
+
+def _weight_bytes(tensor: Any, stored_bytes: int) -> int:  # noqa: ANN401
+    """Bytes of a constant with its scales; a shape or an axis has none, and is no weight."""
+    quantization = tensor.quantization
+    scales = 0 if quantization is None or quantization.scale is None else len(quantization.scale)
+    is_float = _type_name(tensor.type) == "float32"
+    return stored_bytes + scales * litert.PER_CHANNEL_BYTES if scales or is_float else 0
+
+
+def _evidence(content: bytes, prepared: _Prepared) -> Mapping[str, object]:
+    return {
+        "engine": "tflm",
+        "versions": packages.versions(("tflite-micro", *litert.DISTRIBUTIONS)),
+        "threads": 1,
+        "arena_bytes": prepared.arena_bytes,
+        "model_bytes": len(content),
+        "ran": ran("the file, whose operators the interpreter runs one by one", list(_operators(_model(content)))),
+        "litert": tflm_compared.compared(content, prepared.pictures, _generous_arena_bytes(content)),
+    }
+
+
+def _operators(model: Any) -> Iterator[Operator]:  # noqa: ANN401
+    graph = model.subgraphs[0]
+    for each in graph.operators:
+        name = _operator_name(model.operatorCodes[each.opcodeIndex])
+        types = [_type_name(graph.tensors[output].type) for output in each.outputs]
+        given = [_shape(graph.tensors[number]) if number >= 0 else () for number in each.inputs]
+        yield Operator(
+            name=name,
+            implementation="TensorFlow Lite Micro",
+            kind=litert.kind(name, types),
+            multiply_adds=multiply_adds(name, given, _shape(graph.tensors[each.outputs[0]])),
+        )
+    yield from tflm_compared.OPERATORS
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:  # noqa: ANN401
+    return () if tensor.shape is None else tuple(map(int, tensor.shape))
+
+
+def _operator_name(code: Any) -> str:  # noqa: ANN401
+    from tflite_micro import runtime
+
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)  # numbers above 127 stand in the newer field alone
+    return _name_of(runtime.schema_fb.BuiltinOperator, number)
+
+
+def _type_name(number: int) -> str:
+    from tflite_micro import runtime
+
+    return _name_of(runtime.schema_fb.TensorType, number).lower()
+
+
+def _name_of(numbers: type, wanted: int) -> str:
+    return next((name for name, number in vars(numbers).items() if number == wanted), str(wanted))
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[Callable[[], str]]:
+    """What C++ writes to standard error meanwhile: the interpreter tells its reasons and its memory there alone."""
+    with tempfile.TemporaryFile() as log:
+        before = os.dup(_STANDARD_ERROR)
+        os.dup2(log.fileno(), _STANDARD_ERROR)
+        words: list[str] = []
+        try:
+            yield lambda: "".join(words)
+        finally:
+            os.dup2(before, _STANDARD_ERROR)
+            os.close(before)
+            log.seek(0)
+            words.append(log.read().decode(errors="replace"))

@@ -1,0 +1,82 @@
+"""The engine ``torch``: the float32 model as it is, channels-last or plain NCHW. Never quantizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from int8bench.cases import CHANNELS_LAST, TORCH, Group, Variant, float32_references
+from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
+from int8bench.engines.plain import frozen
+from int8bench.engines.torch.predictor import TorchPredictor, layout_format
+from int8bench.errors import EngineError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from int8bench.machine import Hardware
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Float32Model:
+    """A frozen copy of the model, and the variant that it becomes."""
+
+    module: nn.Module
+    variant: Variant
+    example: Images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Float32Engine(Engine):
+    """PyTorch's eager float32 arithmetic, the reference of every int8 engine of torch."""
+
+    name: str = TORCH
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Channels-last, then plain NCHW."""
+        return float32_references(self.name)
+
+    def availability(self, hardware: Hardware) -> Availability:  # noqa: ARG002  the protocol asks
+        """Float32 runs wherever torch does."""
+        return Availability(available=True)
+
+    def prepare(self, variant: Variant, material: Material) -> Prepared:
+        """A copy of the model in eval mode, without gradients; nothing to calibrate."""
+        if variant not in self.variants:
+            raise EngineError(f"{self.name}: {variant.label} is not offered; expected float32, channels-last or nchw")
+        return _Float32Model(module=frozen(material.model), variant=variant, example=material.example)
+
+    def build(self, prepared: Prepared, group: Group) -> TorchPredictor:
+        """A copy laid out anew in the calling process."""
+        import torch
+
+        assert isinstance(prepared, _Float32Model)
+        torch.set_num_threads(group.threads)
+        module = frozen(prepared.module)
+        if prepared.variant.layout == CHANNELS_LAST:
+            module = module.to(memory_format=layout_format(CHANNELS_LAST))
+        return TorchPredictor(
+            module,
+            name=prepared.variant.label,
+            layout=prepared.variant.layout,
+            select=None,
+            describe=lambda forward: _evidence(module, forward),
+            example=prepared.example,
+        )
+
+
+def _evidence(module: nn.Module, forward: Callable[[], object]) -> Mapping[str, object]:
+    import torch
+
+    from int8bench.engines.torch import onednn_log
+
+    return {
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "engine": "torch",
+        "packed_types": [],
+        "quantized_modules": 0,
+        "float_modules": [name for name, child in module.named_modules() if list(child.parameters(recurse=False))],
+        "onednn": onednn_log.collect(forward),
+    }

@@ -1,0 +1,318 @@
+"""A project's benchmarks for pytest as a side's; what pytest collects once, forks run test by test.
+
+A folder has the tests, by the ids, that `python -m pytest` has in it. The project's own options, plug-ins and conftest
+files hold, except for what would run, stop or trace the tests otherwise: processes of pytest-xdist, coverage, time
+limits, reruns, `-x` and `--lf`. pytest-benchmark and pytest-codspeed are set aside, and need not be installed.
+
+A test that only has a marker is measured whole where pytest-codspeed would: marked `codspeed_benchmark` in any project,
+and marked `benchmark` where pytest-codspeed is installed. For pytest-benchmark that marker has options of the fixture,
+and such a test is no benchmark.
+"""
+
+import ast
+import inspect
+import io
+import os
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.config import _prepareconfig  # as pytest-xdist does: a session that goes on after it has collected
+from _pytest.pathlib import ImportPathMismatchError
+
+from ..imports import Imports, install
+from . import pytest_options
+from .pytest_fixture import Benchmark, Measurement
+from .suite import TIME, BrokenSuiteError, SkippedError, Within, first_line
+
+FIXTURES, WEAVE = ("benchmark", "codspeed_benchmark"), "benchmark_weave"
+CODSPEED_MARKER, MARKER = "codspeed_benchmark", "benchmark"
+# Plug-ins by their packages and the names of their entry points: those that our fixture stands in for, and those that
+# end or repeat tests.
+BENCHMARK, CODSPEED = ("pytest_benchmark", "benchmark"), ("pytest_codspeed", "codspeed")
+REPLACED = (*BENCHMARK, *CODSPEED, "int8bench")
+MEDDLING = ("pytest_timeout", "timeout", "pytest_rerunfailures", "rerunfailures", "flaky")
+# Options of the project's that are for a run of all its tests; each where its plug-in is there.
+OVERRULED: Mapping[str, object] = {
+    "maxfail": 0,
+    "basetemp": None,  # emptied by every process that asks for it
+    "lf": False,
+    "failedfirst": False,
+    "newfirst": False,
+    "stepwise": False,
+    "numprocesses": None,
+    "dist": "no",
+    "tx": [],
+    "forked": False,
+    "usepdb": False,
+    "trace": False,
+    "setuponly": False,
+    "setupplan": False,
+    "doctestmodules": False,  # no doctest is a benchmark, and it would import the tree's package for them
+}
+ASSERTS_STATISTICS = "asserts something of benchmark.stats, which has no meaning where calls are paired"
+MARKERS = (
+    f"{MARKER}: mark a test with custom benchmark settings.",
+    f"{CODSPEED_MARKER}: mark an entire test for codspeed benchmarking",
+)
+
+
+def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
+    """The benchmarks among the tests of `folder`; this process stays in that folder.
+
+    Args:
+        folder: where pytest would be typed.
+        options: ``packages`` names what must come from where it is found now, wherever the tests' folders lead;
+            ``path`` has the folders of the side's own files, ``measured`` the packages of either side; ``seed`` is what
+            both draw from.
+
+    Raises:
+        UsageError: pytest refuses the project's options.
+        BrokenSuiteError: a conftest file or a plug-in raises, or ends Python.
+    """
+    os.chdir(folder)
+    top = pytest_options.top_around(Path.cwd())
+    names, path, measured = (_words(options, each) for each in ("packages", "path", "measured"))
+    install(Imports(names, path, top or Path.cwd(), measured=measured))
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m pytest` does
+    sys.argv[:] = ["pytest"]
+    scratch = tempfile.TemporaryDirectory(prefix="int8bench-pytest-")
+    os.environ.update(PYTEST_DEBUG_TEMPROOT=scratch.name, PYTEST_VERSION=pytest.__version__)
+    front = Front()
+    try:
+        with redirect_stdout(io.StringIO()):  # pytest's terminal keeps it
+            config = _configured(
+                front, pytest_options.arguments(Path.cwd(), top, Path(scratch.name)), options.get("seed")
+            )
+            return PytestSuite(_collected(config), front, scratch)
+    except pytest.UsageError as error:
+        raise pytest.UsageError(_reason(str(error))) from error
+    except SystemExit as error:
+        raise BrokenSuiteError(f"the project ends Python while its tests are collected: {first_line(error)}") from error
+    except Exception as error:
+        raise BrokenSuiteError(first_line(error)) from error
+
+
+class PytestSuite:
+    """Tests that pytest has collected."""
+
+    def __init__(self, session: pytest.Session, front: "Front", scratch: "tempfile.TemporaryDirectory[str]") -> None:
+        """Holds a session that goes on, and the folder for what tests leave, which goes with this interpreter."""
+        self._front, self._scratch = front, scratch
+        asking = [item for item in session.items if front.is_benchmark(item)]
+        self._left_out = {**front.left_out, **{item.nodeid: why for item in asking if (why := _unfit(item))}}
+        self._items = {item.nodeid: item for item in asking if item.nodeid not in self._left_out}
+
+    def names(self) -> Mapping[str, str]:
+        """The node ids of the tests that ask for the fixture, themselves or through another one, or are one whole."""
+        return dict.fromkeys(self._items, TIME)
+
+    def left_out(self) -> Mapping[str, str]:
+        """What cannot be collected, what the project's options deselect, and tests that cannot take turns."""
+        return self._left_out
+
+    def enter(self, name: str, within: Within) -> None:
+        """Runs one test with its fixtures; `within` is called where the test uses `benchmark`.
+
+        Raises:
+            SkippedError: the test is skipped, never uses the fixture, or fails for want of statistics.
+            Exception: what the test raised.
+        """
+        item = self._items[name]
+        self._front.measurement = measurement = Measurement(within)
+        if not _asks(item):
+            item.runtest = partial(measurement.measure_whole, item.runtest)  # type: ignore[method-assign]
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        _settle(measurement)
+
+
+class Early:
+    """Settles what is settled before any option can be set: coverage, where output goes, and what is not installed."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_addhooks(self, pluginmanager: pytest.PytestPluginManager) -> None:
+        """Plug-ins that we stand in for are not required."""
+        pytest_options.require_less(pluginmanager)
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_load_initial_conftests(self, early_config: pytest.Config, parser: pytest.Parser) -> Iterator[None]:
+        """Nothing is covered and nothing is printed, whatever the project's options say; all of them are known."""
+        options = early_config.known_args_namespace
+        if getattr(options, "cov_source", None):
+            options.cov_source = []
+        if options.capture == "no":
+            options.capture = "fd"
+        pytest_options.add_absent(early_config.pluginmanager, parser)
+        yield
+
+
+class Front:
+    """Our plug-in: the fixture, what is left out while pytest collects, and the reports of the test that is entered."""
+
+    def __init__(self) -> None:
+        """With nothing entered yet."""
+        self.left_out: dict[str, str] = {}
+        self.measurement: Measurement | None = None
+        self.has_codspeed = self.is_codspeeds = False
+
+    def see(self, config: pytest.Config) -> None:
+        """Sees which plug-ins for benchmarks the project has, and so whose the fixture and the marker are."""
+        self.has_codspeed = bool(_plug_ins(config, CODSPEED))
+        self.is_codspeeds = self.has_codspeed and not _plug_ins(config, BENCHMARK)
+
+    def is_benchmark(self, item: pytest.Item) -> bool:
+        """Whether a test asks for the fixture, or is measured whole for its marker."""
+        marked = item.get_closest_marker(CODSPEED_MARKER) or (self.has_codspeed and item.get_closest_marker(MARKER))
+        return _asks(item) or bool(marked)
+
+    @pytest.fixture
+    def benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
+        """Stands where pytest-benchmark's stands."""
+        assert self.measurement is not None
+        return Benchmark(request.node, self.measurement, gives_setup_arguments=self.is_codspeeds)
+
+    @pytest.fixture
+    def codspeed_benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
+        """Stands where pytest-codspeed's stands."""
+        assert self.measurement is not None
+        return Benchmark(request.node, self.measurement, gives_setup_arguments=True)
+
+    @pytest.fixture
+    def benchmark_weave(self, benchmark: Benchmark) -> Any:  # noqa: ANN401
+        """There so that tests which ask for it are collected; they are left out."""
+        return benchmark.weave
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """What skips itself while it is imported, with its reason."""
+        if report.skipped:
+            self.left_out[report.nodeid] = _skip_reason(report)
+
+    def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
+        """What cannot be collected, with the first line of its error."""
+        if isinstance(node, pytest.Collector) and call.excinfo is not None:
+            self.left_out[node.nodeid] = _cause(call.excinfo.value)
+
+    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
+        """What the project's own options leave out of its runs."""
+        reason = "deselected by the project's own options of pytest"
+        self.left_out |= {item.nodeid: reason for item in items if self.is_benchmark(item)}
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Iterator[None]:
+        """Keeps what was raised with the report that pytest makes of it."""
+        outcome: Any = yield
+        if self.measurement is not None:
+            error = call.excinfo.value if call.excinfo else None
+            self.measurement.reports.append((outcome.get_result(), error))
+
+
+def _words(options: Mapping[str, object], name: str) -> list[str]:
+    found = options.get(name, ())
+    assert isinstance(found, Iterable)
+    return [str(each) for each in found]
+
+
+def _configured(front: Front, arguments: list[str], seed: object) -> pytest.Config:
+    config = _prepareconfig(arguments, [Early()])
+    front.see(config)
+    for name, value in {**OVERRULED, "randomly_seed": seed}.items():  # pytest-randomly draws one for each process
+        if hasattr(config.option, name):
+            setattr(config.option, name, value)
+    _set_aside(config, REPLACED)
+    config.pluginmanager.register(front, "int8bench-peer")  # last, so that its fixture goes before a plug-in's
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    config._do_configure()  # noqa: SLF001  what pytest does between its options and its session
+    _set_aside(config, MEDDLING)  # after their markers are known
+    return config
+
+
+def _reason(told: str) -> str:
+    """The line that says why; before it, pytest may say how it is used, and after it where it looked."""
+    lines = told.strip().splitlines()
+    return next((line for line in lines if "error: " in line), lines[0])
+
+
+def _cause(error: BaseException) -> str:
+    """Why something cannot be collected, the same sentence wherever the cause is the same."""
+    cause = getattr(error, "cause", None) or error.__cause__ or error
+    if isinstance(cause, ImportPathMismatchError):
+        name, found, _ = cause.args
+        return f"ImportPathMismatchError: a module of that name, {name}, was imported from {found}"
+    return first_line(cause)
+
+
+def _plug_ins(config: pytest.Config, names: Iterable[str]) -> list[object]:
+    """Those that are registered by one of the names, or come from a package of that name."""
+    return [
+        plugin
+        for name, plugin in config.pluginmanager.list_name_plugin()
+        if plugin is not None and {name, getattr(plugin, "__name__", "").partition(".")[0]} & set(names)
+    ]
+
+
+def _set_aside(config: pytest.Config, names: Iterable[str]) -> None:
+    for plugin in _plug_ins(config, names):
+        config.pluginmanager.unregister(plugin)
+
+
+def _collected(config: pytest.Config) -> pytest.Session:
+    session = pytest.Session.from_config(config)
+    config.hook.pytest_sessionstart(session=session)
+    config.hook.pytest_collection(session=session)
+    return session
+
+
+def _asks(item: pytest.Item) -> bool:
+    """Whether a test asks for one of our fixtures; a parameter of that name is the test's own."""
+    callspec = getattr(item, "callspec", None)
+    own = callspec.params if callspec else ()
+    return any(each in getattr(item, "fixturenames", ()) and each not in own for each in FIXTURES)
+
+
+def _unfit(item: pytest.Item) -> str | None:
+    """Why a test that asks for the fixture cannot be measured."""
+    if WEAVE in getattr(item, "fixturenames", ()):
+        return "asks for benchmark_weave, which times calls inside other code"
+    return ASSERTS_STATISTICS if _asserts_statistics(getattr(item, "function", None)) else None
+
+
+def _asserts_statistics(function: Any) -> bool:  # noqa: ANN401
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):  # no function, or one whose source is not to be had
+        return False
+    asserted = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    return any(_is_statistics(node) for each in asserted for node in ast.walk(each.test))
+
+
+def _is_statistics(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and ast.unparse(node) == f"{FIXTURES[0]}.stats"
+
+
+def _settle(measurement: Measurement) -> None:
+    """Raises what a test that has run has to say."""
+    if measurement.fault is not None:
+        raise measurement.fault
+    for report, error in measurement.reports:
+        if report.skipped:
+            raise SkippedError(_skip_reason(report))
+        if report.failed and measurement.reads_statistics:
+            raise SkippedError(f"fails with benchmark.stats, which has no meaning where calls are paired: {error}")
+        if report.failed:
+            raise error or AssertionError(report.longreprtext)
+    if not measurement.used:
+        raise SkippedError("asks for `benchmark` and never uses it")
+
+
+def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return f"fails as the project expects: {report.wasxfail.removeprefix('reason: ')}".rstrip(": ")
+    told = report.longrepr
+    return (told[2] if isinstance(told, tuple) else str(told)).removeprefix("Skipped: ")

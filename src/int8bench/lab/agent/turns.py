@@ -1,0 +1,158 @@
+"""One benchmark of one side, taking its turns: told to warm up, to time a sample, to stop; asleep in between."""
+
+import os
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from .suites.suite import Opened
+from .wire import Line
+
+Clock = Callable[[], float]
+
+OTHERS_AT_MOST = 0.1  # of a thread's own processor time: what other threads may do beside it
+
+
+def take_turns(
+    line: Line,
+    opened: Opened,
+    origins: Mapping[str, list[str]],
+    *,
+    clock: Clock = time.perf_counter,
+    shared: Clock = time.monotonic,
+) -> None:
+    """Says what it is and where its modules came from, then answers until it is told to stop or the line ends.
+
+    Asked for its ``first`` call, it makes one, spreads its threads over the cores that come along, and answers with its
+    seconds; asked for ``warm``, it calls for that many seconds and answers with the seconds of its fastest call; asked
+    for ``sample``, it makes the untimed calls and then the timed ones, and answers with the mean seconds of those, and
+    with how often it lost the processor meanwhile; asked to ``sustain``, it calls until that moment of the clock that
+    all processes share, once at least. Of fresh processes, a first call and a sample are one each.
+    """
+    line.send({"values": dict(opened.values) if opened.values is not None else None, "origins": dict(origins)})
+    while True:
+        try:
+            asked = line.receive()
+        except EOFError:
+            return
+        if "stop" in asked:
+            return
+        line.send(_answer(asked, opened, clock, shared))
+
+
+def spread(cores: Sequence[int], *, alone: bool, tasks: Path = Path("/proc/self/task")) -> None:
+    """Gives each thread of this process a core of its own, where there are as many as cores; one thread has the first.
+
+    A thread that was asleep may be woken on the core where its own main thread waits for it, and is moved away at the
+    next tick only: a forward of 0.8 ms on two threads took 4 ms in most turns. And one thread that moves between cores
+    finds other caches there than the other side does.
+
+    Args:
+        cores: of the benchmark, the same on both sides.
+        alone: whether one thread does all of its work; with helpers that come and go, it is left to the scheduler.
+        tasks: the threads of this process.
+    """
+    threads = sorted(int(each.name) for each in tasks.iterdir()) if tasks.exists() else []
+    if len(threads) == len(cores) or (len(threads) == 1 and alone):
+        for thread, core in zip(threads, cores, strict=False):
+            with suppress(OSError):  # it has ended meanwhile, or may not go there
+                os.sched_setaffinity(thread, {core})
+
+
+def _works_alone(work: Callable[[], object]) -> bool:
+    """Whether this thread does all of a work, to a tenth of its own time: no other thread, and no other process."""
+    others, mine, children = _others_s(), time.thread_time(), _children_s()
+    work()
+    spent = time.thread_time() - mine
+    return _others_s() - others <= OTHERS_AT_MOST * spent and _children_s() == children
+
+
+def _others_s() -> float:
+    return time.process_time() - time.thread_time()
+
+
+def _children_s() -> float:
+    now = os.times()
+    return now.children_user + now.children_system
+
+
+def _answer(asked: Mapping[str, Any], opened: Opened, clock: Clock, shared: Clock) -> dict[str, Any]:
+    if opened.timed is not None:
+        return {"first_s": opened.timed()} if "first" in asked else _fresh_sample(opened.timed, int(asked["sample"]))
+    if "first" in asked:
+        took: list[float] = []
+        alone = _works_alone(lambda: took.append(_timed(opened, 1, clock)))  # which starts the threads that it has
+        spread(asked["first"], alone=alone)
+        return {"first_s": took[0]}
+    if "warm" in asked:
+        return {"fastest_s": _warm(opened, float(asked["warm"]), clock)}
+    if "sustain" in asked:
+        return _sustain(opened, float(asked["sustain"]), shared)
+    return _sample(opened, int(asked["sample"]), int(asked["untimed"]), clock)
+
+
+def _warm(opened: Opened, duration_s: float, clock: Clock) -> float:
+    """Calls for so many seconds, once at least; the seconds of the fastest call."""
+    fastest = _timed(opened, 1, clock)
+    end = clock() + duration_s
+    while clock() < end:
+        fastest = min(fastest, _timed(opened, 1, clock))
+    return fastest
+
+
+def _sample(opened: Opened, calls: int, untimed: int, clock: Clock) -> dict[str, Any]:
+    if untimed:
+        _timed(opened, untimed, clock)
+    before, cpu = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
+    seconds = _timed(opened, calls, clock)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    lost = after.ru_nivcsw - before.ru_nivcsw + after.ru_majflt - before.ru_majflt
+    return {"s": seconds / calls, "cpu_s": time.process_time() - cpu, "lost": lost}
+
+
+def _fresh_sample(timed: Callable[[], float], processes: int) -> dict[str, Any]:
+    """The mean seconds that so many processes tell; one that waited for the disk is lost.
+
+    None is as long as that undisturbed by others, so that how often it lost the processor says nothing.
+    """
+    before, cpu = resource.getrusage(resource.RUSAGE_CHILDREN), _children_s()
+    seconds = sum(timed() for _ in range(processes))
+    lost = resource.getrusage(resource.RUSAGE_CHILDREN).ru_majflt - before.ru_majflt
+    return {"s": seconds / processes, "cpu_s": _children_s() - cpu, "lost": lost}
+
+
+def _timed(opened: Opened, calls: int, clock: Clock) -> float:
+    """Seconds of that many calls together; where each has something to be done before it, each is timed alone."""
+    call = opened.call
+    assert call is not None
+    if opened.before is None:
+        rounds = repeat(None, calls)
+        start = clock()
+        for _ in rounds:
+            call()
+        return clock() - start
+    total = 0.0
+    for _ in range(calls):
+        opened.before()
+        start = clock()
+        call()
+        total += clock() - start
+    return total
+
+
+def _sustain(opened: Opened, until: float, clock: Clock) -> dict[str, Any]:
+    call = opened.call
+    assert call is not None
+    calls, started = 0, clock()
+    now = started
+    while now < until or not calls:
+        if opened.before is not None:
+            opened.before()
+        call()
+        calls += 1
+        now = clock()
+    return {"calls": calls, "started_s": started, "ended_s": now}

@@ -1,0 +1,85 @@
+"""A variant raced with itself and with a copy that a known wait makes slower. Runs in measuring processes.
+
+The wait is real work of the processor, in every timed call of one side, and is timed itself: what the race should find
+is known, and is told along with it.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+import numpy as np
+
+from int8bench.cases import Group, Variant
+from int8bench.engines.registry import engine_named
+from int8bench.errors import EngineError
+from int8bench.lab import sampling
+from int8bench.lab.channel import Channel
+from int8bench.lab.clock import spin
+from int8bench.lab.sampling import Call, Contender, Durations, Race
+from int8bench.study.session.worker import CANDIDATE, HEAP_SHIFT_BYTES, REFERENCE, Prepared, pictures
+
+SLOWED = "slowed"
+SETTLING_CALLS = 3  # the first packs, the next ones reuse
+TIMED_CALLS = 15  # whose median says how long a call takes, and how long the wait really is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandicapOrder:
+    """One fork's race; the third contender waits in each call for about `share` of the time that a call takes."""
+
+    variant: Variant
+    group: Group
+    durations: Durations
+    seed: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handicapped:
+    """A race of `REFERENCE`, `CANDIDATE` and `SLOWED`, and the seconds that the last one waits in each call."""
+
+    race: Race
+    wait_s: float
+
+
+def race(state: Prepared, order: HandicapOrder, _line: Channel) -> Handicapped:
+    """Builds the variant three times, in random order on a shifted heap, and races the three."""
+    rng = np.random.default_rng(order.seed)
+    batch = pictures(state.order.validation, order.group.batch)
+    shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
+    names = [REFERENCE, CANDIDATE, SLOWED]
+    built = {names[i]: _bound(state, order, batch) for i in rng.permutation(len(names)).tolist()}
+    waiting = partial(spin, order.share * _call_s(built[SLOWED]))
+    wait_s = _call_s(slowed_by(waiting, _nothing)) - _call_s(_nothing)
+    calls = {**built, SLOWED: slowed_by(waiting, built[SLOWED])}
+    result = sampling.race([Contender(name=name, call=calls[name]) for name in names], order.durations, rng=rng)
+    del shift
+    return Handicapped(race=result, wait_s=wait_s)
+
+
+def slowed_by(waiting: Call, call: Call) -> Call:
+    """The call, and then the wait."""
+
+    def slowed() -> None:
+        call()
+        waiting()
+
+    return slowed
+
+
+def _bound(state: Prepared, order: HandicapOrder, batch: "np.typing.NDArray[np.float32]") -> Call:
+    if order.variant in state.refused:
+        raise EngineError(state.refused[order.variant])
+    predictor = engine_named(order.variant.engine).build(state.ready[order.variant], order.group)
+    return predictor.bind(batch)
+
+
+def _call_s(call: Call) -> float:
+    for _ in range(SETTLING_CALLS):
+        call()
+    return median(sampling.time_once(call) for _ in range(TIMED_CALLS))
+
+
+def _nothing() -> None:
+    """A call that takes no time, to time the wait alone."""

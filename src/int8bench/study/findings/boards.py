@@ -1,0 +1,168 @@
+"""Which microcontroller boards a model would fit on, by the memory that it was measured to need. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from int8bench import units
+from int8bench.machine.finding import Finding, Severity
+
+CHECKED = "2026-11"  # when the table below was last held against its sources
+_KIB = 1024
+_PAGES = "https://docs.platformio.org/en/latest/boards"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """A board, and the memory that a program can have on it: less than the chip's where a loader or code takes some."""
+
+    name: str
+    chip: str
+    ram_bytes: int
+    """Memory for data."""
+    flash_bytes: int
+    """Memory for the program and the model."""
+    source: str
+    """Where the two figures stand."""
+    remark: str = ""
+    """What the two figures do not say."""
+
+
+BOARDS = (
+    Board(
+        name="Arduino Uno R3",
+        chip="ATmega328P",
+        ram_bytes=2 * _KIB,
+        flash_bytes=63 * _KIB // 2,
+        source=f"{_PAGES}/atmelavr/uno.html",
+        remark="8 bits wide; TensorFlow Lite Micro is for 32",
+    ),
+    Board(
+        name="Arduino Uno R4 Minima",
+        chip="RA4M1",
+        ram_bytes=32 * _KIB,
+        flash_bytes=256 * _KIB,
+        source="https://docs.zephyrproject.org/latest/boards/arduino/uno_r4/doc/index.html",
+    ),
+    Board(
+        name="STM32F4 Discovery",
+        chip="STM32F407VG",
+        ram_bytes=128 * _KIB,
+        flash_bytes=1024 * _KIB,
+        source=f"{_PAGES}/ststm32/disco_f407vg.html",
+        remark="64 KiB more lie apart, coupled to the core",
+    ),
+    Board(
+        name="Arduino Nano 33 BLE Sense",
+        chip="nRF52840",
+        ram_bytes=256 * _KIB,
+        flash_bytes=960 * _KIB,
+        source=f"{_PAGES}/nordicnrf52/nano33ble.html",
+    ),
+    Board(
+        name="Raspberry Pi Pico",
+        chip="RP2040",
+        ram_bytes=264 * _KIB,
+        flash_bytes=2048 * _KIB,
+        source=f"{_PAGES}/raspberrypi/pico.html",
+    ),
+    Board(
+        name="STM32F746G Discovery",
+        chip="STM32F746NG",
+        ram_bytes=320 * _KIB,
+        flash_bytes=1024 * _KIB,
+        source=f"{_PAGES}/ststm32/disco_f746ng.html",
+    ),
+    Board(
+        name="ESP32 DevKit",
+        chip="ESP32",
+        ram_bytes=320 * _KIB,
+        flash_bytes=4096 * _KIB,
+        source=f"{_PAGES}/espressif32/esp32dev.html",
+        remark="of 520 KiB; a static array has 160 KiB at most, what is larger comes from the heap",
+    ),
+    Board(
+        name="ESP32-S3 DevKitC",
+        chip="ESP32-S3",
+        ram_bytes=320 * _KIB,
+        flash_bytes=8192 * _KIB,
+        source=f"{_PAGES}/espressif32/esp32-s3-devkitc-1.html",
+        remark="of 512 KiB",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A model on a board: what it needs of both memories. The program itself and its stack come on top."""
+
+    board: Board
+    arena_bytes: int
+    model_bytes: int
+
+    @property
+    def ram_missing_bytes(self) -> int:
+        """By how much the arena is larger than the memory for data; 0 where it is not."""
+        return max(0, self.arena_bytes - self.board.ram_bytes)
+
+    @property
+    def flash_missing_bytes(self) -> int:
+        """By how much the model is larger than the memory for programs; 0 where it is not."""
+        return max(0, self.model_bytes - self.board.flash_bytes)
+
+    @property
+    def fits(self) -> bool:
+        """Whether both are large enough."""
+        return not self.ram_missing_bytes and not self.flash_missing_bytes
+
+    @property
+    def sentence(self) -> str:
+        """What a person reads: ``Arduino Uno R3: does not fit, 41.8 kB of RAM and 36.3 kB of flash missing``."""
+        if self.fits:
+            ram, flash = self.board.ram_bytes - self.arena_bytes, self.board.flash_bytes - self.model_bytes
+            return (
+                f"{self.board.name}: fits, {units.size(ram)} of RAM and {units.size(flash)} of flash are left "
+                "for the program"
+            )
+        missing = [
+            f"{units.size(count)} of {what}"
+            for count, what in ((self.ram_missing_bytes, "RAM"), (self.flash_missing_bytes, "flash"))
+            if count
+        ]
+        return f"{self.board.name}: does not fit, {' and '.join(missing)} missing"
+
+
+def verdicts(arena_bytes: int, model_bytes: int, boards: Sequence[Board] = BOARDS) -> tuple[Fit, ...]:
+    """Whether a model fits on each board, in the order of the table.
+
+    Args:
+        arena_bytes: of RAM that the interpreter was measured to use.
+        model_bytes: of the file, which stays in flash.
+        boards: where else than on ours.
+    """
+    return tuple(Fit(board=board, arena_bytes=arena_bytes, model_bytes=model_bytes) for board in boards)
+
+
+def findings_of(engine: str, cells: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Which boards a model fits on, once an engine whose evidence has measured an arena.
+
+    Args:
+        engine: the engine of the cells.
+        cells: of a record, measured.
+    """
+    told = next((cell["evidence"] for cell in cells if "arena_bytes" in cell["evidence"]), None)
+    if told is None:
+        return
+    arena, model = int(told["arena_bytes"]), int(told["model_bytes"])
+    fits = verdicts(arena, model)
+    there = [each.board.name for each in fits if each.fits]
+    lacking = " ".join(f"{each.sentence}." for each in fits if not each.fits)
+    yield Finding(
+        code="boards",
+        severity=Severity.NOTE,
+        subject=engine,
+        message=f"{units.size(arena)} of RAM for the arena and {units.size(model)} of flash for the file fit "
+        f"{len(there)} of {len(fits)} boards: {', '.join(there) or 'none'}.{f' {lacking}' if lacking else ''}",
+        why=f"Measured here, where pointers are twice as long as on a board; the boards' figures are of {CHECKED}.",
+        advice="The program and its stack come on top: leave room for them, and try it on the board.",
+    )

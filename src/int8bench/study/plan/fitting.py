@@ -1,0 +1,110 @@
+"""Which cells of a grid fit into the time that is left. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from int8bench.cases import TORCH, Case
+from int8bench.stats.limits import LAUNCHES_FOR_A_VERDICT
+
+LEAST_LAUNCHES = LAUNCHES_FOR_A_VERDICT  # before an engine goes altogether, all are measured in so few
+
+Seconds = Callable[[Sequence[Case], int], float]
+"""What some of the cells take in so many launches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """What stands and falls together: the cells of an engine at a batch size."""
+
+    engine: str
+    batch: int
+
+    def has(self, case: Case) -> bool:
+        """Whether a cell is of it."""
+        return (case.variant.engine, case.group.batch) == (self.engine, self.batch)
+
+
+def fitted(cases: Sequence[Case], seconds: Seconds, left_s: float, *, fewest: int) -> dict[Case, float]:
+    """The cells that must go so that the others fit, with the seconds that leaving each one's unit out saves.
+
+    First what costs most goes, as long as each engine keeps a batch size; then launches become as few as a verdict can
+    be made of; then engines go. The last one stays, whatever it takes: to try is all that is left.
+
+    Args:
+        cases: of the grid, torch's float32 included, which goes where nothing else is left at a batch size.
+        seconds: what some of the cells take in so many launches.
+        left_s: the time there is.
+        fewest: launches that are given up only before the last batch size of an engine goes.
+    """
+    kept, gone = tuple(cases), dict[Unit, float]()
+    for launches, spares in ((fewest, True), (min(fewest, LEAST_LAUNCHES), False)):
+        while seconds(kept, launches) > left_s and (units := _dispensable(kept, spares=spares)):
+            costs = {unit: seconds(kept, launches) - seconds(_without(kept, unit), launches) for unit in units}
+            unit = max(costs, key=costs.__getitem__)
+            gone[unit] = max(0.0, costs[unit])
+            kept = _without(kept, unit)
+    for unit in list(reversed(gone)):  # what went in vain, before one went that was alone too much
+        with_it = _with(cases, kept, unit)
+        if seconds(with_it, fewest) <= left_s:
+            kept = with_it
+            del gone[unit]
+    return {case: _seconds_of(case, gone) for case in cases if case not in kept}
+
+
+def _seconds_of(case: Case, gone: dict[Unit, float]) -> float:
+    """What leaving out the unit of a case saves; of torch's float32, that of the last one beside it."""
+    mine = [unit for unit in gone if unit.batch == case.group.batch]
+    return gone[next((unit for unit in mine if unit.has(case)), mine[-1])]
+
+
+def _with(cases: Sequence[Case], kept: Sequence[Case], unit: Unit) -> tuple[Case, ...]:
+    """What is kept and a unit, with the float32 at its batch size, in the order of the grid."""
+    beside = Unit(engine=TORCH, batch=unit.batch)
+    return tuple(case for case in cases if case in kept or unit.has(case) or beside.has(case))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Cells that were left out together, and about how long they would have taken."""
+
+    cases: tuple[Case, ...]
+    needed_s: float
+
+
+def parts(cases: Sequence[Case], gone: Mapping[Case, float]) -> tuple[Part, ...]:
+    """What was left out, in as few parts as a person can measure on their own: whole batch sizes, else engines.
+
+    Args:
+        cases: of which some are gone.
+        gone: what `fitted` said.
+    """
+    kept = {case.group.batch for case in cases if case not in gone}
+    found: dict[str | None, list[Case]] = {}
+    for case in gone:
+        found.setdefault(case.variant.engine if case.group.batch in kept else None, []).append(case)
+    return tuple(Part(cases=tuple(mine), needed_s=_needed_s(mine, gone)) for mine in found.values())
+
+
+def _needed_s(cases: Sequence[Case], gone: Mapping[Case, float]) -> float:
+    """The seconds of all units; torch's float32 has gone with another engine's, and has its seconds in that one's."""
+    return sum(gone[next(case for case in cases if unit.has(case))] for unit in _units(cases) if unit.engine != TORCH)
+
+
+def _dispensable(cases: Sequence[Case], *, spares: bool) -> list[Unit]:
+    """What can go: of each engine all batches but one where only spare ones may, else all units but the last."""
+    units = [unit for unit in _units(cases) if unit.engine != TORCH]
+    if not spares:
+        return units if len(units) > 1 else []
+    engines = [unit.engine for unit in units]
+    return [unit for unit in units if engines.count(unit.engine) > 1]
+
+
+def _units(cases: Sequence[Case]) -> tuple[Unit, ...]:
+    return tuple(dict.fromkeys(Unit(engine=case.variant.engine, batch=case.group.batch) for case in cases))
+
+
+def _without(cases: Sequence[Case], unit: Unit) -> tuple[Case, ...]:
+    """The cells without a unit, nor the float32 that is then alone at its batch size."""
+    rest = [case for case in cases if not unit.has(case)]
+    raced = {case.group.batch for case in rest if case.variant.engine != TORCH}
+    return tuple(case for case in rest if case.group.batch != unit.batch or case.group.batch in raced)

@@ -1,0 +1,64 @@
+"""What a person asked `int8bench run` for, and how it is typed."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from int8bench import options
+from int8bench.study.plan import budget
+
+SPARE_S = 60.0  # of a proposed budget: launches, checks and float32, beside what is to be included
+SPARE = 1.5  # ... and how much longer that may take than foreseen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a person asked for; None means that the study chooses."""
+
+    model: str
+    weights: Path | None
+    input_shape: str | None
+    engines: tuple[str, ...] | None
+    batches: tuple[int, ...]
+    threads: tuple[int, ...] | None
+    data: str
+    data_dir: Path | None
+    precision: float
+    accuracy_loss: float
+    budget_s: float | None
+    """The total, from start to exit."""
+    quick: bool
+    seed: int
+    timeout_s: float
+    measuring_s: float | None = None
+    """Of measuring alone, whatever comes on top: what a suite gives each commit; nothing is then promised."""
+
+    @property
+    def total_s(self) -> float:
+        """How long the run may take from start to exit."""
+        if self.budget_s is not None:
+            return self.budget_s
+        if self.measuring_s is not None:
+            return math.inf
+        return budget.QUICK_S if self.quick else budget.DEFAULT_S
+
+    def command(self, *, engines: Sequence[str] | None, batches: Sequence[int], needed_s: float) -> str:
+        """What to type to measure a part of it that needs so many seconds; without engines, those that it chooses."""
+        words = ["int8bench", "run"]
+        given = {
+            "--model": None if self.model == "simplecnn" else self.model,
+            "--weights": self.weights,
+            "--input-shape": self.input_shape,
+            "--data": None if self.data == "digits" else self.data,
+            "--data-dir": self.data_dir,
+            "--engines": ",".join(engines) if engines else None,
+            "--batch": ",".join(map(str, batches)),
+            "--threads": ",".join(map(str, self.threads)) if self.threads else None,
+            "--seed": self.seed or None,
+            "--budget": options.typed_seconds(max(2 * SPARE_S, SPARE * needed_s + SPARE_S)),
+        }
+        for option, value in given.items():
+            words += [] if value is None else [option, shlex.quote(str(value))]
+        return " ".join([*words, *(["--quick"] if self.quick else [])])

@@ -1,0 +1,257 @@
+"""What a study has measured so far, cell by cell; filled as forks come home, read back from a record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from int8bench import files
+from int8bench.cases import Case, Variant
+from int8bench.errors import RecordError, RequestError
+from int8bench.lab.sampling import Race
+from int8bench.machine.finding import SaturationProbe
+from int8bench.study import records
+from int8bench.study.plan.omissions import is_reason
+from int8bench.study.plan.plan import Plan
+from int8bench.study.session.conversions import Converted
+from int8bench.study.session.worker import Alone, Checked, Stream
+from int8bench.workload.fidelity import Fidelity
+
+NOT_YET = "not measured yet"
+PLAN = "plan"  # of the settings: follows from the others, and from how fast things were
+# The options behind a setting, for a person whose record has another value of it.
+OPTIONS = {
+    "budget_s": "--budget",
+    "measuring_s": "the seconds of measuring",
+    "subject": "--model, --weights, --input-shape or --data",
+    "batches": "--batch",
+    "threads": "--threads",
+    "engines": "--engines",
+    "precision": "--precision",
+    "accuracy_loss": "--accuracy-loss",
+    "quick": "--quick",
+    "seed": "--seed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaceSample:
+    """One fork of one cell; its rounds are aligned with those of the other cells of its group."""
+
+    launch: int
+    fork: int
+    calls: int
+    times_s: tuple[float, ...]
+    kept: tuple[int, ...]
+    single_s: tuple[float, ...]
+    cpu_s: float
+    wall_s: float
+    lingering_s: float
+    noise: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoloSample:
+    """One contender alone in a fork: seconds, resident bytes, and items answered under sustained load."""
+
+    launch: int
+    replicate: int
+    build_s: float
+    cold_s: float
+    peak_bytes: int
+    idle_peak_bytes: int
+    streams: int
+    items: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The samples of every cell, what the checks said, and the cells that are given up, each with its reason."""
+
+    created_at: str
+    races: dict[str, list[RaceSample]] = field(default_factory=dict)
+    solos: dict[str, list[SoloSample]] = field(default_factory=dict)
+    stopped: dict[str, tuple[str, str]] = field(default_factory=dict)
+    checks: dict[Variant, Checked] = field(default_factory=dict)
+    probes: dict[str, SaturationProbe] = field(default_factory=dict)
+    conversions: dict[Variant, Mapping[int | None, Converted]] = field(default_factory=dict)
+    unprobed: dict[str, float] = field(default_factory=dict)
+    """The engines for whose probe there was no time, and about how many seconds it takes."""
+    pictures: int | None = None
+    """On how many pictures answers are checked where there is time; None where nobody told."""
+    plan: Plan | None = None
+    """That of an unfinished record whose races go on; None where none has begun."""
+
+    @classmethod
+    def resumed(cls, path: Path, *, settings: Mapping[str, object], fingerprint: str) -> "Ledger":
+        """What an unfinished record at `path` holds; an empty ledger where there is none.
+
+        A finished record there is moved aside first, so that nothing written before is lost.
+
+        Raises:
+            RequestError: the unfinished record is of other settings or of another machine.
+            RecordError: there is a file, but not a record of ours.
+        """
+        fresh = cls(created_at=datetime.now(UTC).isoformat(timespec="seconds"))
+        if not _exists(path):
+            return fresh
+        stored = _stored(path)
+        if stored.complete:
+            files.set_aside(path)
+            return fresh
+        _same(path, stored, settings, fingerprint)
+        return cls.of(stored)
+
+    @classmethod
+    def of(cls, run: records.Run) -> "Ledger":
+        """What a record holds of samples, checks and failures.
+
+        A cell that was skipped may be tried again; one that was left out for time stays so, or the forks of a launch
+        which the others have would have to come anew with it.
+        """
+        ledger = cls(created_at=run.created_at)
+        for cell in run.cells:
+            ledger._read(cell)
+        if any(ledger.races.values()):  # a plan shares out a probability of error over looks that belong together
+            ledger.plan = Plan.from_dict(run.settings[PLAN])
+        return ledger
+
+    def skip(self, case: str, reason: str) -> None:
+        """Gives a cell up that cannot run here."""
+        self.stopped[case] = (records.SKIPPED, reason)
+
+    def fail(self, case: str, reason: str) -> None:
+        """Gives a cell up that went wrong; its samples are dropped, its reason kept."""
+        self.stopped[case] = (records.FAILED, reason)
+        self.races.pop(case, None)
+        self.solos.pop(case, None)
+
+    def forks_done(self, cases: Sequence[Case], launch: int) -> int:
+        """How many forks of a launch all of the cases have."""
+        counts = [sum(sample.launch == launch for sample in self.races.get(case.id, ())) for case in cases]
+        return min(counts, default=0)
+
+    def forget(self, cases: Sequence[Case], launch: int) -> None:
+        """Drops the forks of a launch that was interrupted: a launch is one process, and its forks go together."""
+        for case in cases:
+            kept = [sample for sample in self.races.get(case.id, ()) if sample.launch != launch]
+            self.races[case.id] = kept
+
+    def has_solo(self, case: str, replicate: int) -> bool:
+        """Whether a cell was measured alone in that replicate."""
+        return any(sample.replicate == replicate for sample in self.solos.get(case, ()))
+
+    def add_race(self, cases: Sequence[Case], race: Race, *, launch: int, fork: int) -> None:
+        """Enters one fork's race: a sample a case."""
+        for case in cases:
+            track = race.track(case.variant.label)
+            self.races.setdefault(case.id, []).append(
+                RaceSample(
+                    launch=launch,
+                    fork=fork,
+                    calls=track.calls,
+                    times_s=records.rounded(track.times_s),
+                    kept=tuple(int(kept) for kept in race.kept),
+                    single_s=records.rounded(track.single_s),
+                    cpu_s=track.cpu_s,
+                    wall_s=track.wall_s,
+                    lingering_s=track.lingering_s,
+                    noise={
+                        "disturbed_rounds": track.disturbed_rounds,
+                        "involuntary_switches": track.involuntary_switches,
+                        "major_faults": race.disturbance.major_faults,
+                        "minor_faults": race.disturbance.minor_faults,
+                        "steal_ticks": race.disturbance.steal_ticks,
+                        "competing_load": race.disturbance.competing_load(race.wall_s),
+                    },
+                )
+            )
+
+    def add_solo(self, case: Case, alone: Alone, shares: Sequence[Stream], *, idle_bytes: int, launch: int) -> None:
+        """Enters what a contender did alone, and the items of all its streams over the time they shared."""
+        started, ended = min(share.started_s for share in shares), max(share.ended_s for share in shares)
+        self.solos.setdefault(case.id, []).append(
+            SoloSample(
+                launch=launch,
+                replicate=launch,
+                build_s=alone.build_s,
+                cold_s=alone.cold_s,
+                peak_bytes=alone.peak_bytes,
+                idle_peak_bytes=idle_bytes,
+                streams=len(shares),
+                items=sum(share.calls for share in shares) * case.group.batch,
+                seconds=ended - started,
+            )
+        )
+
+    def samples(self, case: str) -> dict[str, Any]:
+        """The raw samples of a cell, as a record keeps them."""
+        return {
+            "races": [asdict(sample) for sample in self.races.get(case, ())],
+            "solos": [asdict(sample) for sample in self.solos.get(case, ())],
+        }
+
+    def _read(self, cell: records.Cell) -> None:
+        if cell.status == records.FAILED:
+            self.fail(cell.id, cell.error or "failed before")
+            return
+        if cell.error is not None and is_reason(cell.error):
+            self.skip(cell.id, cell.error)
+        self.races[cell.id] = race_samples(cell)
+        self.solos[cell.id] = [SoloSample(**each) for each in cell.samples["solos"]]
+        if cell.fidelity is not None and cell.memory_bytes is not None:
+            self.checks[Variant(engine=cell.engine, precision=cell.precision, layout=cell.layout)] = Checked(
+                fidelity=Fidelity(**cell.fidelity),
+                objection=None,
+                weights_bytes=cell.memory_bytes["weights"],
+                serialized_bytes=cell.memory_bytes["serialized"],
+                evidence=cell.evidence,
+            )
+
+
+def race_samples(cell: records.Cell) -> list[RaceSample]:
+    """The forks of a cell as its record holds them."""
+    return [
+        RaceSample(**{**each, **{key: tuple(each[key]) for key in ("times_s", "kept", "single_s")}})
+        for each in cell.samples["races"]
+    ]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long, a folder that is closed to us: saving says so, and what to type
+        return False
+
+
+def _stored(path: Path) -> records.Run:
+    """The record at `path`.
+
+    Raises:
+        RecordError: there is something else, which is not written over.
+    """
+    try:
+        return records.load(path)
+    except RecordError as error:
+        raise RecordError(f"{error}; it is left alone: give another -o, or delete {path} to start anew") from error
+
+
+def _same(path: Path, stored: records.Run, settings: Mapping[str, object], fingerprint: str) -> None:
+    """Refuses to go on with a record of other settings, another machine or other packages; says which differ."""
+    asked = [key for key in settings if key != PLAN]
+    differing = [OPTIONS.get(key, key) for key in asked if stored.settings.get(key) != settings[key]]
+    if stored.environment.fingerprint != fingerprint:
+        differing.append("the machine")
+    installed = records.versions()
+    differing += [
+        f"the version of {name}"
+        for name in sorted({*installed, *stored.environment.versions})
+        if stored.environment.versions.get(name) != installed.get(name)
+    ]
+    if differing:
+        raise RequestError(
+            f"{path} holds an unfinished run that differs in {', '.join(dict.fromkeys(differing))}; "
+            f"give the same options to finish it, another -o to keep it, or delete {path} to start anew"
+        )
