@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from int8bench import facade
-from int8bench.compare.duet.peers import Order, PeerLaunch, Place, SkippedError, launched
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
+from int8bench.lab.peers import Order, PeerLaunch, Place, SkippedError, launched
 from int8bench.study import records
 from int8bench.tracking import side
 from int8bench.workload.fidelity import Fidelity

@@ -187,7 +187,7 @@ def test_hostile_names_run_nothing(site: Site) -> None:
 
 def test_asv_shows_the_way_to_our_page(site: Site) -> None:
     """Our script puts an entry into asv's bar and registers the page that #int8bench stands for."""
-    script = resources.files("int8bench.tracking").joinpath("dashboard.js").read_text(encoding="utf-8")
+    script = resources.files("int8bench").joinpath("templates/dashboard.js").read_text(encoding="utf-8")
     (site.folder / "int8bench.js").write_text(script, encoding="utf-8")
     (site.folder / "int8bench.html").write_text(page.page(histories.document([])), encoding="utf-8")
     site.show(STAND_IN, name="index.html")
@@ -200,7 +200,7 @@ def test_asv_shows_the_way_to_our_page(site: Site) -> None:
 
 def test_asv_without_its_libraries_is_left_alone(site: Site) -> None:
     """Where asv's own scripts could not be fetched, ours does not complain beside them."""
-    script = resources.files("int8bench.tracking").joinpath("dashboard.js").read_text(encoding="utf-8")
+    script = resources.files("int8bench").joinpath("templates/dashboard.js").read_text(encoding="utf-8")
     site.show(f'<!doctype html><link rel="icon" href="data:,"><p>bare</p><script>{script}</script>')
     assert site.trouble() == []
 

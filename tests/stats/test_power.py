@@ -7,7 +7,7 @@ import pytest
 from scipy.special import stdtrit
 
 from int8bench.stats.limits import POWER
-from int8bench.stats.power import chance_seen, sd_bounds, smallest_effect
+from int8bench.stats.prediction import chance_seen, sd_bounds, smallest_effect
 from int8bench.stats.ratio import LaunchTable, centre_and_error
 from int8bench.stats.verdict import smallest_visible_effect
 

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from int8bench.stats.ratio import LaunchTable, comparison_error
-from int8bench.stats.verdict import Verdict, judge, judge_against_best
+from int8bench.stats.verdict import judge, judge_against_best
+from int8bench.stats.words import Verdict
 
 
 def _table(centre: float, spread: float, launches: int = 8) -> LaunchTable:
@@ -17,8 +18,8 @@ def _table(centre: float, spread: float, launches: int = 8) -> LaunchTable:
 @pytest.mark.parametrize(
     ("centre", "spread", "verdict"),
     [
-        (1.20, 0.01, Verdict.FASTER),
-        (0.80, 0.01, Verdict.SLOWER),
+        (1.20, 0.01, Verdict.ABOVE),
+        (0.80, 0.01, Verdict.BELOW),
         (1.00, 0.001, Verdict.SAME),
         (1.004, 0.0005, Verdict.SAME),  # excludes 1, but lies within the margin
         (1.00, 0.05, Verdict.UNCLEAR),
@@ -38,7 +39,7 @@ def test_unclear_says_what_it_would_take() -> None:
     assert found.smallest_visible_effect > 0.05
     assert found.more_launches is not None
     settled = _table(1.03, 0.05, launches=8 + found.more_launches + 8 + found.more_launches % 2)
-    assert judge(settled, nominal_error=0.001, margin=0.01).verdict is Verdict.FASTER
+    assert judge(settled, nominal_error=0.001, margin=0.01).verdict is Verdict.ABOVE
 
 
 def test_two_launches_never_tell() -> None:
@@ -51,7 +52,7 @@ def test_two_launches_never_tell() -> None:
 def test_against_the_best_the_smallest_ratio_decides() -> None:
     """Three times as fast as one reference and slower than the other is slower."""
     tables = {"best": _table(0.9, 0.001), "naive": _table(3.0, 0.001)}
-    assert judge_against_best(tables, nominal_error=0.001, margin=0.01).verdict is Verdict.SLOWER
+    assert judge_against_best(tables, nominal_error=0.001, margin=0.01).verdict is Verdict.BELOW
 
 
 def test_a_small_grid_keeps_the_declared_error() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from int8bench.stats.ratio import LaunchTable
 from int8bench.stats.stopping import Looks
-from int8bench.stats.verdict import Verdict
+from int8bench.stats.words import Verdict
 from int8bench.study.racing import Design, Judged, judged, judged_at, log_ratio
 
 DESIGN = Design(
@@ -37,7 +37,7 @@ def race(kept: tuple[bool, ...], reference: tuple[float, ...], candidate: tuple[
 
 @pytest.mark.parametrize(
     ("half_width", "verdict", "settles"),
-    [(0.005, Verdict.SAME, True), (0.005, Verdict.UNCLEAR, False), (0.006, Verdict.SLOWER, False)],
+    [(0.005, Verdict.SAME, True), (0.005, Verdict.UNCLEAR, False), (0.006, Verdict.BELOW, False)],
 )
 def test_a_race_stops_when_its_interval_and_its_verdict_are_made(
     half_width: float, verdict: Verdict, *, settles: bool

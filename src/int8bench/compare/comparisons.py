@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from int8bench.stats.words import Verdict
+
 
 class Metric(StrEnum):
     """What is compared."""
@@ -109,6 +111,12 @@ def comparison_from(document: Mapping[str, Any]) -> Comparison:
     ratio = document["ratio"]
     known = {**document, "metric": Metric(document["metric"]), "ratio": None if ratio is None else Ratio(**ratio)}
     return Comparison(**known)
+
+
+def worded(verdict: Verdict, metric: Metric) -> str:
+    """What a verdict on the ratio of the new side to the old one is called of that metric."""
+    less, more = words(metric)
+    return {Verdict.ABOVE: more, Verdict.BELOW: less}.get(verdict, verdict.value)
 
 
 def words(metric: Metric) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from int8bench.cases import INT8
-from int8bench.compare.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, changed_document, words
+from int8bench.compare.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, changed_document, worded, words
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
 from int8bench.machine import Hardware
 from int8bench.stats import limits, two_runs
@@ -14,6 +14,7 @@ from int8bench.stats.limits import LAUNCHES_FOR_A_VERDICT
 from int8bench.stats.ratio import LaunchTable, comparison_error
 from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.stats.two_runs import Change
+from int8bench.stats.words import Verdict, why_too_few, why_unclear, word
 from int8bench.study.findings.chance import TOP1_CHANCE
 from int8bench.study.racing import launch_table
 from int8bench.study.records import OK, Cell, Run
@@ -291,23 +292,15 @@ def _compared(
 ) -> Comparison:
     """The word that the judged interval allows; outside 1 a difference, inside the margin the same."""
     if launches < (LAUNCHES_FOR_A_VERDICT if metric is Metric.SPEEDUP else 1):
-        reason = f"{launches} launches, {LAUNCHES_FOR_A_VERDICT} or more are needed to tell"
-        return _unclear(name, metric, reason, change=change, launches=launches, forks=forks, pairs=pairs)
-    margin = limits.MARGIN
-    if 1 / (1 + margin) <= change.surely_low and change.surely_high <= 1 + margin:
-        verdict = SAME
-    elif change.surely_low > 1 or change.surely_high < 1:
-        verdict = words(metric)[change.surely_low > 1]
-    else:
-        reason = (
-            f"the interval {change.surely_low:.3f} to {change.surely_high:.3f} at error {error:.2g} holds 1 and is "
-            f"wider than the margin of {margin:.0%}"
-        )
+        return _unclear(name, metric, why_too_few(launches), change=change, launches=launches, forks=forks, pairs=pairs)
+    verdict = word(change.surely_low, change.surely_high, limits.MARGIN)
+    if verdict is Verdict.UNCLEAR:
+        reason = why_unclear(change.surely_low, change.surely_high, limits.MARGIN, error)
         return _unclear(name, metric, reason, change=change, launches=launches, forks=forks, pairs=pairs)
     return Comparison(
         id=name,
         metric=metric,
-        verdict=verdict,
+        verdict=worded(verdict, metric),
         ratio=Ratio(value=change.value, low=change.low, high=change.high),
         launches=launches,
         forks=forks,

@@ -10,12 +10,12 @@ from typing import Any
 
 from int8bench.cases import Group
 from int8bench.stats.limits import POWER
-from int8bench.stats.power import chance_seen, sd_bounds, smallest_effect
+from int8bench.stats.prediction import chance_seen, sd_bounds, smallest_effect
 from int8bench.stats.proportion import Proportion, chance_of_at_least, chance_of_at_most, proportion
 from int8bench.stats.ratio import LaunchTable, centre_and_error, spread
 from int8bench.stats.stopping import nominal_errors
-from int8bench.stats.verdict import Verdict
-from int8bench.study.racing import Design, Judged, judged
+from int8bench.stats.words import Verdict
+from int8bench.study.racing import Design, Judged, judged, speed_word
 
 FIRST_SHARE = 0.02  # the slow-down of the first races, before the spread of the machine is known
 MOST_SHARE = 0.2  # beyond, a machine is too noisy for any figure of ours
@@ -61,12 +61,12 @@ class Outcome:
     @property
     def false_alarm(self) -> bool:
         """Whether the code was called faster or slower than itself."""
-        return self.itself.judgement.verdict in {Verdict.FASTER, Verdict.SLOWER}
+        return self.itself.judgement.verdict in {Verdict.ABOVE, Verdict.BELOW}
 
     @property
     def seen(self) -> bool:
         """Whether the slowed copy was called slower."""
-        return self.slowed.judgement.verdict is Verdict.SLOWER
+        return self.slowed.judgement.verdict is Verdict.BELOW
 
     @property
     def held(self) -> bool:
@@ -116,7 +116,7 @@ class Cell:
                 {
                     "true": math.expm1(each.added),
                     "found": 1 / each.slowed.estimate.value - 1,
-                    "verdict": each.slowed.judgement.verdict.value,
+                    "verdict": speed_word(each.slowed.judgement.verdict),
                 }
                 for each in self.outcomes
             ],

@@ -29,9 +29,9 @@ from int8bench.lab.sampling import Race
 from int8bench.machine import emulation
 from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, MARGIN
 from int8bench.stats.stopping import default_looks
-from int8bench.stats.verdict import Verdict
+from int8bench.stats.words import Verdict
 from int8bench.study import doctor
-from int8bench.study.racing import Design, Judged, judged_at, race_table
+from int8bench.study.racing import Design, Judged, judged_at, race_table, speed_word
 from int8bench.study.session import worker
 from int8bench.workload.order import Order
 from int8bench.workload.subject import default_subject, order_for
@@ -63,7 +63,7 @@ class Outcome:
             "launches": self.judged.estimate.launches,
             "forks": self.judged.estimate.forks,
             "pairs": self.judged.estimate.pairs,
-            "verdict": self.judged.judgement.verdict.value,
+            "verdict": speed_word(self.judged.judgement.verdict),
             "measured_s": self.measured_s,
         }
 
@@ -106,7 +106,7 @@ def tally(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "races": len(rows),
         "intervals_excluding_1": sum(not row["low"] <= 1.0 <= row["high"] for row in rows),
-        **{verdict.value: verdicts.count(verdict.value) for verdict in Verdict},
+        **{each: verdicts.count(each) for each in map(speed_word, Verdict)},
         "median_ratio": median(row["value"] for row in rows),
         "median_half_width": median((row["high"] - row["low"]) / 2 / row["value"] for row in rows),
         "median_measured_s": median(row["measured_s"] for row in rows),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from scipy.special import stdtrit
 
 from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD, POWER
-from int8bench.stats.power import visible_effect
+from int8bench.stats.prediction import visible_effect
 from int8bench.stats.ratio import LaunchTable, bounded_exp
 
 SCREENING = 0.1  # of the error is spent on leaving out references that cannot be the best

@@ -1,26 +1,17 @@
-"""From an estimate to a word: faster, slower, same, or unclear with what it would take. Pure."""
+"""From an estimate to a word, or to unclear with what it would take. Pure."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from scipy.special import stdtrit
 
 from int8bench.stats.limits import LAUNCHES_FOR_A_VERDICT, POWER
-from int8bench.stats.power import visible_effect
+from int8bench.stats.prediction import visible_effect
 from int8bench.stats.ratio import Estimate, LaunchTable, centre_and_error, estimate, smallest_of
+from int8bench.stats.words import Verdict, why_too_few, why_unclear, word
 
 MOST_EXTRA_LAUNCHES = 10_000
-
-
-class Verdict(StrEnum):
-    """What a comparison says."""
-
-    FASTER = "faster"
-    SLOWER = "slower"
-    SAME = "same"
-    UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,30 +57,15 @@ def smallest_visible_effect(table: LaunchTable, nominal_error: float) -> float:
 
 
 def _judged(found: Estimate, table: LaunchTable, nominal_error: float, margin: float) -> Judgement:
-    verdict = _word(found, margin)
+    verdict = word(found.low, found.high, margin)
     visible = smallest_visible_effect(table, nominal_error)
     unclear = verdict is Verdict.UNCLEAR
     return Judgement(
         verdict=verdict,
-        reason=(
-            f"the interval {found.low:.3f} to {found.high:.3f} at error {nominal_error:.2g} holds 1 and is wider than "
-            f"the margin of {margin:.0%}"
-        )
-        if unclear
-        else None,
+        reason=why_unclear(found.low, found.high, margin, nominal_error) if unclear else None,
         smallest_visible_effect=visible,
         more_launches=_more_launches(table, nominal_error, margin) if unclear else None,
     )
-
-
-def _word(found: Estimate, margin: float) -> Verdict:
-    if 1 / (1 + margin) <= found.low and found.high <= 1 + margin:
-        return Verdict.SAME  # also where the interval excludes 1: a difference within the margin does not matter
-    if found.low > 1:
-        return Verdict.FASTER
-    if found.high < 1:
-        return Verdict.SLOWER
-    return Verdict.UNCLEAR
 
 
 def _more_launches(table: LaunchTable, nominal_error: float, margin: float) -> int | None:
@@ -108,7 +84,7 @@ def _more_launches(table: LaunchTable, nominal_error: float, margin: float) -> i
 def _too_few(launches: int) -> Judgement:
     return Judgement(
         verdict=Verdict.UNCLEAR,
-        reason=f"{launches} launches, {LAUNCHES_FOR_A_VERDICT} or more are needed to tell",
+        reason=why_too_few(launches),
         smallest_visible_effect=None,
         more_launches=LAUNCHES_FOR_A_VERDICT - launches,
     )

@@ -21,11 +21,12 @@ from int8bench.stats.ratio import (
     smallest_of,
 )
 from int8bench.stats.stopping import nominal_error_at
-from int8bench.stats.verdict import Judgement, Verdict, judge, judge_against_best
+from int8bench.stats.verdict import Judgement, judge, judge_against_best
+from int8bench.stats.words import Verdict
 from int8bench.study import records
 from int8bench.study.findings import chance, outcomes
 from int8bench.study.plan.plan import Plan
-from int8bench.study.racing import by_launch, launch_table
+from int8bench.study.racing import by_launch, launch_table, speed_word
 from int8bench.study.ranking import Rules, ranked
 from int8bench.study.recommendation import recommended
 from int8bench.study.records import BEST, NAIVE, OWN
@@ -213,7 +214,7 @@ def _speedups(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> 
                 "low": found.shown.low,
                 "high": found.shown.high,
                 "confidence": CONFIDENCE,
-                "verdict": found.judgement.verdict.value,
+                "verdict": speed_word(found.judgement.verdict),
                 "launches": found.shown.launches,
                 "forks": found.shown.forks,
                 "pairs": found.shown.pairs,

@@ -7,7 +7,8 @@ from int8bench.lab.sampling import Durations, Race
 from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD
 from int8bench.stats.ratio import Estimate, LaunchTable, estimate, fork_log_ratio
 from int8bench.stats.stopping import Looks, nominal_errors
-from int8bench.stats.verdict import Judgement, Verdict, judge
+from int8bench.stats.verdict import Judgement, judge
+from int8bench.stats.words import Verdict
 from int8bench.study.session.ledger import RaceSample
 
 
@@ -31,6 +32,14 @@ def by_launch(found: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], ..
     for launch, value in found:
         launches.setdefault(launch, []).append(value)
     return tuple(tuple(launches[launch]) for launch in sorted(launches))
+
+
+FASTER, SLOWER = "faster", "slower"
+
+
+def speed_word(verdict: Verdict) -> str:
+    """What a verdict on the ratio of a reference's time to a candidate's is called of the candidate."""
+    return {Verdict.ABOVE: FASTER, Verdict.BELOW: SLOWER}.get(verdict, verdict.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from int8bench.cases import Group, Variant, parse_id
-from int8bench.stats.verdict import Verdict
+from int8bench.stats.words import Verdict
+from int8bench.study.racing import FASTER
 from int8bench.study.ranking import Entry, Ratio, Rules, Setting
 from int8bench.study.records import BEST
 
@@ -111,7 +112,7 @@ def recommended(settings: Sequence[Setting], rules: Rules, *, complete: bool) ->
     standings = sorted((_standing(each, contested) for each in _variants(contested)), key=_precedence)
     reduced = [each for each in standings if each.variant.is_reduced]
     exact = [each for each in standings if not each.variant.is_reduced]
-    candidates = [each for each in standings if not each.variant.is_reduced or Verdict.FASTER in each.verdicts]
+    candidates = [each for each in standings if not each.variant.is_reduced or FASTER in each.verdicts]
     choice = (candidates or standings)[0]
     verdicts = [verdict for each in reduced for verdict in each.verdicts]
     launches = [entry.behind.launches for each in contested for entry in each.entries]
@@ -129,7 +130,7 @@ def recommended(settings: Sequence[Setting], rules: Rules, *, complete: bool) ->
 def _answer(choice: Standing, verdicts: Sequence[str]) -> str:
     if choice.variant.is_reduced:
         return SWITCH
-    return UNCLEAR if verdicts and set(verdicts) == {Verdict.UNCLEAR} else STAY
+    return UNCLEAR if verdicts and set(verdicts) == {Verdict.UNCLEAR.value} else STAY
 
 
 def _variants(settings: Sequence[Setting]) -> tuple[Variant, ...]:

@@ -64,7 +64,7 @@ def write(
     document = (build or _history)(results, repository)
     text = page.page(document, show_commit_url=show_commit_url, home=INDEX)
     files.write_text(site / PAGE, text)
-    script = resources.files("int8bench.tracking").joinpath("dashboard.js").read_text(encoding="utf-8")
+    script = resources.files("int8bench").joinpath("templates/dashboard.js").read_text(encoding="utf-8")
     files.write_text(site / SCRIPT, script)
     return [*document["problems"], *_register(site / INDEX)]
 

@@ -16,10 +16,10 @@ from int8bench import machine
 from int8bench.compare.comparisons import Metric
 from int8bench.compare.duet import findings, plan, record, serving, study
 from int8bench.compare.duet.failures import Outcome, Stage
-from int8bench.compare.duet.peers import LaunchLostError, SkippedError, StrayedError
 from int8bench.compare.duet.record import Duet
 from int8bench.compare.duet.state import Request, Row, State
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
+from int8bench.lab.peers import LaunchLostError, SkippedError, StrayedError
 from int8bench.lab.progress import Progress
 
 WHO = ("-c", "user.name=toy", "-c", "user.email=toy@example.invalid", "-c", "commit.gpgsign=false")

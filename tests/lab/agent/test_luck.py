@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.compare.duet.peers import Luck
+from int8bench.lab.peers import Luck
 
 PEER = Path(__file__).parents[3] / "src" / "int8bench" / "lab" / "agent"
 PROGRAM = """

@@ -1,7 +1,6 @@
 """Two revisions, or two environments, raced now: paired samples of the same benchmark in a process of each.
 
 sides.py     a revision or an environment -> an interpreter with its package first on the path
-peers.py     a side's processes: launches that have opened a suite, forks that take turns
 pairs.py     one benchmark on both sides: rounds of samples, sustained load, tracked numbers
 plan.py      which benchmarks are meant, and how a budget is spent over launches, forks and them
 state.py     what a duet knows while it runs; serving.py opens, calls and ends benchmarks in its launches

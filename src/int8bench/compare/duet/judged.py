@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, Ratio, words
+from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, Ratio, worded, words
 from int8bench.compare.duet.samples import Fork, Numbers, Samples
 from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
 from int8bench.lab.agent.suites.suite import TIME
 from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, FAMILY_ERROR_RATE, LAUNCHES_FOR_A_SPREAD, MARGIN
 from int8bench.stats.ratio import LaunchTable, comparison_error, estimate
 from int8bench.stats.stopping import Looks, nominal_error_at
-from int8bench.stats.verdict import Verdict, judge
+from int8bench.stats.verdict import judge
 
 MOST_MORE_LAUNCHES = 200  # that somebody would wait for
 # Numbers that are what they are, without noise: of these any difference is one.
@@ -66,12 +66,10 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
         return _none(name, metric, "it differs from launch to launch by more than any ratio can say")
     ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
     found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
-    less, more = words(metric)
-    word = {Verdict.FASTER: more, Verdict.SLOWER: less}.get(found.verdict, found.verdict.value)  # of head over base
     return Comparison(
         id=shown_id,
         metric=metric,
-        verdict=word,
+        verdict=worded(found.verdict, metric),
         ratio=Ratio(value=ratio.value, low=ratio.low, high=ratio.high),
         launches=ratio.launches,
         forks=ratio.forks,

@@ -11,7 +11,14 @@ from typing import Any
 from int8bench.compare.duet import pairs
 from int8bench.compare.duet.failures import Outcome, Stage, is_breaking
 from int8bench.compare.duet.pairs import BASE, HEAD, SIDES
-from int8bench.compare.duet.peers import (
+from int8bench.compare.duet.plan import FORK_S, TRACK_S
+from int8bench.compare.duet.samples import Fork, Load, Numbers
+from int8bench.compare.duet.state import GRID, State
+from int8bench.compare.revisions.asv_configuration import Variables
+from int8bench.errors import LabError
+from int8bench.lab.agent.suites.suite import TIME
+from int8bench.lab.environment import cores_for
+from int8bench.lab.peers import (
     ENTER_TIMEOUT_S,
     FINISH_TIMEOUT_S,
     SILENT,
@@ -21,13 +28,6 @@ from int8bench.compare.duet.peers import (
     StrayedError,
     Turns,
 )
-from int8bench.compare.duet.plan import FORK_S, TRACK_S
-from int8bench.compare.duet.samples import Fork, Load, Numbers
-from int8bench.compare.duet.state import GRID, State
-from int8bench.compare.revisions.asv_configuration import Variables
-from int8bench.errors import LabError
-from int8bench.lab.agent.suites.suite import TIME
-from int8bench.lab.environment import cores_for
 from int8bench.study import records
 
 HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before a benchmark is set up

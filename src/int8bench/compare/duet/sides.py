@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 
 from int8bench import cache as kept
 from int8bench import files
-from int8bench.compare.duet.peers import Place
 from int8bench.compare.revisions.packages import TOP, Choice
 from int8bench.compare.revisions.revisions import Overlay, Repository, choice_of, install_beside
 from int8bench.errors import RequestError
+from int8bench.lab.peers import Place
 
 MOST_KEPT = 40  # builds in the cache; the oldest go
 BUILDING = ".building-"

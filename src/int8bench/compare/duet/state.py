@@ -9,12 +9,12 @@ import numpy as np
 
 from int8bench.compare.duet import judged
 from int8bench.compare.duet.failures import Stage
-from int8bench.compare.duet.peers import Luck, Place
 from int8bench.compare.duet.plan import Plan, Selection
 from int8bench.compare.duet.samples import Samples
 from int8bench.compare.duet.sides import Side
 from int8bench.compare.revisions.asv_configuration import Variables
 from int8bench.lab.agent.suites.suite import TIME
+from int8bench.lab.peers import Luck, Place
 from int8bench.lab.progress import Advance, Progress
 from int8bench.machine import Hardware
 from int8bench.stats import limits

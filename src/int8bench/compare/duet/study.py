@@ -14,7 +14,6 @@ import numpy as np
 from int8bench import cache, machine
 from int8bench.compare.duet import failures, findings, judged, record
 from int8bench.compare.duet.pairs import BASE, HEAD, SIDES
-from int8bench.compare.duet.peers import Luck, Order, PeerLaunch, is_part, launched
 from int8bench.compare.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, Selection, plan_for
 from int8bench.compare.duet.serving import attempts, serve
 from int8bench.compare.duet.sides import Asked, Side, prepared, suite_folder
@@ -25,6 +24,7 @@ from int8bench.compare.revisions.packages import TOP
 from int8bench.compare.revisions.revisions import Repository
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.agent.suites.suite import FRESH, TIME
+from int8bench.lab.peers import Luck, Order, PeerLaunch, is_part, launched
 from int8bench.lab.progress import Advance, Progress
 from int8bench.machine import emulation
 from int8bench.stats import limits

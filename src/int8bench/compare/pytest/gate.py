@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from int8bench import machine
-from int8bench.compare.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, words
+from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, Ratio, worded
 from int8bench.errors import Int8BenchError
 from int8bench.stats import limits
 from int8bench.stats.limits import RUNS_OF_A_PREDICTION
 from int8bench.stats.prediction import Change, change, runs_to_see
 from int8bench.stats.ratio import comparison_error
+from int8bench.stats.words import word
 
 FINGERPRINT = "int8bench_fingerprint"  # in pytest-benchmark's machine_info
 MARK = "int8bench_not_comparable"  # in the figures of a stored run that is of another machine
@@ -202,7 +203,7 @@ def _judged(
             key[0], len(earlier_s), "all stored runs have the same figure, so their spread is not known"
         ), False
     low, high = found.interval(error)
-    verdict = _word(low, high)
+    verdict = worded(word(low, high, limits.MARGIN), Metric.TIME)
     comparison = Comparison(
         id=key[0],
         metric=Metric.TIME,
@@ -215,15 +216,6 @@ def _judged(
         reason=_what_it_takes(found, threshold, error) if verdict == UNCLEAR else None,
     )
     return comparison, low > 1 + threshold
-
-
-def _word(low: float, high: float) -> str:
-    less, more = words(Metric.TIME)
-    if low >= 1 / (1 + limits.MARGIN) and high <= 1 + limits.MARGIN:
-        return SAME
-    if low > 1:
-        return more
-    return less if high < 1 else UNCLEAR
 
 
 def _ratio(found: Change) -> Ratio:

@@ -19,7 +19,7 @@ from int8bench.machine import emulation
 from int8bench.stats import limits
 from int8bench.stats.ratio import LaunchTable, estimate
 from int8bench.stats.stopping import FIRST_LOOK, default_looks, nominal_errors
-from int8bench.study.racing import Design, Judged, judged_at, race_table
+from int8bench.study.racing import Design, Judged, judged_at, race_table, speed_word
 
 DEFAULT_LAUNCHES = 8  # Student's quantile at an error of 0.001 is 5.4; twice the launches would make it 4.1
 MOST_LAUNCHES = 1000
@@ -124,7 +124,7 @@ def _result(table: LaunchTable, found: Judged, design: Design, look: int, reques
         name=request.name,
         ratio=_turned(found.estimate.value, found.estimate.low, found.estimate.high),
         sure=_turned(sure.value, sure.low, sure.high),
-        verdict=judgement.verdict.value,
+        verdict=speed_word(judgement.verdict),
         error_rate=design.error_rate,
         launches=table.launches,
         forks=table.forks,

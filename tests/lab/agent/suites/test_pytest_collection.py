@@ -10,8 +10,8 @@ from pathlib import Path
 import bare_python
 import pytest
 
-from int8bench.compare.duet.peers import Order, PeerLaunch, Place, launched
 from int8bench.errors import LabError
+from int8bench.lab.peers import Order, PeerLaunch, Place, launched
 
 HELPERS = Path(__file__).parents[3] / "helpers"
 ORDER = Order(suite="pytest", options={})

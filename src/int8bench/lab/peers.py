@@ -24,7 +24,7 @@ REAP_TIMEOUT_S = 60.0
 SILENT = "gave no answer in"  # of a benchmark that hangs
 BORDERS = ".:/["  # what follows the name of a module or file in the ids of its benchmarks
 MOST_HASH_SEEDS = 2**32 - 1  # Python takes them from 0, which is no seed, to this
-PROGRAM = Path(__file__).parents[2] / "lab" / "agent" / "__main__.py"
+PROGRAM = Path(__file__).parent / "agent" / "__main__.py"
 
 
 class SkippedError(Exception):

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.compare.duet import peers
-from int8bench.compare.duet.peers import Luck, Order, PeerLaunch, Place, SkippedError, StrayedError, Turns, launched
 from int8bench.errors import LabError
-from int8bench.lab import interpreter
+from int8bench.lab import interpreter, peers
+from int8bench.lab.peers import Luck, Order, PeerLaunch, Place, SkippedError, StrayedError, Turns, launched
 
 GONE_S = 20.0  # by then a killed process is gone; it takes milliseconds
 SUITE = """
@@ -414,7 +413,7 @@ def test_forks_end_with_their_launch(place: Make) -> None:
 
 COORDINATOR = """
 import json, os, sys, time
-from int8bench.compare.duet.peers import Order, Place, launched
+from int8bench.lab.peers import Order, Place, launched
 places = [Place(**each) for each in json.loads(sys.argv[1])]
 with launched(places, Order(suite="asv", options={}), timeout_s=60) as launches:
     for name in ("b.time_hangs", "b.time_spawns"):
