@@ -137,3 +137,20 @@ def test_help_needs_nothing_heavy() -> None:
     program = "import sys, int8bench.cli; print(*[name for name in sys.argv[1:] if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program, *HEAVY], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_report_needs_neither_scipy_nor_an_engine() -> None:
+    """Int8bench report, of a stored run, loads what reads and draws it, and nothing that measures."""
+    program = (
+        "import contextlib, io, sys\n"
+        "from int8bench import cli\n"
+        "sys.argv[1:], names = ['report', sys.argv[1]], sys.argv[2:]\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    cli.main()\n"
+        "print(*[name for name in names if name in sys.modules])"
+    )
+    run = PACKAGE.parents[1] / "tests" / "golden" / "runs" / "quick.json"
+    measuring = ("numpy", "int8bench.engines.registry", "int8bench.lab.sampling", "int8bench.study.session.worker")
+    command = [sys.executable, "-c", program, str(run), *HEAVY, *measuring]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -104,3 +104,8 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
+
+
+def down_to(share: float) -> str:
+    """A claim as it is told, in percent: rounded up, so that no more is promised than was measured."""
+    return f"{math.ceil(round(1000 * share, 6)) / 10:.1f} %"

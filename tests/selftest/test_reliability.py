@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from int8bench import units
 from int8bench.cases import Group
 from int8bench.selftest import reliability
 from int8bench.selftest.reliability import Sample
@@ -67,9 +68,7 @@ def test_a_quiet_machine_is_trusted_down_to_its_noisiest_cell() -> None:
     answer = found.to_dict()
     assert [(cell.group.threads, cell.group.batch) for cell in found.cells] == [(1, 1), (2, 32)]
     assert found.cells[0].smallest.high < found.cells[1].smallest.high == answer["trusted_down_to"]
-    assert answer["judgement"] == (
-        f"verdicts here can be trusted down to {reliability.down_to(answer['trusted_down_to'])}"
-    )
+    assert answer["judgement"] == (f"verdicts here can be trusted down to {units.down_to(answer['trusted_down_to'])}")
     assert (answer["races"], answer["false_alarms"]["count"], answer["false_alarms"]["trials"]) == (8, 0, 8)
     assert answer["false_alarms"]["high"] == pytest.approx(1 - 0.025 ** (1 / 8))
     assert answer["coverage"]["itself"]["trials"] == answer["coverage"]["slowed"]["trials"] == 8
@@ -180,4 +179,4 @@ def test_the_next_slow_down_to_try_is_the_smallest_that_is_claimed() -> None:
 )
 def test_a_claim_is_rounded_up(share: float, text: str) -> None:
     """No more is promised than was measured."""
-    assert reliability.down_to(share) == text
+    assert units.down_to(share) == text

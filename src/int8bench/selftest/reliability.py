@@ -8,6 +8,7 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
+from int8bench import units
 from int8bench.cases import Group
 from int8bench.stats.limits import POWER
 from int8bench.stats.prediction import chance_seen, sd_bounds, smallest_effect
@@ -15,7 +16,8 @@ from int8bench.stats.proportion import Proportion, chance_of_at_least, chance_of
 from int8bench.stats.ratio import LaunchTable, centre_and_error, spread
 from int8bench.stats.stopping import nominal_errors
 from int8bench.stats.words import Verdict
-from int8bench.study.racing import Design, Judged, judged, speed_word
+from int8bench.study.racing import Design, Judged, judged
+from int8bench.study.records import speed_word
 
 FIRST_SHARE = 0.02  # the slow-down of the first races, before the spread of the machine is known
 MOST_SHARE = 0.2  # beyond, a machine is too noisy for any figure of ours
@@ -200,7 +202,7 @@ class Reliability:
         """One line: whether verdicts can be trusted here, and down to what."""
         if self.objections:
             return f"verdicts here cannot be trusted: {'; '.join(self.objections)}"
-        return f"verdicts here can be trusted down to {down_to(self.trusted_down_to)}"
+        return f"verdicts here can be trusted down to {units.down_to(self.trusted_down_to)}"
 
     def to_dict(self) -> dict[str, Any]:
         """What an answer keeps of it."""
@@ -251,11 +253,6 @@ def share_for(group: Group, samples: Sequence[Sample], design: Design) -> float:
         return FIRST_SHARE
     claimed = _smallest(_mean_sd(_table(_by_cell(mine)[group], lambda fork: fork.itself), design), design).high
     return min(MOST_SHARE, max(design.margin, claimed))
-
-
-def down_to(share: float) -> str:
-    """A claim as it is told, in percent: rounded up, so that no more is promised than was measured."""
-    return f"{math.ceil(round(1000 * share, 6)) / 10:.1f} %"
 
 
 def _by_cell(samples: Sequence[Sample]) -> dict[Group, list[list[Sample]]]:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from int8bench import cache, files
+from int8bench import cache, files, units
 from int8bench.errors import RequestError
-from int8bench.selftest.reliability import down_to
 
 SCHEMA = "int8bench.selftest"
 SCHEMA_VERSION = 1
@@ -46,7 +45,7 @@ def sentence(document: Mapping[str, Any]) -> str:
     alarms = document["false_alarms"]
     count, races, high = int(alarms["count"]), int(alarms["trials"]), float(alarms["high"])
     trusted = document["trusted"]
-    word = f"can be trusted down to {down_to(document['trusted_down_to'])}" if trusted else "cannot be trusted"
+    word = f"can be trusted down to {units.down_to(document['trusted_down_to'])}" if trusted else "cannot be trusted"
     return (
         f"selftest of {str(document['created_at'])[:10]} on this machine: verdicts {word} "
         f"({count} false {'alarm' if count == 1 else 'alarms'} in {races} {'race' if races == 1 else 'races'}, "

@@ -26,10 +26,10 @@ from int8bench.stats.words import Verdict
 from int8bench.study import records
 from int8bench.study.findings import chance, outcomes
 from int8bench.study.plan.plan import Plan
-from int8bench.study.racing import by_launch, launch_table, speed_word
+from int8bench.study.racing import by_launch, launch_table
 from int8bench.study.ranking import Rules, ranked
 from int8bench.study.recommendation import recommended
-from int8bench.study.records import BEST, NAIVE, OWN
+from int8bench.study.records import BEST, NAIVE, OWN, speed_word
 from int8bench.study.session.ledger import NOT_YET, Ledger, RaceSample, SoloSample
 
 FEWEST_SOLOS = 2  # an interval needs two replicates

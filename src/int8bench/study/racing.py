@@ -34,14 +34,6 @@ def by_launch(found: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], ..
     return tuple(tuple(launches[launch]) for launch in sorted(launches))
 
 
-FASTER, SLOWER = "faster", "slower"
-
-
-def speed_word(verdict: Verdict) -> str:
-    """What a verdict on the ratio of a reference's time to a candidate's is called of the candidate."""
-    return {Verdict.ABOVE: FASTER, Verdict.BELOW: SLOWER}.get(verdict, verdict.value)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
     """How each race of a trial is run; the stopping rule is the one that `run` uses."""

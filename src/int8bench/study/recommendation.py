@@ -7,9 +7,8 @@ from typing import Any
 
 from int8bench.cases import Group, Variant, parse_id
 from int8bench.stats.words import Verdict
-from int8bench.study.racing import FASTER
 from int8bench.study.ranking import Entry, Ratio, Rules, Setting
-from int8bench.study.records import BEST
+from int8bench.study.records import BEST, FASTER
 
 SWITCH, STAY, UNCLEAR = "switch", "stay", "unclear"
 

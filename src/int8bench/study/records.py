@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from int8bench import files
 from int8bench.cases import Case, Group, Variant
 from int8bench.errors import RecordError
+from int8bench.stats.words import Verdict
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -53,6 +54,14 @@ RULES = {
     "minItems": "expected {limit} or more entries",
     "maxItems": "expected {limit} entries at most",
 }
+
+
+FASTER, SLOWER = "faster", "slower"
+
+
+def speed_word(verdict: Verdict) -> str:
+    """What a verdict on the ratio of a reference's time to a candidate's is called of the candidate."""
+    return {Verdict.ABOVE: FASTER, Verdict.BELOW: SLOWER}.get(verdict, verdict.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,17 @@
 """What a launch is sent of a workload, and what its times are guessed from: plain values that load no torch."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from int8bench.cases import Variant
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 INITIAL = "initial"  # weights of a model as its factory drew them, which another seed would draw otherwise
 PYTHON_S = 0.006  # of `lab.clock.python_s` where the guesses were taken
