@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 EXIT_FINE = 0
 EXIT_BAD_NEWS = 1
-EXIT_WRONG_REQUEST = 2
 EXIT_CANNOT_TELL = 3
 
 STOPPING_S = 3.0  # a second Ctrl-C within this is the same wish: saving and ending what runs takes less

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from int8bench import files
 from int8bench.errors import DataError, ModelError, RequestError
 from int8bench.lab.progress import Progress
 
@@ -327,10 +328,10 @@ def test_a_cache_that_cannot_be_written_costs_a_training_and_no_run(
 def test_a_full_disk_costs_a_training_and_no_run(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache stays without half a file."""
 
-    def full(_path: Path, _content: object) -> None:
+    def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     told: list[str] = []
     assert prepared(told).weights == "trained"
     assert any("No space left on device" in phase for phase in told)

@@ -5,7 +5,7 @@ import pytest
 
 from int8bench.study.findings.boards import BOARDS, CHECKED, Board, Fit, findings_of, verdicts
 
-SMALL = Board(name="small", chip="s", ram_bytes=1000, flash_bytes=2000, source="https://example.org/small")
+SMALL = Board(name="small", ram_bytes=1000, flash_bytes=2000, source="https://example.org/small")
 
 
 @pytest.mark.parametrize(

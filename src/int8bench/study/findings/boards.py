@@ -17,77 +17,62 @@ class Board:
     """A board, and the memory that a program can have on it: less than the chip's where a loader or code takes some."""
 
     name: str
-    chip: str
     ram_bytes: int
     """Memory for data."""
     flash_bytes: int
     """Memory for the program and the model."""
     source: str
     """Where the two figures stand."""
-    remark: str = ""
-    """What the two figures do not say."""
 
 
 BOARDS = (
     Board(
         name="Arduino Uno R3",
-        chip="ATmega328P",
         ram_bytes=2 * _KIB,
         flash_bytes=63 * _KIB // 2,
         source=f"{_PAGES}/atmelavr/uno.html",
-        remark="8 bits wide; TensorFlow Lite Micro is for 32",
     ),
     Board(
         name="Arduino Uno R4 Minima",
-        chip="RA4M1",
         ram_bytes=32 * _KIB,
         flash_bytes=256 * _KIB,
         source="https://docs.zephyrproject.org/latest/boards/arduino/uno_r4/doc/index.html",
     ),
     Board(
         name="STM32F4 Discovery",
-        chip="STM32F407VG",
         ram_bytes=128 * _KIB,
         flash_bytes=1024 * _KIB,
         source=f"{_PAGES}/ststm32/disco_f407vg.html",
-        remark="64 KiB more lie apart, coupled to the core",
     ),
     Board(
         name="Arduino Nano 33 BLE Sense",
-        chip="nRF52840",
         ram_bytes=256 * _KIB,
         flash_bytes=960 * _KIB,
         source=f"{_PAGES}/nordicnrf52/nano33ble.html",
     ),
     Board(
         name="Raspberry Pi Pico",
-        chip="RP2040",
         ram_bytes=264 * _KIB,
         flash_bytes=2048 * _KIB,
         source=f"{_PAGES}/raspberrypi/pico.html",
     ),
     Board(
         name="STM32F746G Discovery",
-        chip="STM32F746NG",
         ram_bytes=320 * _KIB,
         flash_bytes=1024 * _KIB,
         source=f"{_PAGES}/ststm32/disco_f746ng.html",
     ),
     Board(
         name="ESP32 DevKit",
-        chip="ESP32",
         ram_bytes=320 * _KIB,
         flash_bytes=4096 * _KIB,
         source=f"{_PAGES}/espressif32/esp32dev.html",
-        remark="of 520 KiB; a static array has 160 KiB at most, what is larger comes from the heap",
     ),
     Board(
         name="ESP32-S3 DevKitC",
-        chip="ESP32-S3",
         ram_bytes=320 * _KIB,
         flash_bytes=8192 * _KIB,
         source=f"{_PAGES}/espressif32/esp32-s3-devkitc-1.html",
-        remark="of 512 KiB",
     ),
 )
 
