@@ -1,109 +1,62 @@
-"""What LiteRT and TensorFlow Lite Micro have in common once a file is open: a fixed batch. Imports neither runtime."""
+"""Answers of a program that takes a fixed number of pictures: split, filled up and checked in one way. Pure."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from functools import cached_property
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from int8bench import units
 from int8bench.engines.base import Images, Logits
-from int8bench.engines.tflite.files import channels_last
 from int8bench.errors import EngineError
 
-
-class Session(Protocol):
-    """A file that a runtime has opened, for one batch size."""
-
-    def bound(self, pictures: Images) -> Callable[[], Logits]:
-        """A call over channels-last pictures of exactly the batch size; the session is theirs from now on."""
+_AXES = 2  # image, class
 
 
-class FixedBatchPredictor:
-    """Answers any number of pictures with a session that takes a fixed number of them."""
+def in_parts(pictures: Images, size: int, answer: Callable[[Images], Logits]) -> Logits:
+    """The logits (image, class) of any number of pictures, of which the program takes `size` at a time.
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        batch: int,
-        content: bytes,
-        open_session: Callable[[], Session],
-        weigh: Callable[[], int],
-        describe: Callable[[], Mapping[str, object]],
-    ) -> None:
-        """Opens the session, in the process that builds it.
+    The last part is filled up with pictures of its own, whose answers are left out.
 
-        Args:
-            name: how errors call it.
-            batch: pictures that a session takes.
-            content: the file.
-            open_session: opens the file anew.
-            weigh: bytes of the weights; asked once at most, and never while something is timed.
-            describe: the evidence; the same.
-        """
-        self.serialized_bytes = len(content)
-        self._name, self._batch = name, batch
-        self._open, self._weigh, self._describe = open_session, weigh, describe
-        self._spare: Session | None = open_session()
+    Args:
+        pictures: (image, channel, height, width), one or more.
+        size: how many the program takes.
+        answer: the logits of exactly that many.
 
-    @cached_property
-    def weights_bytes(self) -> int:
-        """Bytes of the weights and biases, with their scales and zero points."""
-        return self._weigh()
-
-    @cached_property
-    def evidence(self) -> Mapping[str, object]:
-        """What the runtime tells of its graph."""
-        return self._describe()
-
-    def __call__(self, batch: Images) -> Logits:
-        """The logits of a batch, (image, class).
-
-        Raises:
-            EngineError: the runtime failed, or its answer is no (image, class) array.
-        """
-        session = self._session()
-        answers = [self._answered(session, batch[first : first + self._batch]) for first in self._firsts(batch)]
-        self._spare = session
-        return np.concatenate(answers)
-
-    def bind(self, batch: Images) -> Callable[[], object]:
-        """The timed body: one call over an own channels-last copy of `batch`.
-
-        Takes the session with it, since a float32 one keeps the pictures in its own input, without a copy in a call;
-        who asks this predictor again gets another session.
-        """
-        session, self._spare = self._session(), None
-        return session.bound(channels_last(batch))
-
-    def _session(self) -> Session:
-        return self._spare or self._open()
-
-    def _firsts(self, batch: Images) -> range:
-        return range(0, len(batch), self._batch)
-
-    def _answered(self, session: Session, pictures: Images) -> Logits:
-        filled = pictures[np.arange(self._batch) % len(pictures)]
-        try:
-            answers = session.bound(channels_last(filled))()
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(
-                f"{self._name}: cannot answer pictures of shape {pictures.shape}: {units.reason(error)}"
-            ) from error
-        if answers.ndim != 2 or len(answers) != self._batch:  # noqa: PLR2004  two axes: image, class
-            raise EngineError(
-                f"{self._name}: the model returns shape {answers.shape} for {self._batch} images, "
-                "expected (image, class)"
-            )
-        return answers[: len(pictures)]
+    Raises:
+        EngineError: `answer` does.
+    """
+    parts = (pictures[first : first + size] for first in range(0, len(pictures), size))
+    return np.concatenate([answer(filled(part, size))[: len(part)] for part in parts])
 
 
-def damaged(name: str, folder: Path | None, error: BaseException) -> EngineError:
-    """What to raise where a runtime cannot open a file that was made for it."""
-    return EngineError(
-        f"{name}: its converted file cannot be opened ({units.reason(error)}); remove {folder} to have it made again"
-    )
+def check_logits(name: str, shape: Sequence[int], images: int) -> None:
+    """Sees that an answer has one row of logits for each picture.
+
+    Args:
+        name: how errors call the contender.
+        shape: of the answer.
+        images: how many pictures were asked.
+
+    Raises:
+        EngineError: it has not.
+    """
+    if len(shape) != _AXES or shape[0] != images:
+        raise EngineError(
+            f"{name}: the model returns shape {tuple(shape)} for {images} images, expected (image, class)"
+        )
+
+
+def filled(part: Images, size: int) -> Images:
+    """As many pictures as a program takes: fewer are repeated."""
+    return part if len(part) == size else part[np.arange(size) % len(part)]
+
+
+def not_made(name: str, what: str, batch: int, made: Iterable[int]) -> EngineError:
+    """What to raise where no conversion was made for a batch size.
+
+    Args:
+        name: how errors call the contender.
+        what: was not done: "no file was made".
+        batch: the size that is asked for.
+        made: those that there are.
+    """
+    there = ", ".join(map(str, sorted(made))) or "none"
+    return EngineError(f"{name}: {what} for batch {batch}, only for {there}")

@@ -29,6 +29,7 @@ from int8bench.engines.base import (
 from int8bench.engines.executorch import files as executorch_files
 from int8bench.engines.executorch import operators
 from int8bench.engines.executorch.files import Files
+from int8bench.engines.fixed_batch import check_logits, filled, in_parts, not_made
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
 from int8bench.units import reason
@@ -98,8 +99,7 @@ class ExecuTorchEngine(Engine):
         assert isinstance(prepared, _Programs)
         name = prepared.variant.label
         if group.batch not in prepared.files:
-            made = ", ".join(map(str, sorted(prepared.files))) or "none"
-            raise EngineError(f"{name}: no program was made for batch {group.batch}, only for {made}")
+            raise not_made(name, "no program was made", group.batch, prepared.files)
         runtime = _runtime()
         if runtime._threadpool_get_thread_count() != group.threads:  # noqa: SLF001  they have no other name
             runtime._unsafe_reset_threadpool(group.threads)  # noqa: SLF001
@@ -150,7 +150,7 @@ class ExecuTorchPredictor:
     def evidence(self) -> Mapping[str, object]:
         """The operators that ran, by the tracer of a second session, and what XNNPACK was given to run."""
         runtime, delegation = _runtime(), self._files.delegation
-        example = _tensor(executorch_files.parts(self._example, self._group.batch)[0])
+        example = _tensor(filled(self._example[: self._group.batch], self._group.batch))
         traced = operators.traced(runtime, self._files.program, example)
         planned = operators.planned(delegation)
         told = (
@@ -172,8 +172,7 @@ class ExecuTorchPredictor:
         Raises:
             EngineError: the runtime cannot answer, or its answer is no (image, class) tensor.
         """
-        answers = [self._answer(part) for part in executorch_files.parts(batch, self._group.batch)]
-        return np.concatenate(answers)[: len(batch)]
+        return in_parts(batch, self._group.batch, self._answer)
 
     def bind(self, batch: Images) -> Callable[[], object]:
         """The timed body: one call of the runtime, which answers with a view of its own memory.
@@ -203,11 +202,7 @@ class ExecuTorchPredictor:
             raise EngineError(f"{self._name}: cannot answer a batch of shape {part.shape}: {reason(error)}") from error
         if len(answers) != 1 or not isinstance(answers[0], torch.Tensor):
             raise EngineError(f"{self._name}: the model returns {len(answers)} values, expected one tensor of logits")
-        if answers[0].ndim != 2 or len(answers[0]) != len(part):  # noqa: PLR2004  two axes: image, class
-            raise EngineError(
-                f"{self._name}: the model returns shape {tuple(answers[0].shape)} for {len(part)} images, "
-                "expected (image, class)"
-            )
+        check_logits(self._name, answers[0].shape, len(part))
         return np.array(answers[0].numpy(), dtype=np.float32)
 
 

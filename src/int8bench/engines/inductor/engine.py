@@ -14,6 +14,7 @@ from int8bench import units
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.engines import packages
 from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.fixed_batch import in_parts, not_made
 from int8bench.engines.inductor import files
 from int8bench.engines.inductor.evidence import operators, written
 from int8bench.engines.inductor.files import LIBRARY, Compiled, images
@@ -45,8 +46,7 @@ class Libraries:
             EngineError: none was made.
         """
         if batch not in self.by_batch:
-            made = ", ".join(map(str, sorted(self.by_batch))) or "none"
-            raise EngineError(f"{self.variant.label}: nothing was compiled for batch {batch}, only for {made}")
+            raise not_made(self.variant.label, "nothing was compiled", batch, self.by_batch)
         return self.by_batch[batch]
 
 
@@ -158,9 +158,8 @@ class CompiledPredictor:
         Raises:
             EngineError: the pictures are of another shape, the library failed, or it gives no (image, class) tensor.
         """
-        size = self._group.batch
-        parts = [self._answered(batch[first : first + size]) for first in range(0, len(batch), size)]
-        return np.concatenate(parts)
+        self._check(batch, len(batch))
+        return in_parts(batch, self._group.batch, self._answered)
 
     def bind(self, batch: Images) -> Callable[[], object]:
         """The timed body: one run of the library over an own channels-last copy of `batch`.
@@ -172,15 +171,13 @@ class CompiledPredictor:
         return partial(self._runner.run, [images(batch)])
 
     def _answered(self, pictures: Images) -> Logits:
-        self._check(pictures, len(pictures))
-        filled = pictures[np.arange(self._group.batch) % len(pictures)]
         try:
-            answers = self._runner.run([images(filled)])
+            answers = self._runner.run([images(pictures)])
         except (RuntimeError, ValueError) as error:
             raise EngineError(
                 f"{self._name}: cannot answer pictures of shape {pictures.shape}: {units.reason(error)}"
             ) from error
-        return self._logits(answers)[: len(pictures)]
+        return self._logits(answers)
 
     def _check(self, pictures: Images, count: int) -> None:
         expected = (count, *self._example.shape[1:])

@@ -26,6 +26,7 @@ from int8bench.engines.base import (
     Prepared,
     fit_of_packages,
 )
+from int8bench.engines.fixed_batch import check_logits, in_parts
 from int8bench.engines.onnx import files
 from int8bench.engines.onnx.openvino_graph import Node, Profile, not_float32, operators, precisions, references
 from int8bench.engines.operators import ran
@@ -142,10 +143,8 @@ class OpenVinoPredictor:
         Raises:
             EngineError: the runtime cannot answer, or its answer is no (image, class) array.
         """
-        size = self._group.batch
         request = self._compiled.create_infer_request()
-        parts = [self._answered(request, batch[first : first + size]) for first in range(0, len(batch), size)]
-        return np.concatenate(parts)
+        return in_parts(batch, self._group.batch, lambda pictures: self._answered(request, pictures))
 
     def bind(self, batch: Images) -> Callable[[], object]:
         """The timed body: one synchronous call over a copy of `batch` in the request's own channels-last tensor.
@@ -160,19 +159,15 @@ class OpenVinoPredictor:
         return partial(request.infer, share_outputs=True)
 
     def _answered(self, request: Any, pictures: Images) -> Logits:  # noqa: ANN401  the runtime has no types
-        """The answers to as many pictures as the model takes, or fewer."""
-        self._fill(request, pictures[np.arange(self._group.batch) % len(pictures)])
+        """The answers to as many pictures as the model takes."""
+        self._fill(request, pictures)
         try:
             request.infer(share_outputs=True)
         except RuntimeError as error:
             raise EngineError(f"{self._variant.label}: cannot answer: {_said(error)}") from error
         answers: Logits = np.array(request.get_output_tensor().data)
-        if answers.ndim != 2 or len(answers) != self._group.batch:  # noqa: PLR2004  two axes: image, class
-            raise EngineError(
-                f"{self._variant.label}: the model returns shape {answers.shape} for {self._group.batch} images, "
-                "expected (image, class)"
-            )
-        return answers[: len(pictures)]
+        check_logits(self._variant.label, answers.shape, self._group.batch)
+        return answers
 
     def _fill(self, request: Any, pictures: Images) -> None:  # noqa: ANN401  the runtime has no types
         """Copies pictures into the request's own input: (image, row, column, channel)."""

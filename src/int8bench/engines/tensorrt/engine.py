@@ -17,11 +17,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from int8bench.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import operators
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.fixed_batch import filled, in_parts
 from int8bench.engines.tensorrt import session as tensorrt_layers
 from int8bench.engines.tensorrt.build import PLAN, PRECISION, convert, last, listener, load, started
 from int8bench.engines.tensorrt.needs import NAME, obstacles, off_platform
@@ -192,9 +191,7 @@ class TensorRtPredictor:
             raise EngineError(
                 f"{self._label}: pictures of shape {batch.shape[1:]}, expected {tuple(self._answering.shape[1:])}"
             )
-        parts = [batch[first : first + size] for first in range(0, len(batch), size)]
-        answers = [self._answering.answer(_filled(part, size))[: len(part)] for part in parts]
-        return np.concatenate(answers)
+        return in_parts(batch, size, self._answering.answer)
 
     def bind(self, batch: Images) -> Callable[[], object]:
         """The timed body: the network on pictures that lie on the GPU, the logits copied back, the stream waited for.
@@ -218,17 +215,10 @@ class TensorRtPredictor:
         seconds: dict[str, float] = {}
         session.profile(profiler(self._trt, seconds))
         for _ in range(2):  # the first one may load kernels; the second overwrites it
-            session.answer(_filled(self._example[: session.batch], session.batch))
+            session.answer(filled(self._example[: session.batch], session.batch))
         return seconds
 
     def _event_seconds(self) -> Mapping[str, object]:
         session = self._session()
-        session.answer(_filled(self._example[: session.batch], session.batch))
+        session.answer(filled(self._example[: session.batch], session.batch))
         return {"median": median(session.between_events() for _ in range(EVENTS)), "calls": EVENTS}
-
-
-def _filled(part: Images, size: int) -> Images:
-    """A part with its last picture repeated up to the engine's size."""
-    if len(part) == size:
-        return part
-    return np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])

@@ -20,11 +20,11 @@ import numpy as np
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.engines import packages
 from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material, Prepared
-from int8bench.engines.fixed_batch import FixedBatchPredictor, damaged
+from int8bench.engines.fixed_batch import not_made
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.engines.tflite import files
 from int8bench.engines.tflite.files import multiply_adds
-from int8bench.errors import EngineError
+from int8bench.engines.tflite.predictor import FixedBatchPredictor, damaged
 
 if TYPE_CHECKING:
     from int8bench.machine import Hardware
@@ -55,8 +55,7 @@ class Files:
             EngineError: none was made.
         """
         if batch not in self.contents:
-            made = ", ".join(map(str, sorted(self.contents))) or "none"
-            raise EngineError(f"{self.variant.label}: no file was made for batch {batch}, only for {made}")
+            raise not_made(self.variant.label, "no file was made", batch, self.contents)
         return self.contents[batch]
 
 

@@ -20,11 +20,11 @@ from int8bench import units
 from int8bench.cases import INT8, Group, Variant, int8_variant
 from int8bench.engines import packages
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
-from int8bench.engines.fixed_batch import FixedBatchPredictor, damaged
 from int8bench.engines.operators import Operator, ran
 from int8bench.engines.tflite import files as tflite_files
 from int8bench.engines.tflite import litert, tflm_compared
 from int8bench.engines.tflite.files import multiply_adds
+from int8bench.engines.tflite.predictor import FixedBatchPredictor, damaged
 from int8bench.engines.tflite.tflm_compared import Scale
 from int8bench.errors import EngineError
 

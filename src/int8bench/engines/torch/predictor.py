@@ -11,6 +11,7 @@ import numpy as np
 
 from int8bench.cases import CHANNELS_LAST
 from int8bench.engines.base import Images, Logits
+from int8bench.engines.fixed_batch import check_logits
 from int8bench.errors import EngineError
 from int8bench.units import reason
 
@@ -119,11 +120,7 @@ class TorchPredictor:
                 f"{self._name}: the model returns {type(answer).__name__}, expected one tensor of logits; "
                 "wrap it in a module whose forward returns (image, class)"
             )
-        if answer.ndim != 2 or len(answer) != images:  # noqa: PLR2004  two axes: image, class
-            raise EngineError(
-                f"{self._name}: the model returns shape {tuple(answer.shape)} for {images} images, "
-                "expected (image, class)"
-            )
+        check_logits(self._name, answer.shape, images)
         return np.ascontiguousarray(answer.numpy(), dtype=np.float32)
 
 
