@@ -163,7 +163,7 @@ def run(
     timeout: Annotated[str, typer.Option("--timeout", help="How long a measuring process may be silent.")] = "120s",
     seed: Seed = 0,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The record; an unfinished one of the same settings is gone on with.")
+        Path, typer.Option("-o", "--output", help="The record; an unfinished one of the same settings is continued.")
     ] = Path("int8bench-run.json"),
     cache_cap: CacheCap = None,
     as_json: AsJson = False,
@@ -279,7 +279,7 @@ def trials(
     races: Annotated[int, typer.Option("--races", min=1, help="Races in each cell.")] = 40,
     slowed: Annotated[bool, typer.Option("--slowed", help="Slow one side by 2 %: 51 calls against 50.")] = False,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Every outcome; an unfinished trial there is gone on with.")
+        Path, typer.Option("-o", "--output", help="Every outcome; an unfinished trial there is continued.")
     ] = Path("int8bench-trials.json"),
 ) -> None:
     """Try our own verdicts on this machine: the same code against itself, or against a known slow-down."""

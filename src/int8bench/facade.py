@@ -42,7 +42,6 @@ FLOAT32 = "float32"  # the name of the float32 contender; every other contender 
 ENGINES_OF_HEALTH = ("fbgemm", "x86", "onednn", "qnnpack")
 BATCHES = (1, 8, 32)  # those of the default grid
 PRECISION = 0.001  # finer than a budget reaches, so that every commit gets the same effort
-TIMEOUT_S = 120.0  # how long a measuring process may be silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +265,6 @@ def compare(
         NothingMeasuredError: nothing could be measured.
     """
     from int8bench.study import study
-    from int8bench.study.findings.outcomes import LOSSY_TOP1
     from int8bench.study.plan.request import Request
 
     usable = usable_threads()
@@ -274,20 +272,13 @@ def compare(
         raise RequestError(f"threads {tuple(threads)}: this machine has {usable} usable cores; give 1 among them")
     request = Request(
         model=model,
-        weights=None,
         input_shape=input_shape,
         engines=(engine,),
         batches=tuple(batches),
         threads=tuple(count for count in threads if count <= usable),
         data=data,
-        data_dir=None,
         precision=PRECISION,
-        accuracy_loss=LOSSY_TOP1,
-        budget_s=None,
         measuring_s=budget_s,
-        quick=False,
-        seed=0,
-        timeout_s=TIMEOUT_S,
     )
     with tempfile.TemporaryDirectory() as folder:
         return Comparison(run=study.run(request, Path(folder) / "run.json", _say), engine=engine)

@@ -57,22 +57,7 @@ SUBJECT = Subject(
     labels=np.zeros(4, np.int64),
     network=Network(layers=8, picture_s=0.001),
 )
-REQUEST = Request(
-    model="simplecnn",
-    weights=None,
-    input_shape=None,
-    engines=("fbgemm", "qnnpack"),
-    batches=(1, 8),
-    threads=(1,),
-    data="digits",
-    data_dir=None,
-    precision=0.01,
-    accuracy_loss=0.01,
-    budget_s=None,
-    quick=True,
-    seed=0,
-    timeout_s=5.0,
-)
+REQUEST = Request(engines=("fbgemm", "qnnpack"), batches=(1, 8), threads=(1,), quick=True, timeout_s=5.0)
 SECONDS = {"torch": 0.002, "fbgemm": 0.001, "qnnpack": 0.004}  # how long a forward takes in the played lab
 QUIET = Reading(involuntary_switches=0, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0)
 FAST = Fidelity(sqnr_db=35.0, agreement=1.0, top1=0.98, top1_float32=0.98)

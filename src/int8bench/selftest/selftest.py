@@ -64,7 +64,7 @@ class _Session:
     groups: tuple[Group, ...]
     machine: Hardware
     settings: Mapping[str, Any]
-    """What an interrupted selftest must share with this one to be gone on with."""
+    """What an interrupted selftest must share with this one to be continued."""
     budget_s: float
     started_s: float
     advance: Advance

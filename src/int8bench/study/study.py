@@ -51,7 +51,7 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
 
     Args:
         request: the grid, and how long it may take.
-        output: where the record goes; an unfinished one of the same settings is gone on with.
+        output: where the record goes; an unfinished one of the same settings is continued.
         advance: is told what is being done.
         budget: the clock of the total, where that began before this call.
 

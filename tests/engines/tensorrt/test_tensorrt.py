@@ -453,7 +453,7 @@ def test_the_float16_file_computes_in_float16(networks: Any) -> None:
 
 def test_a_model_that_cannot_be_exported_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """As well as one that the tools behind the export refuse."""
-    monkeypatch.setattr(build.onnx_files, "export", lambda *_: None)
+    monkeypatch.setattr(build.files, "export", lambda *_: None)
     monkeypatch.setattr(build, "_typed", lambda *_: {}["a pass of the tool"])
     with pytest.raises(
         EngineError, match="tensorrt: no int8 onnx can be made of the model: KeyError: 'a pass of the tool'"

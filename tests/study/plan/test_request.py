@@ -12,22 +12,7 @@ from int8bench import cli, options
 from int8bench.study.plan.budget import DEFAULT_S, QUICK_S
 from int8bench.study.plan.request import SPARE_S, Request
 
-REQUEST = Request(
-    model="simplecnn",
-    weights=None,
-    input_shape=None,
-    engines=("all",),
-    batches=(1, 8),
-    threads=None,
-    data="digits",
-    data_dir=None,
-    precision=0.01,
-    accuracy_loss=0.01,
-    budget_s=None,
-    quick=False,
-    seed=0,
-    timeout_s=120.0,
-)
+REQUEST = Request(engines=("all",), batches=(1, 8))
 
 
 @pytest.mark.parametrize(

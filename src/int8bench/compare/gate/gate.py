@@ -138,31 +138,25 @@ def _check_stored(request: Request, policy: Policy) -> None:
 
 
 def _measured(request: Request, policy: Policy, advance: Advance, measure: Measure | None) -> Run:
-    """A run of its own, never gone on with from another one, whose code may have been another.
+    """A run of its own, never continued from another one, whose code may have been another.
 
     Raises:
         NothingMeasuredError: it was stopped.
     """
     from int8bench.study import study  # torch, which `gate --help` and a duet's coordinator need not
-    from int8bench.study.findings import outcomes
     from int8bench.study.plan.budget import unlimited
     from int8bench.study.plan.request import Request as Asked
 
     order = Asked(
         model=policy.model,
-        weights=None,
         input_shape=policy.input_shape,
         engines=policy.engines,
         batches=policy.batch,
         threads=policy.threads,
         data=policy.data,
-        data_dir=None,
         precision=PRECISION,
-        accuracy_loss=outcomes.LOSSY_TOP1,
-        budget_s=None,
         measuring_s=_budget_s(request, policy),
         quick=request.quick,
-        seed=0,
         timeout_s=SILENCE_S,
     )
     with tempfile.TemporaryDirectory(prefix="int8bench-gate-") as folder:
@@ -210,7 +204,7 @@ def _unless_stopped(work: Callable[[], Made]) -> Made:
     """What the work gives.
 
     Raises:
-        NothingMeasuredError: it was stopped: half a measurement is not judged, and not gone on with, as by then the
+        NothingMeasuredError: it was stopped: half a measurement is not judged, and not continued, as by then the
             code may be another.
     """
     try:

@@ -9,29 +9,33 @@ from pathlib import Path
 from int8bench import options
 from int8bench.study.plan import budget
 
+MODEL, DATA = "simplecnn", "digits"
 SPARE_S = 60.0  # of a proposed budget: launches, checks and float32, beside what is to be included
 SPARE = 1.5  # ... and how much longer that may take than foreseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a person asked for; None means that the study chooses."""
+    """What a person asked for; None means that the study chooses. Defaults are those of the command line."""
 
-    model: str
-    weights: Path | None
-    input_shape: str | None
-    engines: tuple[str, ...] | None
-    batches: tuple[int, ...]
-    threads: tuple[int, ...] | None
-    data: str
-    data_dir: Path | None
-    precision: float
-    accuracy_loss: float
-    budget_s: float | None
+    model: str = MODEL
+    weights: Path | None = None
+    input_shape: str | None = None
+    engines: tuple[str, ...] | None = None
+    batches: tuple[int, ...] = (1, 8, 32)
+    threads: tuple[int, ...] | None = None
+    data: str = DATA
+    data_dir: Path | None = None
+    precision: float = 0.01
+    """Half-width of an interval to stop at, as a fraction."""
+    accuracy_loss: float = 0.01
+    """Of top-1, as a fraction: an engine that loses more is not ranked."""
+    budget_s: float | None = None
     """The total, from start to exit."""
-    quick: bool
-    seed: int
-    timeout_s: float
+    quick: bool = False
+    seed: int = 0
+    timeout_s: float = 120.0
+    """How long a measuring process may be silent."""
     measuring_s: float | None = None
     """Of measuring alone, whatever comes on top: what a suite gives each commit; nothing is then promised."""
 
@@ -48,10 +52,10 @@ class Request:
         """What to type to measure a part of it that needs so many seconds; without engines, those that it chooses."""
         words = ["int8bench", "run"]
         given = {
-            "--model": None if self.model == "simplecnn" else self.model,
+            "--model": None if self.model == MODEL else self.model,
             "--weights": self.weights,
             "--input-shape": self.input_shape,
-            "--data": None if self.data == "digits" else self.data,
+            "--data": None if self.data == DATA else self.data,
             "--data-dir": self.data_dir,
             "--engines": ",".join(engines) if engines else None,
             "--batch": ",".join(map(str, batches)),
