@@ -132,6 +132,16 @@ def test_a_guide_names_what_is_there() -> None:
     assert [each for each in named if not (PACKAGE / each).exists() and not (repository / each).exists()] == []
 
 
+def test_each_word_has_its_class() -> None:
+    """The glossary names classes that are where it says."""
+    text = (PACKAGE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)` in `([\w/]+\.py)`", text)
+    assert len(named) > 20
+    for name, place in named:
+        tree = ast.parse((PACKAGE / place).read_text(encoding="utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.ClassDef)}, f"{name} in {place}"
+
+
 def test_help_needs_nothing_heavy() -> None:
     """int8bench --help imports no torch, scipy, scikit-learn or plotting."""
     program = "import sys, int8bench.cli; print(*[name for name in sys.argv[1:] if name in sys.modules])"
