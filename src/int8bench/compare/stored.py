@@ -1,4 +1,13 @@
-"""In which fields two runs differ, each said with both values: what decides how much of them may be compared. Pure."""
+"""Two stored runs held against each other: what may be compared, what came of it, where they differ. Pure.
+
+- Speed-ups, always: each was taken inside its own run, so the clock of that day is in both its sides.
+- Bytes of weights, always: they are the same on every machine.
+- Peak memory, SQNR and top-1, on the same hardware only; SQNR and top-1 of the same weights and pictures only.
+- Time and throughput, on the same hardware only, and shown without a verdict: their interval holds the launches of
+  either run, not what changes from run to run (METHOD: tens of percent on shared machines). A duet judges them, paired.
+
+Only int8 cells are compared; the float32 of a run is in it as what the speed-up is over.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence

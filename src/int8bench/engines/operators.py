@@ -1,6 +1,7 @@
-"""What ran in a forward, operator by operator, how much was int8, and how much each multiplies. Pure.
+"""What ran in a forward, operator by operator, how much was int8, and how many multiply-adds each makes. Pure.
 
-One form for every witness. Sizes are the mathematical ones of the operation, whatever a kernel pads or skips.
+One form for every witness. Multiply-adds are told by the shapes of tensors. The number of elements decides, so layouts
+need not be known: blocked or channels-last shapes give the same.
 """
 
 from __future__ import annotations

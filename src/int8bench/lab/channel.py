@@ -1,4 +1,4 @@
-"""Messages between the coordinator, a launch and its forks, over socket pairs that end with either side."""
+"""What a coordinator, its launches and their forks say to each other, over socket pairs that end with either side."""
 
 import pickle
 import socket

@@ -1,4 +1,7 @@
-"""A run's ranking on one screen: contenders by settings, the recommendation, who is left out. Draws, never measures."""
+"""A run's ranking, on one screen and as a page's table: contenders by settings, the recommendation, who is left out.
+
+Draws, never measures.
+"""
 
 import math
 import textwrap

@@ -1,4 +1,4 @@
-"""How a race that tries our own verdicts is designed, and judged at its looks as a run's cell is. Pure."""
+"""From the samples of a race to log-ratios by launch; and the design of races that try our own verdicts. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass

@@ -1,1 +1,1 @@
-"""Files that `int8bench init` writes into somebody else's repository."""
+"""Files that are written elsewhere: by `int8bench init` into a repository, and dashboard.js into asv's site."""

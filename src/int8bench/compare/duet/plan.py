@@ -1,4 +1,7 @@
-"""How a duet spends its time: launches, forks and durations for so many benchmarks and a budget. Pure."""
+"""Which benchmarks a duet measures, and how it spends its time on them: launches, forks and durations. Pure.
+
+A person means a benchmark by its id as it is printed, by a part of ids, or by a regular expression.
+"""
 
 import math
 import re

@@ -1,8 +1,11 @@
-"""A policy held against what changed: pass or fail, and the reasons in whole sentences. Pure.
+"""A policy held against what changed: pass or fail, and the reasons in whole sentences; and its baselines.
 
 Red is what is sure at the declared error and worse by more than its threshold, and every finding of the policy's
 severity or worse. What is unclear is not red, but said, with what would have been seen. What could not be measured on
 one side is not green; nothing measured is no verdict.
+
+A baseline is a RUN.json with all its samples, under the fingerprint of its hardware, so that none judges another's.
+What it was measured of stands in its settings as `commit`.
 """
 
 import math

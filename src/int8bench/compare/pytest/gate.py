@@ -1,6 +1,6 @@
 """pytest-benchmark's present run judged against its stored ones. Pure, but for what pytest-benchmark loads.
 
-Every stored run of a machine like this one counts, and every run is one draw of its process's luck.
+Every stored run of a machine like this one counts, and every run is one draw of its process's luck; others fail nobody.
 """
 
 import json

@@ -1,6 +1,7 @@
-"""Makes ExecuTorch programs of a model, float32 or int8, for XNNPACK: what `ExecuTorchEngine.conversion` names.
+"""Makes ExecuTorch programs of a model, float32 or int8, for XNNPACK, and reads what is in them.
 
-Runs in a process of its own: the exporter starts threads, and takes seconds to import.
+Programs are made in a process of their own: the exporter starts threads, and takes seconds to import. They are read
+with the compiler and the schemas of flatbuffers that the package brings along: its own readers import the exporter.
 """
 
 from __future__ import annotations

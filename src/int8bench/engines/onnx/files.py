@@ -1,7 +1,7 @@
 """A model as ONNX: float32 with a free batch size, and int8 with QuantizeLinear / DequantizeLinear pairs (QDQ).
 
 What onnxruntime, OpenVINO and TensorRT read; they share the files. Quantized by onnxruntime's own tool, see
-`onnx_quantizer`.
+quantizer.py. Multiply-adds of operators, of ONNX and of ONNX Runtime, are told by the shapes of what goes in and out.
 """
 
 from __future__ import annotations

@@ -1,5 +1,10 @@
 """The conversion of the engine tensorrt: a model becomes ONNX, and ONNX a serialized engine for this GPU.
 
+Networks are strongly typed, so the ONNX file says the types. Float32 is as exported. Float16 keeps float32 at its input
+and output. Int8 has pairs of QuantizeLinear and DequantizeLinear as NVIDIA asks for
+(https://docs.nvidia.com/deeplearning/tensorrt, explicit quantization): symmetric, signed, before what multiplies or
+adds and not behind it, biases in float; hence not the file of the engine onnxruntime.
+
 Not verified on hardware: the calls are held against the bindings of TensorRT 11.4, and made on a stand-in in tests.
 """
 

@@ -1,6 +1,7 @@
 """A TensorRT engine on the GPU with the memory that it reads and writes: fills, runs, waits. Never builds an engine.
 
-Not verified on hardware.
+What its inspector says of the layers that it made is read as operators, from the forms that NVIDIA documents for
+TensorRT 10 (``Format/Datatype``) and 11 (``Format`` and ``DataType`` apart). Not verified on hardware.
 """
 
 from __future__ import annotations

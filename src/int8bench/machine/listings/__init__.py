@@ -1,1 +1,1 @@
-"""What people paste of a CPU: /proc/cpuinfo, lscpu, sysctl. In: text; out: `Hardware` and what is untold. Pure."""
+"""What people paste of a CPU: /proc/cpuinfo, lscpu, sysctl. In: text; out: `Hardware`, and what is untold."""
