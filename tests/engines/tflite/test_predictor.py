@@ -95,7 +95,7 @@ def test_pictures_of_one_channel_are_copied_too() -> None:
 
 @pytest.mark.parametrize(
     ("session", "expected"),
-    [(Broken, r"sum: cannot answer pictures of shape \(2, 3, 5, 2\): ValueError: no place"), (Picture, "expected")],
+    [(Broken, r"sum: cannot answer pictures of shape \(4, 3, 5, 2\): ValueError: no place"), (Picture, "expected")],
 )
 def test_what_a_runtime_cannot_answer_is_an_error(session: type[Sum], expected: str) -> None:
     """A runtime that refuses, or answers something else than logits, is named with the shapes."""
