@@ -584,7 +584,7 @@ def _compared(found: "Mapping[str, Any]", fingerprint: str, *, markdown: Path | 
 def _exit_code(record: "Run") -> int:
     if not any(cell.status == "ok" for cell in record.cells):
         return EXIT_CANNOT_TELL
-    return EXIT_BAD_NEWS if any(finding["severity"] == "error" for finding in record.findings) else EXIT_FINE
+    return EXIT_BAD_NEWS if record.has_error else EXIT_FINE
 
 
 def _screen() -> dict[str, Any]:

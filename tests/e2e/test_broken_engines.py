@@ -77,7 +77,7 @@ def cell(run: Run, engine: str) -> Cell:
 
 def codes(run: Run, engine: str) -> dict[str, str]:
     """What findings say of an engine, with their severities."""
-    return {each["code"]: each["severity"] for each in run.findings if each["subject"] == engine}
+    return {each.code: each.severity for each in run.findings if each.subject == engine}
 
 
 def test_the_sound_engine_is_raced_and_nothing_is_wrong_with_it(finished: Run) -> None:

@@ -215,5 +215,5 @@ def test_run_draws_every_cell_with_its_interval(site: Site) -> None:
     assert sum(len(_points(site, number)) for number in range(len(graphs))) == len(cells) > 0
     assert sum(len(site.all(".errorbar", graph)) for graph in graphs) == len(cells)
     text = site.all("body")[0].text
-    assert all(finding["message"] in text for finding in run.findings)
+    assert all(finding.message in text for finding in run.findings)
     assert site.trouble() == []

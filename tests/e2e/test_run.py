@@ -86,7 +86,7 @@ def test_int8_weighs_a_quarter_and_answers_alike(finished) -> None:
 def test_a_mismatched_backend_is_flagged_and_is_bad_news(finished) -> None:
     """Qnnpack on x86 is a finding of severity error, on the screen and in the exit code."""
     run, done = finished
-    assert ("qnnpack-on-x86", "error") in {(each["code"], each["severity"]) for each in run.findings}
+    assert ("qnnpack-on-x86", "error") in {(each.code, each.severity) for each in run.findings}
     assert "qnnpack-on-x86" in done.stdout
     assert done.returncode == 1
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from contests import RULES, Contender, contest, float32
 
+from int8bench.machine.finding import Finding, Severity
 from int8bench.report import text
 from int8bench.report.page import page
 from int8bench.study import records
@@ -311,14 +312,14 @@ def _ranked(severities: dict[str, str], *engines: str) -> str:
     assert choice is not None
     ranking = tuple(each.to_dict() for each in settings)
     findings = [
-        {
-            "code": code,
-            "severity": severity,
-            "subject": "ours",
-            "message": f"Of {code}.",
-            "why": "w",
-            "advice": "Do it.",
-        }
+        Finding(
+            code=code,
+            severity=Severity(severity),
+            subject="ours",
+            message=f"Of {code}.",
+            why="w",
+            advice="Do it.",
+        )
         for code, severity in severities.items()
     ]
     return text.render(

@@ -262,7 +262,7 @@ def test_top1_of_random_weights_decides_nothing() -> None:
         int8 = [each for each in run.ranking[0]["entries"] if each["precision"] == "int8"]
         assert len(int8) == ranked
         assert {each["top1_change"] for each in int8} <= {None}
-        assert any(each["code"] == "top1-is-chance" for each in run.findings) is (weights == "initial")
+        assert any(each.code == "top1-is-chance" for each in run.findings) is (weights == "initial")
 
 
 def test_a_failed_cell_keeps_its_reason_and_the_others_their_figures() -> None:

@@ -267,7 +267,7 @@ def _exact(two: _Two, *, same_answers: bool) -> Iterator[Comparison]:
 def _proves_nothing(two: _Two, metric: Metric, cells: Sequence[Cell]) -> bool:
     """Whether a figure of answers is chance, or of answers that no picture changes, on either side."""
     if metric is Metric.TOP1:
-        return any(each["code"] == TOP1_CHANCE for run in (two.old, two.new) for each in run.findings)
+        return any(each.code == TOP1_CHANCE for run in (two.old, two.new) for each in run.findings)
     return any((cell.fidelity or {}).get("constant_float32") for cell in cells)
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, TORCH
+from int8bench.machine.finding import Finding, Severity
 from int8bench.report import ranking, recommendation
 from int8bench.study.findings.causes import cause_of, listed, together
 from int8bench.study.findings.chance import CONSTANT, TOP1_CHANCE
@@ -134,12 +135,12 @@ def _speedup(cell: Cell, best: Mapping[str, Any]) -> str:
 
 def is_constant(run: Run) -> bool:
     """Whether float32 answers every picture alike in a run, as a finding says."""
-    return any((finding["code"], finding["subject"]) == (CONSTANT, FLOAT32) for finding in run.findings)
+    return any((finding.code, finding.subject) == (CONSTANT, FLOAT32) for finding in run.findings)
 
 
 def _doubt(run: Run, engine: str) -> str:
     """What to think of the answers behind an engine's figures, where something is to be thought."""
-    told = {(each["code"], each["subject"]) for each in run.findings}
+    told = {(each.code, each.subject) for each in run.findings}
     if is_constant(run):
         return f"; float32 answers every picture alike, see {CONSTANT}"
     if (CONSTANT, engine) in told:
@@ -237,7 +238,7 @@ def _reasons(run: Run) -> Iterator[Text]:
 
 def _is_told(run: Run, cell: Cell) -> bool:
     """Whether a finding says why a cell has no figures."""
-    return any(_cause(cell) in finding["message"] for finding in run.findings)
+    return any(_cause(cell) in finding.message for finding in run.findings)
 
 
 def _cause(cell: Cell) -> str:
@@ -289,7 +290,7 @@ def _chance(cell: Cell) -> str:
 
 def guesses(run: Run) -> bool:
     """Whether top-1 is chance in a run, as a finding says."""
-    return any(finding["code"] == TOP1_CHANCE for finding in run.findings)
+    return any(finding.code == TOP1_CHANCE for finding in run.findings)
 
 
 def _best(cell: Cell) -> Text:
@@ -306,36 +307,36 @@ def _findings(run: Run) -> Iterator[Text]:
     yield Text("")
     engines = {cell.engine for cell in run.cells}
     for finding in run.findings:
-        yield _finding(finding, advised=finding["severity"] != "note" or finding["subject"] in engines)
+        yield _finding(finding, advised=finding.severity is not Severity.NOTE or finding.subject in engines)
     if run.findings:
         yield Text("")
 
 
-def _finding(finding: Mapping[str, str], *, advised: bool) -> Text:
-    line = Text(f"{finding['severity']} ", style=SEVERITIES[finding["severity"]])
-    line.append(_plain(finding["message"]), style="default")
+def _finding(finding: Finding, *, advised: bool) -> Text:
+    line = Text(f"{finding.severity.value} ", style=SEVERITIES[finding.severity])
+    line.append(_plain(finding.message), style="default")
     if advised:
-        line.append(f" {_plain(finding['advice'])}", style="dim")
-    line.append(f" [{_plain(finding['code'])}]", style="dim")
+        line.append(f" {_plain(finding.advice)}", style="dim")
+    line.append(f" [{_plain(finding.code)}]", style="dim")
     return line
 
 
-def _in_full(finding: Mapping[str, str]) -> bool:
+def _in_full(finding: Finding) -> bool:
     """Whether a finding is told in full among many: an error, what was left out, and what is about all engines."""
-    of_all = finding["code"] == TOP1_CHANCE or (finding["code"], finding["subject"]) == (CONSTANT, FLOAT32)
-    return finding["severity"] == "error" or finding["code"] == LEFT_IN_FLOAT or of_all
+    of_all = finding.code == TOP1_CHANCE or (finding.code, finding.subject) == (CONSTANT, FLOAT32)
+    return finding.severity is Severity.ERROR or finding.code == LEFT_IN_FLOAT or of_all
 
 
 def _collected_findings(run: Run) -> Iterator[Text]:
     """Of many engines, errors and what is about all in full; else a line a severity: the codes, and whom about."""
     yield from (_finding(each, advised=True) for each in run.findings if _in_full(each))
-    for severity in ("warning", "note"):
+    for severity in (Severity.WARNING, Severity.NOTE):
         subjects: dict[str, list[str]] = {}
         for finding in run.findings:
-            if finding["severity"] == severity and not _in_full(finding):
-                subjects.setdefault(finding["code"], []).append(finding["subject"])
+            if finding.severity is severity and not _in_full(finding):
+                subjects.setdefault(finding.code, []).append(finding.subject)
         if subjects:
-            line = Text(f"{severity}s ", style=SEVERITIES[severity])
+            line = Text(f"{severity.value}s ", style=SEVERITIES[severity])
             told = "; ".join(f"{code}: {', '.join(dict.fromkeys(about))}" for code, about in subjects.items())
             yield line.append(f"{_plain(told)}. In full: int8bench report RUN.json -o page.html", style="default")
     yield Text("")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from int8bench import files
 from int8bench.cases import Case, Group, Variant
 from int8bench.errors import RecordError
+from int8bench.machine.finding import Finding, Severity
 from int8bench.stats.words import Verdict
 
 if TYPE_CHECKING:
@@ -112,12 +113,17 @@ class Run:
     int8bench_version: str
     environment: Environment
     settings: Mapping[str, Any]
-    findings: Sequence[Mapping[str, str]]
+    findings: Sequence[Finding]
     cells: Sequence[Cell]
     ranking: Sequence[Mapping[str, Any]] = ()
     """Of every setting, see `ranking.Setting`; empty where fewer than two engines beside torch answered."""
     recommendation: Mapping[str, Any] | None = None
     """See `recommendation.Recommendation`."""
+
+    @property
+    def has_error(self) -> bool:
+        """Whether a finding says that something that was asked for does not fit."""
+        return any(finding.severity is Severity.ERROR for finding in self.findings)
 
 
 def to_dict(run: Run) -> dict[str, Any]:
@@ -150,6 +156,7 @@ def assembled(document: Mapping[str, Any]) -> Run:
         **{
             **fields,
             "environment": Environment(**document["environment"]),
+            "findings": tuple(Finding.from_dict(each) for each in document["findings"]),
             "cells": tuple(Cell(**cell) for cell in document["cells"]),
             "ranking": tuple(document.get("ranking", ())),
         }

@@ -13,6 +13,7 @@ from int8bench.compare.duet import record
 from int8bench.compare.duet.record import Duet
 from int8bench.compare.duet.samples import Fork, Load, Numbers, Samples
 from int8bench.errors import RecordError, RequestError
+from int8bench.machine.finding import Finding, Severity
 from int8bench.study.records import rounded
 
 # The keys of one comparison, which other programs read.
@@ -33,8 +34,8 @@ def _comparison(metric: Metric = Metric.TIME, verdict: str = "slower", value: fl
     )
 
 
-def _finding(severity: str) -> dict[str, str]:
-    return {"code": "x", "severity": severity, "subject": "y", "message": "z", "why": "", "advice": ""}
+def _finding(severity: str) -> Finding:
+    return Finding(code="x", severity=Severity(severity), subject="y", message="z", why="", advice="")
 
 
 def _samples() -> Samples:

@@ -156,7 +156,7 @@ def test_what_head_breaks_is_an_error_and_what_both_break_a_warning(
         "head: ValueError: broken in both"
     )
     assert _of(duet, "b.Broken.time_it")["reason"] == both
-    found = {(each["severity"], each["code"], each["message"]) for each in duet.findings}
+    found = {(each.severity, each.code, each.message) for each in duet.findings}
     assert found == {
         ("error", "benchmark-failed", f"b.time_asked: {broken}"),
         ("warning", "benchmark-failed", f"b.Broken.time_it: {both}"),
@@ -286,7 +286,7 @@ def test_a_dirty_tree_is_a_note(project: Path) -> None:
         duet = study.run(_request(project, select="track_numbers"), None, _quiet)
     finally:
         _git(project, "checkout", "--quiet", "--", "toy.py")
-    assert [(each["severity"], each["code"]) for each in duet.findings] == [("note", "dirty-tree")]
+    assert [(each.severity, each.code) for each in duet.findings] == [("note", "dirty-tree")]
 
 
 def test_two_environments_need_no_repository(tmp_path: Path, project: Path) -> None:
@@ -502,7 +502,7 @@ def test_what_is_not_measured_is_never_red(
     sides: Any = (_Launch("base", fault=base), _Launch("head", fault=head))
     serving.guarded(duet, sides, 0, "b.time_it", lambda _: pytest.fail("nothing to measure"))
     (found,) = findings.of_samples(duet.samples, 0.001)
-    assert (found["severity"], found["message"]) == (severity, message)
+    assert (found.severity, found.message) == (severity, message)
     assert [each.ended for each in sides] == [each.entered for each in sides]
     serving.guarded(duet, (), 1, "b.time_it", lambda _: pytest.fail("it is not tried again"))
 
@@ -605,7 +605,7 @@ def test_what_is_not_measured_after_all_is_told_of_both_sides(duet: State, seed:
         sides: Any = [_Launch(each, fault=None, late=late(f"{each}: not here")) for each in ("base", "head")]
         serving.guarded(duet, sides, 0, "b.time_it", _worked)
         (found,) = findings.of_samples(duet.samples, 0.001)
-        assert found["message"] == message
+        assert found.message == message
         duet.samples.skipped.clear()
 
 

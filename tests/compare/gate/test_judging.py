@@ -1,6 +1,6 @@
 """A policy against what changed: what is red, by how much, and what is merely said."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -8,7 +8,7 @@ from int8bench.compare.comparisons import Comparison, Metric, Ratio
 from int8bench.compare.gate.judging import EXIT_CODES, Gate, Verdict, judged
 from int8bench.compare.gate.policy import JUDGED, Policy
 from int8bench.errors import NothingMeasuredError
-from int8bench.machine.finding import Severity
+from int8bench.machine.finding import Finding, Severity
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def test_the_threshold_and_the_metrics_are_the_policys() -> None:
 def test_a_finding_is_red_at_the_policys_severity_or_worse(severity: Severity, held: Severity) -> None:
     """With "warning", warnings and errors; with "error", errors alone."""
     rank = ["note", "warning", "error"]
-    finding = {"severity": severity.value, "code": "a-code", "message": "It is so."}
+    finding = Finding(code="a-code", severity=severity, subject="x", message="It is so.", why="", advice="")
     gate = _gate(_comparison(Metric.TIME, "same"), policy=Policy(severity=held), findings=[finding])
     red = rank.index(severity) >= rank.index(held)
     assert gate.verdict is (Verdict.FAIL if red else Verdict.PASS)
@@ -158,8 +158,15 @@ def test_the_json_is_a_duets_and_the_verdict() -> None:
 
 def test_what_is_broken_is_red_though_nothing_else_was_measured() -> None:
     """A head that breaks every benchmark leaves no figure, and is no case of cannot tell."""
-    finding = {"code": "benchmark-failed", "severity": "error", "message": "it fails in 7 of 7", "subject": "duet"}
+    finding = Finding(
+        code="benchmark-failed",
+        severity=Severity.ERROR,
+        subject="duet",
+        message="it fails in 7 of 7",
+        why="",
+        advice="",
+    )
     gate = _gate(_comparison(Metric.TIME, "unclear", None, reason="it broke"), findings=[finding])
     assert (gate.verdict, gate.exit_code) == (Verdict.FAIL, 1)
     with pytest.raises(NothingMeasuredError):
-        _gate(_comparison(Metric.TIME, "unclear", None), findings=[{**finding, "severity": "warning"}])
+        _gate(_comparison(Metric.TIME, "unclear", None), findings=[replace(finding, severity=Severity.WARNING)])

@@ -62,7 +62,7 @@ def test_what_fits_is_measured_whole(session: Session) -> None:
     run = session.run()
     assert set(statuses(run).values()) == {"ok"}
     assert session.lab.now < QUICK_S
-    assert not {"left-out-for-time", "checked-on-fewer", "probe-left-out"} & {each["code"] for each in run.findings}
+    assert not {"left-out-for-time", "checked-on-fewer", "probe-left-out"} & {each.code for each in run.findings}
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -253,7 +253,7 @@ def test_probes_come_last_and_those_that_do_not_fit_are_named(
     run = session.run()
     assert set(statuses(run).values()) == {"ok"}
     assert played_probes.probed == probed
-    left = {each["subject"]: each["advice"] for each in run.findings if each["code"] == "probe-left-out"}
+    left = {each.subject: each.advice for each in run.findings if each.code == "probe-left-out"}
     assert left == {
         name: f"Type int8bench doctor --engine {name}, which probes it." for name in converting_s if name not in probed
     }

@@ -4,16 +4,14 @@ Findings are worded here and nowhere else; what several benchmarks share is told
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from int8bench.compare.duet.failures import Outcomes, by_sentence, fails_always, is_broken
 from int8bench.compare.duet.samples import Samples
+from int8bench.machine.finding import Finding, Severity
 
 MOST_NAMES = 20  # of a finding
 MOST_REASONS = 3  # of a sentence that says why there is nothing at all
 NOT_HERE = "NotImplementedError"
-
-Finding = Mapping[str, Any]
 
 
 def of_samples(samples: Samples, error: float) -> list[Finding]:
@@ -57,17 +55,17 @@ def is_not_here(outcomes: Outcomes) -> bool:
 
 def note(code: str, message: str) -> Finding:
     """A finding that only tells."""
-    return _finding(code, "note", "duet", message)
+    return _finding(code, Severity.NOTE, "duet", message)
 
 
 def warning(code: str, message: str, *, advice: str) -> Finding:
     """A finding that does no harm by itself, but may."""
-    return _finding(code, "warning", "duet", message, advice=advice)
+    return _finding(code, Severity.WARNING, "duet", message, advice=advice)
 
 
 def why_nothing(findings: Sequence[Finding]) -> str:
     """Why there is nothing to compare, in a sentence: the commonest reasons, and how many others there are."""
-    told = list(dict.fromkeys(str(each["message"]) for each in findings if each["code"] != "dirty-tree"))
+    told = list(dict.fromkeys(each.message for each in findings if each.code != "dirty-tree"))
     more = f" (and {len(told) - MOST_REASONS} more reasons)" if len(told) > MOST_REASONS else ""
     return "; ".join(told[:MOST_REASONS]) + more
 
@@ -94,7 +92,7 @@ def _failing(told: str, names: Sequence[str], outcomes: Outcomes, error: float) 
     if is_broken(outcomes, error):
         return _finding(
             "benchmark-failed",
-            "error",
+            Severity.ERROR,
             listed(names),
             message,
             why="By chance alone head would fail so much more often than base less often than the declared error.",
@@ -102,7 +100,7 @@ def _failing(told: str, names: Sequence[str], outcomes: Outcomes, error: float) 
         )
     return _finding(
         "benchmark-failed",
-        "warning",
+        Severity.WARNING,
         listed(names),
         message,
         why="Where a side fails there is nothing to compare; launches in which both sides answer are compared.",
@@ -123,7 +121,7 @@ def _skipped(reason: str, names: Sequence[str]) -> Finding:
         return note("skipped", f"{listed(names)}: {reason}")
     return _finding(
         "skipped",
-        "warning",
+        Severity.WARNING,
         listed(names),
         f"{listed(names)}: {reason}",
         why="One side says that it cannot run there, so there is nothing to hold the other one against.",
@@ -134,7 +132,7 @@ def _skipped(reason: str, names: Sequence[str]) -> Finding:
 def _strayed(reason: str, names: Sequence[str]) -> Finding:
     return _finding(
         "not-this-revision",
-        "warning",
+        Severity.WARNING,
         listed(names),
         f"{listed(names)}: {reason}",
         why="A figure of what is not this revision's own would say nothing of what changed.",
@@ -148,7 +146,7 @@ def _strayed(reason: str, names: Sequence[str]) -> Finding:
 def _stopped(reason: str, names: Sequence[str]) -> Finding:
     return _finding(
         "not-measured",
-        "warning",
+        Severity.WARNING,
         listed(names),
         f"{listed(names)}: {reason}",
         why="It has no figure, and is not compared.",
@@ -156,12 +154,5 @@ def _stopped(reason: str, names: Sequence[str]) -> Finding:
     )
 
 
-def _finding(code: str, severity: str, subject: str, message: str, *, why: str = "", advice: str = "") -> Finding:
-    return {
-        "code": code,
-        "severity": severity,
-        "subject": subject,
-        "message": message,
-        "why": why,
-        "advice": advice,
-    }
+def _finding(code: str, severity: Severity, subject: str, message: str, *, why: str = "", advice: str = "") -> Finding:
+    return Finding(code=code, severity=severity, subject=subject, message=message, why=why, advice=advice)

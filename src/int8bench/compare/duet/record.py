@@ -9,6 +9,7 @@ from typing import Any
 from int8bench import files
 from int8bench.compare.comparisons import Comparison, changed_document, comparison_from
 from int8bench.errors import RecordError
+from int8bench.machine.finding import Finding, Severity
 
 SCHEMA = "int8bench.duet"
 SCHEMA_VERSION = 1
@@ -25,7 +26,7 @@ class Duet:
     comparisons: tuple[Comparison, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
-    findings: tuple[Mapping[str, Any], ...]
+    findings: tuple[Finding, ...]
     environment: Mapping[str, Any]
     settings: Mapping[str, Any]
     samples: Mapping[str, Any] | None
@@ -43,7 +44,7 @@ class Duet:
     @property
     def is_bad_news(self) -> bool:
         """Whether something got surely worse, or does not work any more in head."""
-        return bool(self.worse) or any(each["severity"] == "error" for each in self.findings)
+        return bool(self.worse) or any(each.severity is Severity.ERROR for each in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; the inverse of `from_dict`."""
@@ -51,7 +52,7 @@ class Duet:
             "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
             **changed_document(self),
-            "findings": [dict(each) for each in self.findings],
+            "findings": [each.to_dict() for each in self.findings],
             "environment": dict(self.environment),
             "settings": dict(self.settings),
             **({"samples": self.samples} if self.samples is not None else {}),
@@ -95,7 +96,7 @@ def from_dict(document: object, *, name: str = "record") -> Duet:
             comparisons=tuple(comparison_from(each) for each in document["comparisons"]),
             added=tuple(_list(document["added"])),
             removed=tuple(_list(document["removed"])),
-            findings=tuple(_list(document["findings"])),
+            findings=tuple(Finding.from_dict(each) for each in _list(document["findings"])),
             environment={**document["environment"], "fingerprint": str(document["environment"]["fingerprint"])},
             settings=document["settings"],
             samples=document.get("samples"),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from int8bench.lab.agent.suites.suite import TIME
 from int8bench.lab.peers import Luck, Place
 from int8bench.lab.progress import Advance, Progress
 from int8bench.machine import Hardware
+from int8bench.machine.finding import Finding
 from int8bench.stats import limits
 
 GRID, ASV, PYTEST = SUITES = ("grid", "asv", "pytest")
@@ -84,7 +84,7 @@ class State:
     output: Path | None
     advance: Advance
     rng: np.random.Generator
-    findings: list[dict[str, Any]]
+    findings: list[Finding]
     variables: tuple[Variables, ...] = (Variables(),)
     samples: Samples = field(default_factory=Samples)
     rows: dict[str, Row] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from int8bench.lab.agent.suites.suite import FRESH, TIME
 from int8bench.lab.peers import Luck, Order, PeerLaunch, is_part, launched
 from int8bench.lab.progress import Advance, Progress
 from int8bench.machine import emulation
+from int8bench.machine.finding import Finding, Severity
 from int8bench.stats import limits
 from int8bench.study import records
 
@@ -85,7 +86,7 @@ def _check(request: Request) -> None:
 
 
 def _prepared(request: Request, output: Path | None, advance: Advance) -> State:
-    notes: list[findings.Finding] = []
+    notes: list[Finding] = []
     configured = asv_configuration.read(request.folder) if request.suite == ASV else None
     repository = _repository(request, configured)
     if repository is not None and repository.is_dirty():
@@ -113,7 +114,7 @@ def _prepared(request: Request, output: Path | None, advance: Advance) -> State:
         output=output,
         advance=advance,
         rng=np.random.default_rng([request.seed, time.time_ns()]),
-        findings=[dict(each) for each in notes],
+        findings=notes,
         variables=suite.variables() if suite is not None else (Variables(),),
     )
 
@@ -149,7 +150,7 @@ def _no_suite(request: Request, side: Side) -> str:
     return f"--suite asv: {side.title} has no asv.conf.json in {request.folder}; {elsewhere}, or type int8bench init"
 
 
-def _not_built(side: Side, why: str) -> findings.Finding:
+def _not_built(side: Side, why: str) -> Finding:
     return findings.warning(
         "not-built",
         f"{side.label}: {why}",
@@ -279,7 +280,7 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     if tried and not chosen:
         raise NothingMeasuredError(_nothing_chosen(duet, list(kinds)))
     explained = [_explained(each, tried, duet.request.selection) for each in launches]
-    duet.findings += [dict(each) for each in findings.of_left_out(explained[BASE], explained[HEAD], tried)]
+    duet.findings += findings.of_left_out(explained[BASE], explained[HEAD], tried)
     if not duet.rows:
         raise NothingMeasuredError(_nothing_in_common(duet))
     timed = sum(row.kind == TIME for row in duet.rows.values())
@@ -329,9 +330,9 @@ def _nothing_in_common(duet: State) -> str:
 
 def _nothing_compared(duet: State, found: record.Duet) -> str:
     """Why nothing has a figure: what the findings say, or what each comparison lacks."""
-    told = findings.why_nothing([each for each in found.findings if each["code"] != "left-out"])
+    told = findings.why_nothing([each for each in found.findings if each.code != "left-out"])
     reasons = dict.fromkeys(each.reason for each in found.comparisons if each.reason)
-    advice = next((str(each["advice"]) for each in found.findings if each["severity"] == "warning"), "")
+    advice = next((each.advice for each in found.findings if each.severity is Severity.WARNING), "")
     why = told or "; ".join(reasons) or _nothing_in_common(duet)
     return f"nothing could be compared: {why}{'. ' if advice else ''}{advice}"
 

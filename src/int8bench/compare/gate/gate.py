@@ -7,11 +7,11 @@ the drift from run to run (see `compare`). The paired speed-up stands for time t
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from int8bench import machine
 from int8bench.compare.comparisons import Changed, Metric
@@ -21,6 +21,7 @@ from int8bench.compare.gate.policy import TABLE, Policy
 from int8bench.compare.revisions.revisions import Repository
 from int8bench.errors import InterruptedRunError, NothingMeasuredError, RequestError
 from int8bench.lab.progress import Advance
+from int8bench.machine.finding import Finding
 from int8bench.study import records
 from int8bench.study.records import Run
 
@@ -53,7 +54,7 @@ class Raced(Changed, Protocol):
     """What the gate takes of a duet."""
 
     @property
-    def findings(self) -> tuple[Mapping[str, Any], ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """What is wrong on the head side."""
 
 

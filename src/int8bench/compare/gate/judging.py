@@ -9,7 +9,7 @@ What it was measured of stands in its settings as `commit`.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +20,7 @@ from int8bench.compare.comparisons import UNCLEAR, Changed, Comparison, Metric, 
 from int8bench.compare.gate.policy import Policy
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
 from int8bench.machine import Hardware
-from int8bench.machine.finding import Severity
+from int8bench.machine.finding import Finding, Severity
 from int8bench.study import records
 from int8bench.study.records import Run
 
@@ -89,7 +89,6 @@ def _check(run: Run, path: Path, fingerprint: str) -> None:
         raise RecordError(f"{path}: an unfinished run, which is no baseline")
 
 
-Findings = Sequence[Mapping[str, Any]]
 RANKS = (Severity.ERROR, Severity.WARNING, Severity.NOTE)  # worst first
 
 
@@ -121,7 +120,7 @@ class Gate:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     notes: tuple[str, ...]
-    findings: tuple[Mapping[str, Any], ...]
+    findings: tuple[Finding, ...]
     policy: Policy
 
     @property
@@ -136,13 +135,18 @@ class Gate:
             "reasons": list(self.reasons),
             **changed_document(self),
             "notes": list(self.notes),
-            "findings": [dict(each) for each in self.findings],
+            "findings": [each.to_dict() for each in self.findings],
             "policy": self.policy.to_dict(),
         }
 
 
 def judged(
-    changed: Changed, findings: Findings, policy: Policy, *, metrics: Sequence[Metric], notes: Sequence[str] = ()
+    changed: Changed,
+    findings: Sequence[Finding],
+    policy: Policy,
+    *,
+    metrics: Sequence[Metric],
+    notes: Sequence[str] = (),
 ) -> Gate:
     """The verdict on what changed.
 
@@ -182,13 +186,13 @@ def judged(
     )
 
 
-def red_findings(findings: Findings, policy: Policy) -> list[str]:
+def red_findings(findings: Sequence[Finding], policy: Policy) -> list[str]:
     """The findings of the policy's severity or worse, a sentence each."""
     worst = RANKS[: RANKS.index(policy.severity) + 1]
     return [
-        f"finding of severity {each['severity']}, {each['code']}: {each['message']}"
+        f"finding of severity {each.severity.value}, {each.code}: {each.message}"
         for each in findings
-        if each["severity"] in worst
+        if each.severity in worst
     ]
 
 
