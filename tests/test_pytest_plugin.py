@@ -33,6 +33,17 @@ def test_loading_the_plug_in_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_what_every_session_of_pytest_benchmark_pays_is_little() -> None:
+    """A stored run says on which hardware it was made: that asks the machine, and loads no statistics."""
+    program = (
+        f"import sys, {PLUGIN} as plugin; info = {{}}; plugin.pytest_benchmark_update_machine_info(info); "
+        "print(len(info), *[name for name in sys.argv[1:] if name in sys.modules])"
+    )
+    heavy = ("torch", "scipy", "numpy", "int8bench.compare.pytest.gate", "int8bench.study.figures")
+    done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+
+
 @pytest.mark.parametrize("without", [(), ("-p", "no:benchmark")], ids=["with", "without"])
 def test_other_peoples_tests_run_as_before(pytester: pytest.Pytester, without: tuple[str, ...]) -> None:
     """With and without pytest-benchmark: the same results, exit status and summary as where this is not loaded."""

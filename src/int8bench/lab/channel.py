@@ -104,16 +104,24 @@ class Channel:
             TimeoutError: nothing came within `timeout_s` seconds.
             LabError: it is of another kind.
         """
-        message = self.receive(timeout_s)
-        if not isinstance(message, kind):
-            raise LabError(f"the measuring process sent {message!r:.80}, expected {kind.__name__}")
-        return message
+        return of_kind(self.receive(timeout_s), kind)
 
     def close(self) -> None:
         """Ends the line; the other side sees its end."""
         if not self._closed:
             self._closed = True
             self.socket.close()
+
+
+def of_kind(message: object, kind: type[T]) -> T:
+    """A message that was waited for.
+
+    Raises:
+        LabError: it is of another kind.
+    """
+    if not isinstance(message, kind):
+        raise LabError(f"the measuring process sent {message!r:.80}, expected {kind.__name__}")
+    return message
 
 
 def pair() -> tuple[Channel, Channel]:

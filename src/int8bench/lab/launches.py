@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from int8bench.errors import LabError, SilenceError
-from int8bench.lab.channel import Channel, Done, Failure, P, Setup, T, Task, pair
+from int8bench.lab.channel import Channel, Done, Failure, P, Setup, T, Task, of_kind, pair
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.interpreter import Interpreter, started
 
@@ -50,7 +50,7 @@ class Fork(Generic[T]):
             LabError: it raised, died, or said nothing for `timeout_s` seconds.
         """
         try:
-            message: Any = self.line.hear(object, timeout_s)
+            message = self.line.receive(timeout_s)
         except TimeoutError:
             self.end()
             raise SilenceError(f"gave no answer in {timeout_s:.0f} s and was stopped") from None
@@ -60,9 +60,7 @@ class Fork(Generic[T]):
             ) from None
         if isinstance(message, Failure):
             raise LabError(message.sentence)
-        if not isinstance(message, kind):
-            raise LabError(f"the measuring process sent {message!r:.80}, expected {kind.__name__}")
-        return message
+        return of_kind(message, kind)
 
     def end(self) -> int:
         """Ends the process if it has not ended; its exit code, negative for a signal. Safe to call again."""
@@ -159,7 +157,6 @@ class Launch:
         """Ends the interpreter and all its forks."""
         for fork in self._forks:
             fork.line.close()
-        self._control.close()
         self._interpreter.close()
 
 

@@ -59,6 +59,8 @@ def _serve(control: Channel, state: object) -> None:
                 control.send(_fork(control, state, request))
             case int():
                 control.send(_status_of(request))
+            case _:
+                raise LabError(f"asked for {request!r:.80}, expected a task, or the number of a fork")
 
 
 def _fork(control: Channel, state: object, task: Task) -> int:

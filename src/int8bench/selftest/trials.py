@@ -14,13 +14,7 @@ import numpy as np
 
 from int8bench import files, machine
 from int8bench.cases import Group, Variant, float32_references, int8_variant
-from int8bench.errors import (
-    Int8BenchError,
-    InterruptedRunError,
-    LabError,
-    NothingMeasuredError,
-    RequestError,
-)
+from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Launch, launched

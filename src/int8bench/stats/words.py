@@ -38,6 +38,6 @@ def why_unclear(low: float, high: float, margin: float, error: float) -> str:
     return f"the interval {ends} at error {error:.2g} holds 1 and is wider than the margin of {margin:.0%}"
 
 
-def why_too_few(launches: int) -> str:
-    """Why so few launches allow no word."""
-    return f"{launches} launches, {LAUNCHES_FOR_A_VERDICT} or more are needed to tell"
+def why_too_few(launches: int, needed: int = LAUNCHES_FOR_A_VERDICT) -> str:
+    """Why so few launches allow no word, or no interval."""
+    return f"{launches} launches, {needed} or more are needed to tell"

@@ -15,14 +15,9 @@ from int8bench.study.session.ledger import RaceSample
 def launch_table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:
     """Log-ratios (launch, fork) of the forks that both have; None where an interval needs more launches."""
     there = {(race.launch, race.fork): race for race in reference}
-    found, pairs = list[tuple[int, float]](), 0
-    for race in candidate:
-        theirs = there.get((race.launch, race.fork))
-        ratio = fork_log_ratio(theirs.times_s, race.times_s, race.kept) if theirs is not None else None
-        if ratio is not None:
-            found.append((race.launch, ratio))
-            pairs += sum(race.kept)
-    table = by_launch(found)
+    both = [(there[race.launch, race.fork], race) for race in candidate if (race.launch, race.fork) in there]
+    ratios = (fork_log_ratio(theirs.times_s, mine.times_s, mine.kept) for theirs, mine in both)
+    table, pairs = _joined((mine.launch, ratio, mine.kept) for (_, mine), ratio in zip(both, ratios, strict=True))
     return LaunchTable(log_ratios=table, pairs=pairs) if len(table) >= LAUNCHES_FOR_A_SPREAD else None
 
 
@@ -104,10 +99,17 @@ def race_table(launches: Iterable[Sequence[Race]], *, reference: str, candidate:
     Raises:
         ValueError: no fork has one.
     """
-    found, pairs = list[tuple[int, float]](), 0
-    for launch, race in ((index, race) for index, forks in enumerate(launches) for race in forks):
-        ratio = log_ratio(race, reference=reference, candidate=candidate)
-        if ratio is not None:
-            found.append((launch, ratio))
-            pairs += sum(race.kept)
-    return LaunchTable(log_ratios=by_launch(found), pairs=pairs)
+    table, pairs = _joined(
+        (launch, log_ratio(race, reference=reference, candidate=candidate), race.kept)
+        for launch, forks in enumerate(launches)
+        for race in forks
+    )
+    return LaunchTable(log_ratios=table, pairs=pairs)
+
+
+def _joined(
+    forks: Iterable[tuple[int, float | None, Sequence[int]]],
+) -> tuple[tuple[tuple[float, ...], ...], int]:
+    """(launch, fork) of the forks that have a log-ratio, and the pairs behind them; from (launch, log-ratio, kept)."""
+    told = [(launch, ratio, sum(kept)) for launch, ratio, kept in forks if ratio is not None]
+    return by_launch((launch, ratio) for launch, ratio, _ in told), sum(pairs for _, _, pairs in told)

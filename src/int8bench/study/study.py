@@ -15,13 +15,7 @@ import numpy as np
 from int8bench import cache, files, machine, units
 from int8bench.cases import ALL, INT8, Case, Variant, grid
 from int8bench.engines.registry import engine_named, engine_names
-from int8bench.errors import (
-    Int8BenchError,
-    InterruptedRunError,
-    LabError,
-    NothingMeasuredError,
-    RequestError,
-)
+from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.progress import Advance, Progress
 from int8bench.machine import Hardware, emulation, rules
 from int8bench.stats import limits

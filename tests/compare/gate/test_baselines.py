@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.compare.gate import judging
+from int8bench.compare.gate import baselines
 from int8bench.errors import RecordError, RequestError
 from int8bench.study import records
 
@@ -23,20 +23,20 @@ HERE = RUN.environment.fingerprint
 
 def test_a_baseline_is_the_run_and_its_commit(tmp_path: Path) -> None:
     """It lies under its fingerprint, is read back with every sample, and is a record that other commands read."""
-    path = judging.record(RUN, tmp_path, commit="abc")
+    path = baselines.record(RUN, tmp_path, commit="abc")
     assert path == tmp_path / "reports" / "baselines" / f"{HERE}.json"
-    found = judging.load(tmp_path, HERE)
+    found = baselines.load(tmp_path, HERE)
     assert found == records.load(path)
-    assert judging.commit_of(found) == "abc"
+    assert baselines.commit_of(found) == "abc"
     expected = {**records.to_dict(RUN), "settings": {**RUN.settings, "commit": "abc"}}
     assert records.dumps(found) == records.dumps(records.from_dict(expected))
 
 
 def test_no_baseline_is_none(tmp_path: Path) -> None:
     """Nothing recorded, or recorded outside a repository: no run, and no commit."""
-    assert judging.load(tmp_path, HERE) is None
-    judging.record(RUN, tmp_path, commit=None)
-    assert judging.commit_of(judging.load(tmp_path, HERE)) is None
+    assert baselines.load(tmp_path, HERE) is None
+    baselines.record(RUN, tmp_path, commit=None)
+    assert baselines.commit_of(baselines.load(tmp_path, HERE)) is None
 
 
 @pytest.mark.parametrize(("there", "here"), [(runs.AVX2, runs.AMX), (runs.AMX, runs.AVX2)])
@@ -44,14 +44,14 @@ def test_a_baseline_of_other_hardware_is_never_taken(there: object, here: object
     """AVX2 and AMX, both ways: it is not found, and a copy of it under this machine's name is refused."""
     theirs = runs.run(runs.Played(batches=(1,), machine=there))
     mine = runs.run(runs.Played(batches=(1,), machine=here)).environment.fingerprint
-    path = judging.record(theirs, tmp_path, commit=None)
-    assert judging.load(tmp_path, mine) is None
-    assert judging.others(tmp_path, mine) == (theirs.environment.fingerprint,)
-    path.rename(judging.path_of(tmp_path, mine))
+    path = baselines.record(theirs, tmp_path, commit=None)
+    assert baselines.load(tmp_path, mine) is None
+    assert baselines.others(tmp_path, mine) == (theirs.environment.fingerprint,)
+    path.rename(baselines.path_of(tmp_path, mine))
     with pytest.raises(
         RecordError, match=rf"other hardware \({theirs.environment.fingerprint}\), which does not judge"
     ):
-        judging.load(tmp_path, mine)
+        baselines.load(tmp_path, mine)
 
 
 def _broken(path: Path, how: str) -> None:
@@ -77,11 +77,11 @@ def _broken(path: Path, how: str) -> None:
 )
 def test_a_broken_baseline_is_one_sentence_and_left_alone(how: str, sentence: str, tmp_path: Path) -> None:
     """Corrupt, of a newer schema, unfinished or changed by hand: exit 2, with the file and what to do."""
-    path = judging.record(RUN, tmp_path, commit=None)
+    path = baselines.record(RUN, tmp_path, commit=None)
     _broken(path, how)
     before = path.read_bytes()
     with pytest.raises(RecordError) as raised:
-        judging.load(tmp_path, HERE)
+        baselines.load(tmp_path, HERE)
     assert raised.value.exit_code == 2
     assert str(raised.value).startswith(str(path))
     assert sentence in str(raised.value)
@@ -93,5 +93,5 @@ def test_a_broken_baseline_is_one_sentence_and_left_alone(how: str, sentence: st
 def test_an_unfinished_run_is_not_recorded(tmp_path: Path) -> None:
     """A baseline is a whole run, or none."""
     with pytest.raises(RequestError, match="unfinished run is no baseline"):
-        judging.record(replace(RUN, complete=False), tmp_path, commit=None)
+        baselines.record(replace(RUN, complete=False), tmp_path, commit=None)
     assert not (tmp_path / "reports").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from int8bench.compare.comparisons import Comparison, Metric, Ratio
 from int8bench.compare.duet import study as duet_study
-from int8bench.compare.gate import gate, judging
+from int8bench.compare.gate import baselines, gate
 from int8bench.compare.gate.judging import Gate
 from int8bench.compare.gate.policy import Policy
 from int8bench.errors import InterruptedRunError, NothingMeasuredError, RecordError, RequestError
@@ -85,7 +85,7 @@ def test_the_first_run_is_recorded_and_not_judged(judge: Judge, tmp_path: Path) 
     second = judge(runs.run(Played(seed=2)))
     assert (second.verdict, second.exit_code) == ("pass", 0)
     assert second.base == f"baseline {HERE}.json"
-    assert records.dumps(judging.load(tmp_path, HERE)).count('"id"') == len(OLD.cells)
+    assert records.dumps(baselines.load(tmp_path, HERE)).count('"id"') == len(OLD.cells)
 
 
 def test_a_slow_down_is_red_with_its_cell_and_size(judge: Judge) -> None:
@@ -152,14 +152,14 @@ def test_a_required_baseline_that_is_not_there_is_no_green(judge: Judge) -> None
 def test_a_new_baseline_is_recorded_on_purpose_alone(judge: Judge, change: dict, tmp_path: Path) -> None:
     """Green or red, the old baseline stays unless --record is given; the verdict is the same either way."""
     judge(OLD)
-    before = judging.load(tmp_path, HERE)
+    before = baselines.load(tmp_path, HERE)
     new = runs.run(Played(seed=2, **change))
     code = judge(new).exit_code
-    assert judging.load(tmp_path, HERE) == before
+    assert baselines.load(tmp_path, HERE) == before
     found = judge(new, record=True)
     assert found.exit_code == code
     assert found.reasons[-1].startswith("recorded as the baseline of this hardware")
-    assert judging.load(tmp_path, HERE).cells == records.loads(records.dumps(new)).cells
+    assert baselines.load(tmp_path, HERE).cells == records.loads(records.dumps(new)).cells
 
 
 def test_a_red_finding_fails_and_records_nothing(judge: Judge, tmp_path: Path) -> None:
@@ -167,16 +167,16 @@ def test_a_red_finding_fails_and_records_nothing(judge: Judge, tmp_path: Path) -
     faulty = runs.run(Played(finding="error"))
     found = judge(faulty)
     assert (found.verdict, found.exit_code) == ("fail", 1)
-    assert judging.load(tmp_path, HERE) is None
+    assert baselines.load(tmp_path, HERE) is None
     assert judge(faulty, record=True).exit_code == 1
-    assert judging.load(tmp_path, HERE) is not None
+    assert baselines.load(tmp_path, HERE) is not None
     assert judge(faulty).exit_code == 1
     assert judge(OLD).exit_code == 0
 
 
 def test_a_broken_baseline_stops_the_gate_before_it_measures(judge: Judge, tmp_path: Path) -> None:
     """Exit 2, and it is not written over, even with --record."""
-    path = judging.path_of(tmp_path, HERE)
+    path = baselines.path_of(tmp_path, HERE)
     path.parent.mkdir(parents=True)
     path.write_text("{")
     with pytest.raises(RecordError, match="left alone"):
@@ -304,4 +304,4 @@ def test_the_commit_is_named(judge: Judge, tmp_path: Path) -> None:
     found = judge(OLD)
     assert found.base == f"baseline {HERE}.json ({commit[:12]})"
     assert found.head == f"this run ({commit[:12]}-dirty)"
-    assert judging.commit_of(judging.load(tmp_path, HERE)) == commit
+    assert baselines.commit_of(baselines.load(tmp_path, HERE)) == commit

@@ -16,7 +16,7 @@ from int8bench.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import packages
 from int8bench.engines.base import Images, Material
 from int8bench.engines.operators import Kind
-from int8bench.engines.tensorrt import build, session
+from int8bench.engines.tensorrt import build, layers, session
 from int8bench.engines.tensorrt import needs as tensorrt_needs
 from int8bench.engines.tensorrt.engine import TensorRtEngine
 from int8bench.errors import EngineError
@@ -508,6 +508,6 @@ def test_layers_are_judged_by_the_types_that_they_work_on(layer: Any, kind: Kind
     """In the words of TensorRT 10 and of 11; weights that stayed in float are not int8."""
     import json
 
-    (read,) = session.operators(json.dumps({"Layers": [layer]}), {"only a name": 0.5})
+    (read,) = layers.operators(json.dumps({"Layers": [layer]}), {"only a name": 0.5})
     assert read.kind is kind
     assert read.seconds == (0.5 if layer == "only a name" else None)

@@ -12,6 +12,7 @@ from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, FAMILY_ERROR_RATE, LA
 from int8bench.stats.ratio import LaunchTable, comparison_error, estimate
 from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.stats.verdict import judge
+from int8bench.stats.words import why_too_few
 
 MOST_MORE_LAUNCHES = 200  # that somebody would wait for
 # Numbers that are what they are, without noise: of these any difference is one.
@@ -59,7 +60,7 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
     """One comparison from log-ratios of head over base."""
     shown_id = name.removesuffix(COST).removesuffix(ANSWERS)
     if len(table) < LAUNCHES_FOR_A_SPREAD:
-        return _none(name, metric, f"{len(table)} launches, {LAUNCHES_FOR_A_SPREAD} or more are needed to tell")
+        return _none(name, metric, why_too_few(len(table), LAUNCHES_FOR_A_SPREAD))
     launches = LaunchTable(log_ratios=tuple(tuple(table[launch]) for launch in sorted(table)), pairs=pairs)
     shown, judged = (nominal_error_at(looks, len(table), each) for each in (1 - CONFIDENCE, error))
     if not estimate(launches, confidence=CONFIDENCE, nominal_error=min(shown, judged)).is_bounded:

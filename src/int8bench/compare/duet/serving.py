@@ -381,7 +381,8 @@ def _foresee(duet: State, name: str, index: int, took_s: float) -> None:
 
 
 def _keep_fork(duet: State, name: str, index: int, raced: pairs.PairRace) -> None:
-    if raced.log_ratio is None:
+    log_ratio = raced.log_ratio
+    if log_ratio is None:
         return
     fork = Fork(
         launch=index,
@@ -390,7 +391,7 @@ def _keep_fork(duet: State, name: str, index: int, raced: pairs.PairRace) -> Non
         base_s=records.rounded(raced.base_s),
         head_s=records.rounded(raced.head_s),
         kept=tuple(int(each) for each in raced.kept),
-        log_ratio=raced.log_ratio,
+        log_ratio=log_ratio,
     )
     duet.samples.forks.setdefault(name, []).append(fork)
 

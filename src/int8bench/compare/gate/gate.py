@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from int8bench import machine
 from int8bench.compare.comparisons import Changed, Metric
-from int8bench.compare.gate import judging
+from int8bench.compare.gate import baselines
 from int8bench.compare.gate.judging import Gate, Verdict, judged, red_findings
 from int8bench.compare.gate.policy import TABLE, Policy
 from int8bench.compare.revisions.revisions import Repository
@@ -92,10 +92,10 @@ def run(
         return judged(raced, raced.findings, policy, metrics=policy.metrics)
     _check_stored(request, policy)
     here = fingerprint or machine.fingerprint(machine.detect())
-    baseline = judging.load(request.folder, here)
+    baseline = baselines.load(request.folder, here)
     if baseline is None and request.require_baseline:
         raise NothingMeasuredError(
-            f"no baseline of this hardware ({judging.path_of(request.folder, here)}), and one is required; "
+            f"no baseline of this hardware ({baselines.path_of(request.folder, here)}), and one is required; "
             "record one with: int8bench gate --record"
         )
     found = _measured(request, policy, advance, measure)
@@ -221,9 +221,9 @@ def _against_baseline(request: Request, policy: Policy, found: Run, baseline: Ru
     gate = (
         _first(request, policy, found, commit) if baseline is None else _held(request, policy, found, baseline, commit)
     )
-    path = judging.path_of(request.folder, found.environment.fingerprint)
+    path = baselines.path_of(request.folder, found.environment.fingerprint)
     if request.record or gate.verdict is Verdict.RECORDED:
-        judging.record(found, request.folder, commit=commit)
+        baselines.record(found, request.folder, commit=commit)
         return replace(gate, reasons=(*gate.reasons, f"recorded as the baseline of this hardware: {path}"))
     return gate
 
@@ -231,7 +231,7 @@ def _against_baseline(request: Request, policy: Policy, found: Run, baseline: Ru
 def _first(request: Request, policy: Policy, found: Run, commit: str | None) -> Gate:
     """A run on hardware that has no baseline: recorded where no finding is red, and not judged."""
     here = found.environment.fingerprint
-    foreign = judging.others(request.folder, here)
+    foreign = baselines.others(request.folder, here)
     red = red_findings(found.findings, policy)
     reasons = [f"no baseline of this hardware ({here}): nothing to judge by", *red]
     if foreign:
@@ -258,11 +258,11 @@ def _held(request: Request, policy: Policy, found: Run, baseline: Run, commit: s
     """A run against its baseline."""
     from int8bench.compare.stored import compare
 
-    name = judging.path_of(request.folder, baseline.environment.fingerprint).name
+    name = baselines.path_of(request.folder, baseline.environment.fingerprint).name
     compared = compare(
         baseline,
         found,
-        base=_named(f"baseline {name}", judging.commit_of(baseline)),
+        base=_named(f"baseline {name}", baselines.commit_of(baseline)),
         head=_named("this run", commit),
         error_rate=policy.error_rate,
         family_error_rate=policy.family_error_rate,

@@ -1,93 +1,21 @@
-"""A policy held against what changed: pass or fail, and the reasons in whole sentences; and its baselines.
+"""A policy held against what changed: pass or fail, and the reasons in whole sentences. Pure.
 
 Red is what is sure at the declared error and worse by more than its threshold, and every finding of the policy's
 severity or worse. What is unclear is not red, but said, with what would have been seen. What could not be measured on
 one side is not green; nothing measured is no verdict.
-
-A baseline is a RUN.json with all its samples, under the fingerprint of its hardware, so that none judges another's.
-What it was measured of stands in its settings as `commit`.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-from int8bench import machine, units
+from int8bench import units
 from int8bench.compare.comparisons import UNCLEAR, Changed, Comparison, Metric, changed_document
 from int8bench.compare.gate.policy import Policy
-from int8bench.errors import NothingMeasuredError, RecordError, RequestError
-from int8bench.machine import Hardware
+from int8bench.errors import NothingMeasuredError
 from int8bench.machine.finding import Finding, Severity
-from int8bench.study import records
-from int8bench.study.records import Run
-
-FOLDER = Path("reports") / "baselines"
-COMMIT = "commit"  # the key in a record's settings
-
-
-def path_of(folder: Path, fingerprint: str) -> Path:
-    """Where the baseline of that hardware lies in a project."""
-    return folder / FOLDER / f"{fingerprint}.json"
-
-
-def others(folder: Path, fingerprint: str) -> tuple[str, ...]:
-    """The fingerprints of other hardware that have a baseline."""
-    found = sorted(path.stem for path in (folder / FOLDER).glob("*.json"))
-    return tuple(name for name in found if name != fingerprint)
-
-
-def load(folder: Path, fingerprint: str) -> Run | None:
-    """The baseline of that hardware, None where there is none.
-
-    Raises:
-        RecordError: there is a file, but no finished run of that very hardware; it is left alone.
-    """
-    path = path_of(folder, fingerprint)
-    if not path.exists():
-        return None
-    try:
-        run = records.load(path)
-        _check(run, path, fingerprint)
-    except RecordError as error:
-        raise RecordError(f"{error}; it is left alone: delete it to record a new baseline") from error
-    return run
-
-
-def record(run: Run, folder: Path, *, commit: str | None) -> Path:
-    """Makes a run the baseline of the hardware that it was made on, whole or not at all; the path of the file.
-
-    Raises:
-        RequestError: the run is not finished, or the file cannot be written.
-    """
-    if not run.complete:
-        raise RequestError("an unfinished run is no baseline; finish it first")
-    path = path_of(folder, run.environment.fingerprint)
-    records.save(replace(run, settings={**run.settings, COMMIT: commit}), path)
-    return path
-
-
-def commit_of(run: Run) -> str | None:
-    """The commit that a baseline was measured of, where it is known."""
-    found = run.settings.get(COMMIT)
-    return found if isinstance(found, str) else None
-
-
-def _check(run: Run, path: Path, fingerprint: str) -> None:
-    """Refuses a run of other hardware under this name: a copied file, or one that was changed.
-
-    Raises:
-        RecordError: it is one, or the run was not finished.
-    """
-    described = machine.fingerprint(Hardware.from_dict(run.environment.hardware, path=f"{path}: hardware"))
-    for found in (run.environment.fingerprint, described):
-        if found != fingerprint:
-            raise RecordError(f"{path}: a run on other hardware ({found}), which does not judge {fingerprint}")
-    if not run.complete:
-        raise RecordError(f"{path}: an unfinished run, which is no baseline")
-
 
 RANKS = (Severity.ERROR, Severity.WARNING, Severity.NOTE)  # worst first
 

@@ -16,16 +16,7 @@ import numpy as np
 
 from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import packages
-from int8bench.engines.base import (
-    Availability,
-    Conversion,
-    Engine,
-    Images,
-    Logits,
-    Material,
-    Prepared,
-    fit_of_packages,
-)
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
 from int8bench.engines.executorch import files as executorch_files
 from int8bench.engines.executorch import operators
 from int8bench.engines.executorch.files import Files

@@ -17,16 +17,7 @@ import numpy as np
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import packages
-from int8bench.engines.base import (
-    Availability,
-    Conversion,
-    Engine,
-    Images,
-    Logits,
-    Material,
-    Prepared,
-    fit_of_packages,
-)
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
 from int8bench.engines.onnx import files
 from int8bench.engines.onnx.files import LOGITS, multiply_adds
 from int8bench.engines.onnx.quantizer import PICTURES

@@ -16,16 +16,7 @@ import numpy as np
 
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.engines import packages
-from int8bench.engines.base import (
-    Availability,
-    Conversion,
-    Engine,
-    Images,
-    Logits,
-    Material,
-    Prepared,
-    fit_of_packages,
-)
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
 from int8bench.engines.fixed_batch import check_logits, in_parts
 from int8bench.engines.onnx import files
 from int8bench.engines.onnx.openvino_graph import Node, Profile, not_float32, operators, precisions, references

@@ -21,7 +21,7 @@ from int8bench.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import operators
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
 from int8bench.engines.fixed_batch import filled, in_parts
-from int8bench.engines.tensorrt import session as tensorrt_layers
+from int8bench.engines.tensorrt import layers
 from int8bench.engines.tensorrt.build import PLAN, PRECISION, convert, last, listener, load, started
 from int8bench.engines.tensorrt.needs import NAME, obstacles, off_platform
 from int8bench.engines.tensorrt.session import CUDA_FAULTS, Loaded, Session, ends, profiler
@@ -168,9 +168,9 @@ class TensorRtPredictor:
 
         properties = torch.cuda.get_device_properties(0)
         inspected = self._engine.create_engine_inspector().get_engine_information(self._trt.LayerInformationFormat.JSON)
-        layers = tensorrt_layers.operators(inspected, self._layer_seconds())
+        made = layers.operators(inspected, self._layer_seconds())
         return {
-            "ran": operators.ran("TensorRT's engine inspector and profiler", layers),
+            "ran": operators.ran("TensorRT's engine inspector and profiler", made),
             "tensorrt": str(self._trt.__version__),
             "gpu": properties.name,
             "compute_capability": f"{properties.major}.{properties.minor}",
