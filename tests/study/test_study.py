@@ -339,6 +339,25 @@ def test_measuring_keeps_to_its_time(session: Session) -> None:
     assert run.complete
 
 
+def test_measuring_that_goes_on_from_a_file_keeps_to_its_time(session: Session) -> None:
+    """Launches that are in the file already do not make it seem faster than it is."""
+
+    def fault(name: str, _payload: object, launch: int) -> None:
+        if name == "race":
+            session.lab.now += 15.0
+            if launch == stop_at:
+                raise KeyboardInterrupt
+
+    session.lab.spread, session.lab.fault = 0.5, fault
+    stop_at = 3
+    with pytest.raises(InterruptedRunError):
+        session.run(quick=False, measuring_s=150.0, batches=(1,))
+    stop_at = -1
+    run = session.run(quick=False, measuring_s=150.0, batches=(1,))
+    raced = {launch for launch, name, _ in session.lab.asked if name == "race"}
+    assert raced == set(range(run.settings["plan"]["looks"][0]))
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.5])
 def test_progress_never_exceeds_its_total_and_ends_at_it(session: Session, spread: float) -> None:
     """A bar that only ever grows, whose total shrinks where groups settle early, and that ends full."""

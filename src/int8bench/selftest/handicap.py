@@ -17,7 +17,8 @@ from int8bench.lab import sampling
 from int8bench.lab.channel import Channel
 from int8bench.lab.clock import spin
 from int8bench.lab.sampling import Call, Contender, Durations, Race
-from int8bench.study.session.worker import CANDIDATE, HEAP_SHIFT_BYTES, REFERENCE, Prepared, pictures
+from int8bench.lab.session import heap_shift
+from int8bench.study.session.worker import CANDIDATE, REFERENCE, Prepared, pictures
 
 SLOWED = "slowed"
 SETTLING_CALLS = 3  # the first packs, the next ones reuse
@@ -47,7 +48,7 @@ def race(state: Prepared, order: HandicapOrder, _line: Channel) -> Handicapped:
     """Builds the variant three times, in random order on a shifted heap, and races the three."""
     rng = np.random.default_rng(order.seed)
     batch = pictures(state.order.validation, order.group.batch)
-    shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
+    shift = bytearray(heap_shift(rng))
     names = [REFERENCE, CANDIDATE, SLOWED]
     built = {names[i]: _bound(state, order, batch) for i in rng.permutation(len(names)).tolist()}
     waiting = partial(spin, order.share * _call_s(built[SLOWED]))

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ import numpy as np
 from int8bench import cache, files, machine, units
 from int8bench.cases import ALL, INT8, Case, Variant, grid
 from int8bench.engines.registry import engine_named, engine_names
-from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError, RequestError
+from int8bench.errors import NothingMeasuredError, RequestError
 from int8bench.lab.progress import Advance, Progress
+from int8bench.lab.session import Kept, keeping
 from int8bench.machine import Hardware, emulation, rules
 from int8bench.stats import limits
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
@@ -100,29 +102,24 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
     session.replan(ledger.plan or plan)
     _skip_unavailable(session)
     session.save(complete=False)
-    try:
+    with keeping(partial(_kept, session)):
         _convert(session)
         measuring.measure(session)
         _close(session)
         _probe(session)
         record = session.save(complete=True)
-    except KeyboardInterrupt:
-        raise _interrupted(session.save(complete=False), output, "stopped") from None
-    except LabError as error:
-        raise _interrupted(session.save(complete=False), output, str(error)) from error
     if not any(cell.status == records.OK for cell in record.cells):
         reasons = "; ".join(dict.fromkeys(cell.error for cell in record.cells if cell.error))
         raise NothingMeasuredError(f"nothing could be measured: {reasons}")
     return record
 
 
-def _interrupted(record: records.Run, output: Path, why: str) -> Int8BenchError:
-    """What a run that could not go to its end says: why, what it has, and how to go on."""
-    measured = sum(cell.status == records.OK for cell in record.cells)
-    goes_on = f"the same command goes on from {output}"
-    if not measured:
-        return NothingMeasuredError(f"{why}, before any cell had its figures; {goes_on}")
-    return InterruptedRunError(f"{why}, with figures for {measured} of {len(record.cells)} cells; {goes_on}")
+def _kept(session: Session, why: str) -> Kept:
+    """Save a run that could not go to its end, and say why, what it has, and how to go on."""
+    cells = session.save(complete=False).cells
+    measured = sum(cell.status == records.OK for cell in cells)
+    has = f"with figures for {measured} of {len(cells)} cells" if measured else "before any cell had its figures"
+    return Kept(figures=measured, sentence=f"{why}, {has}; the same command goes on from {session.output}")
 
 
 def _cases(request: Request, hardware: Hardware) -> tuple[Case, ...]:

@@ -6,9 +6,6 @@ Opens no file itself and draws nothing.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
-
-import numpy as np
 
 from int8bench import units
 from int8bench.cases import INT8, Case, Group
@@ -17,6 +14,7 @@ from int8bench.lab import sampling
 from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import SETUP_TIMEOUT_S, Fork, Launch, launched
+from int8bench.lab.session import Block, blocks, seed_of_fork, shuffled
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 from int8bench.study import figures
 from int8bench.study.plan import fitting
@@ -25,8 +23,6 @@ from int8bench.study.plan.forecast import TOGETHER, Spent
 from int8bench.study.session import checking, worker
 from int8bench.study.session.session import Session
 from int8bench.workload.subject import order_for
-
-OVERRUN = 1.2  # of the time for measuring: what a forecast is off by before a block of launches is not begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,26 +41,28 @@ def measure(session: Session) -> None:
         LabError: a launch did not start, or died.
     """
     try:
-        for look, (first, last) in enumerate(pairwise((0, *session.plan.looks.launches))):
-            groups = [group for group in session.groups() if not _settled(session, group, look)]
-            if not groups or (look > 0 and _out_of_time(session, first, last)):
+        for block in blocks(
+            session.plan.looks.launches, has_time=lambda block: session.has_time(block, session.plan.budget_s)
+        ):
+            groups = [group for group in session.groups() if not _settled(session, group, block.look)]
+            if not groups:
                 break
             session.expect(groups)
-            _measure_until(session, groups, first, last)
+            _measure_block(session, groups, block)
             session.save(complete=False)
     except TimeIsUp:
         pass  # what is measured until here is the answer
     session.end()
 
 
-def _measure_until(session: Session, groups: Sequence[Group], first: int, last: int) -> None:
+def _measure_block(session: Session, groups: Sequence[Group], block: Block) -> None:
     """The launches up to the next look.
 
     Raises:
         LabError: a launch did not start, or died.
         TimeIsUp: there is no time for one more.
     """
-    indexes = [i for i in range(first, last) if i == 0 or _tasks(session, groups, i)]
+    indexes = [i for i in block.launches if i == 0 or _tasks(session, groups, i)]
     while indexes:
         session.launch = indexes[0]
         session.fit(groups, fewest=LAUNCHES_OF_A_PLAN if indexes[0] == 0 else fitting.LEAST_LAUNCHES)
@@ -132,7 +130,7 @@ def _measure_launch(session: Session, groups: Sequence[Group], launch: Launch) -
     tasks = _tasks(session, groups, launch.index)
     for group in groups:
         _forget_partial(session, group, launch.index)
-    for task in _shuffled(tasks, session.rng):
+    for task in shuffled(tasks, session.rng):
         if session.budget.is_over():
             raise TimeIsUp
         before_s = session.budget.clock()
@@ -142,6 +140,7 @@ def _measure_launch(session: Session, groups: Sequence[Group], launch: Launch) -
         session.step(task.foreseen_s * session.pace.drift(task.group))
         session.fit(groups)
     session.launch = launch.index + 1
+    session.paced += bool(tasks)  # in a run that goes on, the first launch may have checks alone
 
 
 def _tasks(session: Session, groups: Sequence[Group], index: int) -> list[_Task]:
@@ -172,10 +171,6 @@ def _forget_partial(session: Session, group: Group, index: int) -> None:
         session.ledger.forget(session.live(group), index)
 
 
-def _shuffled(tasks: list[_Task], rng: np.random.Generator) -> list[_Task]:
-    return [tasks[i] for i in rng.permutation(len(tasks)).tolist()]
-
-
 def _race(session: Session, group: Group, fork: int, launch: Launch) -> None:
     cases = session.live(group)
     if not cases:
@@ -197,7 +192,8 @@ def _raced(session: Session, launch: Launch, cases: Sequence[Case]) -> sampling.
         LabError: it died, hung, or a contender answered wrongly.
     """
     group, variants = cases[0].group, tuple(case.variant for case in cases)
-    order = worker.RaceOrder(variants=variants, group=group, durations=session.plan.durations, seed=session.seed())
+    seed = seed_of_fork(session.rng)
+    order = worker.RaceOrder(variants=variants, group=group, durations=session.plan.durations, seed=seed)
     cores = cores_for(threads=group.threads, launch=launch.index, usable=session.usable)
     fork = launch.fork(worker.race, order, cores=cores)
     return fork.result(session.timeout_s(session.pace.race_s(cases, session.plan) * session.pace.drift(group)))
@@ -260,7 +256,7 @@ def _streams(session: Session, launch: Launch, case: Case, forks: list[Fork[work
     Raises:
         LabError: one of them died or hung.
     """
-    order = worker.SoloOrder(variant=case.variant, group=case.group, seed=session.seed())
+    order = worker.SoloOrder(variant=case.variant, group=case.group, seed=seed_of_fork(session.rng))
 
     def start(stream: int) -> None:
         cores = cores_for(threads=case.group.threads, launch=launch.index + stream, usable=session.usable)
@@ -278,11 +274,6 @@ def _streams(session: Session, launch: Launch, case: Case, forks: list[Fork[work
 def _settled(session: Session, group: Group, look: int) -> bool:
     asked = session.request.precision
     return look > 0 and figures.settled(group, session.cases, session.ledger, session.plan, precision=asked)
-
-
-def _out_of_time(session: Session, first: int, last: int) -> bool:
-    """Whether the launches from `first` to `last` would measure for longer than was planned, at the pace so far."""
-    return session.measured_s * last / first > OVERRUN * session.plan.budget_s
 
 
 def _threads(count: int) -> str:

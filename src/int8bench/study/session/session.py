@@ -9,7 +9,7 @@ import numpy as np
 
 from int8bench.cases import TORCH, Case, Group, Variant, float32_references
 from int8bench.errors import LabError, SilenceError
-from int8bench.lab.progress import Advance, Progress
+from int8bench.lab.session import Underway
 from int8bench.machine import Hardware
 from int8bench.study import figures, records
 from int8bench.study.plan import fitting, omissions
@@ -28,8 +28,8 @@ PATIENCE = 0.1  # of a run's total: how long a process may be silent before it c
 FEWEST_S = 20.0  # ... and what it is given in any case
 
 
-@dataclass(slots=True)
-class Session:
+@dataclass(slots=True, kw_only=True)
+class Session(Underway):
     """The state of one run of a study."""
 
     request: Request
@@ -40,7 +40,6 @@ class Session:
     usable: tuple[int, ...]
     """The processors that it measures on."""
     output: Path
-    advance: Advance
     ledger: Ledger
     settings: dict[str, object]
     budget: Budget
@@ -52,10 +51,6 @@ class Session:
     launch: int = 0
     started: int = 0
     saved_s: float = 0.0
-    measured_s: float = 0.0
-    done: float = 0.0
-    total: float = 1.0
-    phase: str = ""
 
     def live(self, group: Group) -> tuple[Case, ...]:
         """The cases of a group that have neither failed nor been skipped."""
@@ -76,10 +71,6 @@ class Session:
     def prepared(self) -> tuple[Variant, ...]:
         """What a launch prepares: the live variants, and the float32 that all answers are held against."""
         return tuple(dict.fromkeys((float32_references()[0], *self.variants())))
-
-    def seed(self) -> int:
-        """A seed for a fork."""
-        return int(self.rng.integers(1 << 62))
 
     def patience_s(self) -> float:
         """How long a measuring process may be silent: as asked, but no large part of the total."""
@@ -164,11 +155,6 @@ class Session:
         """The live cases of a variant."""
         return tuple(case for case in self.all_live() if case.variant == variant)
 
-    def tell(self, phase: str) -> None:
-        """Tells what is being done from now on."""
-        self.phase = phase
-        self.advance(Progress(done=self.done, total=self.total, phase=phase))
-
     def expect(self, groups: Iterable[Group]) -> None:
         """Sets the total of what is told to what is left of some groups."""
         among = set(groups)
@@ -181,11 +167,6 @@ class Session:
         self.tell(self.phase)
         if self.budget.clock() - self.saved_s > SAVE_EVERY_S:
             self.save(complete=False)
-
-    def end(self) -> None:
-        """Tells that nothing is left; what settled early has made the total smaller."""
-        self.total = self.done
-        self.tell("done")
 
     def save(self, *, complete: bool) -> records.Run:
         """Writes what is known so far."""

@@ -22,6 +22,7 @@ from int8bench.lab import sampling
 from int8bench.lab.agent import memory
 from int8bench.lab.channel import Channel
 from int8bench.lab.sampling import Contender, Durations, Race
+from int8bench.lab.session import heap_shift
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study.plan.budget import Clock
 from int8bench.workload import fidelity
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 Images = npt.NDArray[np.float32]
 
-HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before contenders are built
 CHECK_BATCH = 64  # pictures a forward when outputs are checked
 FEWEST_FOR_TOP1 = 100  # of fewer pictures than there are, one that is answered otherwise is more than a point
 SETTLING_CALLS = 3  # calls before the peak of memory is read: the first packs, the next ones reuse
@@ -273,7 +273,7 @@ def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
     """Builds the contenders in random order on a shifted heap, and races them."""
     rng = np.random.default_rng(order.seed)
     batch = pictures(state.order.validation, order.group.batch)
-    shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
+    shift = bytearray(heap_shift(rng))
     built = {
         variant: predictor(state, variant, order.group)
         for variant in (order.variants[i] for i in rng.permutation(len(order.variants)).tolist())
@@ -289,7 +289,7 @@ def trial(state: Prepared, order: TrialOrder, _line: Channel) -> Race:
     """Races a variant with itself: two predictors, each built on its own, in random order on a shifted heap."""
     rng = np.random.default_rng(order.seed)
     batch = pictures(state.order.validation, order.group.batch)
-    shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
+    shift = bytearray(heap_shift(rng))
     names = [REFERENCE, CANDIDATE]
     calls = dict(zip(names, order.calls or (None, None), strict=True))
     built = {names[i]: predictor(state, order.variant, order.group).bind(batch) for i in rng.permutation(2).tolist()}
@@ -303,7 +303,7 @@ def trial(state: Prepared, order: TrialOrder, _line: Channel) -> Race:
 def alone(state: Prepared, order: SoloOrder, line: Channel) -> Stream:
     """Measures a contender alone, tells `Alone`, waits for a time to stop at, and calls until then."""
     batch = pictures(state.order.validation, order.group.batch)
-    shift = bytearray(int(np.random.default_rng(order.seed).integers(1, HEAP_SHIFT_BYTES)))
+    shift = bytearray(heap_shift(np.random.default_rng(order.seed)))
     memory.release_free()
     before = memory.private_bytes()
     built: list[Predictor] = []
