@@ -28,9 +28,9 @@ from int8bench.lab.peers import (
     StrayedError,
     Turns,
 )
+from int8bench.lab.session import heap_shift, shuffled
 from int8bench.study import records
 
-HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before a benchmark is set up
 PATIENCE, SHORTEST_PATIENCE_S = 20.0, 10.0  # times what the other side took; and with a short call
 _THREADS = re.compile(r"/t(\d+)(?:#|$)")  # of a grid's ids
 
@@ -76,8 +76,7 @@ def serve(duet: State, launches: Launches, index: int, variables: Variables, uns
         tasks += [(TRACK_S, partial(track, duet, launches, index, name)) for name in tracked]
         loaded = [name for name in _loaded(duet) if duet.rows[name].variables is variables]
         tasks += [(2 * TRACK_S, partial(_load, duet, launches, index, name)) for name in loaded]
-    for i in duet.rng.permutation(len(tasks)).tolist():
-        cost_s, work = tasks[i]
+    for cost_s, work in shuffled(tasks, duet.rng):
         started = time.monotonic()
         work()
         duet.measured_s += time.monotonic() - started
@@ -271,9 +270,8 @@ def _open(duet: State, launches: Launches, name: str, cores: tuple[int, ...], tu
 
 
 def _entered(duet: State, launch: PeerLaunch, name: str, cores: tuple[int, ...]) -> Turns:
-    shift = int(duet.rng.integers(1, HEAP_SHIFT_BYTES))
     timeout_s = _patience_s(duet, name, Stage.OPEN)
-    return launch.enter(duet.rows[name].name, cores=cores, shift=shift, timeout_s=timeout_s)
+    return launch.enter(duet.rows[name].name, cores=cores, shift=heap_shift(duet.rng), timeout_s=timeout_s)
 
 
 def _refuse_skipped(skipped: Mapping[int, str]) -> None:

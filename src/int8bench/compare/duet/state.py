@@ -14,7 +14,7 @@ from int8bench.compare.duet.sides import Side
 from int8bench.compare.revisions.asv_configuration import Variables
 from int8bench.lab.agent.suites.suite import TIME
 from int8bench.lab.peers import Luck, Place
-from int8bench.lab.progress import Advance, Progress
+from int8bench.lab.session import Underway
 from int8bench.machine import Hardware
 from int8bench.machine.finding import Finding
 from int8bench.stats import limits
@@ -71,8 +71,8 @@ class Row:
     """Whether each of its samples is a fresh process."""
 
 
-@dataclass(slots=True)
-class State:
+@dataclass(slots=True, kw_only=True)
+class State(Underway):
     """Where one duet stands."""
 
     request: Request
@@ -82,7 +82,6 @@ class State:
     usable: tuple[int, ...]
     """The processors that may be used, no more than a container's quota pays for."""
     output: Path | None
-    advance: Advance
     rng: np.random.Generator
     findings: list[Finding]
     variables: tuple[Variables, ...] = (Variables(),)
@@ -96,9 +95,6 @@ class State:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     plan: Plan | None = None
-    measured_s: float = 0.0
-    done: float = 0.0
-    total: float = 1.0
 
     @property
     def planned(self) -> Plan:
@@ -119,10 +115,6 @@ class State:
     def luck(self, variables: Variables) -> Luck:
         """What the next pair of launches draws."""
         return Luck(seed=int(self.rng.integers(MOST_SEED)), variables=variables.values)
-
-    def tell(self, phase: str) -> None:
-        """Tells what is being done from now on."""
-        self.advance(Progress(done=min(self.done, self.total), total=self.total, phase=phase))
 
     def live(self, kind: str) -> list[str]:
         """The benchmarks of a kind that can be measured."""

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,10 +21,11 @@ from int8bench.compare.revisions import asv_configuration
 from int8bench.compare.revisions.asv_configuration import AsvConfiguration, Variables
 from int8bench.compare.revisions.packages import TOP
 from int8bench.compare.revisions.revisions import Repository
-from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
+from int8bench.errors import LabError, NothingMeasuredError, RequestError
 from int8bench.lab.agent.suites.suite import FRESH, TIME
 from int8bench.lab.peers import Luck, Order, PeerLaunch, is_part, launched
 from int8bench.lab.progress import Advance, Progress
+from int8bench.lab.session import STOPPED, Kept, blocks, keeping
 from int8bench.machine import emulation
 from int8bench.machine.finding import Finding, Severity
 from int8bench.stats import limits
@@ -33,7 +33,6 @@ from int8bench.study import records
 
 OWNERS = ("base", "head", "own")
 LAUNCH_S = 4.0  # imports of a pair, for the progress bar
-OVERRUN = 1.2  # of the budget
 MOST_EXAMPLES = 4  # of ids, where none was meant
 WHAT_HELPS = {
     GRID: "type another --engines, --batch or --threads",
@@ -54,13 +53,8 @@ def run(request: Request, output: Path | None, advance: Advance) -> record.Duet:
     _check(request)
     advance(Progress(phase="laying out base and head"))
     duet = _prepared(request, output, advance)
-    try:
+    with keeping(partial(_kept, duet)):
         _measure(duet)
-    except KeyboardInterrupt:
-        again = "; type the same command to start again"
-        raise _interrupted(duet, "stopped", f"stopped before anything could be compared{again}") from None
-    except LabError as error:
-        raise _interrupted(duet, str(error), f"nothing could be compared: {error}") from error
     found = _record(duet, complete=True)
     if not any(each.ratio is not None for each in found.comparisons) and not found.is_bad_news:
         raise NothingMeasuredError(_nothing_compared(duet, found))
@@ -188,24 +182,25 @@ def _measure(duet: State) -> None:
         opened = first.enter_context(launched(duet.places, _order(duet.request), duet.luck(duet.variables[0])))
         _match(duet, opened)
         _save(duet, complete=False)  # a place that cannot be written is said now
-        for look, (begin, end) in enumerate(pairwise((0, *duet.planned.looks.launches))):
-            unsettled = [name for name in duet.live(TIME) if look == 0 or not _is_settled(duet, name)]
-            if look and (not unsettled or duet.measured_s * end / begin > OVERRUN * duet.planned.budget_s):
+        planned = duet.planned
+        for block in blocks(planned.looks.launches, has_time=lambda block: duet.has_time(block, planned.budget_s)):
+            unsettled = [name for name in duet.live(TIME) if block.look == 0 or not _is_settled(duet, name)]
+            if block.look and not unsettled:  # numbers that are tracked have no looks
                 break
-            for index in range(begin, end):
+            for index in block.launches:
                 for variables in duet.variables:
                     if index == 0 and variables is duet.variables[0]:
                         serve(duet, opened, index, variables, unsettled)
                         first.close()
                     else:
-                        duet.tell(f"starting launch {index + 1} of {duet.planned.launches}")
+                        duet.tell(f"starting launch {index + 1} of {planned.launches}")
                         with launched(duet.places, _order(duet.request), duet.luck(variables)) as others:
                             serve(duet, others, index, variables, unsettled)
                     duet.done += LAUNCH_S
                     _save(duet, complete=False)
+                duet.paced += 1
     _decide(duet)
-    duet.total = duet.done
-    duet.tell("done")
+    duet.end()
 
 
 def _decide(duet: State) -> None:
@@ -343,13 +338,18 @@ def _is_settled(duet: State, name: str) -> bool:
     return broken or judged.is_settled(name, duet.samples, duet.planned.looks, duet.error)
 
 
-def _interrupted(duet: State, why: str, nothing: str) -> Exception:
-    found = _record(duet, complete=False) if duet.plan is not None else None
-    known = sum(each.ratio is not None for each in found.comparisons) if found else 0
-    if not known:
-        return NothingMeasuredError(nothing)
-    where = f"; they are in {duet.output}" if duet.output else "; give -o DUET.json to keep them"
-    return InterruptedRunError(f"{why}, with {known} comparisons made{where}")
+def _kept(duet: State, why: str) -> Kept:
+    """Save a duet that could not go to its end, and say why, what it has, and where; it cannot go on from there."""
+    comparisons = _record(duet, complete=False).comparisons if duet.plan is not None else ()
+    known = sum(comparison.ratio is not None for comparison in comparisons)
+    if known:
+        where = f"they are in {duet.output}" if duet.output else "give -o DUET.json to keep them"
+        sentence = f"{why}, with {known} comparisons made; {where}"
+    elif why == STOPPED:
+        sentence = f"{why} before anything could be compared; type the same command to start again"
+    else:
+        sentence = f"nothing could be compared: {why}"
+    return Kept(figures=known, sentence=sentence)
 
 
 def _save(duet: State, *, complete: bool) -> None:
