@@ -40,6 +40,7 @@ class Lab:
     bias: float = 0.0
     shares: list[tuple[int, Group, float]] = field(default_factory=list)
     starts: list[tuple[int, ...]] = field(default_factory=list)
+    cores: set[tuple[int, ...]] = field(default_factory=set)
     at: dict[int, BaseException] = field(default_factory=dict)
 
     def now(self) -> float:
@@ -57,6 +58,7 @@ class Lab:
         def fork(function: object, order: object, *, cores: tuple[int, ...]) -> SimpleNamespace:
             assert function is handicap.race
             assert len(cores) == order.group.threads
+            self.cores.add(cores)
             if index in self.at:
                 raise self.at.pop(index)
             self.seconds += 2.5
@@ -191,6 +193,23 @@ def test_what_was_measured_before_it_stopped_is_gone_on_with(
     assert sorted(measured) == sorted(list(range(answer["launches"])) * 8)
     assert answer["spent_s"] <= 400.0
     assert answer["races"] == 8
+
+
+def test_what_goes_on_from_a_file_keeps_to_the_stated_time(lab: Lab) -> None:
+    """What is left is too short for two launches as long as those that were measured before."""
+    lab.at = {17: KeyboardInterrupt()}
+    with pytest.raises(InterruptedRunError):
+        run(lab, budget_s=380.0)
+    answer = run(lab, budget_s=380.0)
+    assert answer["launches"] == 17
+    assert answer["spent_s"] <= 380.0
+
+
+def test_processors_are_no_more_than_a_quota_pays_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a run: a container may see sixty-four, and be given the time of two."""
+    monkeypatch.setattr(machine, "usable_processors", lambda: tuple(range(64)))
+    run(lab)
+    assert lab.cores == {(0,), (1,), (0, 1)}
 
 
 def test_a_kill_costs_the_launch_at_work(lab: Lab) -> None:

@@ -16,6 +16,7 @@ from int8bench.lab.channel import Channel, Done, Failure, P, Setup, T, Task, of_
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.interpreter import Interpreter, started
 
+TOGETHER = 2  # interpreters that pay their imports at the same time, while nothing is timed
 SETUP_TIMEOUT_S = 600.0  # imports, and what an engine converts; slow disks and large models included
 
 
@@ -166,7 +167,7 @@ def launched(
     setup: Setup,
     *,
     settings: ProcessSettings,
-    together: int = 2,
+    together: int = TOGETHER,
     timeout_s: float = SETUP_TIMEOUT_S,
 ) -> Iterator[tuple[Launch, ...]]:
     """Fresh interpreters that are ready to fork; all of them end with the block.

@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import product
+from functools import partial
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ import numpy as np
 from int8bench import __version__, machine
 from int8bench.cases import Group, Variant, float32_references, int8_variant
 from int8bench.engines.registry import engine_named
-from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError
+from int8bench.errors import NothingMeasuredError
 from int8bench.lab import clock, sampling
 from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings, cores_for
-from int8bench.lab.launches import Launch, launched
+from int8bench.lab.launches import TOGETHER, Launch, launched
 from int8bench.lab.progress import Advance, Progress
+from int8bench.lab.session import SILENCE_S, Block, Kept, blocks, keeping, seed_of_fork, shuffled
 from int8bench.machine import Hardware, emulation, rules
 from int8bench.selftest import handicap, reliability, trust
 from int8bench.selftest.reliability import Sample
@@ -39,9 +41,9 @@ THOROUGH_BUDGET_S = 3600.0
 BATCHES = (1, 32)
 DEFAULT_ENGINE = "fbgemm"
 STARTING_S = 5.0  # what Python and torch have taken before the first line here
-TOGETHER = 2  # launches that pay their imports at the same time, while nothing is timed
-SLACK = 1.1  # launches are started only if so many times the longest so far is left
-FORK_TIMEOUT_S = 120.0
+# The time is a promise here, of which every launch takes as much as the next one: launches are started only if so many
+# times the longest so far is left. A run plans its launches for the time instead, and leaves out what does not fit.
+SLACK = 1.1
 # As a default run has them: the launches that its budget buys, its forks and warm-up, and its own precision; three
 # contenders share the race, so that each gets the tenth of a second that it has there.
 DESIGN = Design(
@@ -90,6 +92,10 @@ class _Session:
         """How many races of each cell are whole."""
         return reliability.whole_races(self.samples, DESIGN)
 
+    def has_time(self, _block: Block) -> bool:
+        """Whether more launches end in the stated time."""
+        return self.spent_s + SLACK * self.longest_s < self.budget_s
+
     def tell(self) -> None:
         """Tells how far it is."""
         race, spent_s = self.races + 1, min(self.spent_s, self.budget_s)
@@ -112,6 +118,7 @@ class _Session:
             return  # not what `save` writes
         if samples:
             self.samples, self.spent_before_s = samples, spent_s
+            self.longest_s = TOGETHER * spent_s / self.launches
             self.advance(Progress(phase=f"going on with a selftest that was stopped after {self.launches} launches"))
 
 
@@ -136,12 +143,8 @@ def run(
     """
     emulation.refuse()
     session = _session(budget_s or (THOROUGH_BUDGET_S if thorough else BUDGET_S), advance, now)
-    try:
+    with keeping(partial(_kept_unfinished, session)):
         _race(session)
-    except KeyboardInterrupt:
-        raise _interrupted(session, "stopped") from None
-    except LabError as error:
-        raise _interrupted(session, str(error)) from error
     if not session.races:
         trust.forget(session.unfinished)  # its time is spent: the next one must not begin with none left
         raise NothingMeasuredError(
@@ -202,10 +205,11 @@ def _race(session: _Session) -> None:
     session.advance(Progress(phase="preparing the model and its data"))
     order = order_for(default_subject(session.advance), (float32_references()[0], session.variant))
     setup = Setup(function=worker.prepare, payload=order)
-    while session.spent_s + SLACK * session.longest_s < session.budget_s:
+    first = session.launches
+    for block in blocks(count(first + TOGETHER, TOGETHER), first=first, has_time=session.has_time):
         session.tell()
-        first, before_s = session.launches, session.spent_s
-        with launched(range(first, first + TOGETHER), setup, settings=ProcessSettings()) as launches:
+        before_s = session.spent_s
+        with launched(block.launches, setup, settings=ProcessSettings()) as launches:
             for launch in launches:
                 session.samples += _forks(session, launch)
                 session.save()
@@ -220,10 +224,9 @@ def _forks(session: _Session, launch: Launch) -> list[Sample]:
     race_began = launch.index - launch.index % DESIGN.launches
     before = [sample for sample in session.samples if sample.launch < race_began]
     shares = {group: reliability.share_for(group, before, DESIGN) for group in session.groups}
-    tasks = list(session.groups) * DESIGN.forks
     forks = [
-        _fork(session, launch, tasks[i], share=shares[tasks[i]], seed=int(rng.integers(1 << 62)))
-        for i in rng.permutation(len(tasks)).tolist()
+        _fork(session, launch, group, share=shares[group], seed=seed_of_fork(rng))
+        for group in shuffled(session.groups * DESIGN.forks, rng)
     ]
     return [fork for fork in forks if fork is not None]
 
@@ -232,8 +235,9 @@ def _fork(session: _Session, launch: Launch, group: Group, *, share: float, seed
     order = handicap.HandicapOrder(
         variant=session.variant, group=group, durations=DESIGN.durations, seed=seed, share=share
     )
-    cores = cores_for(threads=group.threads, launch=launch.index, usable=machine.usable_processors())
-    raced = launch.fork(handicap.race, order, cores=cores).result(FORK_TIMEOUT_S)
+    usable = machine.usable_processors()[: session.machine.usable_cores or None]
+    cores = cores_for(threads=group.threads, launch=launch.index, usable=usable)
+    raced = launch.fork(handicap.race, order, cores=cores).result(SILENCE_S)
     return sample_of(raced, group, launch.index)
 
 
@@ -257,15 +261,13 @@ def sample_of(raced: handicap.Handicapped, group: Group, launch: int) -> Sample 
     )
 
 
-def _interrupted(session: _Session, why: str) -> InterruptedRunError | NothingMeasuredError:
-    """What a selftest that could not go to its end says, with all that it has in the file."""
+def _kept_unfinished(session: _Session, why: str) -> Kept:
+    """Save a selftest that could not go to its end, and say why, what it has, and how to go on."""
     session.save()
+    races = session.races * len(session.groups)
+    has = f"{races} races" if races else f"{session.launches} launches, before the first race was over"
     goes_on = "the same command goes on from there" if session.unfinished else "type the same command to start again"
-    if not session.races:
-        return NothingMeasuredError(
-            f"{why} after {session.launches} launches, before the first race was over; {goes_on}"
-        )
-    return InterruptedRunError(f"{why} after {session.races * len(session.groups)} races; {goes_on}")
+    return Kept(figures=races, sentence=f"{why} after {has}; {goes_on}")
 
 
 def _kept(session: _Session, *, thorough: bool) -> dict[str, Any]:
