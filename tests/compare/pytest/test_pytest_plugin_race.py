@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from int8bench import machine
 from int8bench.compare.comparisons import Ratio
 from int8bench.compare.pytest import node, text
 from int8bench.compare.pytest.race import Request
@@ -289,6 +290,15 @@ def test_libraries_of_a_launch_start_no_more_threads_than_asked_for() -> None:
     assert (variables["OMP_NUM_THREADS"], variables["OPENBLAS_NUM_THREADS"]) == ("1", "1")
     with pytest.raises(RequestError, match="launches=0"):
         Request(name="t", budget_s=1.0, launches=0, threads=1)
+
+
+def test_a_race_has_no_more_threads_than_a_quota_pays_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a run: more would be throttled, whatever they call."""
+    monkeypatch.setattr(machine, "usable_processors", lambda: (0, 1, 2, 3))
+    monkeypatch.setattr(machine, "usable_core_count", lambda: 2)
+    assert Request(name="t", budget_s=1.0, launches=4, threads=2).threads == 2
+    with pytest.raises(RequestError, match="threads=3: this machine can use 1 to 2; try threads=1"):
+        Request(name="t", budget_s=1.0, launches=4, threads=3)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from int8bench.compare.pytest.result import RaceResult
 from int8bench.errors import LabError, RequestError
 from int8bench.lab import sampling
 from int8bench.lab.channel import Channel
+from int8bench.lab.session import heap_shift
 
 NAME = "int8bench-launch"  # of the plug-in that only launches have
 REFERENCE, CANDIDATE = "reference", "candidate"
-HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before anything is called
 MOST_OPTION_DEPTH = 4  # of lists in lists that an option's value may be
 
 # What a launch is not given of its parent's command line: what selects tests, since it runs one; what stops, shows or
@@ -202,7 +202,7 @@ def race(state: Contenders, order: ForkOrder, _line: Channel) -> sampling.Race:
         LabError: one of them raises.
     """
     rng = np.random.default_rng(order.seed)
-    shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
+    shift = bytearray(heap_shift(rng))
     sides = {REFERENCE: state.reference, CANDIDATE: state.candidate}
     for name, call in sides.items():
         _call_once(name, call)

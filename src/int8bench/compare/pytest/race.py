@@ -1,4 +1,8 @@
-"""Launches of one test raced until the answer is clear or the time is up. Judges as every race of ours is judged."""
+"""Launches of one test raced until the answer is clear. Judges as every race of ours is judged.
+
+A test that asks for a race gets its answer, so all its launches are raced, shorter where time is short; what stops it,
+a person or a process that dies, is pytest's to report, and nothing is kept.
+"""
 
 import zlib
 from dataclasses import dataclass, replace
@@ -15,6 +19,7 @@ from int8bench.lab import sampling
 from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Launch, launched
+from int8bench.lab.session import SILENCE_S, blocks, seed_of_fork
 from int8bench.machine import emulation
 from int8bench.stats import limits
 from int8bench.stats.ratio import LaunchTable, estimate
@@ -28,7 +33,6 @@ FORKS = 2  # the design that trials.py has shown honest
 WARMUP_S = 0.05
 PRECISION = 0.005  # of the 95 % interval, at which a clear race stops
 SHORTEST_RACE_S, LONGEST_RACE_S = 0.1, 2.0  # of a fork: fewer pairs say little; more launches say more than more pairs
-FORK_TIMEOUT_S = 120.0  # beyond the time that a fork may take for slow callables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,7 @@ class Request:
 
     def __post_init__(self) -> None:
         """Checks the numbers."""
-        usable = len(machine.usable_processors())
+        usable = len(_processors())
         if not FIRST_LOOK <= self.launches <= MOST_LAUNCHES:
             raise RequestError(
                 f"launches={self.launches}: expected {FIRST_LOOK} to {MOST_LAUNCHES}; try launches={DEFAULT_LAUNCHES}"
@@ -72,19 +76,24 @@ def measure(order: NodeOrder, request: Request) -> RaceResult:
     design = _design(request)
     rng = np.random.default_rng(zlib.crc32(request.name.encode()))
     begun, raced = sampling.shared_now(), list[list[sampling.Race]]()
-    for look, last in enumerate(design.looks.launches):
-        started, first = sampling.shared_now(), len(raced)
-        with launched(range(first, last), setup, settings=request.settings) as launches:
+    for block in blocks(design.looks.launches):
+        started = sampling.shared_now()
+        with launched(block.launches, setup, settings=request.settings) as launches:
             now = sampling.shared_now()
             start_s = (now - started) / len(launches)
-            left_s = request.budget_s - (now - begun) - start_s * (design.launches - last)
-            timed = replace(design, race_s=_race_s(left_s, design.launches - first))
+            left_s = request.budget_s - (now - begun) - start_s * (design.launches - block.last)
+            timed = replace(design, race_s=_race_s(left_s, design.launches - block.first))
             raced += [_forks(launch, timed, request.threads, rng) for launch in launches]
         table = race_table(raced, reference=REFERENCE, candidate=CANDIDATE)
-        found = judged_at(table, design, look)
+        found = judged_at(table, design, block.look)
         if found.settles(design):
             break
-    return _result(table, found, design, look, request)
+    return _result(table, found, design, block.look, request)
+
+
+def _processors() -> tuple[int, ...]:
+    """Return the processors that a race may be held to, no more than a container's quota pays for."""
+    return machine.usable_processors()[: machine.usable_core_count()]
 
 
 def _design(request: Request) -> Design:
@@ -107,12 +116,12 @@ def _race_s(left_s: float, launches: int) -> float:
 
 
 def _forks(launch: Launch, design: Design, threads: int, rng: np.random.Generator) -> list[sampling.Race]:
-    cores = cores_for(threads=threads, launch=launch.index, usable=machine.usable_processors())
+    cores = cores_for(threads=threads, launch=launch.index, usable=_processors())
     found = []
     for _ in range(design.forks):
-        order = ForkOrder(durations=design.durations, seed=int(rng.integers(1 << 62)))
+        order = ForkOrder(durations=design.durations, seed=seed_of_fork(rng))
         fork = launch.fork(node.race, order, cores=cores)
-        raced = fork.result(FORK_TIMEOUT_S + sampling.LONGEST * design.race_s)
+        raced = fork.result(SILENCE_S + sampling.LONGEST * design.race_s)
         found.append(raced)
     return found
 
