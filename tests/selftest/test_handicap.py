@@ -49,7 +49,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     monkeypatch.setattr(handicap.sampling, "time_once", time_once)
     monkeypatch.setattr(handicap, "spin", spin)
-    monkeypatch.setattr(handicap, "engine_named", lambda _name: SimpleNamespace(build=build))
+    monkeypatch.setattr(worker, "engine_named", lambda _name: SimpleNamespace(build=build))
     return played
 
 

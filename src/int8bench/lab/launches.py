@@ -167,7 +167,6 @@ def launched(
     setup: Setup,
     *,
     settings: ProcessSettings,
-    together: int = TOGETHER,
     timeout_s: float = SETUP_TIMEOUT_S,
 ) -> Iterator[tuple[Launch, ...]]:
     """Fresh interpreters that are ready to fork; all of them end with the block.
@@ -176,7 +175,6 @@ def launched(
         indexes: one launch each.
         setup: what each does once.
         settings: the variables that each is started with.
-        together: how many pay their imports at the same time.
         timeout_s: how long one may take until it is ready.
 
     Raises:
@@ -184,8 +182,8 @@ def launched(
     """
     launches: list[Launch] = []
     with ExitStack() as ending:  # what has started ends, whatever stops the next one or the end of another
-        for start in range(0, len(indexes), together):
-            batch = [ending.enter_context(closing(_launch(i, settings))) for i in indexes[start : start + together]]
+        for start in range(0, len(indexes), TOGETHER):
+            batch = [ending.enter_context(closing(_launch(i, settings))) for i in indexes[start : start + TOGETHER]]
             for launch in batch:
                 launch.order(setup)
             for launch in batch:

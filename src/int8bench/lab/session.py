@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from int8bench.errors import Int8BenchError, InterruptedRunError, LabError, NothingMeasuredError
+from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError
 from int8bench.lab.progress import Advance, Progress
 
 OVERRUN = 1.2  # of the time for measuring: what a forecast is off by before a block of launches is not begun
@@ -23,35 +23,20 @@ STOPPED = "stopped"  # by the person: the reason where the lab has none
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """The launches between two looks; `last` is the first that is not in it."""
-
-    look: int
-    first: int
-    last: int
-
-    @property
-    def launches(self) -> range:
-        """The numbers of the launches."""
-        return range(self.first, self.last)
-
-
 def blocks(
-    ends: Iterable[int], *, first: int = 0, has_time: Callable[[Block], bool] = lambda _block: True
-) -> Iterator[Block]:
-    """Yield block after block, as long as there is time for the next one; a driver that has settled leaves the loop.
+    ends: Iterable[int], *, first: int = 0, has_time: Callable[[int], bool] = lambda _end: True
+) -> Iterator[tuple[int, range]]:
+    """Yield look after look with the launches up to it, while there is time; where all has settled, the caller breaks.
 
     Args:
         ends: how many launches are done at each look; without an end where time alone ends it.
-        first: launch of the first block.
-        has_time: whether a block is begun, asked when the one before is done.
+        first: launch to begin with.
+        has_time: whether launches up to an end are begun, asked when those before are done.
     """
     for look, (begin, end) in enumerate(pairwise(chain((first,), ends))):
-        block = Block(look=look, first=begin, last=end)
-        if not has_time(block):
+        if not has_time(end):
             return
-        yield block
+        yield look, range(begin, end)
 
 
 def shuffled(tasks: Sequence[T], rng: np.random.Generator) -> list[T]:
@@ -92,38 +77,37 @@ class Underway:
         self.total = self.done
         self.tell("done")
 
-    def has_time(self, block: Block, budget_s: float) -> bool:
-        """Tell whether all launches up to the end of a block keep to the time for measuring, at the pace so far."""
-        return self.paced == 0 or self.measured_s * block.last / self.paced <= OVERRUN * budget_s
+    def blocks(self, looks: Sequence[int], budget_s: float) -> Iterator[tuple[int, range]]:
+        """Yield blocks of launches, until all up to the next look would overrun a budget at the pace so far.
+
+        Args:
+            looks: how many launches are done at each.
+            budget_s: seconds planned for measuring.
+        """
+        return blocks(
+            looks, has_time=lambda end: self.paced == 0 or self.measured_s * end / self.paced <= OVERRUN * budget_s
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """What a measurement that was stopped has: how many figures, and the sentence on them and how to go on."""
-
-    figures: int
-    sentence: str
-
-    @property
-    def error(self) -> Int8BenchError:
-        """The error that ends the measurement, by whether it has figures."""
-        return (InterruptedRunError if self.figures else NothingMeasuredError)(self.sentence)
+def ended(sentence: str, *, figures: int) -> InterruptedRunError | NothingMeasuredError:
+    """Return the error that ends a measurement which was stopped, by whether it has figures."""
+    return InterruptedRunError(sentence) if figures else NothingMeasuredError(sentence)
 
 
 @contextmanager
-def keeping(keep: Callable[[str], Kept]) -> Iterator[None]:
+def keeping(keep: Callable[[str], Exception]) -> Iterator[None]:
     """Measure in a block that Ctrl-C or a broken lab may end, of which then is kept what there is.
 
     Args:
-        keep: saves what there is, from the reason of the end.
+        keep: saves it, and makes of the reason the error that says what there is and how to go on.
 
     Raises:
-        InterruptedRunError: it was stopped, or the lab broke down, with some figures.
+        InterruptedRunError: the person stopped it, or the lab broke down, with some figures.
         NothingMeasuredError: the same without any.
     """
     try:
         yield
     except KeyboardInterrupt:
-        raise keep(STOPPED).error from None
+        raise keep(STOPPED) from None
     except LabError as error:
-        raise keep(str(error)).error from error
+        raise keep(str(error)) from error

@@ -11,14 +11,12 @@ from statistics import median
 import numpy as np
 
 from int8bench.cases import Group, Variant
-from int8bench.engines.registry import engine_named
-from int8bench.errors import EngineError
 from int8bench.lab import sampling
 from int8bench.lab.channel import Channel
 from int8bench.lab.clock import spin
 from int8bench.lab.sampling import Call, Contender, Durations, Race
-from int8bench.lab.session import heap_shift
-from int8bench.study.session.worker import CANDIDATE, REFERENCE, Prepared, pictures
+from int8bench.lab.session import heap_shift, shuffled
+from int8bench.study.session.worker import CANDIDATE, REFERENCE, Prepared, pictures, predictor
 
 SLOWED = "slowed"
 SETTLING_CALLS = 3  # the first packs, the next ones reuse
@@ -50,7 +48,7 @@ def race(state: Prepared, order: HandicapOrder, _line: Channel) -> Handicapped:
     batch = pictures(state.order.validation, order.group.batch)
     shift = bytearray(heap_shift(rng))
     names = [REFERENCE, CANDIDATE, SLOWED]
-    built = {names[i]: _bound(state, order, batch) for i in rng.permutation(len(names)).tolist()}
+    built = {name: predictor(state, order.variant, order.group).bind(batch) for name in shuffled(names, rng)}
     waiting = partial(spin, order.share * _call_s(built[SLOWED]))
     wait_s = _call_s(slowed_by(waiting, _nothing)) - _call_s(_nothing)
     calls = {**built, SLOWED: slowed_by(waiting, built[SLOWED])}
@@ -67,13 +65,6 @@ def slowed_by(waiting: Call, call: Call) -> Call:
         waiting()
 
     return slowed
-
-
-def _bound(state: Prepared, order: HandicapOrder, batch: "np.typing.NDArray[np.float32]") -> Call:
-    if order.variant in state.refused:
-        raise EngineError(state.refused[order.variant])
-    predictor = engine_named(order.variant.engine).build(state.ready[order.variant], order.group)
-    return predictor.bind(batch)
 
 
 def _call_s(call: Call) -> float:

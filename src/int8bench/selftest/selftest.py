@@ -18,13 +18,13 @@ import numpy as np
 from int8bench import __version__, machine
 from int8bench.cases import Group, Variant, float32_references, int8_variant
 from int8bench.engines.registry import engine_named
-from int8bench.errors import NothingMeasuredError
+from int8bench.errors import Int8BenchError, NothingMeasuredError
 from int8bench.lab import clock, sampling
 from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import TOGETHER, Launch, launched
 from int8bench.lab.progress import Advance, Progress
-from int8bench.lab.session import SILENCE_S, Block, Kept, blocks, keeping, seed_of_fork, shuffled
+from int8bench.lab.session import SILENCE_S, blocks, ended, keeping, seed_of_fork, shuffled
 from int8bench.machine import Hardware, emulation, rules
 from int8bench.selftest import handicap, reliability, trust
 from int8bench.selftest.reliability import Sample
@@ -92,7 +92,7 @@ class _Session:
         """How many races of each cell are whole."""
         return reliability.whole_races(self.samples, DESIGN)
 
-    def has_time(self, _block: Block) -> bool:
+    def has_time(self, _end: int) -> bool:
         """Whether more launches end in the stated time."""
         return self.spent_s + SLACK * self.longest_s < self.budget_s
 
@@ -206,10 +206,10 @@ def _race(session: _Session) -> None:
     order = order_for(default_subject(session.advance), (float32_references()[0], session.variant))
     setup = Setup(function=worker.prepare, payload=order)
     first = session.launches
-    for block in blocks(count(first + TOGETHER, TOGETHER), first=first, has_time=session.has_time):
+    for _, indexes in blocks(count(first + TOGETHER, TOGETHER), first=first, has_time=session.has_time):
         session.tell()
         before_s = session.spent_s
-        with launched(block.launches, setup, settings=ProcessSettings()) as launches:
+        with launched(indexes, setup, settings=ProcessSettings()) as launches:
             for launch in launches:
                 session.samples += _forks(session, launch)
                 session.save()
@@ -261,13 +261,13 @@ def sample_of(raced: handicap.Handicapped, group: Group, launch: int) -> Sample 
     )
 
 
-def _kept_unfinished(session: _Session, why: str) -> Kept:
+def _kept_unfinished(session: _Session, why: str) -> Int8BenchError:
     """Save a selftest that could not go to its end, and say why, what it has, and how to go on."""
     session.save()
     races = session.races * len(session.groups)
     has = f"{races} races" if races else f"{session.launches} launches, before the first race was over"
     goes_on = "the same command goes on from there" if session.unfinished else "type the same command to start again"
-    return Kept(figures=races, sentence=f"{why} after {has}; {goes_on}")
+    return ended(f"{why} after {has}; {goes_on}", figures=races)
 
 
 def _kept(session: _Session, *, thorough: bool) -> dict[str, Any]:

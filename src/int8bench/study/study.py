@@ -16,9 +16,9 @@ import numpy as np
 from int8bench import cache, files, machine, units
 from int8bench.cases import ALL, INT8, Case, Variant, grid
 from int8bench.engines.registry import engine_named, engine_names
-from int8bench.errors import NothingMeasuredError, RequestError
+from int8bench.errors import Int8BenchError, NothingMeasuredError, RequestError
 from int8bench.lab.progress import Advance, Progress
-from int8bench.lab.session import Kept, keeping
+from int8bench.lab.session import ended, keeping
 from int8bench.machine import Hardware, emulation, rules
 from int8bench.stats import limits
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
@@ -114,12 +114,12 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
     return record
 
 
-def _kept(session: Session, why: str) -> Kept:
+def _kept(session: Session, why: str) -> Int8BenchError:
     """Save a run that could not go to its end, and say why, what it has, and how to go on."""
     cells = session.save(complete=False).cells
     measured = sum(cell.status == records.OK for cell in cells)
     has = f"with figures for {measured} of {len(cells)} cells" if measured else "before any cell had its figures"
-    return Kept(figures=measured, sentence=f"{why}, {has}; the same command goes on from {session.output}")
+    return ended(f"{why}, {has}; the same command goes on from {session.output}", figures=measured)
 
 
 def _cases(request: Request, hardware: Hardware) -> tuple[Case, ...]:
@@ -228,17 +228,15 @@ def _convert(session: Session) -> None:
         [(case.variant, case.group.batch) for case in live],
     )
     outcome = conversions.make(kept, order, lambda step: session.tell(step.phase), allotment=_allotment(session, live))
-    waiting: dict[tuple[str, str], list[Case]] = {}
+    waiting: dict[tuple[str, str], tuple[conversions.Unmade, list[Case]]] = {}
     for case in live:
         reason = outcome.refusal(case.variant, case.group.batch)
         unmade = outcome.left_out(case.variant, case.group.batch)
         if reason is not None:
             session.ledger.fail(case.id, reason)
         elif unmade is not None:
-            waiting.setdefault((case.variant.engine, unmade.label), []).append(case)
-    for cases in waiting.values():
-        unmade = outcome.left_out(cases[0].variant, cases[0].group.batch)
-        assert unmade is not None
+            waiting.setdefault((case.variant.engine, unmade.label), (unmade, []))[1].append(case)
+    for unmade, cases in waiting.values():
         session.leave_out(cases, _unmade(unmade, session.budget.promise()), unmade.needed_s)
     session.step(session.agenda().parts(live, session.plan.launches)["conversions"])
     session.converting = ()

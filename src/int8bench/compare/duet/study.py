@@ -21,11 +21,11 @@ from int8bench.compare.revisions import asv_configuration
 from int8bench.compare.revisions.asv_configuration import AsvConfiguration, Variables
 from int8bench.compare.revisions.packages import TOP
 from int8bench.compare.revisions.revisions import Repository
-from int8bench.errors import LabError, NothingMeasuredError, RequestError
+from int8bench.errors import Int8BenchError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.agent.suites.suite import FRESH, TIME
 from int8bench.lab.peers import Luck, Order, PeerLaunch, is_part, launched
 from int8bench.lab.progress import Advance, Progress
-from int8bench.lab.session import STOPPED, Kept, blocks, keeping
+from int8bench.lab.session import STOPPED, ended, keeping
 from int8bench.machine import emulation
 from int8bench.machine.finding import Finding, Severity
 from int8bench.stats import limits
@@ -181,23 +181,22 @@ def _measure(duet: State) -> None:
         duet.tell("opening the suites")
         opened = first.enter_context(launched(duet.places, _order(duet.request), duet.luck(duet.variables[0])))
         _match(duet, opened)
-        _save(duet, complete=False)  # a place that cannot be written is said now
-        planned = duet.planned
-        for block in blocks(planned.looks.launches, has_time=lambda block: duet.has_time(block, planned.budget_s)):
-            unsettled = [name for name in duet.live(TIME) if block.look == 0 or not _is_settled(duet, name)]
-            if block.look and not unsettled:  # numbers that are tracked have no looks
+        _save(duet)  # a place that cannot be written is said now
+        for look, indexes in duet.blocks(duet.planned.looks.launches, duet.planned.budget_s):
+            unsettled = [name for name in duet.live(TIME) if look == 0 or not _is_settled(duet, name)]
+            if look and not unsettled:  # tracked numbers have no looks
                 break
-            for index in block.launches:
+            for index in indexes:
                 for variables in duet.variables:
                     if index == 0 and variables is duet.variables[0]:
                         serve(duet, opened, index, variables, unsettled)
                         first.close()
                     else:
-                        duet.tell(f"starting launch {index + 1} of {planned.launches}")
+                        duet.tell(f"starting launch {index + 1} of {duet.planned.launches}")
                         with launched(duet.places, _order(duet.request), duet.luck(variables)) as others:
                             serve(duet, others, index, variables, unsettled)
                     duet.done += LAUNCH_S
-                    _save(duet, complete=False)
+                    _save(duet)
                 duet.paced += 1
     _decide(duet)
     duet.end()
@@ -218,7 +217,7 @@ def _decide(duet: State) -> None:
                 duet.tell(f"starting launch {index + 1}, to see whether head is broken")
                 attempts(duet, partial(_by_itself, duet, duet.luck(variables)), index, mine)
                 duet.done += LAUNCH_S
-                _save(duet, complete=False)
+                _save(duet)
 
 
 @contextmanager
@@ -338,36 +337,27 @@ def _is_settled(duet: State, name: str) -> bool:
     return broken or judged.is_settled(name, duet.samples, duet.planned.looks, duet.error)
 
 
-def _kept(duet: State, why: str) -> Kept:
+def _kept(duet: State, why: str) -> Int8BenchError:
     """Save a duet that could not go to its end, and say why, what it has, and where; it cannot go on from there."""
     comparisons = _record(duet, complete=False).comparisons if duet.plan is not None else ()
     known = sum(comparison.ratio is not None for comparison in comparisons)
     if known:
         where = f"they are in {duet.output}" if duet.output else "give -o DUET.json to keep them"
-        sentence = f"{why}, with {known} comparisons made; {where}"
-    elif why == STOPPED:
-        sentence = f"{why} before anything could be compared; type the same command to start again"
-    else:
-        sentence = f"nothing could be compared: {why}"
-    return Kept(figures=known, sentence=sentence)
+        return ended(f"{why}, with {known} comparisons made; {where}", figures=known)
+    again = f"{why} before anything could be compared; type the same command to start again"
+    return ended(again if why == STOPPED else f"nothing could be compared: {why}", figures=0)
 
 
-def _save(duet: State, *, complete: bool) -> None:
+def _save(duet: State) -> None:
     if duet.output is not None:
-        record.save(_of(duet, complete=complete), duet.output)
+        _record(duet, complete=False)
 
 
 def _record(duet: State, *, complete: bool) -> record.Duet:
-    found = _of(duet, complete=complete)
-    if duet.output is not None:
-        record.save(found, duet.output)
-    return found
-
-
-def _of(duet: State, *, complete: bool) -> record.Duet:
+    """Return the record of what is known so far, which is saved where a place for it was given."""
     silent = {name for name, outcomes in duet.samples.failing.items() if findings.is_not_here(outcomes)}
     compared = {name: kind for name, kind in duet.names.items() if name not in {*silent, *duet.samples.skipped}}
-    return record.Duet(
+    known = record.Duet(
         base=duet.sides[BASE].title,
         head=duet.sides[HEAD].title,
         complete=complete,
@@ -400,3 +390,6 @@ def _of(duet: State, *, complete: bool) -> record.Duet:
         },
         samples=duet.samples.to_dict(),
     )
+    if duet.output is not None:
+        record.save(known, duet.output)
+    return known

@@ -76,19 +76,19 @@ def measure(order: NodeOrder, request: Request) -> RaceResult:
     design = _design(request)
     rng = np.random.default_rng(zlib.crc32(request.name.encode()))
     begun, raced = sampling.shared_now(), list[list[sampling.Race]]()
-    for block in blocks(design.looks.launches):
+    for look, indexes in blocks(design.looks.launches):
         started = sampling.shared_now()
-        with launched(block.launches, setup, settings=request.settings) as launches:
+        with launched(indexes, setup, settings=request.settings) as launches:
             now = sampling.shared_now()
             start_s = (now - started) / len(launches)
-            left_s = request.budget_s - (now - begun) - start_s * (design.launches - block.last)
-            timed = replace(design, race_s=_race_s(left_s, design.launches - block.first))
+            left_s = request.budget_s - (now - begun) - start_s * (design.launches - indexes.stop)
+            timed = replace(design, race_s=_race_s(left_s, design.launches - indexes.start))
             raced += [_forks(launch, timed, request.threads, rng) for launch in launches]
         table = race_table(raced, reference=REFERENCE, candidate=CANDIDATE)
-        found = judged_at(table, design, block.look)
+        found = judged_at(table, design, look)
         if found.settles(design):
             break
-    return _result(table, found, design, block.look, request)
+    return _result(table, found, design, look, request)
 
 
 def _processors() -> tuple[int, ...]:

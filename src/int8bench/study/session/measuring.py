@@ -14,7 +14,7 @@ from int8bench.lab import sampling
 from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import SETUP_TIMEOUT_S, Fork, Launch, launched
-from int8bench.lab.session import Block, blocks, seed_of_fork, shuffled
+from int8bench.lab.session import seed_of_fork, shuffled
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 from int8bench.study import figures
 from int8bench.study.plan import fitting
@@ -41,28 +41,26 @@ def measure(session: Session) -> None:
         LabError: a launch did not start, or died.
     """
     try:
-        for block in blocks(
-            session.plan.looks.launches, has_time=lambda block: session.has_time(block, session.plan.budget_s)
-        ):
-            groups = [group for group in session.groups() if not _settled(session, group, block.look)]
+        for look, launches in session.blocks(session.plan.looks.launches, session.plan.budget_s):
+            groups = [group for group in session.groups() if not _settled(session, group, look)]
             if not groups:
                 break
             session.expect(groups)
-            _measure_block(session, groups, block)
+            _measure_until(session, groups, launches)
             session.save(complete=False)
     except TimeIsUp:
         pass  # what is measured until here is the answer
     session.end()
 
 
-def _measure_block(session: Session, groups: Sequence[Group], block: Block) -> None:
+def _measure_until(session: Session, groups: Sequence[Group], launches: range) -> None:
     """The launches up to the next look.
 
     Raises:
         LabError: a launch did not start, or died.
         TimeIsUp: there is no time for one more.
     """
-    indexes = [i for i in block.launches if i == 0 or _tasks(session, groups, i)]
+    indexes = [i for i in launches if i == 0 or _tasks(session, groups, i)]
     while indexes:
         session.launch = indexes[0]
         session.fit(groups, fewest=LAUNCHES_OF_A_PLAN if indexes[0] == 0 else fitting.LEAST_LAUNCHES)

@@ -22,7 +22,7 @@ from int8bench.lab import sampling
 from int8bench.lab.agent import memory
 from int8bench.lab.channel import Channel
 from int8bench.lab.sampling import Contender, Durations, Race
-from int8bench.lab.session import heap_shift
+from int8bench.lab.session import heap_shift, shuffled
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study.plan.budget import Clock
 from int8bench.workload import fidelity
@@ -274,10 +274,7 @@ def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
     rng = np.random.default_rng(order.seed)
     batch = pictures(state.order.validation, order.group.batch)
     shift = bytearray(heap_shift(rng))
-    built = {
-        variant: predictor(state, variant, order.group)
-        for variant in (order.variants[i] for i in rng.permutation(len(order.variants)).tolist())
-    }
+    built = {variant: predictor(state, variant, order.group) for variant in shuffled(order.variants, rng)}
     _same_answers(built, batch)
     contenders = [Contender(name=each.label, call=built[each].bind(batch)) for each in order.variants]
     result = sampling.race(contenders, order.durations, rng=rng)
