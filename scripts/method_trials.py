@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from int8bench import files
 from int8bench.selftest import trials
-from int8bench.study import records
 
 METHOD = Path(__file__).parents[1] / "METHOD.md"
 BEGIN, END = "<!-- trials:begin -->", "<!-- trials:end -->"
@@ -26,7 +26,7 @@ def main() -> None:
     before, _, rest = METHOD.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     table = "\n".join([HEADER, "|---" * HEADER.count("| ") + "|", *map(_line, trials.tallies(rows))])
-    records.write_text(METHOD, f"{before}{BEGIN}\n{table}\n{END}{after}")
+    files.write_text(METHOD, f"{before}{BEGIN}\n{table}\n{END}{after}")
 
 
 def _line(tally: Mapping[str, Any]) -> str:

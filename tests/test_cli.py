@@ -27,6 +27,7 @@ from int8bench.lab.progress import Progress
 from int8bench.machine.finding import Finding
 from int8bench.selftest import trials, trust
 from int8bench.study import doctor, records, study
+from int8bench.study.cells import Cell, Samples
 from int8bench.study.plan import budget
 from int8bench.workload import subject
 
@@ -65,9 +66,19 @@ def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, lambda *_, name=name, **__: pytest.fail(f"{name} was called"))
 
 
+SETTINGS = {
+    "confidence": 0.95,
+    "precision": 0.01,
+    "margin": 0.01,
+    "error_rate": 0.001,
+    "family_error_rate": 0.05,
+    "plan": {"budget_s": 60.0, "forks": 1, "looks": [4], "replicates": 2},
+}
+
+
 def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
     """A record of one cell, as small as can be."""
-    cell = records.Cell(
+    cell = Cell(
         id="simplecnn/fbgemm/int8/channels_last/b1/t1",
         model="simplecnn",
         engine="fbgemm",
@@ -86,7 +97,7 @@ def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
         conversion=None,
         speedups=(),
         evidence={},
-        samples={"races": [], "solos": []},
+        samples=Samples(races=(), solos=()),
     )
     finding = dict.fromkeys(("code", "subject", "message", "why", "advice"), "x")
     return records.Run(
@@ -95,8 +106,10 @@ def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
         int8bench_version="0",
         environment=records.Environment(hardware={}, fingerprint="f", versions={}, process={}),
         settings={},
-        findings=[Finding.from_dict({**finding, "severity": severity})] if severity else [],
+        findings=(Finding.from_dict({**finding, "severity": severity}),) if severity else (),
         cells=(cell,),
+        ranking=(),
+        recommendation=None,
     )
 
 
@@ -268,7 +281,7 @@ def test_every_verdict_is_shown_with_the_selftest_of_its_hardware(
         f"{name}.json": replace(
             made(),
             environment=replace(made().environment, fingerprint=f"of {name}", hardware={"brand": "x"}),
-            settings={"confidence": 0.95, "error_rate": 0.001, "family_error_rate": 0.05},
+            settings=SETTINGS,
             cells=(),
         )
         for name in ("old", "new")

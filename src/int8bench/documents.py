@@ -9,7 +9,7 @@ import json
 import reprlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # What JSON holds. Where a document is free (the evidence of an engine), this is all that can be said of it.
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 
 class _Free:
@@ -33,7 +33,7 @@ class _Free:
 JsonObject = Annotated[Mapping[str, Json], _Free()]
 
 
-class _Unexpected(ValueError):
+class _UnexpectedError(ValueError):
     """A value that is not as expected; `place` is the way to it from where it was read."""
 
     def __init__(self, expected: str, value: object, *, place: str = "", kind: str | None = None) -> None:
@@ -82,6 +82,8 @@ class Length:
     at_least: int
 
 
+OMITTED = {"omitted": True}  # the metadata of a field that is no key where it has its default
+
 Positive = Annotated[float, ABOVE_0]
 NotNegative = Annotated[float, AT_LEAST_0]
 Count = Annotated[int, AT_LEAST_1]
@@ -95,13 +97,14 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def read(kind: type[T], document: object, *, name: str, strict: bool = True) -> T:
+def read(kind: type[T], document: object, *, name: str, at: str = "", strict: bool = True) -> T:
     """Return the value of a dataclass that a JSON document holds.
 
     Args:
         kind: the dataclass.
         document: what `json.loads` gave.
         name: of the document, with which the sentence begins; may be empty.
+        at: the place of the document in a larger one.
         strict: whether keys that the dataclass has not are refused.
 
     Raises:
@@ -112,17 +115,19 @@ def read(kind: type[T], document: object, *, name: str, strict: bool = True) -> 
 
     try:
         return _converter(strict).structure(document, kind)
-    except _Unexpected as error:
-        raise RecordError(": ".join(part for part in (name, error.place, str(error)) if part)) from None
+    except _UnexpectedError as error:
+        place, sentence = error.place, str(error)
     except BaseValidationError as error:
         # The one nearest to the top says most: what lies below a wrong value is wrong because of it.
-        place, sentence = min(_objections(error, kind), key=lambda objection: objection[0].count(".") + objection[0].count("["))
-        raise RecordError(": ".join(part for part in (name, place.lstrip("."), sentence) if part)) from None
+        place, sentence = min(
+            _objections(error), key=lambda objection: objection[0].count(".") + objection[0].count("[")
+        )
+    raise RecordError(": ".join(part for part in (name, (at + place).lstrip("."), sentence) if part))
 
 
-def written(value: object) -> Json:
-    """Return the JSON form of a dataclass, or of sequences and mappings of them; the inverse of `read`."""
-    form: Json = _converter(strict=True).unstructure(value)
+def written(value: object) -> dict[str, Json]:
+    """Return the JSON form of a dataclass; the inverse of `read`."""
+    form: dict[str, Json] = _converter(strict=True).unstructure(value)
     return form
 
 
@@ -175,18 +180,18 @@ def load(path: Path, *, by: str) -> Json:
         ) from error
 
 
-def _objections(error: BaseException, kind: object, place: str = "") -> Iterator[tuple[str, str]]:
+def _objections(error: BaseException, place: str = "") -> Iterator[tuple[str, str]]:
     """The places of what is wrong in a document, and a sentence for each."""
     from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
     if isinstance(error, BaseValidationError):
         for cause in error.exceptions:
-            yield from _objections(cause, error.cl, place + _step(cause))
+            yield from _objections(cause, place + _step(cause))
     elif isinstance(error, ForbiddenExtraKeysError):
         unknown = ", ".join(repr(key) for key in sorted(error.extra_fields, key=str))
         were = "was" if len(error.extra_fields) == 1 else "were"
         yield place, f"Additional properties are not allowed ({unknown} {were} unexpected)"[:120]
-    elif isinstance(error, _Unexpected):
+    elif isinstance(error, _UnexpectedError):
         yield place + error.place, str(error)
     else:
         yield place.rpartition(".")[0], f"{place.rpartition('.')[2]!r} is a required property"
@@ -210,39 +215,48 @@ def _converter(strict: bool) -> "Converter":  # noqa: FBT001  a cache wants it b
     from cattrs import Converter
 
     converter = Converter(forbid_extra_keys=strict)
-    for kind, name in _SCALARS.items():
-        converter.register_structure_hook(kind, _scalar(name))
+    for kind in _SCALARS:
+        converter.register_structure_hook(kind, _scalar(kind))
     for is_ours, hook in (
         (is_dataclass, _object),
         (_is_array, _array),
         (_is_pair, _pair),
         (_is_mapping, _mapping),
-        (_is_enum, _enum),
         (_is_optional, _optional),
         (_is_annotated, _annotated),
     ):
         converter.register_structure_hook_factory(is_ours, hook)
+    converter.register_unstructure_hook_factory(is_dataclass, _keys)
     return converter
 
 
-_SCALARS: Mapping[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
-_Hook: TypeAlias = Callable[[object, object], object]
+_Hook: TypeAlias = Callable[..., object]
+_SCALARS: Mapping[type, tuple[str, Callable[[object], bool]]] = {
+    bool: ("boolean", lambda value: isinstance(value, bool)),
+    int: ("integer", lambda value: is_number(value) and isinstance(value, int)),
+    float: ("number", is_number),
+    str: ("string", lambda value: isinstance(value, str)),
+}
 
 
-def _scalar(name: str) -> _Hook:
-    holds: Mapping[str, Callable[[object], bool]] = {
-        "boolean": lambda value: isinstance(value, bool),
-        "integer": lambda value: is_number(value) and isinstance(value, int),
-        "number": is_number,
-        "string": lambda value: isinstance(value, str),
-    }
+def _scalar(kind: type) -> _Hook:
+    name, holds = _SCALARS[kind]
 
-    def structure(value: object, _: object) -> object:
-        if not holds[name](value):
-            raise _Unexpected(f"expected {name}", value, kind=name)
+    def structure(value: object, asked: object) -> object:
+        if isinstance(asked, type) and issubclass(asked, Enum):  # whose members are texts: it comes by here too
+            return _member(asked, value)
+        if not holds(value):
+            raise _UnexpectedError(f"expected {name}", value, kind=name)
         return value
 
     return structure
+
+
+def _member(kind: type[Enum], value: object) -> Enum:
+    members = {str(member.value): member for member in kind}
+    if not isinstance(value, str) or value not in members:
+        raise _UnexpectedError(f"expected one of {', '.join(members)}", value)
+    return members[value]
 
 
 def _checked(structure: _Hook, name: str, kinds: tuple[type, ...]) -> _Hook:
@@ -250,7 +264,7 @@ def _checked(structure: _Hook, name: str, kinds: tuple[type, ...]) -> _Hook:
 
     def checked(value: object, kind: object) -> object:
         if not isinstance(value, kinds):
-            raise _Unexpected(f"expected {name}", value, kind=name)
+            raise _UnexpectedError(f"expected {name}", value, kind=name)
         return structure(value, kind)
 
     return checked
@@ -260,6 +274,20 @@ def _object(kind: type, converter: "Converter") -> _Hook:
     from cattrs.gen import make_dict_structure_fn
 
     return _checked(make_dict_structure_fn(kind, converter), "object", (Mapping,))
+
+
+def _keys(kind: type, converter: "Converter") -> Callable[[object], dict[str, Json]]:
+    """The hook that writes a dataclass."""
+    from cattrs.gen import make_dict_unstructure_fn
+
+    by_fields: Callable[[object], dict[str, Json]] = make_dict_unstructure_fn(kind, converter)
+    omitted = {each.name: each.default for each in fields(kind) if each.metadata == OMITTED}
+
+    def unstructure(value: object) -> dict[str, Json]:
+        form = by_fields(value)
+        return {key: form[key] for key in form if key not in omitted or form[key] != omitted[key]}
+
+    return unstructure if omitted else by_fields
 
 
 def _is_array(kind: object) -> bool:
@@ -282,7 +310,7 @@ def _pair(kind: type, converter: "Converter") -> _Hook:
 
     def structure(value: object, _: object) -> object:
         if not isinstance(value, list | tuple) or len(value) != len(entries):
-            raise _Unexpected(f"expected array of {len(entries)}", value, kind="array")
+            raise _UnexpectedError(f"expected array of {len(entries)}", value, kind="array")
         return tuple(converter.structure(one, entry) for one, entry in zip(value, entries, strict=True))
 
     return structure
@@ -298,21 +326,6 @@ def _mapping(kind: type, converter: "Converter") -> _Hook:
     return _checked(mapping_structure_factory(kind, converter), "object", (Mapping,))
 
 
-def _is_enum(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Enum)
-
-
-def _enum(kind: type[Enum]) -> _Hook:
-    members = {member.value: member for member in kind}
-
-    def structure(value: object, _: object) -> object:
-        if not isinstance(value, str) or value not in members:
-            raise _Unexpected(f"expected one of {', '.join(members)}", value)
-        return members[value]
-
-    return structure
-
-
 def _is_optional(kind: object) -> bool:
     return get_origin(kind) in {Union, UnionType} and NoneType in get_args(kind)
 
@@ -323,10 +336,10 @@ def _optional(kind: object, converter: "Converter") -> _Hook:
     def structure(value: object, _: object) -> object:
         try:
             return None if value is None else converter.structure(value, inner)
-        except _Unexpected as error:
+        except _UnexpectedError as error:
             if error.kind is None or error.place:
                 raise
-            raise _Unexpected(f"expected {error.kind} or null", value, kind=error.kind) from None
+            raise _UnexpectedError(f"expected {error.kind} or null", value, kind=error.kind) from None
 
     return structure
 
@@ -357,10 +370,10 @@ def _numbers(entries: Each) -> _Hook:
 
     def structure(value: object, _: object) -> object:
         if not isinstance(value, list | tuple):
-            raise _Unexpected("expected array", value, kind="array")
+            raise _UnexpectedError("expected array", value, kind="array")
         for index, entry in enumerate(value):
             if not entries.holds(entry):
-                raise _Unexpected(entries.expected, entry, place=f"[{index}]")
+                raise _UnexpectedError(entries.expected, entry, place=f"[{index}]")
         return tuple(value)
 
     return structure
@@ -370,8 +383,8 @@ def _check(note: object, value: object) -> None:
     """Holds a value to what stands beside its type."""
     match note:
         case Rule() if isinstance(value, int | float) and not note.holds(value):
-            raise _Unexpected(note.expected, value)
+            raise _UnexpectedError(note.expected, value)
         case OneOf() if value not in note.choices:
-            raise _Unexpected(f"expected one of {', '.join(note.choices)}", value)
+            raise _UnexpectedError(f"expected one of {', '.join(note.choices)}", value)
         case Length() if isinstance(value, Sequence) and len(value) < note.at_least:
-            raise _Unexpected(f"expected {note.at_least} or more entries", value)
+            raise _UnexpectedError(f"expected {note.at_least} or more entries", value)

@@ -49,9 +49,9 @@ def test_every_cell_has_its_figures(finished) -> None:
         latency, load = cell.latency_s, cell.throughput_items_per_s
         assert latency is not None
         assert load is not None
-        assert latency["median"]["low"] <= latency["median"]["value"] <= latency["median"]["high"]
-        assert latency["p50"] <= latency["p90"] <= latency["p99"]
-        assert load["low"] <= load["value"] <= load["high"]
+        assert latency.median.low <= latency.median.value <= latency.median.high
+        assert latency.p50 <= latency.p90 <= latency.p99
+        assert load.low <= load.value <= load.high
         assert cell.cold_s is not None
         assert cell.cold_s > 0
 
@@ -62,10 +62,10 @@ def test_an_int8_cell_is_held_against_both_references(finished) -> None:
     best, naive = (run.cells[2].speedup(role) for role in ("best_float32", "naive_float32"))
     assert best is not None
     assert naive is not None
-    assert naive["reference"] == run.cells[1].id
-    assert best["value"] <= naive["value"] * 1.0001
-    assert best["launches"] == 4
-    assert best["verdict"] in {"faster", "slower", "same", "unclear"}
+    assert naive.reference == run.cells[1].id
+    assert best.value <= naive.value * 1.0001
+    assert best.launches == 4
+    assert best.verdict in {"faster", "slower", "same", "unclear"}
     assert not run.cells[0].speedups
 
 
@@ -76,10 +76,10 @@ def test_int8_weighs_a_quarter_and_answers_alike(finished) -> None:
     assert float32.memory_bytes is not None
     assert int8.memory_bytes is not None
     assert int8.fidelity is not None
-    assert float32.memory_bytes["weights"] == 60_362 * 4
-    assert 3.5 < float32.memory_bytes["weights"] / int8.memory_bytes["weights"] < 4.2
-    assert int8.fidelity["sqnr_db"] > 20
-    assert int8.fidelity["top1_float32"] > 0.97
+    assert float32.memory_bytes.weights == 60_362 * 4
+    assert 3.5 < float32.memory_bytes.weights / int8.memory_bytes.weights < 4.2
+    assert int8.fidelity.sqnr_db > 20
+    assert int8.fidelity.top1_float32 > 0.97
 
 
 @pytest.mark.skipif(os.uname().machine not in {"x86_64", "AMD64"}, reason="qnnpack is the mismatch on x86 only")
@@ -94,7 +94,7 @@ def test_a_mismatched_backend_is_flagged_and_is_bad_news(finished) -> None:
 def test_raw_samples_are_kept_and_aligned(finished) -> None:
     """The rounds of a group's cells match one by one, so ratios can be computed again."""
     run, _ = finished
-    shapes = [[(r["launch"], r["fork"], len(r["times_s"])) for r in cell.samples["races"]] for cell in run.cells]
+    shapes = [[(r.launch, r.fork, len(r.times_s)) for r in cell.samples.races] for cell in run.cells]
     assert shapes[0] == shapes[1] == shapes[2]
     assert len({launch for launch, _, _ in shapes[0]}) == 4
 

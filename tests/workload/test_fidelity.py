@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from int8bench import documents
 from int8bench.errors import EngineError
 from int8bench.workload import fidelity
 from int8bench.workload.fidelity import LOWEST_SQNR_DB, Fidelity, compare, objection
@@ -171,8 +172,8 @@ def test_a_record_keeps_every_figure() -> None:
     """The JSON form has the fields of the record's schema, by name."""
     found = Fidelity(sqnr_db=30.0, agreement=0.99, top1=0.97, top1_float32=0.98, pictures=8)
     told = {"sqnr_db": 30.0, "agreement": 0.99, "top1": 0.97, "top1_float32": 0.98}
-    assert found.to_dict() == {**told, "constant": False, "constant_float32": False, "pictures": 8}
-    assert list(found.to_dict()) == list(fidelity.Fidelity.__dataclass_fields__)
+    assert documents.written(found) == {**told, "constant": False, "constant_float32": False, "pictures": 8}
+    assert list(documents.written(found)) == list(fidelity.Fidelity.__dataclass_fields__)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, MARGIN
 from int8bench.stats.stopping import default_looks
 from int8bench.stats.words import Verdict
 from int8bench.study import doctor
+from int8bench.study.cells import speed_word
 from int8bench.study.racing import Design, Judged, judged_at, race_table
-from int8bench.study.records import speed_word
 from int8bench.study.session import worker
 from int8bench.workload.order import Order
 from int8bench.workload.subject import default_subject, order_for

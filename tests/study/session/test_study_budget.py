@@ -139,7 +139,7 @@ def test_launches_become_fewer_before_an_engine_goes(session: Session) -> None:
     """Three of four, where the fourth would not be done in time; each cell has its figures."""
     session.lab.cost = costs({"launch": 20.0, "race": 11.0})
     run = session.run(budget_s=120.0, timeout_s=120.0)
-    assert {len(cell.samples["races"]) for cell in run.cells} == {3}
+    assert {len(cell.samples.races) for cell in run.cells} == {3}
     assert set(statuses(run).values()) == {"ok"}
     assert session.lab.now <= 120.0
 
@@ -186,8 +186,8 @@ def test_a_run_that_left_something_out_and_was_interrupted_goes_on(session: Sess
     with pytest.raises((InterruptedRunError, NothingMeasuredError)):
         session.run(timeout_s=120.0)
     kept = session.kept()
-    before = {(race["launch"], cell.id) for cell in kept.cells for race in cell.samples["races"]}
-    raced_before = {(race["launch"], cell.batch) for cell in kept.cells for race in cell.samples["races"]}
+    before = {(race.launch, cell.id) for cell in kept.cells for race in cell.samples.races}
+    raced_before = {(race.launch, cell.batch) for cell in kept.cells for race in cell.samples.races}
     session.lab.fault = lambda *_: None
     session.lab.asked.clear()
     session.lab.now = 10_000.0
@@ -195,10 +195,10 @@ def test_a_run_that_left_something_out_and_was_interrupted_goes_on(session: Sess
     assert run.complete
     assert run.created_at == kept.created_at
     assert left_out(kept).items() <= left_out(run).items()
-    after = [(race["launch"], cell.id) for cell in run.cells for race in cell.samples["races"]]
+    after = [(race.launch, cell.id) for cell in run.cells for race in cell.samples.races]
     assert len(after) == len(set(after))
     assert before <= set(after)
-    raced = {(race["launch"], cell.batch) for cell in run.cells for race in cell.samples["races"]}
+    raced = {(race.launch, cell.batch) for cell in run.cells for race in cell.samples.races}
     assert 0 <= session.lab.count("race") - len(raced - raced_before) <= 1  # the one that the end of the time cut short
 
 

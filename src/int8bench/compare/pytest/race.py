@@ -19,8 +19,8 @@ from int8bench.machine import emulation
 from int8bench.stats import limits
 from int8bench.stats.ratio import LaunchTable, estimate
 from int8bench.stats.stopping import FIRST_LOOK, default_looks, nominal_errors
+from int8bench.study.cells import speed_word
 from int8bench.study.racing import Design, Judged, judged_at, race_table
-from int8bench.study.records import speed_word
 
 DEFAULT_LAUNCHES = 8  # Student's quantile at an error of 0.001 is 5.4; twice the launches would make it 4.1
 MOST_LAUNCHES = 1000

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from int8bench.cases import TORCH, Case, Group, Variant, float32_references
+from int8bench.documents import Json
 from int8bench.errors import LabError, SilenceError
 from int8bench.lab.progress import Advance, Progress
 from int8bench.machine import Hardware
@@ -42,7 +43,7 @@ class Session:
     output: Path
     advance: Advance
     ledger: Ledger
-    settings: dict[str, object]
+    settings: dict[str, Json]
     budget: Budget
     rng: np.random.Generator
     pace: Pace

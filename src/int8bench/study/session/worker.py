@@ -8,13 +8,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from int8bench import units
 from int8bench.cases import FLOAT32, Group, Variant, float32_references
+from int8bench.documents import JsonObject
 from int8bench.engines.base import Conversion, Material, Predictor
 from int8bench.engines.registry import engine_named
 from int8bench.errors import EngineError, Int8BenchError
@@ -56,7 +57,7 @@ class Made:
     """What a conversion took, and what it has to say of its files."""
 
     seconds: float
-    notes: Mapping[str, Any]
+    notes: JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +157,7 @@ class Checked:
     objection: str | None
     weights_bytes: int
     serialized_bytes: int
-    evidence: Mapping[str, Any]
+    evidence: JsonObject
     picture_s: float | None = None
     """Seconds that one picture took on one thread, when it went quickest; None where a record told the rest."""
 
@@ -187,7 +188,7 @@ def load(order: Order) -> tuple[Order, "nn.Module"]:
 def convert(state: tuple[Order, "nn.Module"], wanted: ConversionOrder, _line: Channel) -> Made:
     """Converts the model into files, in this process, which may start threads and may die of it."""
     order, module = state
-    notes: list[Mapping[str, Any]] = []
+    notes: list[JsonObject] = []
     work = wanted.conversion.function
     material, options = _material(order, module, {}), wanted.conversion.options
     seconds = sampling.time_once(lambda: notes.append(work(material, options, wanted.batch, wanted.folder)))
