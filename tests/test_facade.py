@@ -71,7 +71,7 @@ def test_the_noise_of_int8_is_the_records_and_none_is_infinite(compared: facade.
     cell = next(each for each in compared.run.cells if each.engine == "fbgemm")
     assert cell.fidelity is not None
     assert compared.sqnr_db == cell.fidelity.sqnr_db
-    exact = replace(cell, fidelity={**cell.fidelity, "sqnr_db": None})
+    exact = replace(cell, fidelity=replace(cell.fidelity, sqnr_db=None))
     assert facade.Comparison(run=replace(compared.run, cells=(exact,)), engine="fbgemm").sqnr_db == float("inf")
 
 

@@ -492,6 +492,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """What changed across the commits that asv has measured: when, by how much, and how sure that is."""
+    from int8bench import documents
     from int8bench.lab.progress import Progress
     from int8bench.report.history import terminal as sheet
     from int8bench.tracking import asv_process
@@ -503,7 +504,8 @@ def history(
         found = tracked.history(
             folder, repository=folder, error_rate=options.fraction("--error-rate", error_rate), control=control
         )
-    _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict(), **_screen()))
+    document = found.document()
+    _print(_json(documents.written(document)) if as_json else sheet.render(document, **_screen()))
     raise typer.Exit(EXIT_BAD_NEWS if found.regressions else EXIT_FINE)
 
 
