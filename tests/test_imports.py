@@ -24,7 +24,6 @@ FILES = {
     "documents.py",
     "study/records.py",
     "workload/training.py",
-    "selftest/trials.py",
     "workload/data.py",
     "workload/subject.py",
     "lab/noise.py",

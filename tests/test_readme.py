@@ -130,7 +130,7 @@ def test_output_is_no_command_and_comments_are_no_arguments() -> None:
     [
         "int8bench run --no-such",
         "int8bench frobnicate",
-        "int8bench trials --races many",
+        "int8bench selftest --thorough now",
         "make sandwich",
         "pip install x",
         "asv runn",

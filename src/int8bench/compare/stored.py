@@ -12,11 +12,11 @@ Only int8 cells are compared; the float32 of a run is in it as what the speed-up
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from int8bench import documents
 from int8bench.cases import INT8
-from int8bench.compare.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, changed_document, worded, words
-from int8bench.documents import JsonObject
+from int8bench.compare.comparisons import SAME, UNCLEAR, Comparison, Differences, Metric, SideRatio, worded, words
+from int8bench.documents import Json, JsonObject
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
 from int8bench.machine import Hardware
 from int8bench.stats import limits, two_runs
@@ -53,9 +53,23 @@ class Compared:
     removed: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON answer."""
-        return {**changed_document(self), "notes": list(self.notes)}
+    def to_dict(self) -> dict[str, Json]:
+        """Return the JSON answer."""
+        return documents.written(self)
+
+    @property
+    def differences(self) -> Differences:
+        """What a report draws."""
+        return Differences(
+            base=self.base,
+            head=self.head,
+            complete=self.complete,
+            error_rate=self.error_rate,
+            comparisons=self.comparisons,
+            added=self.added,
+            removed=self.removed,
+            notes=self.notes,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +304,7 @@ def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
         id=name,
         metric=metric,
         verdict=verdict,
-        ratio=Ratio(value=value, low=value, high=value) if known else None,
+        ratio=SideRatio(value=value, low=value, high=value) if known else None,
         launches=1,
         forks=1,
         pairs=0,
@@ -313,7 +327,7 @@ def _compared(
         id=name,
         metric=metric,
         verdict=worded(verdict, metric),
-        ratio=Ratio(value=change.value, low=change.low, high=change.high),
+        ratio=SideRatio(value=change.value, low=change.low, high=change.high),
         launches=launches,
         forks=forks,
         pairs=pairs,
@@ -338,7 +352,7 @@ def _unclear(
         id=name,
         metric=metric,
         verdict=UNCLEAR,
-        ratio=None if change is None else Ratio(value=change.value, low=change.low, high=change.high),
+        ratio=None if change is None else SideRatio(value=change.value, low=change.low, high=change.high),
         launches=launches,
         forks=forks,
         pairs=pairs,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from int8bench import machine
+from int8bench import documents, machine
 from int8bench.compare.comparisons import Metric
 from int8bench.compare.duet import findings, plan, record, serving, study
 from int8bench.compare.duet.failures import Outcome, Stage
@@ -114,7 +114,7 @@ def raced(project: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _of(duet: Duet, name: str) -> dict[str, Any]:
-    return next(each.to_dict() for each in duet.comparisons if each.id == name)
+    return next(documents.written(each) for each in duet.comparisons if each.id == name)
 
 
 def test_what_got_slower_is_named(raced: tuple[Duet, Path, list[Progress]]) -> None:

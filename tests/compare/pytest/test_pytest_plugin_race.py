@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.compare.comparisons import Ratio
+from int8bench.compare.comparisons import SideRatio
 from int8bench.compare.pytest import node, text
 from int8bench.compare.pytest.race import Request
 from int8bench.compare.pytest.result import RaceResult
@@ -96,12 +96,12 @@ BAD = """
 """
 BAD_CONFTEST = """
     import pytest
-    from int8bench.compare.comparisons import Ratio
+    from int8bench.compare.comparisons import SideRatio
     from int8bench.compare.pytest.result import RaceResult
 
     @pytest.fixture
     def made():
-        one = Ratio(value=1.0, low=1.0, high=1.0)
+        one = SideRatio(value=1.0, low=1.0, high=1.0)
         return RaceResult(name="x", ratio=one, sure=one, verdict="same", error_rate=0.001, launches=4, forks=8,
                           pairs=9, smallest_visible_effect=None, reason=None)
 """
@@ -124,7 +124,7 @@ def run(folder: Path, *arguments: str, **files: str) -> "subprocess.CompletedPro
 
 def result(low: float, high: float, **more: object) -> RaceResult:
     """A race whose interval at the error rate is this."""
-    sure = Ratio(value=(low * high) ** 0.5, low=low, high=high)
+    sure = SideRatio(value=(low * high) ** 0.5, low=low, high=high)
     known = {"verdict": "unclear", "launches": 8, "forks": 16, "pairs": 900, "smallest_visible_effect": 0.02}
     given = {"name": "t.py::t", "error_rate": 0.001, "reason": None, **known, **more}
     return RaceResult(ratio=sure, sure=sure, **given)  # type: ignore[arg-type]

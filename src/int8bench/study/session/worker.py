@@ -39,7 +39,7 @@ HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before
 CHECK_BATCH = 64  # pictures a forward when outputs are checked
 FEWEST_FOR_TOP1 = 100  # of fewer pictures than there are, one that is answered otherwise is more than a point
 SETTLING_CALLS = 3  # calls before the peak of memory is read: the first packs, the next ones reuse
-REFERENCE, CANDIDATE = "reference", "candidate"  # the two sides of a trial
+REFERENCE, CANDIDATE = "reference", "candidate"  # the two sides of a race of an engine with itself
 GO_TIMEOUT_S = 60.0  # how long a stream waits for the others
 
 
@@ -106,20 +106,6 @@ class RaceOrder:
     group: Group
     durations: Durations
     seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialOrder:
-    """One fork's race of a variant with itself; `calls` are those of a sample of the reference and the candidate.
-
-    With `calls` of 50 and 51 the candidate is slowed by 2 %: both samples count as 50 calls.
-    """
-
-    variant: Variant
-    group: Group
-    durations: Durations
-    seed: int
-    calls: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,21 +267,6 @@ def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
     }
     _same_answers(built, batch)
     contenders = [Contender(name=each.label, call=built[each].bind(batch)) for each in order.variants]
-    result = sampling.race(contenders, order.durations, rng=rng)
-    del shift
-    return result
-
-
-def trial(state: Prepared, order: TrialOrder, _line: Channel) -> Race:
-    """Races a variant with itself: two predictors, each built on its own, in random order on a shifted heap."""
-    rng = np.random.default_rng(order.seed)
-    batch = pictures(state.order.validation, order.group.batch)
-    shift = bytearray(int(rng.integers(1, HEAP_SHIFT_BYTES)))
-    names = [REFERENCE, CANDIDATE]
-    calls = dict(zip(names, order.calls or (None, None), strict=True))
-    built = {names[i]: predictor(state, order.variant, order.group).bind(batch) for i in rng.permutation(2).tolist()}
-    counted_as = order.calls[0] if order.calls else None
-    contenders = [Contender(name=name, call=built[name], calls=calls[name], counted_as=counted_as) for name in names]
     result = sampling.race(contenders, order.durations, rng=rng)
     del shift
     return result
