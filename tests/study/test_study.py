@@ -13,7 +13,8 @@ import lab_tasks
 import numpy as np
 import psutil
 import pytest
-from played_study import MACHINE, SECONDS, TORCH, FakeLaunch, Fault, Session, played, statuses
+from played_lab import Fault, PlayedLaunch
+from played_study import MACHINE, SECONDS, TORCH, Session, played, statuses
 
 from int8bench import files, machine
 from int8bench.cases import int8_variant
@@ -510,7 +511,7 @@ def _hang_in(session: Session, phase: str) -> None:
     @contextmanager
     def half_real(
         indexes: Sequence[int], setup: object, *, settings: ProcessSettings, timeout_s: float
-    ) -> Iterator[tuple[FakeLaunch, ...]]:
+    ) -> Iterator[tuple[PlayedLaunch, ...]]:
         hanging = Setup(function=time.sleep if phase == "launch" else lab_tasks.remember, payload=600)
         with (
             launched((0,), hanging, settings=settings) as (real,),

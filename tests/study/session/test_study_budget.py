@@ -5,12 +5,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import converters
 import numpy as np
 import pytest
 import typer
-from played_study import SUBJECT, Cost, Session, played, statuses
+from played_lab import Cost, PlayedFork
+from played_study import SUBJECT, Session, played, statuses
 
 from int8bench import cli
 from int8bench.cases import Group, int8_variant
@@ -110,11 +112,11 @@ def test_an_engine_that_is_too_slow_is_left_out_and_the_others_are_measured(sess
     """It is known to be once its answers were checked, before anything of it was timed."""
     answer = session.lab.answer
 
-    def timed(function: str, payload: object, launch: int) -> object:
-        found = answer(function, payload, launch)
-        if isinstance(found, Checked):
-            return replace(found, picture_s=5.0 if payload.variant.engine == "qnnpack" else 0.001)
-        return found
+    def timed(fork: PlayedFork[Any]) -> object:
+        answered = answer(fork)
+        if isinstance(answered, Checked):
+            return replace(answered, picture_s=5.0 if fork.order.variant.engine == "qnnpack" else 0.001)
+        return answered
 
     session.lab.answer = timed
     run = session.run(budget_s=60.0, timeout_s=120.0)
