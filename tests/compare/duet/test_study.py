@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lean_pytest import LEAN
 from played_lab import PlayedPeer
 
 from int8bench import documents, machine
@@ -304,8 +305,11 @@ def test_two_environments_need_no_repository(tmp_path: Path, project: Path) -> N
     assert (duet.base, duet.head) == (f"installed in {sys.executable}", f"installed in {sys.executable}")
 
 
-def test_tests_of_pytest_benchmark_are_raced_with_the_sides_own_code(project: Path) -> None:
+def test_tests_of_pytest_benchmark_are_raced_with_the_sides_own_code(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though pytest puts the folder of head's code first on the path, base measures its own."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", LEAN["PYTEST_ADDOPTS"])
     duet = study.run(_request(project, suite="pytest", budget_s=3.0), None, _quiet)
     (found,) = duet.comparisons
     assert (found.id, found.verdict) == ("tests/test_speed.py::test_slow", "slower")

@@ -10,6 +10,7 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
+from lean_pytest import LEAN
 
 from int8bench.compare.comparisons import SideRatio
 from int8bench.compare.pytest import node, text
@@ -115,7 +116,7 @@ def run(folder: Path, *arguments: str, **files: str) -> "subprocess.CompletedPro
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "int8bench.pytest_plugin", "-p", "no:hypothesispytest", *arguments],
         cwd=folder,
-        env={**os.environ, "COLUMNS": "400"},
+        env={**os.environ, **LEAN, "COLUMNS": "400"},
         capture_output=True,
         text=True,
         check=False,
