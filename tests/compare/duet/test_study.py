@@ -1,5 +1,6 @@
 """A duet from two commits to its comparisons: a real asv suite end to end, what is refused, and Ctrl-C half-way."""
 
+import copy
 import json
 import re
 import subprocess
@@ -429,12 +430,20 @@ def test_the_bar_learns_what_fresh_processes_take(duet: State) -> None:
     assert duet.total == 46.0
 
 
+@pytest.fixture(scope="module")
+def prepared(project: Path, cache: Path) -> State:
+    """A duet that is prepared once, since git and the machine take a quarter of a second to answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        state = study._prepared(_request(project), None, _quiet)
+    state.rows = {"b.time_it": Row(name="b.time_it", kind="time", variables=state.variables[0])}
+    return state
+
+
 @pytest.fixture
-def duet(project: Path) -> State:
-    """A duet that is prepared, and has measured nothing."""
-    found = study._prepared(_request(project), None, _quiet)
-    found.rows = {"b.time_it": Row(name="b.time_it", kind="time", variables=found.variables[0])}
-    return found
+def duet(prepared: State) -> State:
+    """A duet that is prepared, and has measured nothing; each test has its own."""
+    return copy.deepcopy(prepared)
 
 
 def _worked(_: object) -> serving.Worked:
