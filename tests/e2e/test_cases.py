@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wheels
 from lean_pytest import LEAN
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -38,6 +39,12 @@ def _commit(folder: Path, tag: str, files: Mapping[str, str]) -> None:
     _git(folder, "add", "--all")
     _git(folder, "commit", "--quiet", "--message", tag)
     _git(folder, "tag", tag)
+
+
+def _built_by_itself(folder: str, name: str) -> dict[str, str]:
+    """The files of a package that needs no build tool, which would take seconds a commit."""
+    texts = {"pyproject.toml": wheels.PYPROJECT, "backend.py": wheels.BACKEND}
+    return {f"{folder}/{file}": text.replace("toy", name) for file, text in texts.items()}
 
 
 def _project(folder: Path, base: Mapping[str, str], head: Mapping[str, str]) -> Path:
@@ -99,9 +106,9 @@ def test_a_package_on_top_that_holds_nothing_is_not_what_is_measured(tmp_path: P
             "asv.conf.json": "{}",
             "benchmarks/__init__.py": "",
             "benchmarks/b.py": BENCHMARK.format(module="upper"),
-            "up/pyproject.toml": BUILT.format(name="upper"),
+            **_built_by_itself("up", "upper"),
             "up/upper/__init__.py": "from lower import work\n",
-            "low/pyproject.toml": BUILT.format(name="lower"),
+            **_built_by_itself("low", "lower"),
             "low/lower/__init__.py": QUICK,
         },
         {"low/lower/__init__.py": SLOW},

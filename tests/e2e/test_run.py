@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -19,12 +20,21 @@ from int8bench.workload import training
 SMALL = ("run", "--engines", "qnnpack", "--batch", "2", "--threads", "1", "--quick", "--budget", "10m")
 
 
-@pytest.fixture(scope="module")
-def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, "subprocess.CompletedProcess[str]"]:
-    """A small finished run and what it printed."""
-    folder = tmp_path_factory.mktemp("run")
-    done = subprocess.run(
-        [sys.executable, "-m", "int8bench.cli", *SMALL, "-o", "run.json"],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Killed:
+    """A run that kill -9 ended while it measured, and what was in its file."""
+
+    folder: Path
+    document: dict[str, object]
+    children: list[psutil.Process]
+    refused: "subprocess.CompletedProcess[str]"
+    """The same command with another budget, before it was continued."""
+
+
+def _typed(folder: Path, cache: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Types a command, and waits for its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "int8bench.cli", *arguments],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -32,8 +42,36 @@ def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run
         timeout=900,
         check=False,
     )
-    assert (folder / "run.json").exists(), done.stderr
-    return records.load(folder / "run.json"), done
+
+
+@pytest.fixture(scope="module")
+def killed(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """A small run that was killed; one and the same is killed, continued and looked at, as each takes half a minute."""
+    folder = tmp_path_factory.mktemp("run")
+    command = [sys.executable, "-m", "int8bench.cli", *SMALL, "-o", "run.json"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "alone" in line or "racing" in line:
+                break
+        children = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    refused = _typed(folder, cache, *SMALL[:-2], "--budget", "11m", "-o", "run.json")
+    return Killed(folder=folder, document=document, children=children, refused=refused)
+
+
+@pytest.fixture(scope="module")
+def finished(killed: Killed, cache: Path) -> tuple[Run, "subprocess.CompletedProcess[str]"]:
+    """The run, finished by the same command, and what that printed."""
+    done = _typed(killed.folder, cache, *SMALL, "-o", "run.json")
+    assert records.load(killed.folder / "run.json").complete, done.stderr
+    return records.load(killed.folder / "run.json"), done
 
 
 def test_every_cell_has_its_figures(finished) -> None:
@@ -119,30 +157,16 @@ def test_report_writes_a_page_that_needs_nothing_from_outside(finished, cli, tmp
     assert '<link rel="stylesheet"' not in page
 
 
-def test_a_killed_run_goes_on_where_it_stopped(cli, cache: Path, tmp_path: Path) -> None:
-    """After kill -9 the record is whole JSON, no process is left, and the same command finishes it."""
-    command = [sys.executable, "-m", "int8bench.cli", *SMALL, "-o", "run.json"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as run:
-        assert run.stderr is not None
-        for line in run.stderr:
-            if "alone" in line or "racing" in line:
-                break
-        children = psutil.Process(run.pid).children(recursive=True)
-        run.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["complete"] is False
-    created = records.load(tmp_path / "run.json").created_at
-    refused = cli(*SMALL[:-2], "--budget", "11m", "-o", "run.json")
-    assert refused.returncode == 2
-    assert "unfinished run that differs in" in refused.stderr
-    assert cli(*SMALL, "-o", "run.json").returncode in {0, 1}
-    finished = records.load(tmp_path / "run.json")
-    assert finished.complete
-    assert finished.created_at == created
+def test_a_killed_run_goes_on_where_it_stopped(killed: Killed, finished) -> None:
+    """After kill -9 the record is whole JSON, no process is left, and the same command alone finishes it."""
+    run, done = finished
+    assert killed.children
+    assert killed.document["complete"] is False
+    assert killed.refused.returncode == 2
+    assert "unfinished run that differs in" in killed.refused.stderr
+    assert done.returncode in {0, 1}
+    assert run.complete
+    assert run.created_at == killed.document["created_at"]
 
 
 @pytest.mark.parametrize(("number", "phase"), [(signal.SIGINT, "checking"), (signal.SIGTERM, "racing")])

@@ -109,10 +109,12 @@ LONG: Mapping[str, Promise] = {
         place="project", says=TESTED, codes=(1,), shortened="--budget 10s"
     ),
     "int8bench duet --base-python old/bin/python --head-python new/bin/python --suite asv": Promise(
-        place="project", says=r"^parse\.time_it +time +\d", shortened="--budget 10s"
+        place="project", says=PARSING, codes=(1,), shortened="--budget 10s"
     ),
     "int8bench selftest": Promise(place="empty", says=r"^verdicts here |^Verdicts here ", codes=BAD_NEWS),
-    "int8bench gate --record": Promise(place="policy", says=r"is the baseline", codes=BAD_NEWS),
+    "int8bench gate --record": Promise(
+        place="policy", says=r"^recorded as the baseline of this hardware: ", codes=BAD_NEWS
+    ),
     "int8bench asv HEAD~3..HEAD --quick": Promise(place="scaffold", says=r"^int8bench: commit \w{8}, 3 of 3"),
     "asv machine --yes": Promise(place="history", says=r"Saved information on this machine|"),
     "asv publish": Promise(place="history", says=r"Publishing|Loading", makes=(".asv/html/int8bench.html",)),

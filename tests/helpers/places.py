@@ -135,8 +135,8 @@ def _project(folder: Path) -> None:
     _git(folder, "update-ref", "refs/remotes/origin/main", "main")
     _git(folder, "switch", "--quiet", "--create", "topic")
     _commit(folder, SLOWER)
-    for name in ("old", "new"):
-        _environment_at(folder / name, with_pip=False)
+    for name, files in (("old", PROJECT), ("new", SLOWER)):
+        _write(_environment_at(folder / name, with_pip=False), {"toy.py": files["toy.py"]})
 
 
 def _own(folder: Path) -> None:
@@ -215,11 +215,12 @@ def _clone(folder: Path) -> None:
     _environment_at(folder / ".venv", with_pip=True)
 
 
-def _environment_at(folder: Path, *, with_pip: bool) -> None:
-    """Makes an environment that has the packages of this one, so that nothing is fetched."""
+def _environment_at(folder: Path, *, with_pip: bool) -> Path:
+    """Makes an environment that has the packages of this one, so that nothing is fetched; where its own packages go."""
     venv.create(folder, with_pip=with_pip, symlinks=True)
-    here = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})["purelib"]
-    Path(here, "these.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    own = Path(sysconfig.get_paths(scheme="venv", vars={"base": str(folder), "platbase": str(folder)})["purelib"])
+    _write(own, {"these.pth": sysconfig.get_path("purelib") + "\n"})
+    return own
 
 
 MAKERS: Mapping[str, Callable[[Path], None]] = {
