@@ -136,7 +136,7 @@ def _project(folder: Path) -> None:
     _git(folder, "switch", "--quiet", "--create", "topic")
     _commit(folder, SLOWER)
     for name, files in (("old", PROJECT), ("new", SLOWER)):
-        _write(_environment_at(folder / name, with_pip=False), {"toy.py": files["toy.py"]})
+        _write(_environment_at(folder / name), {"toy.py": files["toy.py"]})
 
 
 def _own(folder: Path) -> None:
@@ -212,12 +212,12 @@ def _clone(folder: Path) -> None:
     shorter = re.sub(r'(?m)^budget = "6m"', 'budget = "90s"', policy)
     _commit(folder, {"pyproject.toml": shorter})
     _git(folder, "update-ref", "refs/remotes/origin/main", "HEAD~1")
-    _environment_at(folder / ".venv", with_pip=True)
+    _environment_at(folder / ".venv")
 
 
-def _environment_at(folder: Path, *, with_pip: bool) -> Path:
+def _environment_at(folder: Path) -> Path:
     """Makes an environment that has the packages of this one, so that nothing is fetched; where its own packages go."""
-    venv.create(folder, with_pip=with_pip, symlinks=True)
+    venv.create(folder, symlinks=True)  # without a pip of its own, whose setuptools would come first
     own = Path(sysconfig.get_paths(scheme="venv", vars={"base": str(folder), "platbase": str(folder)})["purelib"])
     _write(own, {"these.pth": sysconfig.get_path("purelib") + "\n"})
     return own
