@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 .PHONY: help install engines bench asv-here gate readme lint types build clean
 .PHONY: test tests tests-of-compilers tests-of-engines tests-of-peers tests-of-the-rest
-.PHONY: coverage perf test-avx2 test-newest test-newest-avx2
+.PHONY: coverage perf test-readme test-avx2 test-newest test-newest-avx2
 
 help: ## list what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -88,9 +88,10 @@ tests: $(ENGINES)
 	cache=$$(mktemp -d) && trap 'rm -rf "$$cache"' EXIT && \
 	OMP_WAIT_POLICY=PASSIVE INT8BENCH_TEST_CACHE="$$cache" $(MAKE) --no-print-directory --jobs=2 --output-sync=target $(PARTS) $(BESIDE)
 
-# Counting lines makes our own code half as slow again, so that it has a command of its own.
+# Counting lines makes our own code half as slow again, so that it has a command of its own. The floor in pyproject.toml
+# is for all parts together: each of them would be below it.
 coverage: ## the tests, and which lines they ran
-	$(MAKE) --no-print-directory COUNTED="--cov --cov-report=" tests
+	$(MAKE) --no-print-directory COUNTED="--cov --cov-report= --cov-fail-under=0" tests
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
@@ -106,11 +107,15 @@ tests-of-peers:
 	$(PYTEST) $(OF_PEERS)
 
 tests-of-the-rest:
-	$(PYTEST) $(addprefix --ignore=,$(COMPILERS) $(OF_ENGINES) $(OF_PEERS) tests/perf)
+	$(PYTEST) $(addprefix --ignore=,$(COMPILERS) $(OF_ENGINES) $(OF_PEERS) tests/perf tests/readme)
 
 # Nothing else may run beside these: a busy machine makes a race unclear, and that is red here.
 perf: $(STAMP) ## our own performance, alone on the machine: ratios with thresholds
 	$(BIN)/python -m pytest tests/perf
+
+# Half an hour, since what a person waits for is waited for; quick ones are among the tests.
+test-readme: $(ENGINES) ## the long commands of README and CI.md, typed as they stand
+	$(BIN)/python -m pytest tests/readme
 
 lint: $(STAMP) ## ruff, and who may import whom
 	$(BIN)/ruff check .

@@ -50,6 +50,7 @@ from int8bench.machine import Hardware, detect, usable_processors
 from int8bench.stats.ratio import estimate
 from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.study import records, study
+from int8bench.study.cells import OK, Cell
 from int8bench.study.racing import launch_table
 from int8bench.study.session import conversions
 from int8bench.study.session.ledger import Ledger
@@ -137,7 +138,7 @@ def _compared(group: Group, engines: Sequence[str], asked: argparse.Namespace) -
     files = _files(group, engines, machine)
     run = _run(group, engines, asked.seconds / 2)
     raced = [cell for cell in run.cells if cell.engine in engines]
-    cases = {parse_id(cell.id): _median_s(cell) for cell in raced if cell.status == records.OK}
+    cases = {parse_id(cell.id): _median_s(cell) for cell in raced if cell.status == OK}
     loads.append(os.getloadavg()[0])
     each_s = asked.seconds / 2 / asked.repetitions / max(1, len(cases))
     works = {
@@ -158,7 +159,7 @@ def _compared(group: Group, engines: Sequence[str], asked: argparse.Namespace) -
         "threads": group.threads,
         "percentile": asked.percentile,
         "load_averages": loads,
-        "left_out": {cell.id: cell.error for cell in raced if cell.status != records.OK},
+        "left_out": {cell.id: cell.error for cell in raced if cell.status != OK},
         "milliseconds": {
             case.variant.label: {
                 "int8bench": 1e3 * cases[case],
@@ -214,9 +215,8 @@ def _run(group: Group, engines: Sequence[str], budget_s: float) -> records.Run:
         return study.run(request, Path(folder) / "run.json", lambda _progress: None)
 
 
-def _median_s(cell: records.Cell) -> float:
-    assert cell.latency_s is not None
-    return float(cell.latency_s["median"]["value"])
+def _median_s(cell: Cell) -> float:
+    return cell.median.value
 
 
 def _pairs(cases: Sequence[Case]) -> Iterator[tuple[Case, Case]]:
@@ -241,7 +241,7 @@ def _by_int8bench(run: records.Run, one: Case, other: Case) -> Interval:
     races = Ledger.of(run).races
     table = launch_table(races[one.id], races[other.id])
     assert table is not None, "a run has four launches or more"
-    looks = Looks(launches=tuple(run.settings["plan"]["looks"]))
+    looks = Looks(launches=run.rates.plan.looks)
     nominal = nominal_error_at(looks, table.launches, 1 - CONFIDENCE)
     found = estimate(table, confidence=CONFIDENCE, nominal_error=nominal)
     return {"value": found.value, "low": found.low, "high": found.high}

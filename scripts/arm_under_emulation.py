@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from int8bench.cases import Group
-from int8bench.engines.base import Material
+from int8bench.engines.base import Logits, Material
 from int8bench.engines.registry import engine_named
 from int8bench.errors import Int8BenchError
 from int8bench.machine import detect, emulation
@@ -170,7 +170,7 @@ def _kept(name: str, folder: Path) -> dict[str, object]:
     return {"available": availability.available, "reason": availability.reason}
 
 
-def _answers_of(name: str, folder: Path) -> fidelity.Logits:
+def _answers_of(name: str, folder: Path) -> Logits:
     model = load_model("simplecnn", num_classes=10).module
     load_weights(folder / "questions" / "weights.pt", model, name="simplecnn", num_classes=10)
     pictures = np.load(folder / "questions" / "pictures.npz")

@@ -37,14 +37,12 @@ def main() -> int:
         sys.exit(f"{asked.record}: no int8 cell {asked.cell or ''} with a speed-up")
     ours = cell.speedup("best_float32")
     assert ours is not None
-    layout = parse_id(ours["reference"]).variant.layout
+    layout = parse_id(ours.reference).variant.layout
     ratios = [_in_a_fresh_process(cell.id, layout, asked.seconds) for _ in range(asked.processes)]
     theirs = _interval(ratios)
-    meet = ours["low"] <= theirs["high"] and theirs["low"] <= ours["high"]
-    found = {key: ours[key] for key in ("value", "low", "high")}
-    print(
-        json.dumps({"cell": cell.id, "reference": ours["reference"], "int8bench": found, "timer": theirs, "meet": meet})
-    )
+    meet = ours.low <= theirs["high"] and theirs["low"] <= ours.high
+    found = {"value": ours.value, "low": ours.low, "high": ours.high}
+    print(json.dumps({"cell": cell.id, "reference": ours.reference, "int8bench": found, "timer": theirs, "meet": meet}))
     return 0 if meet else 1
 
 

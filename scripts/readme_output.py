@@ -7,6 +7,7 @@ python scripts/readme_output.py reports/engines.json engines
 import sys
 from pathlib import Path
 
+from int8bench import files
 from int8bench.report import text
 from int8bench.study import records
 
@@ -25,7 +26,7 @@ def main() -> None:
     if not found or not closed:
         sys.exit(f"README.md has no {begin} with a {end} after it")
     table = text.render(run, width=WIDTH, colour=False)
-    records.write_text(README, f"{before}{begin}\n```\n{table}\n```\n{end}{after}")
+    files.write_text(README, f"{before}{begin}\n```\n{table}\n```\n{end}{after}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How well `int8bench history` finds known steps in real noise: recall, precision, delay, false alarms, and its speed.
 
-Noise is drawn with replacement from the A-against-A races of a cell, as `int8bench trials` stores them; each point is
+Noise is drawn with replacement from the A-against-A races of a cell, as tests/golden/trials has them; each point is
 a race's ratio and interval, scaled to a level. Every repetition writes a folder as asv does, with 60 commits, and
 reads it back. Steps stand 8 commits or more from either end; what is found sooner is tried apart, at the end of a
 history. Prints JSON.
@@ -244,7 +244,7 @@ def timings(rng: np.random.Generator) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Reads the arguments, prints JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("trials", type=Path, help="what int8bench trials wrote")
+    parser.add_argument("trials", type=Path, help="races of the same code, such as tests/golden/trials/itself.json")
     parser.add_argument("--repetitions", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--series", type=int, help="judge as strictly as in a suite of this many series")

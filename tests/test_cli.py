@@ -16,7 +16,7 @@ import pytest
 
 from int8bench import __version__, cache, cli, machine
 from int8bench.compare import stored as compare
-from int8bench.compare.comparisons import Comparison, Metric, Ratio
+from int8bench.compare.comparisons import Comparison, Differences, Metric, SideRatio
 from int8bench.compare.duet import record as duet_record
 from int8bench.compare.duet import study as duet_study
 from int8bench.compare.duet.record import Duet
@@ -25,8 +25,9 @@ from int8bench.errors import InterruptedRunError, NothingMeasuredError
 from int8bench.lab import clock
 from int8bench.lab.progress import Progress
 from int8bench.machine.finding import Finding
-from int8bench.selftest import trials, trust
+from int8bench.selftest import trust
 from int8bench.study import doctor, records, study
+from int8bench.study.cells import Cell, Samples
 from int8bench.study.plan import budget
 from int8bench.workload import subject
 
@@ -60,14 +61,24 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
 @pytest.fixture
 def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    places = ((study, "run"), (trials, "run_trials"), (subject, "train"), (doctor, "measured_here"))
+    places = ((study, "run"), (subject, "train"), (doctor, "measured_here"))
     for module, name in (*places, (duet_study, "_prepared")):
         monkeypatch.setattr(module, name, lambda *_, name=name, **__: pytest.fail(f"{name} was called"))
 
 
+SETTINGS = {
+    "confidence": 0.95,
+    "precision": 0.01,
+    "margin": 0.01,
+    "error_rate": 0.001,
+    "family_error_rate": 0.05,
+    "plan": {"budget_s": 60.0, "forks": 1, "looks": [4], "replicates": 2},
+}
+
+
 def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
     """A record of one cell, as small as can be."""
-    cell = records.Cell(
+    cell = Cell(
         id="simplecnn/fbgemm/int8/channels_last/b1/t1",
         model="simplecnn",
         engine="fbgemm",
@@ -86,7 +97,7 @@ def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
         conversion=None,
         speedups=(),
         evidence={},
-        samples={"races": [], "solos": []},
+        samples=Samples(races=(), solos=()),
     )
     finding = dict.fromkeys(("code", "subject", "message", "why", "advice"), "x")
     return records.Run(
@@ -95,8 +106,10 @@ def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
         int8bench_version="0",
         environment=records.Environment(hardware={}, fingerprint="f", versions={}, process={}),
         settings={},
-        findings=[Finding.from_dict({**finding, "severity": severity})] if severity else [],
+        findings=(Finding.from_dict({**finding, "severity": severity}),) if severity else (),
         cells=(cell,),
+        ranking=(),
+        recommendation=None,
     )
 
 
@@ -133,7 +146,9 @@ def changed(verdict: str = "same", *, severity: str | None = None) -> Duet:
         id="b.time_it",
         metric=Metric.TIME,
         verdict=verdict,
-        ratio=Ratio(value=0.5, low=0.4, high=0.6) if verdict == "faster" else Ratio(value=1.5, low=1.4, high=1.6),
+        ratio=SideRatio(value=0.5, low=0.4, high=0.6)
+        if verdict == "faster"
+        else SideRatio(value=1.5, low=1.4, high=1.6),
         launches=4,
         forks=4,
         pairs=400,
@@ -259,6 +274,11 @@ class Answer(NamedTuple):
         """As small as can be."""
         return {**changed().shown.to_dict(), "comparisons": []}
 
+    @property
+    def differences(self) -> Differences:
+        """As small as can be."""
+        return replace(changed().differences, comparisons=())
+
 
 def test_every_verdict_is_shown_with_the_selftest_of_its_hardware(
     call: Call, monkeypatch: pytest.MonkeyPatch, quoted: list[str]
@@ -268,7 +288,7 @@ def test_every_verdict_is_shown_with_the_selftest_of_its_hardware(
         f"{name}.json": replace(
             made(),
             environment=replace(made().environment, fingerprint=f"of {name}", hardware={"brand": "x"}),
-            settings={"confidence": 0.95, "error_rate": 0.001, "family_error_rate": 0.05},
+            settings=SETTINGS,
             cells=(),
         )
         for name in ("old", "new")
@@ -348,9 +368,6 @@ def test_a_request_is_handed_on_as_typed(call: Call, monkeypatch: pytest.MonkeyP
         (("run", "--seed", "-1"), "--seed"),
         (("run", "--seed", "99999999999"), "--seed"),
         (("train", "--epochs", "0"), "--epochs"),
-        (("trials", "--races", "0"), "--races"),
-        (("trials", "--threads", "100000"), "try --threads"),
-        (("trials", "--batch", "0"), "try --batch 1"),
         (("doctor", "--threads", "x"), "try --threads 1"),
         (("doctor", "--engine", "fbgm"), "did you mean fbgemm"),
         (("doctor", "--hardware", "nowhere"), "no such file"),
@@ -387,7 +404,7 @@ def test_without_arguments_there_is_help(call: Call) -> None:
     """Every command is listed, and the exit codes are."""
     left = call()
     assert left.code == 2
-    for word in ("doctor", "run", "report", "train", "trials", "Exit codes"):
+    for word in ("doctor", "run", "report", "train", "selftest", "Exit codes"):
         assert word in left.out + left.err
 
 
@@ -409,7 +426,6 @@ def test_the_version_is_one_line(call: Call) -> None:
     [
         ("run", study, "run"),
         ("train", subject, "train"),
-        ("trials", trials, "run_trials"),
         ("doctor", doctor, "diagnose"),
         ("duet", duet_study, "run"),
     ],

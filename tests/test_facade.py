@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from int8bench import facade
+from int8bench import documents, facade
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
 from int8bench.lab.peers import Order, PeerLaunch, Place, SkippedError, launched
 from int8bench.study import records
@@ -63,15 +63,15 @@ def test_the_front_costs_no_torch() -> None:
 def test_a_speed_up_is_the_records(compared: facade.Comparison) -> None:
     """The headline of the cell asked for."""
     cell = next(each for each in compared.run.cells if (each.engine, each.batch) == ("fbgemm", 8))
-    assert compared.speedup(batch=8, threads=1) == cell.speedup("best_float32")
+    assert compared.speedup(batch=8, threads=1) == documents.written(cell.speedup("best_float32"))
 
 
 def test_the_noise_of_int8_is_the_records_and_none_is_infinite(compared: facade.Comparison) -> None:
     """Answers that are the same to the bit have no noise."""
     cell = next(each for each in compared.run.cells if each.engine == "fbgemm")
     assert cell.fidelity is not None
-    assert compared.sqnr_db == cell.fidelity["sqnr_db"]
-    exact = replace(cell, fidelity={**cell.fidelity, "sqnr_db": None})
+    assert compared.sqnr_db == cell.fidelity.sqnr_db
+    exact = replace(cell, fidelity=replace(cell.fidelity, sqnr_db=None))
     assert facade.Comparison(run=replace(compared.run, cells=(exact,)), engine="fbgemm").sqnr_db == float("inf")
 
 

@@ -21,9 +21,9 @@ CLOCKS = {"lab/sampling.py", "lab/clock.py", "lab/agent/turns.py"}  # a side's p
 # Who may touch files: records, checkpoints and the last selftest, machines and their counters, pictures, and a launch's
 # standard error.
 FILES = {
+    "documents.py",
     "study/records.py",
     "workload/training.py",
-    "selftest/trials.py",
     "workload/data.py",
     "workload/subject.py",
     "lab/noise.py",

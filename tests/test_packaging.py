@@ -27,6 +27,7 @@ fi
 """
 
 
+COUNTED = " --cov --cov-report= --cov-fail-under=0"
 # What a make that runs these tests sets, and would hand on to the one that they run.
 NOT_HANDED_ON = ("MAKE", "MFLAGS", "TORCH_", "ONEDNN_", "NPY_", "INT8BENCH_LEFT_OUT")
 
@@ -235,9 +236,16 @@ def test_coverage_counts_the_lines_of_every_part(clone: Clone) -> None:
     plain = sorted(call for call in clone.calls() if call.startswith("python -m pytest "))
     assert clone.make("coverage").returncode == 0
     ours = [call for call in clone.calls() if call.startswith(("python -m pytest ", "python -m coverage"))]
-    assert sorted(call.replace(" --cov --cov-report=", "") for call in ours[:-2]) == plain
-    assert all(" --cov --cov-report= " in call for call in ours[:-2])
+    assert sorted(call.replace(COUNTED, "") for call in ours[:-2]) == plain
+    assert all(f"{COUNTED} " in call for call in ours[:-2])
     assert ours[-2:] == ["python -m coverage combine --quiet", "python -m coverage report"]
+
+
+def test_coverage_has_a_floor() -> None:
+    """`make coverage` is red where all parts together are below it; a part alone is below it, and green."""
+    assert COUNTED.endswith("--cov-fail-under=0")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["coverage"]["report"]["fail_under"] == 90
 
 
 def test_every_test_is_in_one_part(clone: Clone) -> None:
@@ -248,6 +256,7 @@ def test_every_test_is_in_one_part(clone: Clone) -> None:
         (clone.folder / path).touch()
     clone.make("tests")
     clone.make("perf")
+    clone.make("test-readme")
     parts = [call.split("-m pytest ")[1].split() for call in clone.calls() if call.startswith("python -m pytest ")]
     (rest,) = [part for part in parts if part[0].startswith("--ignore=")]
     others = [each for part in parts if part is not rest for each in part]

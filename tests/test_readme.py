@@ -1,4 +1,7 @@
-"""Every command in the README is covered by a rule; one that no rule knows fails here."""
+"""Every command of README and CI.md exists, and those of blocks keep their promise: quick ones here.
+
+Long ones are run by `make test-readme`; a command that no list knows fails here.
+"""
 
 import re
 import shlex
@@ -7,31 +10,21 @@ from pathlib import Path
 
 import pytest
 import typer
+from documented import CI, ELSEWHERE, LONG, QUICK, README, REPOSITORY, commands, fenced
+from places import Places
 
 from int8bench import cli
 
-REPOSITORY = Path(__file__).parents[1]
-README = REPOSITORY / "README.md"
-OUTPUT = re.compile(r"<!-- (\w+):begin -->.*?<!-- \1:end -->", re.DOTALL)  # what a run printed, not what is typed
-CODE = re.compile(r"^```\w+\n.*?^```", re.DOTALL | re.MULTILINE)  # of a language: nothing to type
-BLOCK = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
-INLINE = re.compile(r"`([^`\n]+)`")
-
-
-def commands(text: str) -> list[str]:
-    """What a person is told to type: every line of a block, and every inline code that begins like a command."""
-    typed = CODE.sub("", OUTPUT.sub("", text))
-    lines = [line for block in BLOCK.findall(typed) for line in block.splitlines()]
-    lines += [code for code in INLINE.findall(BLOCK.sub("", typed)) if code.split()[0] in RULES and " " in code]
-    return list(dict.fromkeys(stripped for line in lines if (stripped := line.partition(" #")[0].strip())))
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in (README, CI)}
 
 
 def parsed(words: list[str]) -> None:
-    """Parses with the real command line, and runs nothing."""
+    """Parses with the real command line, and runs nothing; a bare name may be prose, and lack what is required."""
     group = typer.main.get_command(cli.app)
     with group.make_context("int8bench", list(words)) as context:
         name, command, rest = group.resolve_command(context, list(words))
-        command.make_context(name, rest, parent=context)
+        if rest:
+            command.make_context(name, rest, parent=context)
 
 
 def target(words: list[str]) -> None:
@@ -89,7 +82,7 @@ RULES: dict[str, Callable[[list[str]], None]] = {
 }
 
 
-@pytest.mark.parametrize("command", commands(README.read_text(encoding="utf-8")))
+@pytest.mark.parametrize("command", dict.fromkeys(line for page in PAGES.values() for line in commands(page)))
 def test_a_command_of_the_readme_is_one_that_exists(command: str) -> None:
     """Options, values and targets are those of today."""
     program, *words = shlex.split(re.sub(r"=<[^>]*>", "=there", command))
@@ -97,9 +90,28 @@ def test_a_command_of_the_readme_is_one_that_exists(command: str) -> None:
     RULES[program](words)
 
 
+def test_every_command_of_a_block_is_in_one_list() -> None:
+    """A new one needs a promise, and a promise whose command is gone goes too."""
+    listed = [*QUICK, *LONG, *ELSEWHERE]
+    assert len(set(listed)) == len(listed)
+    assert {line for page in PAGES.values() for line in fenced(page)} == set(listed)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Places:
+    """Folders to type in."""
+    return Places(tmp_path_factory.mktemp("places"), cache)
+
+
+@pytest.mark.parametrize("command", QUICK)
+def test_a_quick_command_keeps_its_promise(places: Places, command: str) -> None:
+    """It is typed as it stands; exit code, a line of the answer and files are as the document says."""
+    places.typed(command, QUICK[command])
+
+
 def test_the_readme_has_its_two_commands_and_more() -> None:
     """There is something to hold the rules against."""
-    found = commands(README.read_text(encoding="utf-8"))
+    found = commands(PAGES[README.name])
     assert {"make bench", "make test", "pip install ."} <= set(found)
     assert len([each for each in found if each.startswith("int8bench run")]) >= 3
 
@@ -130,7 +142,7 @@ def test_output_is_no_command_and_comments_are_no_arguments() -> None:
     [
         "int8bench run --no-such",
         "int8bench frobnicate",
-        "int8bench trials --races many",
+        "int8bench selftest --thorough now",
         "make sandwich",
         "pip install x",
         "asv runn",

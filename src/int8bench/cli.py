@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +19,9 @@ from int8bench.errors import Int8BenchError, NothingMeasuredError
 from int8bench.lab import platforms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from int8bench.compare.duet.record import Duet
+    from int8bench.compare.gate.judging import Gate
+    from int8bench.compare.stored import Compared
     from int8bench.lab.progress import Progress
     from int8bench.study.records import Run
 
@@ -220,7 +222,7 @@ def report(
     document = records.load_document(record)
     if duets.is_duet(document):
         found = duets.from_dict(document, name=str(record))
-        _compared(found.shown.to_dict(), str(found.environment["fingerprint"]), markdown=output, as_json=as_json)
+        _compared(found.shown, found.fingerprint, markdown=output, as_json=as_json)
         return
     loaded = records.from_dict(document, name=str(record))
     if output is not None:
@@ -266,30 +268,6 @@ def train(
         else f"{model} on {data}: validation accuracy {trained.accuracy:.2%} after {trained.epochs} epochs; "
         f"checkpoint in {output}"
     )
-
-
-@app.command()
-def trials(
-    *,
-    engine: Annotated[str, typer.Option("--engine", help="The int8 engine that is raced with itself.")] = "fbgemm",
-    batch: Annotated[str, typer.Option("--batch", help="Batch sizes with commas between.")] = "1,32",
-    threads: Annotated[
-        str | None, typer.Option("--threads", help="Thread counts with commas between; default: 1 and 2.")
-    ] = None,
-    races: Annotated[int, typer.Option("--races", min=1, help="Races in each cell.")] = 40,
-    slowed: Annotated[bool, typer.Option("--slowed", help="Slow one side by 2 %: 51 calls against 50.")] = False,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Every outcome; an unfinished trial there is continued.")
-    ] = Path("int8bench-trials.json"),
-) -> None:
-    """Try our own verdicts on this machine: the same code against itself, or against a known slow-down."""
-    from int8bench.selftest import trials as lab_trials
-
-    counts = options.counts("--threads", threads) if threads is not None else None
-    groups = lab_trials.groups_of(options.counts("--batch", batch), counts)
-    with _bar() as advance:
-        rows = lab_trials.run_trials(engine, groups, races=races, slowed=slowed, output=output, advance=advance)
-    _print(_json(lab_trials.tallies(rows)))
 
 
 @app.command()
@@ -352,7 +330,7 @@ def duet(
     )
     with _bar() as advance:
         found = study.run(request, output, advance)
-    _compared(found.shown.to_dict(), found.environment["fingerprint"], markdown=markdown, as_json=as_json)
+    _compared(found.shown, found.fingerprint, markdown=markdown, as_json=as_json)
     if output is not None:
         _note(f"int8bench: the record with all samples is in {output}")
     raise typer.Exit(EXIT_BAD_NEWS if found.is_bad_news else EXIT_FINE)
@@ -372,7 +350,7 @@ def compare(
 
     before, after = records.load(old), records.load(new)
     found = two_runs.compare(before, after, base=str(old), head=str(new))
-    _compared(found.to_dict(), after.environment.fingerprint, markdown=markdown, as_json=as_json)
+    _compared(found, after.environment.fingerprint, markdown=markdown, as_json=as_json)
     raise typer.Exit(EXIT_BAD_NEWS if any(each.worse_by > 0 for each in found.comparisons) else EXIT_FINE)
 
 
@@ -418,7 +396,7 @@ def gate(
     with _bar() as advance:
         found = verdicts.run(request, held, advance)
     here = machine.fingerprint(machine.detect())
-    _compared(found.to_dict(), here, markdown=markdown, as_json=as_json)
+    _compared(found, here, markdown=markdown, as_json=as_json)
     raise typer.Exit(found.exit_code)
 
 
@@ -492,6 +470,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """What changed across the commits that asv has measured: when, by how much, and how sure that is."""
+    from int8bench import documents
     from int8bench.lab.progress import Progress
     from int8bench.report.history import terminal as sheet
     from int8bench.tracking import asv_process
@@ -503,7 +482,8 @@ def history(
         found = tracked.history(
             folder, repository=folder, error_rate=options.fraction("--error-rate", error_rate), control=control
         )
-    _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict(), **_screen()))
+    document = found.document()
+    _print(_json(documents.written(document)) if as_json else sheet.render(document, **_screen()))
     raise typer.Exit(EXIT_BAD_NEWS if found.regressions else EXIT_FINE)
 
 
@@ -566,7 +546,7 @@ def _answer(record: "Run", *, as_json: bool) -> None:
     _print(records.dumps(record).rstrip() if as_json else text.render(record, **_screen(), quote=quote))
 
 
-def _compared(found: "Mapping[str, Any]", fingerprint: str, *, markdown: Path | None, as_json: bool) -> None:
+def _compared(found: "Compared | Duet | Gate", fingerprint: str, *, markdown: Path | None, as_json: bool) -> None:
     """Prints what changed (of duet, compare or gate), and writes it for a pull request where that is asked for.
 
     With it stands what the selftest said of that hardware.
@@ -574,10 +554,11 @@ def _compared(found: "Mapping[str, Any]", fingerprint: str, *, markdown: Path | 
     from int8bench.report import compared
     from int8bench.selftest import trust
 
-    document = {**found, "selftest": trust.quote(fingerprint)}
-    _print(_json(document) if as_json else compared.render(document, **_screen()))
+    quote = trust.quote(fingerprint)
+    changed = replace(found.differences, selftest=quote)
+    _print(_json({**found.to_dict(), "selftest": quote}) if as_json else compared.render(changed, **_screen()))
     if markdown is not None:  # after the answer, which is there even where this cannot be written
-        files.write_text(markdown, compared.markdown(document))
+        files.write_text(markdown, compared.markdown(changed))
         _note(f"int8bench: the comment is in {markdown}")
 
 

@@ -13,15 +13,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from int8bench import documents
+from int8bench.documents import JsonObject
 from int8bench.errors import NothingMeasuredError, RequestError
 from int8bench.lab.environment import adopt_settings
 from int8bench.lab.progress import Progress
-from int8bench.study.records import BEST
+from int8bench.study.cells import BEST
 from int8bench.workload.importing import make_importable
 
 if TYPE_CHECKING:
     from int8bench.cases import Group, Variant
-    from int8bench.study.records import Cell, Run
+    from int8bench.study.cells import Cell
+    from int8bench.study.records import Run
     from int8bench.study.session.conversions import Outcome
     from int8bench.study.session.worker import Prepared
     from int8bench.tracking.published import Values
@@ -51,18 +54,18 @@ class Comparison:
     run: "Run"
     engine: str
 
-    def speedup(self, *, batch: int, threads: int) -> Mapping[str, object]:
+    def speedup(self, *, batch: int, threads: int) -> JsonObject:
         """How many times as fast int8 is as the best float32: value, low, high, verdict, as RUN.json has it.
 
         Raises:
             NothingMeasuredError: that cell failed or was not raced; the message says why.
         """
         cell = self._cell(batch, threads)
-        found = cell.speedup(BEST) if cell is not None else None
-        if found is None:
+        best = cell.speedup(BEST) if cell is not None else None
+        if best is None:
             reason = cell.error if cell is not None and cell.error else "not raced"
             raise NothingMeasuredError(f"{self.engine}, batch {batch}, {threads} threads: {reason}")
-        return found
+        return documents.written(best)
 
     @property
     def sqnr_db(self) -> float:
@@ -75,8 +78,8 @@ class Comparison:
         if not fidelities:
             reasons = "; ".join(dict.fromkeys(cell.error for cell in self._cells() if cell.error))
             raise NothingMeasuredError(f"{self.engine}: {reasons or 'not raced'}")
-        sqnr_db = fidelities[0]["sqnr_db"]
-        return float("inf") if sqnr_db is None else float(sqnr_db)
+        sqnr_db = fidelities[0].sqnr_db
+        return float("inf") if sqnr_db is None else sqnr_db
 
     def _cells(self) -> list["Cell"]:
         return [cell for cell in self.run.cells if cell.engine == self.engine]

@@ -93,7 +93,7 @@ def test_answers_that_prove_nothing_are_not_compared() -> None:
     """A top-1 by chance is neither better nor worse, and so is the SQNR of answers that no picture changes."""
     new = runs.run(Played(top1=0.5, sqnr_db=30.0))
     chance = Finding(code="top1-is-chance", severity=Severity.NOTE, subject="x", message="x", why="x", advice="x")
-    alike = [replace(each, fidelity={**each.fidelity, "constant_float32": True}) for each in new.cells]
+    alike = [replace(each, fidelity=replace(each.fidelity, constant_float32=True)) for each in new.cells]
     runs_of = (new, replace(new, findings=(chance,)), replace(new, cells=alike))
     told = [{metric for _, metric in _by_name(_compared(each))} & {Metric.TOP1, Metric.SQNR} for each in runs_of]
     assert told == [{Metric.TOP1, Metric.SQNR}, {Metric.SQNR}, {Metric.TOP1}]

@@ -1,10 +1,12 @@
 import pytest
 
-from int8bench.compare.comparisons import WORSE, Comparison, Metric, Ratio, comparison_from, words
+from int8bench import documents
+from int8bench.compare.comparisons import WORSE, Comparison, Metric, SideRatio, words
+from int8bench.compare.gate.policy import DEFAULT_THRESHOLDS, JUDGED
 
 
 def _comparison(metric: Metric, verdict: str, value: float | None) -> Comparison:
-    ratio = None if value is None else Ratio(value=value, low=value * 0.99, high=value * 1.01)
+    ratio = None if value is None else SideRatio(value=value, low=value * 0.99, high=value * 1.01)
     return Comparison(
         id="cell",
         metric=metric,
@@ -42,10 +44,15 @@ def test_worse_by_follows_the_metric(metric: Metric, verdict: str, value: float 
 def test_json_goes_there_and_back(value: float | None) -> None:
     """A comparison read back is the comparison written."""
     comparison = _comparison(Metric.TIME, "slower", value)
-    assert comparison_from(comparison.to_dict()) == comparison
+    assert documents.read(Comparison, documents.written(comparison), name="") == comparison
 
 
 def test_every_metric_has_a_direction_and_two_words() -> None:
     """No metric is forgotten in the tables."""
     assert WORSE.keys() == set(Metric)
     assert {metric: words(metric) for metric in Metric}[Metric.TIME] == ("faster", "slower")
+
+
+def test_every_metric_that_a_gate_judges_has_a_threshold() -> None:
+    """Or judging the first comparison of a new one would end in a missing key."""
+    assert set(JUDGED) == set(DEFAULT_THRESHOLDS)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from int8bench.study import records
-from int8bench.study.records import Cell, Run
+from int8bench.study.cells import Cell
+from int8bench.study.records import Run
 
 HELPERS = Path(__file__).parents[1] / "helpers"
 sys.path.insert(0, str(HELPERS))
@@ -86,10 +87,10 @@ def test_the_sound_engine_is_raced_and_nothing_is_wrong_with_it(finished: Run) -
     assert sound.status == "ok"
     assert not FAULTS & set(codes(finished, "toy"))
     assert sound.fidelity is not None
-    assert sound.fidelity["sqnr_db"] > 30
+    assert sound.fidelity.sqnr_db > 30
     best = sound.speedup("best_float32")
     assert best is not None
-    assert best["value"] > 1
+    assert best.value > 1
     assert sound.evidence["ran"]["int8_share"] == 1
 
 
@@ -116,9 +117,9 @@ def test_sleeping_is_caught_by_the_verdict(finished: Run) -> None:
     sleeping = cell(finished, "toy-sleeping")
     best = sleeping.speedup("best_float32")
     assert best is not None
-    assert best["verdict"] == "slower"
+    assert best.verdict == "slower"
     assert sleeping.latency_s is not None
-    assert sleeping.latency_s["median"]["value"] > toy_engine.SLEEP_S
+    assert sleeping.latency_s.median.value > toy_engine.SLEEP_S
     assert codes(finished, "toy-sleeping")["slower-than-float32"] == "warning"
 
 
@@ -138,8 +139,8 @@ def test_a_leak_is_caught_by_memory(finished: Run) -> None:
     leaking, sound = (cell(finished, name).memory_bytes for name in ("toy-leaking", "toy"))
     assert leaking is not None
     assert sound is not None
-    assert leaking["peak_delta"]["low"] > sound["peak_delta"]["high"] + 2 * toy_engine.LEAK_BYTES
-    assert leaking["weights"] == sound["weights"]
+    assert leaking.peak_delta.low > sound.peak_delta.high + 2 * toy_engine.LEAK_BYTES
+    assert leaking.weights == sound.weights
 
 
 def test_no_engine_has_another_ones_fault(finished: Run) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wheels
+from lean_pytest import LEAN
 
 CASES = Path(__file__).parents[1] / "cases"
 WHO = ("-c", "user.name=toy", "-c", "user.email=toy@example.invalid", "-c", "commit.gpgsign=false")
@@ -39,6 +41,12 @@ def _commit(folder: Path, tag: str, files: Mapping[str, str]) -> None:
     _git(folder, "tag", tag)
 
 
+def _built_by_itself(folder: str, name: str) -> dict[str, str]:
+    """The files of a package that needs no build tool, which would take seconds a commit."""
+    texts = {"pyproject.toml": wheels.PYPROJECT, "backend.py": wheels.BACKEND}
+    return {f"{folder}/{file}": text.replace("toy", name) for file, text in texts.items()}
+
+
 def _project(folder: Path, base: Mapping[str, str], head: Mapping[str, str]) -> Path:
     folder.mkdir()
     _git(folder, "init", "--quiet", "--initial-branch=main")
@@ -54,12 +62,12 @@ def _made(case: str, folder: Path) -> Path:
     return folder
 
 
-def _duet(folder: Path, cache: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    """The exit code, the JSON answer and what was said beside it."""
+def _duet(folder: Path, cache: Path, *arguments: str, lean: bool = True) -> tuple[int, dict[str, Any], str]:
+    """The exit code, the JSON answer and what was said beside it; where lean, without plug-ins of strangers."""
     done = subprocess.run(
         [sys.executable, "-m", "int8bench", "duet", *arguments, "--quick", "--json"],
         cwd=folder,
-        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        env={**os.environ, **(LEAN if lean else {}), "XDG_CACHE_HOME": str(cache)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -83,7 +91,8 @@ def monorepo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("suite", ["asv", "pytest"])
 def test_a_package_one_folder_down_is_measured(monorepo: Path, cache: Path, suite: str) -> None:
     """It is not installed here, so that the revision's own is the only one; head does more work."""
-    code, document, _ = _duet(monorepo / "pkg-one", cache, "slow~1", "slow", "--suite", suite, "--budget", "3s")
+    asked = ("slow~1", "slow", "--suite", suite, "--budget", "3s")
+    code, document, _ = _duet(monorepo / "pkg-one", cache, *asked, lean=False)
     assert code == 1
     _thirty_times(document)
 
@@ -97,9 +106,9 @@ def test_a_package_on_top_that_holds_nothing_is_not_what_is_measured(tmp_path: P
             "asv.conf.json": "{}",
             "benchmarks/__init__.py": "",
             "benchmarks/b.py": BENCHMARK.format(module="upper"),
-            "up/pyproject.toml": BUILT.format(name="upper"),
+            **_built_by_itself("up", "upper"),
             "up/upper/__init__.py": "from lower import work\n",
-            "low/pyproject.toml": BUILT.format(name="lower"),
+            **_built_by_itself("low", "lower"),
             "low/lower/__init__.py": QUICK,
         },
         {"low/lower/__init__.py": SLOW},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bare_python
 import pytest
+from lean_pytest import LEAN
 
 CASE = Path(__file__).parents[1] / "cases" / "pytest_traps.sh"
 TYPED = ("docs~1", "docs", "--suite", "pytest", "--quick", "--budget", "20s", "--base-python")
@@ -31,7 +32,7 @@ def test_every_benchmark_is_measured_or_left_out_with_its_true_reason(tmp_path: 
     done = subprocess.run(
         (sys.executable, "-m", "int8bench", "duet", *TYPED, python, "--head-python", python, "-o", str(output)),
         cwd=tmp_path / "case",
-        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        env={**os.environ, **LEAN, "XDG_CACHE_HOME": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
         check=False,

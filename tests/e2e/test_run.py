@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -19,12 +20,21 @@ from int8bench.workload import training
 SMALL = ("run", "--engines", "qnnpack", "--batch", "2", "--threads", "1", "--quick", "--budget", "10m")
 
 
-@pytest.fixture(scope="module")
-def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, "subprocess.CompletedProcess[str]"]:
-    """A small finished run and what it printed."""
-    folder = tmp_path_factory.mktemp("run")
-    done = subprocess.run(
-        [sys.executable, "-m", "int8bench.cli", *SMALL, "-o", "run.json"],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Killed:
+    """A run that kill -9 ended while it measured, and what was in its file."""
+
+    folder: Path
+    document: dict[str, object]
+    children: list[psutil.Process]
+    refused: "subprocess.CompletedProcess[str]"
+    """The same command with another budget, before it was continued."""
+
+
+def _typed(folder: Path, cache: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Types a command, and waits for its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "int8bench.cli", *arguments],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -32,8 +42,36 @@ def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run
         timeout=900,
         check=False,
     )
-    assert (folder / "run.json").exists(), done.stderr
-    return records.load(folder / "run.json"), done
+
+
+@pytest.fixture(scope="module")
+def killed(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """A small run that was killed; one and the same is killed, continued and looked at, as each takes half a minute."""
+    folder = tmp_path_factory.mktemp("run")
+    command = [sys.executable, "-m", "int8bench.cli", *SMALL, "-o", "run.json"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "alone" in line or "racing" in line:
+                break
+        children = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    refused = _typed(folder, cache, *SMALL[:-2], "--budget", "11m", "-o", "run.json")
+    return Killed(folder=folder, document=document, children=children, refused=refused)
+
+
+@pytest.fixture(scope="module")
+def finished(killed: Killed, cache: Path) -> tuple[Run, "subprocess.CompletedProcess[str]"]:
+    """The run, finished by the same command, and what that printed."""
+    done = _typed(killed.folder, cache, *SMALL, "-o", "run.json")
+    assert records.load(killed.folder / "run.json").complete, done.stderr
+    return records.load(killed.folder / "run.json"), done
 
 
 def test_every_cell_has_its_figures(finished) -> None:
@@ -49,9 +87,9 @@ def test_every_cell_has_its_figures(finished) -> None:
         latency, load = cell.latency_s, cell.throughput_items_per_s
         assert latency is not None
         assert load is not None
-        assert latency["median"]["low"] <= latency["median"]["value"] <= latency["median"]["high"]
-        assert latency["p50"] <= latency["p90"] <= latency["p99"]
-        assert load["low"] <= load["value"] <= load["high"]
+        assert latency.median.low <= latency.median.value <= latency.median.high
+        assert latency.p50 <= latency.p90 <= latency.p99
+        assert load.low <= load.value <= load.high
         assert cell.cold_s is not None
         assert cell.cold_s > 0
 
@@ -62,10 +100,10 @@ def test_an_int8_cell_is_held_against_both_references(finished) -> None:
     best, naive = (run.cells[2].speedup(role) for role in ("best_float32", "naive_float32"))
     assert best is not None
     assert naive is not None
-    assert naive["reference"] == run.cells[1].id
-    assert best["value"] <= naive["value"] * 1.0001
-    assert best["launches"] == 4
-    assert best["verdict"] in {"faster", "slower", "same", "unclear"}
+    assert naive.reference == run.cells[1].id
+    assert best.value <= naive.value * 1.0001
+    assert best.launches == 4
+    assert best.verdict in {"faster", "slower", "same", "unclear"}
     assert not run.cells[0].speedups
 
 
@@ -76,10 +114,10 @@ def test_int8_weighs_a_quarter_and_answers_alike(finished) -> None:
     assert float32.memory_bytes is not None
     assert int8.memory_bytes is not None
     assert int8.fidelity is not None
-    assert float32.memory_bytes["weights"] == 60_362 * 4
-    assert 3.5 < float32.memory_bytes["weights"] / int8.memory_bytes["weights"] < 4.2
-    assert int8.fidelity["sqnr_db"] > 20
-    assert int8.fidelity["top1_float32"] > 0.97
+    assert float32.memory_bytes.weights == 60_362 * 4
+    assert 3.5 < float32.memory_bytes.weights / int8.memory_bytes.weights < 4.2
+    assert int8.fidelity.sqnr_db > 20
+    assert int8.fidelity.top1_float32 > 0.97
 
 
 @pytest.mark.skipif(os.uname().machine not in {"x86_64", "AMD64"}, reason="qnnpack is the mismatch on x86 only")
@@ -94,7 +132,7 @@ def test_a_mismatched_backend_is_flagged_and_is_bad_news(finished) -> None:
 def test_raw_samples_are_kept_and_aligned(finished) -> None:
     """The rounds of a group's cells match one by one, so ratios can be computed again."""
     run, _ = finished
-    shapes = [[(r["launch"], r["fork"], len(r["times_s"])) for r in cell.samples["races"]] for cell in run.cells]
+    shapes = [[(r.launch, r.fork, len(r.times_s)) for r in cell.samples.races] for cell in run.cells]
     assert shapes[0] == shapes[1] == shapes[2]
     assert len({launch for launch, _, _ in shapes[0]}) == 4
 
@@ -119,30 +157,16 @@ def test_report_writes_a_page_that_needs_nothing_from_outside(finished, cli, tmp
     assert '<link rel="stylesheet"' not in page
 
 
-def test_a_killed_run_goes_on_where_it_stopped(cli, cache: Path, tmp_path: Path) -> None:
-    """After kill -9 the record is whole JSON, no process is left, and the same command finishes it."""
-    command = [sys.executable, "-m", "int8bench.cli", *SMALL, "-o", "run.json"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as run:
-        assert run.stderr is not None
-        for line in run.stderr:
-            if "alone" in line or "racing" in line:
-                break
-        children = psutil.Process(run.pid).children(recursive=True)
-        run.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["complete"] is False
-    created = records.load(tmp_path / "run.json").created_at
-    refused = cli(*SMALL[:-2], "--budget", "11m", "-o", "run.json")
-    assert refused.returncode == 2
-    assert "unfinished run that differs in" in refused.stderr
-    assert cli(*SMALL, "-o", "run.json").returncode in {0, 1}
-    finished = records.load(tmp_path / "run.json")
-    assert finished.complete
-    assert finished.created_at == created
+def test_a_killed_run_goes_on_where_it_stopped(killed: Killed, finished) -> None:
+    """After kill -9 the record is whole JSON, no process is left, and the same command alone finishes it."""
+    run, done = finished
+    assert killed.children
+    assert killed.document["complete"] is False
+    assert killed.refused.returncode == 2
+    assert "unfinished run that differs in" in killed.refused.stderr
+    assert done.returncode in {0, 1}
+    assert run.complete
+    assert run.created_at == killed.document["created_at"]
 
 
 @pytest.mark.parametrize(("number", "phase"), [(signal.SIGINT, "checking"), (signal.SIGTERM, "racing")])
@@ -189,8 +213,6 @@ def test_ctrl_c_and_sigterm_are_a_sentence(cache: Path, tmp_path: Path, number: 
         (("run", "--quick", "-o", "n" * 300), "cannot be written"),
         (("run", "--quick", "-o", "mine.json"), "mine.json"),
         (("train", "-o", "/proc/weights.pt"), "cannot be written"),
-        (("trials", "-o", "/proc/trials.json"), "cannot be written"),
-        (("trials", "-o", "mine.json"), "not a file of int8bench trials"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else "",
 )

@@ -1,15 +1,16 @@
 """Played contests: the cells and samples of several engines with known times, memory and answers, for rankings."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from cells import cell
 from runs import race
 
 from int8bench.cases import FLOAT32, INT8, Case, Variant, grid
 from int8bench.stats.stopping import Looks
+from int8bench.study.cells import BEST, FAILED, OK, SKIPPED, Cell
 from int8bench.study.ranking import Rules
-from int8bench.study.records import BEST, FAILED, OK, SKIPPED
 from int8bench.study.session.ledger import Ledger
 
 RULES = Rules(
@@ -46,7 +47,7 @@ class Contest:
     """What `ranking.ranked` is given."""
 
     cases: tuple[Case, ...]
-    cells: tuple[dict[str, Any], ...]
+    cells: tuple[Cell, ...]
     ledger: Ledger
 
 
@@ -79,24 +80,31 @@ def contest(
     return Contest(cases=cases, cells=cells, ledger=ledger)
 
 
-def _cell(case: Case, contender: Contender, ledger: Ledger, entered: list[Contender]) -> dict[str, Any]:
+def _cell(case: Case, contender: Contender, ledger: Ledger, entered: list[Contender]) -> Cell:
     fits = not contender.batches or case.group.batch in contender.batches
     status, error = (FAILED, contender.failed) if contender.failed else (OK, None) if fits else (SKIPPED, "one picture")
-    cell = {"id": case.id, "engine": contender.engine, "status": status, "error": error}
+    place = {
+        **asdict(case.variant),
+        **asdict(case.group),
+        "id": case.id,
+        "model": case.model,
+        "status": status,
+        "error": error,
+    }
     if status != OK:
         ledger.races[case.id] = []
-        return cell
+        return cell(**place)
     latency_s = float(np.median([race.times_s[0] for race in ledger.races[case.id]]))
-    return {
-        **cell,
-        "latency_s": {"median": {"value": latency_s}},
-        "threads_used": float(case.group.threads),
-        "memory_bytes": {"peak_delta": {"value": contender.peak_bytes}, "weights": 60_000},
-        "fidelity": {"sqnr_db": contender.sqnr_db, "top1": contender.top1, "top1_float32": 0.98},
-        "evidence": {"ran": _ran(contender)},
-        "conversion": {"seconds": 3.0, "reused": False, "notes": {}},
-        "speedups": [_speedup(case, contender, entered)] if contender.precision != FLOAT32 else [],
-    }
+    return cell(
+        **place,
+        latency_s={"median": {"value": latency_s}},
+        threads_used=float(case.group.threads),
+        memory_bytes={"peak_delta": {"value": contender.peak_bytes}, "weights": 60_000},
+        fidelity={"sqnr_db": contender.sqnr_db, "top1": contender.top1, "top1_float32": 0.98},
+        evidence={"ran": _ran(contender)},
+        conversion={"seconds": 3.0, "reused": False, "notes": {}},
+        speedups=[_speedup(case, contender, entered)] if contender.precision != FLOAT32 else [],
+    )
 
 
 def _ran(contender: Contender) -> dict[str, Any]:

@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from int8bench import documents
+from int8bench.report.history.document import HistoryDocument
+
 DAY_MS = 86_400_000
 START_MS = 1_767_225_600_000  # 2026-01-01
 SPEEDUP = "speedup.Speedup.track_speedup"
@@ -11,6 +14,7 @@ MEMORY = "cost.PeakMemory.track_bytes"
 FINDING = {
     "code": "qnnpack-on-x86",
     "severity": "error",
+    "subject": "qnnpack",
     "message": "qnnpack is the engine for ARM and this is x86.",
     "why": "It has no SIMD kernels here.",
     "advice": "use fbgemm",
@@ -65,6 +69,7 @@ def series(
         "env": "existing-python3.11",
         "unit": unit,
         "better": "higher" if benchmark == SPEEDUP else "lower",
+        "kind": "ratio" if benchmark == SPEEDUP else "memory",
         "absolute": benchmark != SPEEDUP,
         "points": list(points),
         "changes": list(changes),
@@ -94,12 +99,10 @@ def event(before: int, after: int, step: float, *, machine: str = "rack-1", **fi
     }
 
 
-def document(found: Sequence[Mapping[str, Any]], **fields: Any) -> dict[str, Any]:
+def document(found: Sequence[Mapping[str, Any]], **fields: Any) -> HistoryDocument:
     """A whole history of those series."""
     regressions = sum(each["worse"] and not each["recovered"] for one in found for each in one["changes"])
-    return {
-        "schema": "int8bench.history",
-        "schema_version": 1,
+    written = {
         "results": "results",
         "error_rate": 0.01,
         "series": list(found),
@@ -110,9 +113,10 @@ def document(found: Sequence[Mapping[str, Any]], **fields: Any) -> dict[str, Any
         "problems": [],
         **fields,
     }
+    return documents.read(HistoryDocument, written, name="the history of a test")
 
 
-def usual(commits: int = 30) -> dict[str, Any]:
+def usual(commits: int = 30) -> HistoryDocument:
     """Two thread counts of four batches with a drop of 5 %, and a bump in memory made good; twelve commits or more."""
     drop = 2 * commits // 3
     found = []

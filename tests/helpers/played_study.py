@@ -1,16 +1,15 @@
 """A study in a lab that is played: what launches and forks answer, what it takes on a clock that the lab moves."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from played_lab import PlayedFork, PlayedLab
 
 from int8bench import machine
 from int8bench.cases import Variant
-from int8bench.errors import SilenceError
 from int8bench.lab.noise import Reading
 from int8bench.lab.progress import Progress
 from int8bench.lab.sampling import Race, Track
@@ -20,7 +19,7 @@ from int8bench.study import records, study
 from int8bench.study.plan.budget import Budget
 from int8bench.study.plan.request import Request
 from int8bench.study.records import Run
-from int8bench.study.session import measuring
+from int8bench.study.session import measuring, worker
 from int8bench.study.session.worker import Alone, Checked, Expected, RaceOrder, Stream
 from int8bench.workload.fidelity import Fidelity
 from int8bench.workload.order import Network
@@ -62,70 +61,43 @@ SECONDS = {"torch": 0.002, "fbgemm": 0.001, "qnnpack": 0.004}  # how long a forw
 QUIET = Reading(involuntary_switches=0, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0)
 FAST = Fidelity(sqnr_db=35.0, agreement=1.0, top1=0.98, top1_float32=0.98)
 
-Fault = Callable[[str, object, int], None]
-Cost = Callable[[str, object], float]
 
+@dataclass(eq=False)
+class StudyLab(PlayedLab):
+    """Answers as the launches and forks of a study would."""
 
-@dataclass
-class FakeLab:
-    """Answers as launches and forks would; keeps what it was asked, and goes wrong as `fault` says."""
-
-    fault: Fault = lambda _function, _payload, _launch: None
     objections: dict[str, str] = field(default_factory=dict)
+    """Of the check of answers, by engine."""
     spread: float = 0.0
-    asked: list[tuple[int, str, object]] = field(default_factory=list)
-    prepared: list[tuple[Variant, ...]] = field(default_factory=list)
-    running: int = 0
-    open_forks: int = 0
-    cost: Cost = lambda _function, _payload: 0.0
-    """Seconds that something takes on the clock of the run; nobody waits for longer than a real lab would."""
-    now: float = 0.0
+    """How far times differ from launch to launch."""
 
-    def spend(self, function: str, payload: object, timeout_s: float) -> None:
-        """Moves the clock by what something takes, but not past the time for which it is waited."""
-        taken_s = self.cost(function, payload)
-        self.now += min(taken_s, timeout_s)
-        if taken_s > timeout_s:
-            raise SilenceError(f"gave no answer in {timeout_s:.0f} s and was stopped")
+    @property
+    def prepared(self) -> list[tuple[Variant, ...]]:
+        """The variants that were prepared, a start of launches each."""
+        return [setup.payload.variants for setup in self.setups]
 
-    @contextmanager
-    def launched(
-        self, indexes: Sequence[int], setup: object, *, settings: object, timeout_s: float
-    ) -> Iterator[tuple["FakeLaunch", ...]]:
-        """Stands in for `lab.launches.launched`."""
-        assert settings is not None
-        assert timeout_s > 0
-        self.prepared.append(setup.payload.variants)
-        self.spend("launch", setup.payload, timeout_s)
-        for index in indexes:
-            self.fault("launch", None, index)
-        self.running += len(indexes)
-        try:
-            yield tuple(FakeLaunch(self, index) for index in indexes)
-        finally:
-            self.running -= len(indexes)
-
-    def count(self, function: str) -> int:
-        """How often a function was asked for."""
-        return sum(name == function for _, name, _ in self.asked)
-
-    def answer(self, function: str, payload: object, launch: int) -> object:
-        """What a fork returns."""
-        if function == "expect":
+    def answer(self, fork: PlayedFork[Any]) -> object:
+        """Returns what a fork answers."""
+        if fork.function is worker.expect:
             return Expected(answers=np.zeros((4, 10), np.float32), picture_s=0.001)
-        if function == "check":
+        if fork.function is worker.check:
             return Checked(
                 fidelity=FAST,
-                objection=self.objections.get(payload.variant.engine),
+                objection=self.objections.get(fork.order.variant.engine),
                 weights_bytes=100,
                 serialized_bytes=120,
                 evidence={},
             )
-        if function == "probe":
-            return SaturationProbe(engine=payload, sqnr_db=40.0, saturates=False)
-        if function == "race":
-            return self.race(payload, launch)
-        return Stream(calls=10, started_s=1.0, ended_s=2.0) if function == "alone" else 1_000
+        if fork.function is worker.probe:
+            return SaturationProbe(engine=fork.order, sqnr_db=40.0, saturates=False)
+        if fork.function is worker.race:
+            return self.race(fork.order, fork.launch.index)
+        return Stream(calls=10, started_s=1.0, ended_s=2.0) if fork.function is worker.alone else 1_000
+
+    def word(self, fork: PlayedFork[Any]) -> Alone:
+        """Returns what a contender cost alone."""
+        assert fork.function is worker.alone
+        return Alone(build_s=0.1, cold_s=0.05, peak_bytes=5_000)
 
     def race(self, order: RaceOrder, launch: int) -> Race:
         """Every contender at its engine's pace, give or take the luck of the launch."""
@@ -151,78 +123,17 @@ class FakeLab:
 
 
 @dataclass
-class FakeLaunch:
-    """Stands in for a launch."""
-
-    lab: FakeLab
-    index: int
-
-    def fork(
-        self, function: Callable[..., object], payload: object, *, cores: tuple[int, ...] | None = None
-    ) -> "FakeFork":
-        """Notes what was asked."""
-        name = function.__name__
-        self.lab.asked.append((self.index, name, payload))
-        assert cores is None or len(cores) >= 1
-        self.lab.open_forks += 1
-        return FakeFork(self, name, payload)
-
-
-@dataclass
-class FakeFork:
-    """Stands in for a fork, and for the line to it."""
-
-    launch: FakeLaunch
-    function: str
-    payload: object
-    ended: bool = False
-
-    @property
-    def line(self) -> "FakeFork":
-        """The line to the fork: this very object."""
-        return self
-
-    def send(self, message: object) -> None:
-        """A time to stop at is all that a fork is ever told."""
-        assert isinstance(message, float)
-
-    def heard(self, kind: type[object], timeout_s: float) -> object:
-        """What it cost alone."""
-        assert kind is Alone
-        assert timeout_s > 0
-        self.launch.lab.spend(self.function, self.payload, timeout_s)
-        self.launch.lab.fault(self.function, self.payload, self.launch.index)
-        return Alone(build_s=0.1, cold_s=0.05, peak_bytes=5_000)
-
-    def result(self, timeout_s: float) -> object:
-        """The answer, or what the lab's fault raises."""
-        assert timeout_s > 0
-        try:
-            self.launch.lab.spend(self.function, self.payload, timeout_s)
-            self.launch.lab.fault(self.function, self.payload, self.launch.index)
-            return self.launch.lab.answer(self.function, self.payload, self.launch.index)
-        finally:
-            self.end()
-
-    def end(self) -> int:
-        """Ends it, once."""
-        self.launch.lab.open_forks -= not self.ended
-        self.ended = True
-        return 0
-
-
-@dataclass
 class Session:
     """A played lab, and a run of a study in it."""
 
-    lab: FakeLab
+    lab: StudyLab
     output: Path
     steps: list[Progress] = field(default_factory=list)
 
     def run(self, **changes: object) -> Run:
         """Runs the request with changes."""
         request = replace(REQUEST, **changes)
-        budget = Budget(total_s=request.total_s, started_s=self.lab.now, clock=lambda: self.lab.now)
+        budget = Budget(total_s=request.total_s, started_s=self.lab.now, clock=self.lab.clock)
         return study.run(request, self.output, self.steps.append, budget=budget)
 
     def kept(self) -> Run:
@@ -232,7 +143,7 @@ class Session:
 
 def played(monkeypatch: pytest.MonkeyPatch, output: Path) -> Session:
     """A session on a played machine with a played lab; nothing is trained and nothing is launched."""
-    lab = FakeLab()
+    lab = StudyLab()
     monkeypatch.setattr(machine, "detect", lambda: MACHINE)
     monkeypatch.setattr(machine, "detect_torch", lambda: TORCH)
     monkeypatch.setattr(machine, "usable_processors", lambda: (0, 1))

@@ -10,8 +10,9 @@ from int8bench.lab.sampling import Durations
 from int8bench.machine import Hardware, load
 from int8bench.stats.stopping import default_looks
 from int8bench.study import figures, records
+from int8bench.study.cells import RaceSample, SoloSample
 from int8bench.study.plan.plan import Plan
-from int8bench.study.session.ledger import Ledger, RaceSample, SoloSample
+from int8bench.study.session.ledger import Ledger
 from int8bench.study.session.worker import Checked
 from int8bench.workload.fidelity import Fidelity
 

@@ -19,7 +19,6 @@ NAMES = {"darwin": "macOS", "win32": "Windows"}
 MEASURING = (
     ("run",),
     ("train",),
-    ("trials",),
     ("duet", "HEAD~1", "HEAD"),
     ("gate",),
     ("selftest",),

@@ -189,42 +189,6 @@ def test_times_stay_with_their_contender_whatever_the_order() -> None:
     assert np.median(result.track("slow").times_s) == pytest.approx(0.003, rel=1e-3)
 
 
-def test_a_known_slow_down_is_counted_as_fewer_calls() -> None:
-    """51 calls counted as 50 read 2 % slower than 50 calls."""
-    machine = FakeMachine()
-    call = machine.worker("a", 0.0001)
-    plain = Contender(name="plain", call=call, calls=50)
-    slowed = Contender(name="slowed", call=call, calls=51, counted_as=50)
-    result = _race(machine, plain, slowed)
-    ratio = np.median(result.track("slowed").times_s) / np.median(result.track("plain").times_s)
-    assert ratio == pytest.approx(1.02, rel=1e-4)
-
-
-def test_one_preempted_call_of_fifty_does_not_count() -> None:
-    """Fixed calls are timed one by one, and a sample is the number of its calls times their median."""
-    machine = FakeMachine()
-    costs = iter([0.001] * 30 + [0.1] + [0.001] * 10_000)
-
-    def call() -> None:
-        machine.log.append("a")
-        machine.now_s += next(costs)
-
-    result = _race(machine, Contender(name="a", call=call, calls=50))
-    assert result.track("a").times_s == pytest.approx([0.001] * len(result.kept), rel=1e-3)
-    assert len(machine.log) == 1 + 50 * len(result.kept)
-
-
-def test_fixed_calls_of_a_round_are_mixed() -> None:
-    """51 calls against 50: pair after pair in random order, and the odd one last."""
-    machine = FakeMachine()
-    a, b = (Contender(name=n, call=machine.worker(n, 0.001), calls=c) for n, c in (("a", 50), ("b", 51)))
-    result = _race(machine, a, b)
-    calls = machine.log[2 : 2 + 101]
-    assert {tuple(calls[i : i + 2]) for i in range(0, 100, 2)} == {("a", "b"), ("b", "a")}
-    assert calls[100] == "b"
-    assert len(machine.log) == 2 + 101 * len(result.kept)
-
-
 def test_rounds_are_made_even_when_the_time_is_up() -> None:
     """A contender slower than the whole fork still gets the fewest rounds, up to the hard stop."""
     machine = FakeMachine()

@@ -119,9 +119,6 @@ TIMING = {
     "run": lambda: importlib.import_module("int8bench.study.study").run(None, None, None),
     "duet": lambda: importlib.import_module("int8bench.compare.duet.study").run(None, None, None),
     "selftest": lambda: importlib.import_module("int8bench.selftest.selftest").run(thorough=False, advance=None),
-    "trials": lambda: importlib.import_module("int8bench.selftest.trials").run_trials(
-        "fbgemm", (), races=1, slowed=False, output=None, advance=None
-    ),
     "race": lambda: importlib.import_module("int8bench.compare.pytest.race").measure(None, None),
 }
 

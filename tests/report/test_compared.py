@@ -1,11 +1,12 @@
 """What changed, drawn: rows that are never broken, bad news first, and texts of strangers that stay texts."""
 
 import re
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from int8bench.compare.comparisons import Comparison, Metric, Ratio
+from int8bench import documents
+from int8bench.compare.comparisons import Comparison, Differences, Metric, SideRatio
 from int8bench.report import compared
 
 CELL = "simplecnn/fbgemm/int8/channels_last/b32/t1"
@@ -19,8 +20,8 @@ def _row(
     name: str = CELL,
     visible: float | None = 0.013,
     reason: str | None = None,
-) -> dict[str, Any]:
-    ratio = None if value is None else Ratio(value=value, low=value - 0.004, high=value + 0.006)
+) -> Comparison:
+    ratio = None if value is None else SideRatio(value=value, low=value - 0.004, high=value + 0.006)
     return Comparison(
         id=name,
         metric=metric,
@@ -31,20 +32,21 @@ def _row(
         pairs=900,
         smallest_visible_effect=visible,
         reason=reason,
-    ).to_dict()
+    )
 
 
-def _document(*rows: dict[str, Any], **more: object) -> dict[str, Any]:
-    return {
+def _document(*rows: Comparison, **more: object) -> Differences:
+    document = {
         "base": "1111aaaa",
         "head": "2222bbbb",
         "complete": True,
         "error_rate": 0.001,
-        "comparisons": list(rows),
+        "comparisons": [documents.written(row) for row in rows],
         "added": [],
         "removed": [],
         **more,
     }
+    return documents.read(Differences, document, name="what changed in a test")
 
 
 MIXED = (
@@ -56,10 +58,17 @@ MIXED = (
     _row(Metric.WEIGHTS, "less", 0.9, visible=0.0),
     _row(Metric.TRACKED, "more", 7.0),
 )
-FINDING = {"severity": "error", "code": "qnnpack-on-x86", "message": "It is slow.", "advice": "Type this."}
+FINDING = {
+    "code": "qnnpack-on-x86",
+    "severity": "error",
+    "subject": "qnnpack",
+    "message": "It is slow.",
+    "why": "It is for ARM.",
+    "advice": "Type this.",
+}
 
 
-def _drawn(document: dict[str, Any], width: int = 120) -> list[str]:
+def _drawn(document: Differences, width: int = 120) -> list[str]:
     return compared.render(document, width=width, colour=False).splitlines()
 
 
@@ -93,7 +102,7 @@ def test_the_first_line_says_what_is_proven_and_what_is_not() -> None:
 def test_an_answer_that_is_unclear_does_not_read_like_a_pass() -> None:
     """Nothing is proven, whatever the exit code; a row without a figure is none that could have been seen."""
     unclear = _row(Metric.TIME, "unclear", 1.0)
-    nothing = {**unclear, "ratio": None, "smallest_visible_effect": None, "reason": "it hangs"}
+    nothing = replace(unclear, ratio=None, smallest_visible_effect=None, reason="it hangs")
     assert _drawn(_document(unclear))[0] == (
         "Nothing is proven: 1 unclear, where a change of 1.3% would have been seen"
     )
@@ -104,7 +113,7 @@ def test_an_answer_that_is_unclear_does_not_read_like_a_pass() -> None:
 def test_what_is_broken_in_head_is_proven() -> None:
     """Though it has no figure that could be compared."""
     broken = {**FINDING, "code": "benchmark-failed", "severity": "error"}
-    nothing = {**_row(Metric.TIME, "unclear"), "ratio": None, "smallest_visible_effect": None}
+    nothing = replace(_row(Metric.TIME, "unclear"), ratio=None, smallest_visible_effect=None)
     assert _drawn(_document(nothing, findings=[broken]))[0].startswith("Proven: a benchmark or more is broken in head;")
     assert _drawn(_document(nothing, findings=[{**broken, "severity": "warning"}]))[0].startswith("Nothing is proven")
 
@@ -112,7 +121,7 @@ def test_what_is_broken_in_head_is_proven() -> None:
 @pytest.mark.parametrize(("visible", "told"), [(9.0, "900.0%"), (9.1, "more than 10x"), (1e9, "more than 10x")])
 def test_what_would_be_seen_beyond_ten_times_has_no_figure(visible: float, told: str) -> None:
     """In the table, in the first line and in a comment."""
-    document = _document({**_row(Metric.TIME, "unclear", 1.0), "smallest_visible_effect": visible})
+    document = _document(replace(_row(Metric.TIME, "unclear", 1.0), smallest_visible_effect=visible))
     lines = _drawn(document)
     assert told in lines[0]
     assert _rows(lines)[0].rstrip().endswith(told)
@@ -200,8 +209,10 @@ def test_texts_of_a_document_stay_texts() -> None:
     """A name or a reason holds no terminal command, no HTML, no bar of a table, and mentions nobody."""
     evil = "a`b|c\x1b[31m\n<img src=x> @someone *x*"
     row = _row(Metric.TIME, "slower", 1.1, name=evil, reason=evil)
-    document = _document(row, base=evil, head=evil, reasons=[evil], verdict="fail", added=[evil], notes=[evil])
-    document["findings"] = [{"severity": "error", "code": evil, "message": evil}]
+    finding = {**FINDING, "code": evil, "message": evil, "advice": evil}
+    document = _document(
+        row, base=evil, head=evil, reasons=[evil], verdict="fail", added=[evil], notes=[evil], findings=[finding]
+    )
     drawn = compared.render(document, width=120, colour=False)
     assert "\x1b" not in drawn
     text = compared.markdown(document)

@@ -7,10 +7,11 @@ import pytest
 from contests import RULES, Contender, Contest, contest, float32
 
 from int8bench.report.page import rendered
-from int8bench.report.ranking import interval, lines, rows, view
+from int8bench.report.ranking import exact_interval, lines, rows, view
 from int8bench.report.recommendation import sentence
 from int8bench.study.ranking import ranked
 from int8bench.study.recommendation import recommended
+from int8bench.study.standings import Recommendation, Setting
 
 FAST, SLOW = Contender(engine="fast", time_s=1e-3), Contender(engine="slow", time_s=2e-3, sqnr_db=None)
 NARROW = Contender(engine="narrow", time_s=5e-4, batches=(1,), peak_bytes=44_000)
@@ -24,11 +25,10 @@ ALL = (
 )
 
 
-def _stored(found: Contest, *, complete: bool = True) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+def _stored(found: Contest, *, complete: bool = True) -> tuple[tuple[Setting, ...], Recommendation | None]:
     """The two entries of a record, as it keeps them."""
     settings = ranked(found.cases, found.cells, found.ledger, RULES)
-    answer = recommended(settings, RULES, complete=complete)
-    return [each.to_dict() for each in settings], answer.to_dict() if answer else None
+    return settings, recommended(settings, RULES, complete=complete)
 
 
 def _drawn(*contenders: Contender, width: int = 120, **more: Any) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ def test_one_cause_in_several_engines_is_left_out_once() -> None:
 def test_what_proves_nothing_has_no_figure() -> None:
     """Of constant answers no decibels, in the table and in the recommendation; of random weights no points of top-1."""
     found = contest(FAST, replace(SLOW, sqnr_db=30.0))
-    guessed = [each.to_dict() for each in ranked(found.cases, found.cells, found.ledger, replace(RULES, trained=False))]
+    guessed = ranked(found.cases, found.cells, found.ledger, replace(RULES, trained=False))
     _, answer = _stored(found)
     plain = lines(guessed, answer, width=120)
     row = next(line for line in plain if line.startswith("fast int8"))
@@ -181,7 +181,9 @@ class _Part(HTMLParser):
 
 
 def _part(*contenders: Contender, **more: Any) -> _Part:
-    return _Part(rendered("ranking.html.j2", {"interval": interval}, **view(*_stored(contest(*contenders, **more)))))
+    return _Part(
+        rendered("ranking.html.j2", {"interval": exact_interval}, ranking=view(*_stored(contest(*contenders, **more))))
+    )
 
 
 def test_a_page_has_every_figure_with_its_interval() -> None:
@@ -203,4 +205,4 @@ def test_what_a_record_says_is_text_on_a_page() -> None:
     """Markup in a reason is shown; where nothing is ranked there is no such part."""
     part = _part(FAST, SLOW, replace(NARROW, failed=HOSTILE))
     assert "script" not in part.tags
-    assert not rendered("ranking.html.j2", {"interval": interval}, **view((), None)).strip()
+    assert not rendered("ranking.html.j2", {"interval": exact_interval}, ranking=view((), None)).strip()

@@ -310,7 +310,6 @@ def _ranked(severities: dict[str, str], *engines: str) -> str:
     settings = ranked(found.cases, found.cells, found.ledger, RULES)
     choice = recommended(settings, RULES, complete=True)
     assert choice is not None
-    ranking = tuple(each.to_dict() for each in settings)
     findings = [
         Finding(
             code=code,
@@ -323,7 +322,7 @@ def _ranked(severities: dict[str, str], *engines: str) -> str:
         for code, severity in severities.items()
     ]
     return text.render(
-        replace(_run(), ranking=ranking, recommendation=choice.to_dict(), findings=findings), width=120, colour=False
+        replace(_run(), ranking=settings, recommendation=choice, findings=tuple(findings)), width=120, colour=False
     )
 
 

@@ -89,10 +89,9 @@ def test_the_slowed_side_waits_in_every_call_and_the_others_never(
     for contender in raced:
         clock.calls.clear()
         contender.call()
-        did.append((contender.name, contender.calls, list(clock.calls)))
-    (_, _, first), (_, _, second), (_, _, third) = did
-    assert [name for name, _, _ in did] == ["reference", "candidate", "slowed"]
-    assert [each for _, each, _ in did] == [None] * 3
+        did.append((contender.name, list(clock.calls)))
+    (_, first), (_, second), (_, third) = did
+    assert [name for name, _ in did] == ["reference", "candidate", "slowed"]
     assert (len(first), len(second), third[1:]) == (1, 1, ["wait"])
     assert {*first, *second, third[0]} == {1, 2, 3}
 

@@ -2,8 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from played_lab import PlayedFork, PlayedLab
 
 from int8bench import machine
 from int8bench.cases import Group
@@ -32,43 +31,37 @@ def handicapped(itself: float, slowed: float, wait_s: float) -> Handicapped:
     return Handicapped(race=SimpleNamespace(kept=(True,) * 3, track=track.__getitem__), wait_s=wait_s)
 
 
-@dataclass
-class Lab:
+@dataclass(eq=False)
+class Lab(PlayedLab):
     """Launches that take twenty seconds each, on a clock of its own; `at` raises when that launch is reached."""
 
-    seconds: float = 1000.0
+    now: float = 1000.0
     bias: float = 0.0
     shares: list[tuple[int, Group, float]] = field(default_factory=list)
-    starts: list[tuple[int, ...]] = field(default_factory=list)
     cores: set[tuple[int, ...]] = field(default_factory=set)
     at: dict[int, BaseException] = field(default_factory=dict)
 
-    def now(self) -> float:
-        """The clock."""
-        return self.seconds
+    def __post_init__(self) -> None:
+        """Gives each fork its time, and says what goes wrong."""
+        self.cost = lambda function, _order: 0.0 if function == "launch" else 2.5
+        self.fault = self.stop
 
-    @contextmanager
-    def launched(self, indexes: range, _setup: object, *, settings: object) -> Iterator[tuple[SimpleNamespace, ...]]:
-        """Launches that are ready."""
-        assert settings is not None
-        self.starts.append(tuple(indexes))
-        yield tuple(SimpleNamespace(index=index, fork=self._forker(index)) for index in indexes)
+    def stop(self, function: str, _order: object, launch: int) -> None:
+        """Raises what is due at that launch, once."""
+        if function != "launch" and launch in self.at:
+            raise self.at.pop(launch)
 
-    def _forker(self, index: int) -> object:
-        def fork(function: object, order: object, *, cores: tuple[int, ...]) -> SimpleNamespace:
-            assert function is handicap.race
-            assert len(cores) == order.group.threads
-            self.cores.add(cores)
-            if index in self.at:
-                raise self.at.pop(index)
-            self.seconds += 2.5
-            self.shares.append((index, order.group, order.share))
-            rng = np.random.default_rng(order.seed)
-            noise, wait_s = rng.normal(0.0, 0.003, size=2), order.share * CALL_S
-            raced = handicapped(noise[0] + self.bias, noise[1] - math.log1p(order.share), wait_s)
-            return SimpleNamespace(result=lambda _timeout_s: raced)
-
-        return fork
+    def answer(self, fork: PlayedFork[Handicapped]) -> Handicapped:
+        """Returns a race of the luck that its seed draws."""
+        order = fork.order
+        assert fork.function is handicap.race
+        assert fork.cores is not None
+        assert len(fork.cores) == order.group.threads
+        self.cores.add(fork.cores)
+        self.shares.append((fork.launch.index, order.group, order.share))
+        rng = np.random.default_rng(order.seed)
+        noise, wait_s = rng.normal(0.0, 0.003, size=2), order.share * CALL_S
+        return handicapped(noise[0] + self.bias, noise[1] - math.log1p(order.share), wait_s)
 
 
 @pytest.fixture
@@ -88,7 +81,7 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
 def run(lab: Lab, **changes: object) -> dict:
     """A selftest of 400 seconds, which are twenty launches or less, unless told otherwise."""
     asked = {"thorough": False, "budget_s": 400.0, "advance": lambda _step: None, **changes}
-    return selftest.run(now=lab.now, **asked)
+    return selftest.run(now=lab.clock, **asked)
 
 
 def unfinished(budget_s: float = 400.0) -> Path:
@@ -107,10 +100,10 @@ def test_the_design_is_a_default_runs() -> None:
 def test_it_answers_in_the_stated_time(lab: Lab) -> None:
     """It stops where two more launches would not fit, with two whole races of each cell, and says so to the end."""
     told: list[Progress] = []
-    before_s = lab.seconds
+    before_s = lab.now
     answer = run(lab, advance=told.append)
-    assert 400.0 - 2 * 20 * selftest.SLACK - selftest.STARTING_S < lab.seconds - before_s <= 400.0
-    assert answer["spent_s"] == lab.seconds - before_s + selftest.STARTING_S <= 400.0
+    assert 400.0 - 2 * 20 * selftest.SLACK - selftest.STARTING_S < lab.now - before_s <= 400.0
+    assert answer["spent_s"] == lab.now - before_s + selftest.STARTING_S <= 400.0
     assert [answer[key] for key in ("launches", "races", "trusted", "engine")] == [18, 8, True, "fbgemm"]
     assert lab.starts == [(first, first + 1) for first in range(0, 18, 2)]
     assert {(cell["batch"], cell["threads"]) for cell in answer["cells"]} == {(1, 1), (32, 1), (1, 2), (32, 2)}

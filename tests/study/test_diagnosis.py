@@ -2,12 +2,12 @@
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from played_lab import PlayedFork, PlayedLab
 
 from int8bench import machine
 from int8bench.engines import packages, registry
@@ -52,28 +52,16 @@ def played(
     """Puts a machine and a lab in place whose probes answer like this; an engine without an answer is exact."""
     described = replace(machine.load(ZEN3), usable_cores=2)
 
-    class Fork:
-        def __init__(self, function: str, payload: object) -> None:
-            self.asked = function, payload
+    lab = PlayedLab()
 
-        def result(self, timeout_s: float) -> object:
-            assert timeout_s > 0
-            function, engine = self.asked
-            exact = SaturationProbe(engine=str(engine), sqnr_db=50.0, saturates=False)
-            found = view if function is worker.torch_view else answers.get(str(engine), exact)
-            if isinstance(found, Exception):
-                raise found
-            return found
+    def answer(fork: PlayedFork[object]) -> object:
+        if fork.function is worker.torch_view:
+            return view
+        exact = SaturationProbe(engine=fork.order, sqnr_db=50.0, saturates=False)
+        return answers.get(fork.order, exact)
 
-    class Launch:
-        def fork(self, function: object, payload: object) -> Fork:
-            return Fork(function, payload)
-
-    @contextmanager
-    def launched(*_: object, **__: object) -> Iterator[tuple[Launch]]:
-        yield (Launch(),)
-
-    monkeypatch.setattr(doctor, "launched", launched)
+    lab.answer = answer
+    monkeypatch.setattr(doctor, "launched", lab.launched)
     monkeypatch.setattr(machine, "detect", lambda: described)
 
 

@@ -8,8 +8,8 @@ from int8bench.compare.duet.pairs import PairRace
 from int8bench.lab.noise import Reading, kept_rounds
 from int8bench.lab.sampling import Race, Track
 from int8bench.stats.ratio import fork_log_ratio
+from int8bench.study.cells import RaceSample
 from int8bench.study.racing import launch_table, log_ratio
-from int8bench.study.session.ledger import RaceSample
 
 
 def test_it_is_the_median_of_the_kept_rounds() -> None:

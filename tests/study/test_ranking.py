@@ -7,9 +7,11 @@ from contests import RULES, Contender, Contest, contest, float32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from int8bench import documents
 from int8bench.stats.stopping import Looks
-from int8bench.study.ranking import Entry, Rules, Setting, ranked
-from int8bench.study.records import BEST
+from int8bench.study.cells import BEST, Interval, known
+from int8bench.study.ranking import Rules, ranked
+from int8bench.study.standings import Entry, Setting
 
 FAST, SLOW, LOSSY = (
     Contender(engine="fast", time_s=1e-3),
@@ -51,8 +53,8 @@ def test_contenders_stand_in_the_order_of_their_times() -> None:
 def test_a_place_carries_what_a_choice_needs() -> None:
     """Speed-up over the best float32, threads, memory, answers, and what making its files took."""
     entry = _entry(_one(FAST, SLOW, float32("other", 3e-3)), "fast")
-    assert entry.speedups[BEST]["reference"] == "m/other/float32/nchw/b1/t1"
-    assert entry.speedups[BEST]["value"] == pytest.approx(3)
+    assert entry.speedups[BEST].reference == "m/other/float32/nchw/b1/t1"
+    assert entry.speedups[BEST].value == pytest.approx(3)
     assert (entry.threads_used, entry.peak_bytes, entry.weights_bytes) == (1.0, 1e6, 60_000)
     assert (entry.sqnr_db, entry.top1, entry.top1_change, entry.conversion_s) == (35.0, 0.98, 0.0, 3.0)
 
@@ -113,9 +115,14 @@ def test_int8_that_answers_every_picture_alike_has_no_rank() -> None:
     """Unless float32 does so too, where nothing tells them apart."""
     for theirs, is_ranked in ((False, False), (True, True)):
         found = contest(FAST, SLOW)
-        for cell in found.cells:
-            cell["fidelity"] |= {"constant": cell["engine"] == "fast", "constant_float32": theirs}
-        (setting,) = _ranked(found)
+        cells = [
+            replace(
+                cell,
+                fidelity=replace(known(cell.fidelity), constant=cell.engine == "fast", constant_float32=theirs),
+            )
+            for cell in found.cells
+        ]
+        (setting,) = ranked(found.cases, cells, found.ledger, RULES)
         assert ("fast" in _engines(setting)) is is_ranked
         assert [each.reason for each in setting.unranked] == (
             [] if is_ranked else ["answers every picture alike, which float32 does not"]
@@ -142,8 +149,10 @@ def test_what_never_raced_with_the_fastest_has_no_rank() -> None:
 def test_the_fastest_is_who_wins_the_rounds() -> None:
     """Where medians of calls timed one by one say otherwise, the pairs decide, and nobody is ahead of the fastest."""
     found = contest(FAST, replace(SLOW, time_s=1.2e-3))
+    early = Interval(value=9e-4, low=9e-4, high=9e-4)
     cells = [
-        {**cell, "latency_s": {"median": {"value": 9e-4}}} if cell["engine"] == "slow" else cell for cell in found.cells
+        replace(cell, latency_s=replace(known(cell.latency_s), median=early)) if cell.engine == "slow" else cell
+        for cell in found.cells
     ]
     (setting,) = ranked(found.cases, cells, found.ledger, RULES)
     assert _engines(setting)[:2] == ["fast", "slow"]
@@ -267,7 +276,7 @@ def test_a_tied_time_is_an_equal_time_on_the_front() -> None:
 def test_a_ranking_is_json() -> None:
     """What a record keeps is strict JSON, with a variant's fields beside its figures."""
     (found,) = _ranked(contest(FAST, LOSSY))
-    stored = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    stored = json.loads(json.dumps(documents.written(found), allow_nan=False))
     assert (stored["batch"], stored["threads"]) == (1, 1)
     assert stored["entries"][0] | {"engine": "fast", "precision": "int8", "layout": "nchw"} == stored["entries"][0]
     assert stored["entries"][0]["behind"] == {"value": 1.0, "low": 1.0, "high": 1.0, "launches": 8}

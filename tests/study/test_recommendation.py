@@ -4,8 +4,10 @@ from dataclasses import replace
 import pytest
 from contests import RULES, Contender, Contest, contest, float32
 
+from int8bench import documents
 from int8bench.study.ranking import ranked
-from int8bench.study.recommendation import Recommendation, recommended
+from int8bench.study.recommendation import recommended
+from int8bench.study.standings import Recommendation
 
 FAST, SLOW = Contender(engine="fast", time_s=1e-3), Contender(engine="slow", time_s=2e-3)
 DRAGGING = Contender(engine="dragging", time_s=9e-3)
@@ -50,7 +52,7 @@ def test_who_takes_every_setting_goes_before_who_is_fast_in_one() -> None:
     assert found.runner_up is not None
     assert found.runner_up.variant.engine == "narrow"
     (win,) = found.runner_up.wins
-    assert (win.group.batch, win.group.threads) == (1, 1)
+    assert (win.batch, win.threads) == (1, 1)
     assert win.behind is not None
     assert win.behind.value == pytest.approx(2, rel=0.01)
 
@@ -59,7 +61,7 @@ def test_a_setting_that_the_choice_does_not_take_is_a_win_without_a_ratio() -> N
     """The choice is not held against the runner-up where it did not run."""
     found = _of(replace(FAST, batches=(1, 2)), SLOW, batches=(1, 2, 4))
     assert found.runner_up is not None
-    assert [(win.group.batch, win.behind) for win in found.runner_up.wins] == [(4, None)]
+    assert [(win.batch, win.behind) for win in found.runner_up.wins] == [(4, None)]
 
 
 def test_float32_stays_where_nothing_is_faster() -> None:
@@ -99,7 +101,7 @@ def test_an_unfinished_run_recommends_nothing() -> None:
 def test_a_recommendation_is_json() -> None:
     """What a record keeps is strict JSON."""
     narrow = replace(FAST, engine="narrow", time_s=5e-4, batches=(1,))
-    stored = json.loads(json.dumps(_of(FAST, narrow, batches=(1, 8, 32)).to_dict(), allow_nan=False))
+    stored = json.loads(json.dumps(documents.written(_of(FAST, narrow, batches=(1, 8, 32))), allow_nan=False))
     assert stored["choice"]["engine"] == "fast"
     assert stored["choice"]["references"] == ["torch"]
     assert stored["runner_up"]["wins"][0]["batch"] == 1

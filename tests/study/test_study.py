@@ -13,7 +13,8 @@ import lab_tasks
 import numpy as np
 import psutil
 import pytest
-from played_study import MACHINE, SECONDS, TORCH, FakeLaunch, Fault, Session, played, statuses
+from played_lab import Fault, PlayedLaunch
+from played_study import MACHINE, SECONDS, TORCH, Session, played, statuses
 
 from int8bench import files, machine
 from int8bench.cases import int8_variant
@@ -23,6 +24,7 @@ from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import launched
 from int8bench.machine import Hardware
 from int8bench.study import records, study
+from int8bench.study.cells import Cell, Samples
 from int8bench.study.records import Run
 from int8bench.study.session import measuring
 from int8bench.study.session.session import SAVE_EVERY_S
@@ -66,7 +68,7 @@ def test_a_whole_session_measures_every_cell(session: Session) -> None:
     assert session.lab.count("race") == 4 * 2
     assert session.lab.count("check") == 4
     assert session.lab.count("idle") == 8 * 2
-    assert [cell.speedup("best_float32")["verdict"] for cell in run.cells[2:4]] == ["faster", "slower"]
+    assert [cell.speedup("best_float32").verdict for cell in run.cells[2:4]] == ["faster", "slower"]
     assert session.lab.open_forks == session.lab.running == 0
 
 
@@ -92,10 +94,10 @@ def test_each_task_has_a_fork_of_its_own_and_a_launch_of_its_own_luck(session: S
 def test_streams_fill_the_cores(session: Session) -> None:
     """Two usable cores carry two streams of one thread, or one of two."""
     run = session.run(threads=(1, 2), batches=(1,))
-    assert {(cell.threads, cell.throughput_items_per_s["streams"]) for cell in run.cells} == {(1, 2), (2, 1)}
+    assert {(cell.threads, cell.throughput_items_per_s.streams) for cell in run.cells} == {(1, 2), (2, 1)}
     assert session.lab.count("alone") == 2 * 4 * (2 + 1)
     one = next(cell for cell in run.cells if cell.threads == 1)
-    assert one.throughput_items_per_s["value"] == pytest.approx(2 * 10 / 1.0)
+    assert one.throughput_items_per_s.value == pytest.approx(2 * 10 / 1.0)
 
 
 def test_a_variant_whose_answers_are_wrong_is_a_row_with_its_reason(session: Session) -> None:
@@ -116,16 +118,14 @@ def test_whoever_dies_or_hangs_fails_alone(session: Session, function: str, reas
     run = session.run()
     assert errors(run) == {("qnnpack", 1): reason, ("qnnpack", 8): reason}
     assert [cell.status for cell in run.cells if cell.engine != "qnnpack"] == ["ok"] * 6
-    assert all(cell.samples == {"races": [], "solos": []} for cell in run.cells if cell.engine == "qnnpack")
+    assert all(cell.samples == Samples(races=(), solos=()) for cell in run.cells if cell.engine == "qnnpack")
     assert session.lab.open_forks == 0
 
 
 def test_the_others_are_raced_in_the_launch_in_which_one_died(session: Session) -> None:
     """They have as many launches as if it had not been there."""
     session.lab.fault = dies("qnnpack", "race")
-    launches = [
-        {race["launch"] for race in cell.samples["races"]} for cell in session.run().cells if cell.engine == "fbgemm"
-    ]
+    launches = [{race.launch for race in cell.samples.races} for cell in session.run().cells if cell.engine == "fbgemm"]
     assert launches == [{0, 1, 2, 3}] * 2
 
 
@@ -232,8 +232,8 @@ def test_ctrl_c_at_any_time_keeps_what_was_measured_and_goes_on(session: Session
     kept = session.kept()
     assert not kept.complete
     assert told.value.exit_code == (2 if "ok" in statuses(kept).values() else 3)
-    races = {(race["launch"], race["fork"], cell.id) for cell in kept.cells for race in cell.samples["races"]}
-    solos = sum(len(cell.samples["solos"]) for cell in kept.cells)
+    races = {(race.launch, race.fork, cell.id) for cell in kept.cells for race in cell.samples.races}
+    solos = sum(len(cell.samples.solos) for cell in kept.cells)
     session.lab.fault = lambda *_: None
     session.lab.asked.clear()
     run = session.run()
@@ -241,7 +241,7 @@ def test_ctrl_c_at_any_time_keeps_what_was_measured_and_goes_on(session: Session
     assert run.created_at == kept.created_at
     assert session.lab.count("race") == 8 - len(races) // 4
     assert session.lab.count("idle") == 16 - solos
-    assert races <= {(race["launch"], race["fork"], cell.id) for cell in run.cells for race in cell.samples["races"]}
+    assert races <= {(race.launch, race.fork, cell.id) for cell in run.cells for race in cell.samples.races}
 
 
 def test_ctrl_c_while_the_last_record_is_saved_loses_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,20 +259,24 @@ def test_ctrl_c_while_the_last_record_is_saved_loses_nothing(session: Session, m
     assert not session.kept().complete
 
 
+def _halved(cell: Cell) -> Cell:
+    """A cell that has lost the first fork of its second launch."""
+    kept = tuple(race for race in cell.samples.races if (race.launch, race.fork) != (1, 0))
+    return replace(cell, samples=replace(cell.samples, races=kept))
+
+
 def test_an_interrupted_launch_is_measured_anew_as_a_whole(session: Session) -> None:
     """Forks belong to one process: half a launch is dropped, never filled up from another."""
     session.run(quick=False, budget_s=120.0, batches=(1,))
     whole = session.kept()
-    forks = max(race["fork"] for race in whole.cells[0].samples["races"]) + 1
+    forks = max(race.fork for race in whole.cells[0].samples.races) + 1
     assert forks == 2
-    for cell in whole.cells:
-        cell.samples["races"][:] = [race for race in cell.samples["races"] if (race["launch"], race["fork"]) != (1, 0)]
-    records.save(replace(whole, complete=False), session.output)
+    records.save(replace(whole, complete=False, cells=tuple(map(_halved, whole.cells))), session.output)
     session.lab.asked.clear()
     again = session.run(quick=False, budget_s=120.0, batches=(1,))
     assert session.lab.count("race") == forks
-    found = [(race["launch"], race["fork"]) for race in again.cells[0].samples["races"]]
-    assert sorted(found) == sorted((race["launch"], race["fork"]) for race in again.cells[3].samples["races"])
+    found = [(race.launch, race.fork) for race in again.cells[0].samples.races]
+    assert sorted(found) == sorted((race.launch, race.fork) for race in again.cells[3].samples.races)
     assert len(set(found)) == len(found)
 
 
@@ -526,7 +530,7 @@ def _hang_in(session: Session, phase: str) -> None:
     @contextmanager
     def half_real(
         indexes: Sequence[int], setup: object, *, settings: ProcessSettings, timeout_s: float
-    ) -> Iterator[tuple[FakeLaunch, ...]]:
+    ) -> Iterator[tuple[PlayedLaunch, ...]]:
         hanging = Setup(function=time.sleep if phase == "launch" else lab_tasks.remember, payload=600)
         with (
             launched((0,), hanging, settings=settings) as (real,),

@@ -1,7 +1,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from int8bench.lab.sampling import Durations
 from int8bench.machine import Hardware
 from int8bench.stats.stopping import Looks
 from int8bench.study import records
+from int8bench.study.cells import RaceSample, SoloSample, known
 from int8bench.study.figures import record, settled
 from int8bench.study.plan.plan import Plan
 from int8bench.study.records import Run
-from int8bench.study.session.ledger import NOT_YET, Ledger, RaceSample, SoloSample
+from int8bench.study.session.ledger import NOT_YET, Ledger
 from int8bench.study.session.worker import Checked
 from int8bench.workload.fidelity import Fidelity
 
@@ -94,18 +95,6 @@ def _record(ledger: Ledger, *, cases: Sequence[Case] = CASES, plan: Plan = PLAN,
     return record(cases=cases, ledger=ledger, plan=plan, machine=MACHINE, settings=settings, complete=complete)
 
 
-def _stored_plan(run: Run) -> Plan:
-    stored = run.settings["plan"]
-    return Plan(
-        looks=Looks(launches=tuple(stored["looks"])),
-        forks=stored["forks"],
-        durations=Durations(**{key: stored[key] for key in ("warmup_s", "race_s", "single_s", "sample_s")}),
-        replicates=stored["replicates"],
-        load_s=stored["load_s"],
-        budget_s=stored["budget_s"],
-    )
-
-
 def _cases(run: Run) -> tuple[Case, ...]:
     first = run.cells[0]
     return grid(
@@ -121,7 +110,7 @@ def _again(run: Run) -> Run:
     return record(
         cases=_cases(run),
         ledger=Ledger.of(run),
-        plan=_stored_plan(run),
+        plan=Plan.from_dict(run.settings["plan"]),
         machine=Hardware.from_dict(run.environment.hardware),
         settings=run.settings,
         complete=run.complete,
@@ -176,7 +165,7 @@ def test_a_figure_follows_its_samples() -> None:
     after = _record(ledger).cells[2]
     assert before.latency_s is not None
     assert after.latency_s is not None
-    assert after.latency_s["p50"] == pytest.approx(2 * before.latency_s["p50"])
+    assert after.latency_s.p50 == pytest.approx(2 * before.latency_s.p50)
     assert after.speedups == before.speedups
 
 
@@ -186,21 +175,21 @@ def test_known_samples_give_known_figures() -> None:
     assert cell.latency_s is not None
     assert cell.throughput_items_per_s is not None
     assert cell.memory_bytes is not None
-    assert cell.latency_s["median"] == pytest.approx({"value": 1e-3, "low": 1e-3, "high": 1e-3})
-    assert (cell.latency_s["p50"], cell.latency_s["p99"]) == pytest.approx((1e-3, 1e-3))
-    assert cell.latency_s["calls"] == 4 * 2 * 8
+    assert astuple(cell.latency_s.median) == pytest.approx((1e-3, 1e-3, 1e-3))
+    assert (cell.latency_s.p50, cell.latency_s.p99) == pytest.approx((1e-3, 1e-3))
+    assert cell.latency_s.calls == 4 * 2 * 8
     assert cell.cold_s == 0.02
-    assert cell.throughput_items_per_s["streams"] == 2
-    assert cell.throughput_items_per_s["value"] == pytest.approx(4000 / (1 * 1.01 * 1.02) ** (1 / 3))
+    assert cell.throughput_items_per_s.streams == 2
+    assert cell.throughput_items_per_s.value == pytest.approx(4000 / (1 * 1.01 * 1.02) ** (1 / 3))
     assert cell.threads_used == pytest.approx(0.9)
-    assert cell.memory_bytes["peak_delta"]["value"] == pytest.approx(4_001_000)
-    assert cell.memory_bytes["peak_delta"]["forks"] == 3
-    assert (cell.memory_bytes["weights"], cell.memory_bytes["serialized"]) == (1000, 2000)
+    assert cell.memory_bytes.peak_delta.value == pytest.approx(4_001_000)
+    assert cell.memory_bytes.peak_delta.forks == 3
+    assert (cell.memory_bytes.weights, cell.memory_bytes.serialized) == (1000, 2000)
     best, naive = cell.speedups
-    assert (best["reference"], best["role"], best["verdict"]) == (CHANNELS_LAST.id, "best_float32", "faster")
-    assert (naive["reference"], naive["role"], naive["verdict"]) == (NCHW.id, "naive_float32", "faster")
-    assert (best["value"], naive["value"]) == pytest.approx((2.0, 4.0))
-    assert (best["launches"], best["forks"], best["pairs"]) == (4, 8, 4 * 2 * 7)
+    assert (best.reference, best.role, best.verdict) == (CHANNELS_LAST.id, "best_float32", "faster")
+    assert (naive.reference, naive.role, naive.verdict) == (NCHW.id, "naive_float32", "faster")
+    assert (best.value, naive.value) == pytest.approx((2.0, 4.0))
+    assert (best.launches, best.forks, best.pairs) == (4, 8, 4 * 2 * 7)
 
 
 def test_every_interval_holds_its_value() -> None:
@@ -209,15 +198,15 @@ def test_every_interval_holds_its_value() -> None:
         assert cell.latency_s is not None
         assert cell.throughput_items_per_s is not None
         assert cell.memory_bytes is not None
-        figures = (cell.latency_s["median"], cell.throughput_items_per_s, cell.memory_bytes["peak_delta"])
-        assert all(each["low"] < each["value"] < each["high"] for each in (*figures, *cell.speedups))
+        figures = (cell.median, known(cell.throughput_items_per_s), known(cell.memory_bytes).peak_delta)
+        assert all(each.low < each.value < each.high for each in (*figures, *cell.speedups))
 
 
 def test_the_headline_is_against_the_best_float32_whichever_it_is() -> None:
     """Where plain NCHW is the faster float32, it is the reference of both roles."""
     cell = _record(_ledger({CHANNELS_LAST: 4e-3, NCHW: 2e-3, INT8: 1e-3})).cells[2]
-    assert [speedup["reference"] for speedup in cell.speedups] == [NCHW.id, NCHW.id]
-    assert cell.speedups[0]["value"] == pytest.approx(2.0, rel=0.02)
+    assert [speedup.reference for speedup in cell.speedups] == [NCHW.id, NCHW.id]
+    assert cell.speedups[0].value == pytest.approx(2.0, rel=0.02)
 
 
 def test_float32_cells_are_held_against_nothing() -> None:
@@ -240,7 +229,7 @@ def test_a_cell_without_an_interval_for_every_figure_is_not_measured_yet(
     cells = _record(ledger, complete=False).cells
     assert {(cell.status, cell.error) for cell in cells} == {("skipped", NOT_YET)}
     assert all(cell.latency_s is None and not cell.speedups for cell in cells)
-    assert [len(cell.samples["races"]) for cell in cells] == [2 * launches] * 3
+    assert [len(cell.samples.races) for cell in cells] == [2 * launches] * 3
 
 
 def test_top1_of_random_weights_decides_nothing() -> None:
@@ -259,9 +248,9 @@ def test_top1_of_random_weights_decides_nothing() -> None:
             settings={**SETTINGS, "plan": PLAN.to_dict(), "subject": subject},
             complete=True,
         )
-        int8 = [each for each in run.ranking[0]["entries"] if each["precision"] == "int8"]
+        int8 = [each for each in run.ranking[0].entries if each.precision == "int8"]
         assert len(int8) == ranked
-        assert {each["top1_change"] for each in int8} <= {None}
+        assert {each.top1_change for each in int8} <= {None}
         assert any(each.code == "top1-is-chance" for each in run.findings) is (weights == "initial")
 
 
@@ -272,7 +261,7 @@ def test_a_failed_cell_keeps_its_reason_and_the_others_their_figures() -> None:
     cells = _record(ledger).cells
     assert [cell.status for cell in cells] == ["failed", "ok", "ok"]
     assert cells[0].error == "crashed"
-    assert [speedup["reference"] for speedup in cells[2].speedups] == [NCHW.id, NCHW.id]
+    assert [speedup.reference for speedup in cells[2].speedups] == [NCHW.id, NCHW.id]
 
 
 def test_a_fork_of_one_round_is_left_out_of_ratios() -> None:
@@ -281,15 +270,15 @@ def test_a_fork_of_one_round_is_left_out_of_ratios() -> None:
     for case in CASES:
         ledger.races[case.id][0] = _race(TIMES_S[case], launch=0, fork=0, rounds=2)
     assert ledger.races[INT8.id][0].kept == (0, 1)
-    assert _record(ledger).cells[2].speedups[0]["forks"] == 7
+    assert _record(ledger).cells[2].speedups[0].forks == 7
 
 
 def test_two_launches_give_an_interval_and_no_verdict() -> None:
     """An unfinished run of two launches shows its interval, and says that it cannot tell."""
     best = _record(_ledger(TIMES_S, launches=2), complete=False).cells[2].speedups[0]
-    assert best["verdict"] == "unclear"
-    assert best["reason"] == "2 launches, 3 or more are needed to tell"
-    assert best["more_launches"] == 1
+    assert best.verdict == "unclear"
+    assert best.reason == "2 launches, 3 or more are needed to tell"
+    assert best.more_launches == 1
 
 
 def test_settled_means_precise_and_told() -> None:

@@ -28,6 +28,8 @@ RUN = records.Run(
     settings={},
     findings=(),
     cells=(),
+    ranking=(),
+    recommendation=None,
 )
 
 

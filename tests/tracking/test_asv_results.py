@@ -49,7 +49,7 @@ def test_what_asv_wrote_is_read() -> None:
     assert found.results[0].benchmarks == {FORWARD, WEIGHTS, "health.Findings.track_broken"}
     assert (found.results[0].machine, found.results[0].env_name) == ("rack-1", "existing-python3.11")
     assert found.results[0].measured_ms == 1767312000000
-    assert found.machines["rack-1"]["cpu"] == "A CPU @ 2.4 GHz"
+    assert found.machines["rack-1"] == "A CPU @ 2.4 GHz"
     assert found.benchmarks[FORWARD].unit == "seconds"
     assert found.benchmarks[FORWARD].param_names == ("contender", "batch")
 

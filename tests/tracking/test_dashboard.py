@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from int8bench.errors import RequestError
+from int8bench.report.history.document import HistoryDocument
 from int8bench.tracking import dashboard, side
 from int8bench.tracking.side import Side, SidePoint
 
@@ -21,6 +22,7 @@ FINGERPRINT = "0123456789ab"
 FINDING = {
     "code": "qnnpack-on-x86",
     "severity": "error",
+    "subject": "qnnpack",
     "message": "qnnpack is the engine for ARM",
     "why": "no kernels here",
     "advice": "use fbgemm",
@@ -36,7 +38,9 @@ CONFIG = {
     "show_commit_url": "https://host.invalid/commit/",
     "plugins": [".int8bench.tracking.dashboard"],
 }
-EMPTY = {"series": [], "events": [], "noise": [], "machines": [], "problems": [], "error_rate": 0.01}
+EMPTY = HistoryDocument(
+    results="results", error_rate=0.01, series=(), regressions=0, events=(), noise=(), machines=(), problems=()
+)
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -77,7 +81,7 @@ def _result(commit: str, number: int) -> dict[str, Any]:
 
 
 def _side(commit: str, number: int) -> Side:
-    points = [
+    points = tuple(
         SidePoint(
             benchmark=SPEEDUP,
             params={"batch": str(batch), "threads": "2"},
@@ -87,10 +91,10 @@ def _side(commit: str, number: int) -> Side:
             launches=4,
             forks=8,
             pairs=80,
-            log_ratios=[],
+            log_ratios=(),
         )
         for batch in (1, 8)
-    ]
+    )
     run = {"environment": {"hardware": {"brand": "A CPU"}, "fingerprint": FINGERPRINT}, "findings": [FINDING]}
     return Side(commit_hash=commit, env_name=ENV, fingerprint=FINGERPRINT, got={}, points=points, run=run)
 

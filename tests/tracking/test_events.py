@@ -72,20 +72,20 @@ def test_what_moves_together_is_one_event_and_no_regression(tmp_path: Path) -> N
     """Twelve of twenty: the document says so in the words of the contract, and nobody is blamed."""
     found = _write(tmp_path, _stepped(rows=12))
     assert (found.regressions, _changed(found)) == (0, [])
-    document = found.to_dict()
-    (event,) = document["events"]
-    assert {key: event[key] for key in ("machine", "environment", "commit_before", "commit_after")} == {
+    document = found.document()
+    (event,) = document.events
+    assert {key: getattr(event, key) for key in ("machine", "environment", "commit_before", "commit_after")} == {
         "machine": "rack-1",
         "environment": ENV,
         "commit_before": _hash(29),
         "commit_after": _hash(30),
     }
-    assert (event["series"], event["of"], event["share"]) == (12, 20, 0.6)
-    assert event["low"] < event["step"] < event["high"]
-    assert event["step"] == pytest.approx(0.2, abs=0.01)
-    (noise,) = document["noise"]
-    assert noise["apart"]
-    assert (noise["series"], noise["kind"]) == (20, "time")
+    assert (event.series, event.of, event.share) == (12, 20, 0.6)
+    assert event.low < event.step < event.high
+    assert event.step == pytest.approx(0.2, abs=0.01)
+    (noise,) = document.noise
+    assert noise.apart
+    assert (noise.series, noise.kind) == (20, "time")
 
 
 def test_what_one_does_beside_an_event_is_its_own(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from int8bench import documents
 from int8bench.errors import RequestError
 from int8bench.tracking import history as module
 from int8bench.tracking.history import History, history
@@ -18,7 +19,8 @@ from int8bench.tracking.series import topology
 ENV = "existing-python3.11"
 SPEEDUP, MIRROR, BYTES = module.SPEEDUP, module.MIRROR, "cost.PeakMemory.track_bytes"
 UNITS = {SPEEDUP: "x", MIRROR: "of float32", BYTES: "bytes"}
-RUN = {"environment": {"hardware": {"brand": "A CPU"}}, "findings": [{"code": "no-vnni"}]}
+FINDING = {**dict.fromkeys(("code", "severity", "subject", "message", "why", "advice"), "x"), "severity": "note"}
+RUN = {"environment": {"hardware": {"brand": "A CPU"}}, "findings": [FINDING]}
 
 
 def _hash(number: int) -> str:
@@ -254,9 +256,9 @@ def test_what_asv_does_not_know_is_a_sentence_and_the_rest_is_shown(tmp_path: Pa
 
 def test_an_empty_folder_is_a_history_without_series(tmp_path: Path) -> None:
     """With the sentence that says what to type."""
-    document = history(tmp_path).to_dict()
-    assert (document["series"], document["machines"], document["regressions"]) == ([], [], 0)
-    assert document["problems"][-1].endswith("no results yet; type asv run")
+    document = history(tmp_path).document()
+    assert (document.series, document.machines, document.regressions) == ((), (), 0)
+    assert document.problems[-1].endswith("no results yet; type asv run")
 
 
 @pytest.mark.parametrize("error_rate", [0.0, 1.0, 2.0])
@@ -281,7 +283,7 @@ def test_the_document_has_what_the_contract_says(tmp_path: Path) -> None:
     for number in range(12):
         _result(tmp_path, number, {SPEEDUP: 1.5 if number < 6 else 1.4})
         _side(tmp_path, number, 1.5 if number < 6 else 1.4, half=0.001)
-    document = json.loads(json.dumps(history(tmp_path, error_rate=0.02).to_dict(), allow_nan=False))
+    document = json.loads(json.dumps(documents.written(history(tmp_path, error_rate=0.02).document()), allow_nan=False))
     (series,) = document.pop("series")
     assert document == {
         "schema": "int8bench.history",
@@ -291,7 +293,7 @@ def test_the_document_has_what_the_contract_says(tmp_path: Path) -> None:
         "regressions": 1,
         "events": [],
         "noise": [],
-        "machines": [{"machine": "rack-1", "fingerprint": "f00d", "cpu": "A CPU", "findings": [{"code": "no-vnni"}]}],
+        "machines": [{"machine": "rack-1", "fingerprint": "f00d", "cpu": "A CPU", "findings": [FINDING]}],
         "problems": [],
     }
     points, (change,) = series.pop("points"), series.pop("changes")

@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
 import pytest
 
 from int8bench.study import records
+from int8bench.study.cells import Samples
 from int8bench.tracking import published
 from int8bench.tracking.side import SidePoint
 
@@ -25,15 +27,7 @@ def run() -> records.Run:
 def points(run: records.Run) -> list[SidePoint]:
     """What it publishes of fbgemm."""
     cells = tuple(cell for cell in run.cells if cell.engine in {"torch", "fbgemm"})
-    return list(published.points(records.assembled({**_fields(run), "cells": [_cell(cell) for cell in cells]}), HEALTH))
-
-
-def _fields(run: records.Run) -> dict:
-    return {key: value for key, value in records.to_dict(run).items() if key != "cells"}
-
-
-def _cell(cell: records.Cell) -> dict:
-    return {name: getattr(cell, name) for name in cell.__dataclass_fields__}
+    return list(published.points(replace(run, cells=cells), HEALTH))
 
 
 def test_every_name_of_the_suite_is_published_but_for_plain_times(points: list[SidePoint]) -> None:
@@ -59,8 +53,8 @@ def test_a_speed_up_is_the_records_with_its_interval(run: records.Run, points: l
         next(each for each in points if each.benchmark.endswith(name) and each.params == params)
         for name in ("track_speedup", "track_relative_time")
     )
-    assert (speedup.value, speedup.low, speedup.high) == (best["value"], best["low"], best["high"])
-    assert (speedup.launches, speedup.forks, speedup.pairs) == (best["launches"], best["forks"], best["pairs"])
+    assert (speedup.value, speedup.low, speedup.high) == (best.value, best.low, best.high)
+    assert (speedup.launches, speedup.forks, speedup.pairs) == (best.launches, best.forks, best.pairs)
     assert relative.low <= relative.value <= relative.high
     assert relative.value == pytest.approx(1 / speedup.value)
 
@@ -84,18 +78,19 @@ def test_values_are_found_by_what_asv_calls_them(points: list[SidePoint]) -> Non
 
 def test_a_cell_that_failed_publishes_nothing(run: records.Run) -> None:
     """Asv then shows n/a; the others are published."""
-    cells = [{**_cell(cell), **({"status": "failed"} if cell.batch == 1 else {})} for cell in run.cells]
-    left = published.points(records.assembled({**_fields(run), "cells": cells}), {})
+    cells = tuple(replace(cell, status="failed") if cell.batch == 1 else cell for cell in run.cells)
+    left = published.points(replace(run, cells=cells), {})
     assert {point.params["batch"] for point in left if "batch" in point.params} == {"8"}
 
 
 def test_a_fork_without_a_ratio_is_left_out_as_in_the_record(run: records.Run) -> None:
     """A fork that kept one round gives none: the others are published, and nothing breaks."""
-    cells = [_cell(cell) for cell in run.cells]
-    for cell in cells:
-        races = [dict(race) for race in cell["samples"]["races"]]
-        races[0]["kept"] = [1] + [0] * (len(races[0]["kept"]) - 1)
-        cell["samples"] = {**cell["samples"], "races": races}
-    found = published.points(records.assembled({**_fields(run), "cells": cells}), {})
+    cells = tuple(replace(cell, samples=_with_a_poor_fork(cell.samples)) for cell in run.cells)
+    found = published.points(replace(run, cells=cells), {})
     speedups = [point for point in found if point.benchmark.endswith("track_speedup")]
     assert {sum(len(forks) for forks in point.log_ratios) for point in speedups} == {3}
+
+
+def _with_a_poor_fork(samples: Samples) -> Samples:
+    poor, *others = samples.races
+    return replace(samples, races=(replace(poor, kept=(1, *(0,) * (len(poor.kept) - 1))), *others))

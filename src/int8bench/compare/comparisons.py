@@ -1,10 +1,10 @@
 """What is said of one number on two sides: base and head, old and new, each with its interval and its word. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
+from int8bench.machine.finding import Finding
 from int8bench.stats.words import Verdict
 
 
@@ -57,7 +57,7 @@ SAME, UNCLEAR = "same", "unclear"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ratio:
+class SideRatio:
     """The new side over the old one, with its 95 % interval: above 1 the new side takes longer, or has more."""
 
     value: float
@@ -77,7 +77,7 @@ class Comparison:
     id: str
     metric: Metric
     verdict: str
-    ratio: Ratio | None
+    ratio: SideRatio | None
     launches: int
     forks: int
     pairs: int
@@ -96,21 +96,6 @@ class Comparison:
         if WORSE[self.metric] is Worse.MORE:
             return self.ratio.value - 1
         return 1 / self.ratio.value - 1 if self.ratio.value > 0 else float("inf")
-
-    def to_dict(self) -> dict[str, Any]:
-        """What the JSON answers have of it."""
-        return {**asdict(self), "metric": self.metric.value}
-
-
-def comparison_from(document: Mapping[str, Any]) -> Comparison:
-    """The inverse of `Comparison.to_dict`.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is not one.
-    """
-    ratio = document["ratio"]
-    known = {**document, "metric": Metric(document["metric"]), "ratio": None if ratio is None else Ratio(**ratio)}
-    return Comparison(**known)
 
 
 def worded(verdict: Verdict, metric: Metric) -> str:
@@ -156,14 +141,21 @@ class Changed(Protocol):
         """What base alone has."""
 
 
-def changed_document(changed: Changed) -> dict[str, Any]:
-    """What the JSON answers of duet, compare and gate have in common; a ratio above 1 means that head has more."""
-    return {
-        "base": changed.base,
-        "head": changed.head,
-        "complete": changed.complete,
-        "error_rate": changed.error_rate,
-        "comparisons": [each.to_dict() for each in changed.comparisons],
-        "added": list(changed.added),
-        "removed": list(changed.removed),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """What changed between two sides, as a report draws it; a ratio above 1 means that head has more."""
+
+    base: str
+    head: str
+    complete: bool
+    error_rate: float
+    comparisons: tuple[Comparison, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    verdict: str | None = None
+    """The word of a gate."""
+    reasons: tuple[str, ...] = ()
+    selftest: str | None = None
+    """What a selftest said of this hardware, where there was one."""

@@ -10,12 +10,13 @@ Only int8 cells are compared; the float32 of a run is in it as what the speed-up
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from int8bench import documents
 from int8bench.cases import INT8
-from int8bench.compare.comparisons import SAME, UNCLEAR, Comparison, Metric, Ratio, changed_document, worded, words
+from int8bench.compare.comparisons import SAME, UNCLEAR, Comparison, Differences, Metric, SideRatio, worded, words
+from int8bench.documents import Json, JsonObject
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
 from int8bench.machine import Hardware
 from int8bench.stats import limits, two_runs
@@ -24,10 +25,10 @@ from int8bench.stats.ratio import LaunchTable, comparison_error
 from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.stats.two_runs import Change
 from int8bench.stats.words import Verdict, why_too_few, why_unclear, word
+from int8bench.study.cells import OK, Cell, SoloSample, known
 from int8bench.study.findings.chance import TOP1_CHANCE
 from int8bench.study.racing import launch_table
-from int8bench.study.records import OK, Cell, Run
-from int8bench.study.session.ledger import SoloSample, race_samples
+from int8bench.study.records import Run
 
 NOT_JUDGED = (
     "the interval holds the launches of both runs, not the drift from run to run; judge it paired with: int8bench duet"
@@ -52,9 +53,23 @@ class Compared:
     removed: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON answer."""
-        return {**changed_document(self), "notes": list(self.notes)}
+    def to_dict(self) -> dict[str, Json]:
+        """Return the JSON answer."""
+        return documents.written(self)
+
+    @property
+    def differences(self) -> Differences:
+        """What a report draws."""
+        return Differences(
+            base=self.base,
+            head=self.head,
+            complete=self.complete,
+            error_rate=self.error_rate,
+            comparisons=self.comparisons,
+            added=self.added,
+            removed=self.removed,
+            notes=self.notes,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +162,7 @@ def _looks(run: Run, name: str) -> Looks:
         RecordError: they are out of order.
     """
     try:
-        return Looks(launches=tuple(run.settings["plan"]["looks"]))
+        return Looks(launches=run.rates.plan.looks)
     except ValueError as error:
         raise RecordError(f"{name}: settings.plan.looks: {error}") from None
 
@@ -192,9 +207,8 @@ def _speedup(two: _Two, old: Cell, new: Cell) -> Comparison:
 
 def _tables(run: Run, cell: Cell) -> dict[str, LaunchTable]:
     """Log speed-ups (launch, fork) over each float32 cell of the same group, by that cell's id."""
-    samples = race_samples(cell)
     found = {
-        each.id: launch_table(race_samples(each), samples)
+        each.id: launch_table(each.samples.races, cell.samples.races)
         for each in run.cells
         if each.precision != INT8 and (each.batch, each.threads) == (cell.batch, cell.threads) and each.status == OK
     }
@@ -209,17 +223,17 @@ def _time(two: _Two, old: Cell, new: Cell) -> Comparison:
         return _unclear(old.id, Metric.TIME, f"{launches} launches, two or more are needed")
     errors = two.at_looks(*map(len, means))
     change = two_runs.change(two_runs.difference(*means), shown_error=errors.shown, judged_error=errors.judged)
-    forks = min(len(cell.samples["races"]) for cell in (old, new))
+    forks = min(len(cell.samples.races) for cell in (old, new))
     return _unclear(old.id, Metric.TIME, NOT_JUDGED, change=change, called=False, launches=launches, forks=forks)
 
 
 def _launch_times(cell: Cell) -> list[float]:
     """The log of the median single call of each fork, averaged over the forks of a launch; one value a launch."""
     launches: dict[int, list[float]] = {}
-    for race in cell.samples["races"]:
-        singles = sorted(race["single_s"])
+    for race in cell.samples.races:
+        singles = sorted(race.single_s)
         if singles:
-            launches.setdefault(race["launch"], []).append(math.log(singles[len(singles) // 2]))
+            launches.setdefault(race.launch, []).append(math.log(singles[len(singles) // 2]))
     return [math.fsum(forks) / len(forks) for forks in launches.values()]
 
 
@@ -242,7 +256,7 @@ def _of_replicates(two: _Two, metric: Metric, value: Callable[[SoloSample], floa
 
 
 def _replicates(cell: Cell, value: Callable[[SoloSample], float]) -> list[float]:
-    return [value(SoloSample(**solo)) for solo in cell.samples["solos"]]
+    return [value(solo) for solo in cell.samples.solos]
 
 
 def _logs(values: Sequence[float]) -> list[float]:
@@ -253,11 +267,14 @@ def _exact(two: _Two, *, same_answers: bool) -> Iterator[Comparison]:
     """What has no noise, once an engine: bytes of weights, and what the answers are worth."""
     variants = {cell.id.rpartition("/b")[0]: (old, cell) for old, cell in reversed(two.cells)}
     for name, (old, new) in sorted(variants.items()):
-        yield _point(name, Metric.WEIGHTS, *(float((cell.memory_bytes or {})["weights"]) for cell in (old, new)))
+        yield _point(name, Metric.WEIGHTS, *(float(known(cell.memory_bytes).weights) for cell in (old, new)))
         if not same_answers:
             continue
-        for metric, key in ((Metric.SQNR, "sqnr_db"), (Metric.TOP1, "top1")):
-            values = [(cell.fidelity or {}).get(key) for cell in (old, new)]
+        fidelities = [known(cell.fidelity) for cell in (old, new)]
+        for metric, values in (
+            (Metric.SQNR, [fidelity.sqnr_db for fidelity in fidelities]),
+            (Metric.TOP1, [fidelity.top1 for fidelity in fidelities]),
+        ):
             if _proves_nothing(two, metric, (old, new)):
                 continue
             if metric is Metric.SQNR or None not in values:  # no top-1 where pictures have no labels
@@ -268,7 +285,7 @@ def _proves_nothing(two: _Two, metric: Metric, cells: Sequence[Cell]) -> bool:
     """Whether a figure of answers is chance, or of answers that no picture changes, on either side."""
     if metric is Metric.TOP1:
         return any(each.code == TOP1_CHANCE for run in (two.old, two.new) for each in run.findings)
-    return any((cell.fidelity or {}).get("constant_float32") for cell in cells)
+    return any(known(cell.fidelity).constant_float32 for cell in cells)
 
 
 def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
@@ -287,7 +304,7 @@ def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
         id=name,
         metric=metric,
         verdict=verdict,
-        ratio=Ratio(value=value, low=value, high=value) if known else None,
+        ratio=SideRatio(value=value, low=value, high=value) if known else None,
         launches=1,
         forks=1,
         pairs=0,
@@ -310,7 +327,7 @@ def _compared(
         id=name,
         metric=metric,
         verdict=worded(verdict, metric),
-        ratio=Ratio(value=change.value, low=change.low, high=change.high),
+        ratio=SideRatio(value=change.value, low=change.low, high=change.high),
         launches=launches,
         forks=forks,
         pairs=pairs,
@@ -335,7 +352,7 @@ def _unclear(
         id=name,
         metric=metric,
         verdict=UNCLEAR,
-        ratio=None if change is None else Ratio(value=change.value, low=change.low, high=change.high),
+        ratio=None if change is None else SideRatio(value=change.value, low=change.low, high=change.high),
         launches=launches,
         forks=forks,
         pairs=pairs,
@@ -384,7 +401,7 @@ def differing_hardware(old: Run, new: Run) -> tuple[str, ...]:
 
 def differing_answers(old: Run, new: Run) -> tuple[str, ...]:
     """What makes the answers of two runs answers of different things: other weights or other pictures."""
-    before, after = ({key: run.settings.get("subject", {}).get(key) for key in SAME_ANSWERS} for run in (old, new))
+    before, after = ({key: run.subject.get(key) for key in SAME_ANSWERS} for run in (old, new))
     return _differing(before, after)
 
 
@@ -412,7 +429,7 @@ def _fingerprinted(machine: Hardware) -> dict[str, str]:
     }
 
 
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+def _differing(old: JsonObject, new: JsonObject) -> tuple[str, ...]:
     return tuple(
         f"{name} ({old.get(name, 'none')} and {new.get(name, 'none')})"
         for name in {**old, **new}
@@ -426,7 +443,7 @@ def check_subjects(old: Run, new: Run, base: str, head: str) -> None:
     Raises:
         RequestError: they are.
     """
-    before, after = (run.settings.get("subject", {}) for run in (old, new))
+    before, after = (run.subject for run in (old, new))
     for key in MUST_AGREE:
         if key in before and key in after and before[key] != after[key]:
             raise RequestError(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
-from statistics import median
 
 import numpy as np
 
@@ -51,18 +50,10 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """A name and the one call that is timed.
-
-    `calls` fixes the calls of a sample instead of calibrating them. The calls of a round are then mixed and timed one
-    by one, and a sample is the number of its calls times their median: in the mean of fifty calls there is nearly
-    always one that was preempted, and two blocks of fifty calls are too far apart to be a pair.
-    """
+    """A name and the one call that is timed."""
 
     name: str
     call: Call
-    calls: int | None = None
-    counted_as: int | None = None
-    """How many calls a sample is divided by, where that is not `calls`: a contender slowed by a known amount."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +98,11 @@ class Race:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Turn:
-    """What one contender does in a round: perhaps one untimed call, then `calls` timed together; or `calls` mixed."""
+    """What one contender does in a round: perhaps one untimed call, then `calls` timed together."""
 
     call: Call
     calls: int
     lead_in: bool
-    mixed: bool
     lingering_s: float
 
     @property
@@ -211,9 +201,8 @@ def _turns(contenders: Sequence[Contender], durations: Durations, clocks: Clocks
     return [
         _Turn(
             call=each.call,
-            calls=each.calls or filling,
+            calls=filling,
             lead_in=lead_in,
-            mixed=each.calls is not None,
             lingering_s=lingering_s,
         )
         for each, filling, (_, lingering_s) in zip(contenders, calls, warm, strict=True)
@@ -245,12 +234,11 @@ def _rounds(
     read: noise.Reader,
 ) -> Iterator[list[_Sample]]:
     start, done = clocks.wall(), 0
-    take = _mixed if any(turn.mixed for turn in turns) else _one_after_another
     while True:
         if is_over(clocks.wall() - start, done, durations.race_s):
             return
         done += 1
-        yield take(turns, rng, clocks, read)
+        yield _one_after_another(turns, rng, clocks, read)
 
 
 def _one_after_another(
@@ -274,18 +262,6 @@ def _one_after_another(
     return [samples[i] for i in range(len(turns))]
 
 
-def _mixed(turns: Sequence[_Turn], rng: np.random.Generator, clocks: Clocks, read: noise.Reader) -> list[_Sample]:
-    """One round: the calls of all turns in random order, each timed; the counters are those of the whole round."""
-    times: list[list[float]] = [[] for _ in turns]
-    before, cpu = read(), clocks.cpu()
-    for number in range(max(turn.calls for turn in turns)):
-        for i in rng.permutation(len(turns)).tolist():
-            if number < turns[i].calls:
-                times[i].append(time_calls(turns[i].call, 1, clocks.wall))
-    cpu_s, reading = (clocks.cpu() - cpu) / len(turns), read().since(before)
-    return [_Sample(cpu_s, len(mine) * median(mine), reading) for mine in times]
-
-
 def _singles(
     contenders: Sequence[Contender], turns: Sequence[_Turn], duration_s: float, rng: np.random.Generator, clocks: Clocks
 ) -> list[list[float]]:
@@ -303,7 +279,7 @@ def _track(contender: Contender, turn: _Turn, samples: Sequence[_Sample], single
     return Track(
         name=contender.name,
         calls=turn.calls,
-        times_s=tuple(sample.wall_s / (contender.counted_as or turn.calls) for sample in samples),
+        times_s=tuple(sample.wall_s / turn.calls for sample in samples),
         single_s=tuple(singles),
         cpu_s=sum(sample.cpu_s for sample in samples),
         wall_s=sum(sample.wall_s for sample in samples),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from int8bench.documents import Json
 from int8bench.errors import RecordError
 from int8bench.machine.levels import (
     DECIDING_FLAGS,
@@ -39,7 +40,7 @@ class TorchView:
     default_engine: str | None = None
     flags: frozenset[str] = frozenset()
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Json]:
         """The JSON form; the inverse of `from_dict`."""
         return {
             "version": self.version,
@@ -162,7 +163,7 @@ class Hardware:
         """What a sentence calls this machine: its brand, or its architecture."""
         return self.brand or self.arch
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Json]:
         """The JSON form; the inverse of `from_dict`. Levels and instructions are for readers, and not read back."""
         return {
             "schema": SCHEMA,

@@ -1,16 +1,15 @@
-"""What changed between two sides, as text and as Markdown, from the JSON document of duet, compare or gate alone.
+"""What changed between two sides, as text and as Markdown.
 
-Draws, never measures, and judges nothing: the words and the reasons are the document's.
+Draws, never measures, and judges nothing: the words and the reasons are those of the comparisons.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from int8bench.compare.comparisons import SAME, UNCLEAR, WORSE, Metric, Worse, words
+from int8bench.compare.comparisons import SAME, UNCLEAR, WORSE, Comparison, Differences, Worse, words
 from int8bench.report.text import SEVERITIES, draw
 
 BAD, GOOD, NEUTRAL, DOUBT = "bad", "good", "neutral", "doubt"
@@ -23,79 +22,77 @@ MOST_NAMES = 8
 LARGEST_SHOWN = 9.0  # of changes that would have been seen; beyond ten times, figures say no more
 BROKEN = "benchmark-failed"
 
-Document = Mapping[str, Any]
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Comparison]
 
 
-def render(document: Document, *, width: int, colour: bool) -> str:
-    """The document as text.
+def render(changed: Differences, *, width: int, colour: bool) -> str:
+    """Return what changed as text.
 
     Args:
-        document: what `Duet.to_dict`, `Compared.to_dict` or `Gate.to_dict` gives; and, as `selftest`, what one said of
-            this hardware, where there was one.
+        changed: the `differences` of a duet, of two stored runs or of a gate.
         width: columns of the screen; long names are folded, figures never.
         colour: whether to use colours, for a terminal.
     """
-    rows = _sorted(document["comparisons"])
-    parts: list[RenderableType] = [*_headline(document), *_table(rows)]
+    rows = _sorted(changed.comparisons)
+    parts: list[RenderableType] = [*_headline(changed), *_table(rows)]
     parts += [Text(sentence, style="yellow") for sentence in _reasons(rows)]
-    parts += [*_findings(document), *_changed_names(document)]
-    parts += [Text(sentence, style="dim") for sentence in _footer(document)]
+    parts += [*_findings(changed), *_changed_names(changed)]
+    parts += [Text(sentence, style="dim") for sentence in _footer(changed)]
     return draw(Group(*parts), width=max(width, NARROWEST), colour=colour)
 
 
-def markdown(document: Document) -> str:
-    """The document as Markdown, for a comment on a pull request: what matters first, the rest folded away."""
-    rows = _sorted(document["comparisons"])
+def markdown(changed: Differences) -> str:
+    """Return what changed as Markdown, for a comment on a pull request: what matters first, the rest folded away."""
+    rows = _sorted(changed.comparisons)
     sure = [row for row in rows if _kind(row) in {BAD, GOOD}]
     rest = [row for row in rows if _kind(row) in {DOUBT, NEUTRAL}]
     lines = [
-        f"### int8bench: {_escaped(_title(document))}",
+        f"### int8bench: {_escaped(_title(changed))}",
         "",
-        f"`{_code(document['base'])}` to `{_code(document['head'])}`",
+        f"`{_code(changed.base)}` to `{_code(changed.head)}`",
         "",
     ]
-    if document.get("reasons"):
-        lines += [*(f"- {_escaped(reason)}" for reason in document["reasons"]), ""]
+    if changed.reasons:
+        lines += [*(f"- {_escaped(reason)}" for reason in changed.reasons), ""]
     lines += [*_rows_of(sure)] if sure else ["No difference is sure."]
     if rest:
         said = [f"- {_escaped(sentence)}" for sentence in _reasons(rest)]
         lines += ["", f"<details><summary>{_counts(rest)}</summary>", "", *_rows_of(rest)]
         lines += [*(["", *said] if said else []), "", "</details>"]
-    beside = [f"- {_escaped(text.plain)}" for text in (*_findings(document), *_changed_names(document))]
+    beside = [f"- {_escaped(text.plain)}" for text in (*_findings(changed), *_changed_names(changed))]
     lines += ["", *beside] if beside else []
-    lines += ["", *(f"<sub>{_escaped(sentence)}</sub>  " for sentence in _footer(document))]
+    lines += ["", *(f"<sub>{_escaped(sentence)}</sub>  " for sentence in _footer(changed))]
     return "\n".join(lines).strip() + "\n"
 
 
-def _title(document: Document) -> str:
+def _title(changed: Differences) -> str:
     """The answer in a line: the gate's word where there is one, what is proven, and what is not."""
-    rows = document["comparisons"]
-    broken = sum(each["code"] == BROKEN and each["severity"] == "error" for each in document.get("findings", ()))
-    sure = [row for row in rows if row["verdict"] != UNCLEAR]
+    rows = changed.comparisons
+    broken = sum(each.code == BROKEN and each.severity == "error" for each in changed.findings)
+    sure = [row for row in rows if row.verdict != UNCLEAR]
     parts = ["a benchmark or more is broken in head"] if broken else []
     parts += [_verdicts(sure)] if sure else []
     proven = f"proven: {', '.join(parts)}" if parts else ""
-    doubts = _doubts([row for row in rows if row["verdict"] == UNCLEAR])
+    doubts = _doubts([row for row in rows if row.verdict == UNCLEAR])
     doubted = f"{'not proven' if proven else 'nothing is proven'}: {doubts}" if doubts else ""
-    verdict = f"{document['verdict']}: " if document.get("verdict") else ""
-    unfinished = "" if document["complete"] else ", unfinished"
+    verdict = f"{changed.verdict}: " if changed.verdict else ""
+    unfinished = "" if changed.complete else ", unfinished"
     told = "; ".join(each for each in (proven, doubted) if each) or "nothing compared"
     return f"{verdict}{told if verdict else told[0].upper() + told[1:]}{unfinished}"
 
 
 def _verdicts(rows: Rows) -> str:
     """How many verdicts of each word there are, and which of them are bad news: ``2 slower (worse), 10 same``."""
-    found = dict.fromkeys((row["verdict"], _kind(row)) for row in _sorted(rows))
+    found = dict.fromkeys((row.verdict, _kind(row)) for row in _sorted(rows))
     said = {BAD: " (worse)", GOOD: " (better)"}
-    counted = {each: sum((row["verdict"], _kind(row)) == each for row in rows) for each in found}
+    counted = {each: sum((row.verdict, _kind(row)) == each for row in rows) for each in found}
     return ", ".join(f"{count} {word}{said.get(kind, '')}" for (word, kind), count in counted.items())
 
 
 def _doubts(rows: Rows) -> str:
     """What was not proven: how many have no answer, and the change that would have been seen in each of them."""
-    seen = [row["smallest_visible_effect"] for row in rows if row["smallest_visible_effect"] is not None]
-    without = sum(row["ratio"] is None for row in rows)
+    seen = [row.smallest_visible_effect for row in rows if row.smallest_visible_effect is not None]
+    without = sum(row.ratio is None for row in rows)
     parts = []
     if seen:
         parts.append(f"{len(seen)} unclear, where a change of {_change(max(seen))} would have been seen")
@@ -110,39 +107,39 @@ def _change(visible: float) -> str:
     return f"{visible:.1%}" if visible <= LARGEST_SHOWN else "more than 10x"
 
 
-def _headline(document: Document) -> Iterator[Text]:
-    verdict = document.get("verdict")
-    yield Text(_title(document), style=VERDICTS.get(str(verdict), "bold"))
-    yield Text(f"head {_plain(document['head'])} over base {_plain(document['base'])}")
-    for reason in document.get("reasons", ()):
+def _headline(changed: Differences) -> Iterator[Text]:
+    verdict = changed.verdict
+    yield Text(_title(changed), style=VERDICTS.get(str(verdict), "bold"))
+    yield Text(f"head {_plain(changed.head)} over base {_plain(changed.base)}")
+    for reason in changed.reasons:
         yield Text(_plain(reason), style=VERDICTS["fail"] if verdict == "fail" else "default")
     yield Text("")
 
 
 def _counts(rows: Rows) -> str:
     """How many verdicts of each word there are: ``2 slower, 10 same``."""
-    found = [row["verdict"] for row in rows]
+    found = [row.verdict for row in rows]
     return ", ".join(f"{found.count(word)} {word}" for word in dict.fromkeys(found))
 
 
-def _kind(row: Mapping[str, Any]) -> str:
+def _kind(row: Comparison) -> str:
     """What a verdict is to whoever reads it."""
-    metric = Metric(row["metric"])
-    if row["verdict"] in {SAME, UNCLEAR}:
-        return DOUBT if row["verdict"] == UNCLEAR else NEUTRAL
+    metric = row.metric
+    if row.verdict in {SAME, UNCLEAR}:
+        return DOUBT if row.verdict == UNCLEAR else NEUTRAL
     if WORSE[metric] is Worse.UNKNOWN:
         return NEUTRAL
-    has_more = row["verdict"] == words(metric)[1]
+    has_more = row.verdict == words(metric)[1]
     return BAD if has_more == (WORSE[metric] is Worse.MORE) else GOOD
 
 
-def _sorted(rows: Rows) -> list[Mapping[str, Any]]:
+def _sorted(rows: Rows) -> list[Comparison]:
     """Bad news first, the largest of them on top; what is alike stays in its order."""
     return sorted(rows, key=lambda row: (ORDER.index(_kind(row)), -_distance(row) if _kind(row) in {BAD, GOOD} else 0))
 
 
-def _distance(row: Mapping[str, Any]) -> float:
-    return abs(row["ratio"]["value"] - 1) if row["ratio"] else 0.0
+def _distance(row: Comparison) -> float:
+    return abs(row.ratio.value - 1) if row.ratio else 0.0
 
 
 def _table(rows: Rows) -> Iterator[RenderableType]:
@@ -155,71 +152,69 @@ def _table(rows: Rows) -> Iterator[RenderableType]:
     table.add_column("would see", no_wrap=True, justify="right")
     for row in rows[:MOST_ROWS]:
         figures = _figures(row)
-        table.add_row(
-            _plain(row["id"]), row["metric"], *figures, Text(row["verdict"], STYLES[_kind(row)]), _visible(row)
-        )
+        table.add_row(_plain(row.id), row.metric, *figures, Text(row.verdict, STYLES[_kind(row)]), _visible(row))
     yield table
     if len(rows) > MOST_ROWS:
         yield Text(f"and {len(rows) - MOST_ROWS} more, see --json", style="dim")
     yield Text("")
 
 
-def _figures(row: Mapping[str, Any]) -> tuple[str, str]:
-    ratio = row["ratio"]
-    return (f"{ratio['value']:.3f}", f"[{ratio['low']:.3f}, {ratio['high']:.3f}]") if ratio else ("", "")
+def _figures(row: Comparison) -> tuple[str, str]:
+    ratio = row.ratio
+    return (f"{ratio.value:.3f}", f"[{ratio.low:.3f}, {ratio.high:.3f}]") if ratio else ("", "")
 
 
-def _visible(row: Mapping[str, Any]) -> str:
+def _visible(row: Comparison) -> str:
     """The change that would have been seen; nothing where there is no noise."""
-    visible = row["smallest_visible_effect"]
+    visible = row.smallest_visible_effect
     return _change(visible) if visible else ""
 
 
 def _reasons(rows: Rows) -> Iterator[str]:
     """Why rows have no verdict, once for all of the same metric that only differ in their figures."""
-    grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    grouped: dict[tuple[str, str], list[Comparison]] = {}
     for row in rows:
-        if row["reason"]:
-            shape = "".join("#" if each.isdigit() else each for each in row["reason"])
-            grouped.setdefault((row["metric"], shape), []).append(row)
+        if row.reason:
+            shape = "".join("#" if each.isdigit() else each for each in row.reason)
+            grouped.setdefault((row.metric, shape), []).append(row)
     for (metric, _), mine in grouped.items():
-        first = _plain(mine[0]["reason"])
-        where = _plain(mine[0]["id"]) + (f" and {len(mine) - 1} more" if len(mine) > 1 else "")
+        first = _plain(mine[0].reason)
+        where = _plain(mine[0].id) + (f" and {len(mine) - 1} more" if len(mine) > 1 else "")
         yield f"{metric} of {where}: {first}"
 
 
-def _findings(document: Document) -> Iterator[Text]:
+def _findings(changed: Differences) -> Iterator[Text]:
     """A finding each; without advice where there is none."""
-    for finding in document.get("findings", ()):
-        line = Text(f"{finding['severity']} ", style=SEVERITIES.get(finding["severity"], "default"))
-        message, advice = _plain(finding["message"]), _plain(finding.get("advice", ""))
+    for finding in changed.findings:
+        line = Text(f"{finding.severity.value} ", style=SEVERITIES[finding.severity])
+        message, advice = _plain(finding.message), _plain(finding.advice)
         stop = "." if advice and not message.endswith((".", "!", "?")) else ""
         line.append(f"{message}{stop} {advice}".rstrip(), style="default")
-        line.append(f" [{_plain(finding['code'])}]", style="dim")
+        line.append(f" [{_plain(finding.code)}]", style="dim")
         yield line
 
 
-def _changed_names(document: Document) -> Iterator[Text]:
-    for key, what in (("added", "only in head"), ("removed", "only in base")):
-        names = [_plain(name) for name in document[key]]
+def _changed_names(changed: Differences) -> Iterator[Text]:
+    for names_there, what in ((changed.added, "only in head"), (changed.removed, "only in base")):
+        names = [_plain(name) for name in names_there]
         if names:
             more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
             yield Text(f"{what}, not compared: {', '.join(names[:MOST_NAMES])}{more}")
 
 
-def _footer(document: Document) -> Iterator[str]:
+def _footer(changed: Differences) -> Iterator[str]:
     """What the words and intervals are worth; by Bonferroni, the error of all verdicts together is at most the sum."""
-    noisy = sum(bool(row["smallest_visible_effect"]) for row in document["comparisons"])
-    error = document["error_rate"]
+    noisy = sum(bool(row.smallest_visible_effect) for row in changed.comparisons)
+    error = changed.error_rate
     together = f", any of these {noisy} with {min(1.0, noisy * error):.2g} at most (Bonferroni)" if noisy > 1 else ""
     yield f"A verdict from figures with noise is wrong with a probability of {error:.2g} at most{together}."
     yield (
         "head/base above 1: head has more, or takes longer. would see: the change that would have been called with 95% "
         "probability."
     )
-    yield from (_plain(note) for note in document.get("notes", ()))
-    if document.get("selftest"):
-        yield _plain(document["selftest"])
+    yield from (_plain(note) for note in changed.notes)
+    if changed.selftest:
+        yield _plain(changed.selftest)
 
 
 def _rows_of(rows: Rows) -> Iterator[str]:
@@ -227,8 +222,8 @@ def _rows_of(rows: Rows) -> Iterator[str]:
     yield "|---|---|--:|---|---|--:|"
     for row in rows[:MOST_ROWS]:
         value, interval = _figures(row)
-        word = f"**{row['verdict']}**" if _kind(row) == BAD else row["verdict"]
-        yield f"| `{_code(row['id'])}` | {row['metric']} | {value} | {interval} | {word} | {_visible(row)} |"
+        word = f"**{row.verdict}**" if _kind(row) == BAD else row.verdict
+        yield f"| `{_code(row.id)}` | {row.metric} | {value} | {interval} | {word} | {_visible(row)} |"
     if len(rows) > MOST_ROWS:
         yield f"| and {len(rows) - MOST_ROWS} more, see the JSON | | | | | |"
 

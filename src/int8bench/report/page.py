@@ -5,9 +5,10 @@ from typing import Any
 
 from int8bench import units
 from int8bench.cases import INT8
-from int8bench.report.ranking import interval, view
+from int8bench.report.ranking import exact_interval, view
 from int8bench.report.text import answers, guesses, is_constant, machine_of, model_of, proven
-from int8bench.study.records import BEST, NAIVE, OK, Cell, Run
+from int8bench.study.cells import BEST, NAIVE, OK, Cell
+from int8bench.study.records import Run
 
 
 def rendered(template: str, filters: Mapping[str, Callable[..., object]], **names: object) -> str:
@@ -33,7 +34,7 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "ratio": units.ratio,
     "rate": units.rate,
     "share": units.share,
-    "interval": interval,
+    "interval": exact_interval,
     "proven": proven,
 }
 
@@ -53,7 +54,7 @@ def page(run: Run) -> str:
         naive=NAIVE,
         plots=_plots(run),
         guesses=guesses(run),
-        **view(run.ranking, run.recommendation, constant=is_constant(run)),
+        ranking=view(run.ranking, run.recommendation, constant=is_constant(run)),
     )
 
 
@@ -81,15 +82,15 @@ def _plots(run: Run) -> list[str]:
 
 
 def _trace(go: Any, engine: str, cells: Sequence[Cell]) -> Any:  # noqa: ANN401  plotly has no types
-    found = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
+    points = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
     return go.Scatter(
         name=engine,
-        x=[str(cell.batch) for cell, _ in found],
-        y=[best["value"] for _, best in found],
+        x=[str(cell.batch) for cell, _ in points],
+        y=[best.value for _, best in points],
         error_y={
-            "array": [best["high"] - best["value"] for _, best in found],
-            "arrayminus": [best["value"] - best["low"] for _, best in found],
+            "array": [best.high - best.value for _, best in points],
+            "arrayminus": [best.value - best.low for _, best in points],
         },
         mode="markers+lines",
-        text=[f"{best['verdict']} [{best['low']:.3f}, {best['high']:.3f}]" for _, best in found],
+        text=[f"{best.verdict} [{best.low:.3f}, {best.high:.3f}]" for _, best in points],
     )

@@ -5,18 +5,18 @@ Draws, never measures.
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
-from typing import Any
 
 from int8bench import units
-from int8bench.cases import FLOAT32
+from int8bench.cases import FLOAT32, Variant
 from int8bench.report.recommendation import label, name, points, sentence
+from int8bench.study.cells import BEST, FAILED, SKIPPED
 from int8bench.study.findings.causes import cause_of
-from int8bench.study.records import BEST, FAILED, SKIPPED
+from int8bench.study.standings import Entry, Ratio, Recommendation, Setting, Unranked
 
-Ranking = Sequence[Mapping[str, Any]]
+Ranking = Sequence[Setting]
 FINE = 0.01  # half an interval: below, it is shown as less than a percent
 MARKS = (
     "* the fastest, or not shown to be slower. p: nothing is ahead of it in time, peak memory and SQNR together. "
@@ -33,7 +33,7 @@ PAGE_LEGEND = (
 
 
 def lines(
-    ranking: Ranking, recommendation: Mapping[str, Any] | None, *, width: int, constant: bool = False
+    ranking: Ranking, recommendation: Recommendation | None, *, width: int, constant: bool = False
 ) -> tuple[str, ...]:
     """The ranking, line by line; nothing where nothing was ranked.
 
@@ -53,22 +53,22 @@ def lines(
 
 def left_out(ranking: Ranking) -> Iterator[str]:
     """Who is not ranked and why, once for all contenders and settings of the same reason."""
-    settings: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
+    settings: dict[tuple[str, str], list[tuple[str, Unranked]]] = {}
     for setting in ranking:
-        for each in setting["unranked"]:
-            settings.setdefault((name(each), _cause(each)), []).append((label(setting), each))
-    contenders: dict[tuple[str, tuple[str, ...]], list[Mapping[str, Any]]] = {}
-    for (_, cause), found in settings.items():
-        contenders.setdefault((cause, tuple(where for where, _ in found)), []).append(found[0][1])
+        for unranked in setting.unranked:
+            settings.setdefault((name(unranked), _cause(unranked)), []).append((label(setting), unranked))
+    contenders: dict[tuple[str, tuple[str, ...]], list[Unranked]] = {}
+    for (_, cause), places in settings.items():
+        contenders.setdefault((cause, tuple(where for where, _ in places)), []).append(places[0][1])
     for (cause, where), mine in contenders.items():
         at = "" if len(where) == len(ranking) else f" at {', '.join(where)}"
-        said = cause if len({each["engine"] for each in mine}) > 1 else str(mine[0]["reason"])
-        stopped = f"{mine[0]['status']}, " if mine[0]["status"] in {FAILED, SKIPPED} else ""
+        said = cause if len({unranked.engine for unranked in mine}) > 1 else mine[0].reason
+        stopped = f"{mine[0].status}, " if mine[0].status in {FAILED, SKIPPED} else ""
         yield f"Not ranked: {', '.join(map(name, mine))}{at}: {stopped}{said}"
 
 
-def _cause(unranked: Mapping[str, Any]) -> str:
-    return cause_of(str(unranked["reason"]), str(unranked["engine"]))
+def _cause(unranked: Unranked) -> str:
+    return cause_of(unranked.reason, unranked.engine)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,81 +76,90 @@ class Row:
     """A contender over all settings; an entry is None where it is not ranked."""
 
     name: str
-    entries: tuple[Mapping[str, Any] | None, ...]
+    entries: tuple[Entry | None, ...]
     constant: bool = False
     """Whether float32 answers every picture alike."""
 
     @property
-    def ranked(self) -> tuple[Mapping[str, Any], ...]:
+    def ranked(self) -> tuple[Entry, ...]:
         """Its entries."""
         return tuple(each for each in self.entries if each is not None)
 
     @property
     def mean_log_behind(self) -> float:
         """Which rows are sorted by."""
-        return math.log(geometric_mean(each["behind"]["value"] for each in self.ranked))
+        return math.log(geometric_mean(entry.behind.value for entry in self.ranked))
 
     @property
     def sqnr(self) -> str:
         """The lowest of its settings; nothing for float32, which the others are held against."""
-        if self.ranked[0]["precision"] == FLOAT32:
+        if self.ranked[0].precision == FLOAT32:
             return ""
         if self.constant:
             return "constant"
-        found = [each["sqnr_db"] for each in self.ranked if each["sqnr_db"] is not None]
-        return f"{min(found):.1f}" if found else "exact"
+        known = [entry.sqnr_db for entry in self.ranked if entry.sqnr_db is not None]
+        return f"{min(known):.1f}" if known else "exact"
 
     @property
     def top1(self) -> str:
         """The worst change of its settings, in points; of a top-1 that no change is told of, that it is chance."""
-        found = [each["top1_change"] for each in self.ranked if each["top1_change"] is not None]
-        known = any(each["top1"] is not None for each in self.ranked)
-        return points(min(found)) if found else "chance" if known else ""
+        changes = [entry.top1_change for entry in self.ranked if entry.top1_change is not None]
+        labelled = any(entry.top1 is not None for entry in self.ranked)
+        return points(min(changes)) if changes else "chance" if labelled else ""
 
     @property
     def memory(self) -> str:
         """The most of its settings."""
-        return units.size(max(each["peak_bytes"] for each in self.ranked))
+        return units.size(max(entry.peak_bytes for entry in self.ranked))
 
     @property
     def weights(self) -> str:
         """The bytes of its weights; the most of its settings."""
-        return units.size(max(each["weights_bytes"] for each in self.ranked))
+        return units.size(max(entry.weights_bytes for entry in self.ranked))
 
     @property
     def threads_used(self) -> str:
         """Processor time over wall time, from the fewest of its settings to the most."""
-        used = [each["threads_used"] for each in self.ranked]
+        used = [entry.threads_used for entry in self.ranked]
         return f"{min(used):.1f} to {max(used):.1f}" if len(used) > 1 else f"{used[0]:.1f}"
 
     @property
     def conversion(self) -> str:
         """The longest that making its files took; nothing where there was nothing to make."""
-        found = [each["conversion_s"] for each in self.ranked if each["conversion_s"] is not None]
-        return units.seconds(max(found)) if found else ""
+        seconds = [entry.conversion_s for entry in self.ranked if entry.conversion_s is not None]
+        return units.seconds(max(seconds)) if seconds else ""
 
-    def speedup(self, role: str) -> Mapping[str, float] | None:
+    def speedup(self, role: str) -> Ratio | None:
         """The geometric mean over its settings, and that of the ends of their intervals; None for float32."""
-        found = [each["speedups"][role] for each in self.ranked if role in each["speedups"]]
-        return {key: geometric_mean(each[key] for each in found) for key in ("value", "low", "high")} if found else None
+        leads = [entry.speedups[role] for entry in self.ranked if role in entry.speedups]
+        if not leads:
+            return None
+        return Ratio(
+            value=geometric_mean(lead.value for lead in leads),
+            low=geometric_mean(lead.low for lead in leads),
+            high=geometric_mean(lead.high for lead in leads),
+            launches=min(lead.launches for lead in leads),
+        )
 
 
 def rows(ranking: Ranking, *, constant: bool = False) -> tuple[Row, ...]:
     """Every contender that is ranked somewhere, the least behind in the mean of its settings first."""
-    keys = dict.fromkeys(_key(entry) for setting in ranking for entry in setting["entries"])
-    found = [[_entry_of(setting, key) for setting in ranking] for key in keys]
-    named = [
-        Row(name=name(next(each for each in mine if each)), entries=tuple(mine), constant=constant) for mine in found
+    variants = dict.fromkeys(entry.variant for setting in ranking for entry in setting.entries)
+    table = [
+        Row(
+            name=name(entry), entries=tuple(_entry_of(setting, entry.variant) for setting in ranking), constant=constant
+        )
+        for entry in (_first_of(ranking, variant) for variant in variants)
     ]
-    return tuple(sorted(named, key=lambda row: (row.mean_log_behind, row.name)))
+    return tuple(sorted(table, key=lambda row: (row.mean_log_behind, row.name)))
 
 
-def _key(entry: Mapping[str, Any]) -> tuple[str, str, str]:
-    return entry["engine"], entry["precision"], entry["layout"]
+def _first_of(ranking: Ranking, variant: Variant) -> Entry:
+    return next(entry for setting in ranking for entry in setting.entries if entry.variant == variant)
 
 
-def _entry_of(setting: Mapping[str, Any], key: tuple[str, str, str]) -> Mapping[str, Any] | None:
-    return next((entry for entry in setting["entries"] if _key(entry) == key), None)
+def _entry_of(setting: Setting, variant: Variant) -> Entry | None:
+    return next((entry for entry in setting.entries if entry.variant == variant), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,22 +208,22 @@ def _columns(ranking: Ranking, found: Sequence[Row]) -> list[_Column]:
     return [names, *settings, *figures]
 
 
-def _place(entry: Mapping[str, Any] | None) -> str:
+def _place(entry: Entry | None) -> str:
     """How far behind, and its marks, each always in the same place: ``*1.27 2%p``."""
     if entry is None:
         return "-   "
-    behind = entry["behind"]
-    off = "" if behind["low"] == behind["high"] else _half_width(behind)
-    return f"{'*' if entry['best'] else ' '}{_times(behind['value'])} {off:>3}{'p' if entry['pareto'] else ' '}"
+    behind = entry.behind
+    off = "" if behind.low == behind.high else _half_width(behind)
+    return f"{'*' if entry.best else ' '}{_times(behind.value)} {off:>3}{'p' if entry.pareto else ' '}"
 
 
-def _short(speedup: Mapping[str, float] | None) -> str:
-    return "" if speedup is None else f"{units.ratio(speedup['value'])} {_half_width(speedup):>3}"
+def _short(speedup: Ratio | None) -> str:
+    return "" if speedup is None else f"{units.ratio(speedup.value)} {_half_width(speedup):>3}"
 
 
-def _half_width(found: Mapping[str, float]) -> str:
+def _half_width(ratio: Ratio) -> str:
     """Half an interval, as a share of its ratio."""
-    off = (found["high"] - found["low"]) / 2 / found["value"]
+    off = (ratio.high - ratio.low) / 2 / ratio.value
     return "<1%" if off < FINE else f"{off:.0%}"
 
 
@@ -231,27 +240,37 @@ def _printable(text: str) -> str:
 LEAST_ASKED_FOR = ("memory", "top-1", "vs f32", "SQNR")  # left out in this order where a screen is narrow
 
 
-def view(ranking: Ranking, recommendation: Mapping[str, Any] | None, *, constant: bool = False) -> dict[str, object]:
-    """The names that the template shows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What the template of a page shows of a ranking."""
+
+    settings: tuple[str, ...]
+    rows: tuple[Row, ...]
+    sentence: str | None
+    left_out: tuple[str, ...]
+    legend: str = PAGE_LEGEND
+
+
+def view(ranking: Ranking, recommendation: Recommendation | None, *, constant: bool = False) -> View:
+    """Return what a page shows of a ranking.
 
     Args:
         ranking: as a record keeps it.
         recommendation: as a record keeps it.
         constant: whether float32 answers every picture alike, so that no SQNR proves anything.
     """
-    return {
-        "settings": [label(setting) for setting in ranking],
-        "rows": rows(ranking, constant=constant),
-        "sentence": sentence(recommendation, constant=constant) if recommendation else None,
-        "left_out": tuple(left_out(ranking)),
-        "legend": PAGE_LEGEND,
-    }
+    return View(
+        settings=tuple(label(setting) for setting in ranking),
+        rows=rows(ranking, constant=constant),
+        sentence=sentence(recommendation, constant=constant) if recommendation else None,
+        left_out=tuple(left_out(ranking)),
+    )
 
 
-def interval(found: Mapping[str, float] | None) -> str:
-    """A ratio with its interval, to three decimals; the fastest's own is 1 and has none."""
-    if found is None:
+def exact_interval(ratio: Ratio | None) -> str:
+    """Return a ratio with its interval, to three decimals; the fastest's own is 1 and has none."""
+    if ratio is None:
         return ""
-    if found["low"] == found["high"]:
-        return units.ratio(found["value"])
-    return f"{found['value']:.3f}x [{found['low']:.3f}, {found['high']:.3f}]"
+    if ratio.low == ratio.high:
+        return units.ratio(ratio.value)
+    return f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}]"

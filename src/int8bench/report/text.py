@@ -1,9 +1,9 @@
 """A run as one screen of text: the answer first, then the table and what is wrong. Draws, never measures."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -13,9 +13,12 @@ from int8bench import units
 from int8bench.cases import FLOAT32, INT8, TORCH
 from int8bench.machine.finding import Finding, Severity
 from int8bench.report import ranking, recommendation
+from int8bench.report.recommendation import interval
+from int8bench.study.cells import BEST, NAIVE, OK, Cell, Speedup, known
 from int8bench.study.findings.causes import cause_of, listed, together
 from int8bench.study.findings.chance import CONSTANT, TOP1_CHANCE
-from int8bench.study.records import BEST, NAIVE, OK, Cell, Run
+from int8bench.study.records import Run
+from int8bench.workload.fidelity import Fidelity
 
 COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "yellow"}
 STATES = {"failed": "red", "skipped": "dim"}
@@ -47,7 +50,7 @@ def render(run: Run, *, width: int, colour: bool, quote: str | None = None) -> s
 
 def _ranked_engines(run: Run) -> set[str]:
     """The engines beside torch's float32 that have a rank somewhere."""
-    return {entry["engine"] for setting in run.ranking for entry in setting["entries"]} - {TORCH}
+    return {entry.engine for setting in run.ranking for entry in setting.entries} - {TORCH}
 
 
 def _ranked(run: Run, width: int) -> Iterator[Text]:
@@ -104,16 +107,16 @@ def answers(run: Run) -> tuple[Answer, ...]:
 
 def _answer(run: Run, engine: str) -> Answer:
     cells = [cell for cell in run.cells if (cell.engine, cell.precision) == (engine, INT8)]
-    known = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
-    if not known:
+    judged = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
+    if not judged:
         reason = next((cell.error for cell in cells if cell.error), "too few launches")
         return Answer(engine=engine, word=NO_RESULT, detail=_plain(reason))
-    words = [str(best["verdict"]) for _, best in known]
+    words = [best.verdict for _, best in judged]
     counts = ", ".join(f"{word} in {words.count(word)}" for word in COLOURS if word in words)
-    low, high = (choose(known, key=lambda each: float(each[1]["value"])) for choose in (min, max))
+    low, high = (choose(judged, key=lambda lead: lead[1].value) for choose in (min, max))
     reach = " to ".join(_speedup(*each) for each in ([low] if low is high else [low, high]))
-    missing = f", {len(cells) - len(known)} without a result" if len(cells) > len(known) else ""
-    detail = f"{counts} of {_cells(len(known))}{missing}{_doubt(run, engine)}: {reach}"
+    missing = f", {len(cells) - len(judged)} without a result" if len(cells) > len(judged) else ""
+    detail = f"{counts} of {_cells(len(judged))}{missing}{_doubt(run, engine)}: {reach}"
     return Answer(engine=engine, word=_word(words), detail=detail)
 
 
@@ -129,8 +132,8 @@ def _word(verdicts: Sequence[str]) -> str:
     return "cannot tell in some cells" if "unclear" in kinds else "no"
 
 
-def _speedup(cell: Cell, best: Mapping[str, Any]) -> str:
-    return f"{units.ratio(best['value'])} [{best['low']:.2f}, {best['high']:.2f}] at {_label(cell)}"
+def _speedup(cell: Cell, best: Speedup) -> str:
+    return f"{interval(best)} at {_label(cell)}"
 
 
 def is_constant(run: Run) -> bool:
@@ -151,7 +154,7 @@ def _doubt(run: Run, engine: str) -> str:
 def machine_of(run: Run) -> str:
     """The name of the processor that a run was made on."""
     hardware = run.environment.hardware
-    return _plain(hardware["brand"] or hardware["arch"])
+    return _plain(str(hardware["brand"] or hardware["arch"]))
 
 
 def model_of(run: Run) -> str:
@@ -258,34 +261,29 @@ def _label(cell: Cell) -> str:
     return f"t{cell.threads} b{cell.batch}"
 
 
-def _of(figures: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    assert figures is not None, "a cell whose status is ok has all its figures"
-    return figures
-
-
 def _naive(cell: Cell) -> str:
     naive = cell.speedup(NAIVE)
-    return units.ratio(naive["value"]) if naive else ""
+    return units.ratio(naive.value) if naive else ""
 
 
 def _sqnr(cell: Cell) -> str:
-    return proven(_of(cell.fidelity))
+    return proven(known(cell.fidelity))
 
 
-def proven(fidelity: Mapping[str, Any]) -> str:
+def proven(fidelity: Fidelity) -> str:
     """The SQNR of a cell's answers as a person reads it; of answers that no picture changes, that they are constant."""
-    if fidelity.get("constant") or fidelity.get("constant_float32"):
+    if fidelity.constant or fidelity.constant_float32:
         return "constant"
-    return "exact" if fidelity["sqnr_db"] is None else f"{fidelity['sqnr_db']:.1f} dB"
+    return "exact" if fidelity.sqnr_db is None else f"{fidelity.sqnr_db:.1f} dB"
 
 
 def _top1(cell: Cell) -> str:
-    top1 = _of(cell.fidelity)["top1"]
+    top1 = known(cell.fidelity).top1
     return "" if top1 is None else units.share(top1)
 
 
 def _chance(cell: Cell) -> str:
-    return "" if _of(cell.fidelity)["top1"] is None else "chance"
+    return "" if known(cell.fidelity).top1 is None else "chance"
 
 
 def guesses(run: Run) -> bool:
@@ -297,8 +295,8 @@ def _best(cell: Cell) -> Text:
     best = cell.speedup(BEST)
     if best is None:
         return Text("")
-    line = Text(f"{units.ratio(best['value'])} [{best['low']:.2f}, {best['high']:.2f}] ")
-    line.append(best["verdict"], style=COLOURS[best["verdict"]])
+    line = Text(f"{interval(best)} ")
+    line.append(best.verdict, style=COLOURS[best.verdict])
     return line
 
 
@@ -343,14 +341,14 @@ def _collected_findings(run: Run) -> Iterator[Text]:
 
 
 def _footer(run: Run) -> Text:
-    settings = run.settings
-    launches = sorted({int(each["launches"]) for cell in run.cells for each in cell.speedups})
-    kept = [flag for cell in run.cells for race in cell.samples["races"] for flag in race["kept"]]
-    streams = sorted({cell.throughput_items_per_s["streams"] for cell in run.cells if cell.throughput_items_per_s})
+    rates = run.rates
+    launches = sorted({speedup.launches for cell in run.cells for speedup in cell.speedups})
+    kept = [flag for cell in run.cells for race in cell.samples.races for flag in race.kept]
+    streams = sorted({cell.throughput_items_per_s.streams for cell in run.cells if cell.throughput_items_per_s})
     return Text(
-        f"t2 b8: 2 threads, batch 8. [low, high]: {settings['confidence']:.0%} intervals over {_range(launches)} "
-        f"launches, which hold for early stopping; a verdict is made at an error of {settings['error_rate']:g}, "
-        f"{settings['family_error_rate']:.0%} at most for the grid. Left out as disturbed: {_dropped(kept):.1%} of "
+        f"t2 b8: 2 threads, batch 8. [low, high]: {rates.confidence:.0%} intervals over {_range(launches)} "
+        f"launches, which hold for early stopping; a verdict is made at an error of {rates.error_rate:g}, "
+        f"{rates.family_error_rate:.0%} at most for the grid. Left out as disturbed: {_dropped(kept):.1%} of "
         f"samples. items/s: {_range(streams)} streams at once. Times are this machine's, today's: compare ratios.",
         style="dim",
     )
@@ -379,10 +377,10 @@ def _range(values: list[int]) -> str:
 COLUMNS = (
     _Column(title="cell", show=_label, justify="left", named=True),
     _Column(title="contender", show=_contender, justify="left", named=True),
-    _Column(title="median", show=lambda cell: units.seconds(_of(cell.latency_s)["median"]["value"])),
-    _Column(title="p99", show=lambda cell: units.seconds(_of(cell.latency_s)["p99"])),
-    _Column(title="items/s", show=lambda cell: units.rate(_of(cell.throughput_items_per_s)["value"])),
-    _Column(title="memory", show=lambda cell: units.size(_of(cell.memory_bytes)["peak_delta"]["value"])),
+    _Column(title="median", show=lambda cell: units.seconds(cell.median.value)),
+    _Column(title="p99", show=lambda cell: units.seconds(known(cell.latency_s).p99)),
+    _Column(title="items/s", show=lambda cell: units.rate(known(cell.throughput_items_per_s).value)),
+    _Column(title="memory", show=lambda cell: units.size(known(cell.memory_bytes).peak_delta.value)),
     _Column(title="vs best float32", show=_best, justify="left"),
     _Column(title="vs nchw", show=_naive),
     _Column(title="SQNR", show=_sqnr),

@@ -16,8 +16,8 @@ from int8bench.stats.proportion import Proportion, chance_of_at_least, chance_of
 from int8bench.stats.ratio import LaunchTable, centre_and_error, spread
 from int8bench.stats.stopping import nominal_errors
 from int8bench.stats.words import Verdict
+from int8bench.study.cells import speed_word
 from int8bench.study.racing import Design, Judged, judged
-from int8bench.study.records import speed_word
 
 FIRST_SHARE = 0.02  # the slow-down of the first races, before the spread of the machine is known
 MOST_SHARE = 0.2  # beyond, a machine is too noisy for any figure of ours

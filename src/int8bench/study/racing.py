@@ -9,7 +9,7 @@ from int8bench.stats.ratio import Estimate, LaunchTable, estimate, fork_log_rati
 from int8bench.stats.stopping import Looks, nominal_errors
 from int8bench.stats.verdict import Judgement, judge
 from int8bench.stats.words import Verdict
-from int8bench.study.session.ledger import RaceSample
+from int8bench.study.cells import RaceSample
 
 
 def launch_table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:

@@ -10,25 +10,23 @@ belongs to the best set too. The order within a best set, and behind it, is that
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from int8bench.cases import INT8, TORCH, Case, Group, Variant
+from int8bench.cases import INT8, TORCH, Case, Group
 from int8bench.stats.ratio import LaunchTable, centre_and_error, estimate
 from int8bench.stats.stopping import Looks, nominal_error_at
+from int8bench.study.cells import OK, Cell, RaceSample, Speedup, known, measured
 from int8bench.study.findings.execution import in_name_only
 from int8bench.study.findings.outcomes import LOSSY_SQNR_DB
 from int8bench.study.racing import launch_table
-from int8bench.study.records import OK
-from int8bench.study.session.ledger import Ledger, RaceSample
+from int8bench.study.session.ledger import Ledger
+from int8bench.study.standings import IN_NAME_ONLY, INACCURATE, UNPAIRED, Entry, Lead, Ratio, Setting, Unranked
+from int8bench.workload.fidelity import Fidelity
 
-INACCURATE, IN_NAME_ONLY, UNPAIRED = "inaccurate", "in name only", "unpaired"
 EXACT_DB = math.inf  # float32 is what answers are held against
 FEWEST_ENGINES = 2  # beside torch's float32, which always runs: of one alone, the headline says it all
 ROUNDING = 1e-9  # 0.98 - 0.97 is a little more than 0.01
-
-CellDict = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,105 +50,34 @@ class Rules:
     looks: Looks
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ratio:
-    """A ratio with its interval, and the launches it rests on."""
-
-    value: float
-    low: float
-    high: float
-    launches: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A contender that is ranked in a setting, fastest first.
-
-    `behind` is its time over the fastest's, from paired samples; the fastest's own is 1. `best` says that it is the
-    fastest or tied with it, and its rank is then 1. `sqnr_db` is None where answers are the same to the bit.
-    """
-
-    id: str
-    variant: Variant
-    rank: int
-    best: bool
-    behind: Ratio
-    pareto: bool
-    latency_s: float
-    threads_used: float
-    peak_bytes: float
-    weights_bytes: int
-    sqnr_db: float | None
-    top1: float | None
-    top1_change: float | None
-    conversion_s: float | None
-    speedups: Mapping[str, Mapping[str, Any]]
-    """By role: reference, value, low, high, verdict and launches; none for float32."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a record keeps."""
-        found = asdict(self)
-        return {**found.pop("variant"), **found}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unranked:
-    """A contender without a rank, and why: failed, skipped, inaccurate, int8 in name only, or not to be paired."""
-
-    id: str
-    variant: Variant
-    status: str
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a record keeps."""
-        found = asdict(self)
-        return {**found.pop("variant"), **found}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """The ranking of a batch on a number of threads."""
-
-    group: Group
-    entries: tuple[Entry, ...]
-    unranked: tuple[Unranked, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a record keeps."""
-        return {
-            **asdict(self.group),
-            "entries": [each.to_dict() for each in self.entries],
-            "unranked": [each.to_dict() for each in self.unranked],
-        }
-
-
-def ranked(cases: Sequence[Case], cells: Sequence[CellDict], ledger: Ledger, rules: Rules) -> tuple[Setting, ...]:
+def ranked(cases: Sequence[Case], cells: Sequence[Cell], ledger: Ledger, rules: Rules) -> tuple[Setting, ...]:
     """The ranking of every setting, by threads and batch; nothing where fewer than two engines beside torch answered.
 
     Args:
         cases: all that were asked for.
-        cells: their figures, as `summary.record` makes them, in any order.
+        cells: their figures, as `figures.record` makes them, in any order.
         ledger: their samples.
         rules: what a contender is held to.
     """
-    answered = {cell["engine"] for cell in cells if cell["status"] == OK}
+    answered = {cell.engine for cell in measured(cells)}
     if len(answered - {TORCH}) < FEWEST_ENGINES:
         return ()
-    figures = {cell["id"]: cell for cell in cells}
+    figures = {cell.id: cell for cell in cells}
     contenders = [_Contender(case=each, cell=figures[each.id], races=ledger.races.get(each.id, ())) for each in cases]
     objections = {each.case.id: _objection(each, rules) for each in contenders}
     sound = [each for each in contenders if objections[each.case.id] is None]
     settings = {each: [mine for mine in sound if mine.case.group == each] for each in _groups(cases)}
     error = rules.family_error / max(1, sum(max(0, len(mine) - 1) for mine in settings.values()))
-    found: list[Setting] = []
+    settings_ranked: list[Setting] = []
     for group, mine in settings.items():
         places, unpaired = _places(mine, rules, error)
         objected = [objections[case.id] for case in cases if case.group == group]
         entries = tuple(_entry(each, index, places, rules) for index, each in enumerate(places))
         unranked = sorted((each for each in (*objected, *unpaired) if each is not None), key=lambda each: each.id)
-        found.append(Setting(group=group, entries=entries, unranked=tuple(unranked)))
-    return tuple(found)
+        settings_ranked.append(
+            Setting(batch=group.batch, threads=group.threads, entries=entries, unranked=tuple(unranked))
+        )
+    return tuple(settings_ranked)
 
 
 def _groups(cases: Sequence[Case]) -> list[Group]:
@@ -160,26 +87,30 @@ def _groups(cases: Sequence[Case]) -> list[Group]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Contender:
     case: Case
-    cell: CellDict
+    cell: Cell
     races: Sequence[RaceSample]
 
     @property
+    def fidelity(self) -> Fidelity:
+        return known(self.cell.fidelity)
+
+    @property
     def latency_s(self) -> float:
-        return float(self.cell["latency_s"]["median"]["value"])
+        return self.cell.median.value
 
     @property
     def peak_bytes(self) -> float:
-        return float(self.cell["memory_bytes"]["peak_delta"]["value"])
+        return known(self.cell.memory_bytes).peak_delta.value
 
     @property
     def quality_db(self) -> float:
-        sqnr_db = self.cell["fidelity"]["sqnr_db"]
-        return EXACT_DB if sqnr_db is None or not self.case.variant.is_reduced else float(sqnr_db)
+        sqnr_db = self.fidelity.sqnr_db
+        return EXACT_DB if sqnr_db is None or not self.case.variant.is_reduced else sqnr_db
 
     @property
     def top1_change(self) -> float | None:
-        top1, reference = self.cell["fidelity"]["top1"], self.cell["fidelity"]["top1_float32"]
-        return None if top1 is None or reference is None else float(top1) - float(reference)
+        top1, reference = self.fidelity.top1, self.fidelity.top1_float32
+        return None if top1 is None or reference is None else top1 - reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,8 +126,8 @@ class _Place:
 def _objection(contender: _Contender, rules: Rules) -> Unranked | None:
     """Why a contender is not ranked; None where it is."""
     cell = contender.cell
-    if cell["status"] != OK:
-        return _unranked(contender, cell["status"], cell["error"])
+    if cell.status != OK:
+        return _unranked(contender, cell.status, known(cell.error))
     if not contender.case.variant.is_reduced:
         return None
     if contender.case.variant.precision == INT8 and in_name_only(cell):
@@ -207,10 +138,9 @@ def _objection(contender: _Contender, rules: Rules) -> Unranked | None:
 
 def _lost(contender: _Contender, rules: Rules) -> str | None:
     """What a contender's answers lack; None where they hold."""
-    fidelity = contender.cell["fidelity"]
     if contender.quality_db < LOSSY_SQNR_DB:
         return f"{contender.quality_db:.1f} dB SQNR, {LOSSY_SQNR_DB:.0f} dB or more expected"
-    if fidelity.get("constant") and not fidelity["constant_float32"]:
+    if contender.fidelity.constant and not contender.fidelity.constant_float32:
         return "answers every picture alike, which float32 does not"
     change = contender.top1_change if rules.trained else None
     if change is not None and -change > rules.accuracy_loss + ROUNDING:
@@ -221,7 +151,7 @@ def _lost(contender: _Contender, rules: Rules) -> str | None:
 
 
 def _unranked(contender: _Contender, status: str, reason: str) -> Unranked:
-    return Unranked(id=contender.case.id, variant=contender.case.variant, status=status, reason=reason)
+    return Unranked(**asdict(contender.case.variant), id=contender.case.id, status=status, reason=reason)
 
 
 def _places(sound: Sequence[_Contender], rules: Rules, error: float) -> tuple[list[_Place], list[Unranked]]:
@@ -290,23 +220,32 @@ def _dominates(one: _Place, other: _Place) -> bool:
 
 def _entry(place: _Place, index: int, places: Sequence[_Place], rules: Rules) -> Entry:
     contender = place.contender
-    cell, fidelity = contender.cell, contender.cell["fidelity"]
-    conversion = cell.get("conversion")
-    kept = ("reference", "value", "low", "high", "verdict", "launches")
+    cell, fidelity = contender.cell, contender.fidelity
     return Entry(
+        **asdict(contender.case.variant),
         id=contender.case.id,
-        variant=contender.case.variant,
         rank=1 if place.best else index + 1,
         best=place.best,
         behind=place.behind,
-        pareto=not any(_dominates(each, place) for each in places),
+        pareto=not any(_dominates(other, place) for other in places),
         latency_s=contender.latency_s,
-        threads_used=cell["threads_used"],
+        threads_used=known(cell.threads_used),
         peak_bytes=contender.peak_bytes,
-        weights_bytes=cell["memory_bytes"]["weights"],
-        sqnr_db=fidelity["sqnr_db"],
-        top1=fidelity["top1"],
+        weights_bytes=known(cell.memory_bytes).weights,
+        sqnr_db=fidelity.sqnr_db,
+        top1=fidelity.top1,
         top1_change=contender.top1_change if rules.trained else None,
-        conversion_s=None if conversion is None else conversion["seconds"],
-        speedups={each["role"]: {key: each[key] for key in kept} for each in cell["speedups"]},
+        conversion_s=None if cell.conversion is None else cell.conversion.seconds,
+        speedups={speedup.role: _lead(speedup) for speedup in cell.speedups},
+    )
+
+
+def _lead(speedup: Speedup) -> Lead:
+    return Lead(
+        reference=speedup.reference,
+        value=speedup.value,
+        low=speedup.low,
+        high=speedup.high,
+        verdict=speedup.verdict,
+        launches=speedup.launches,
     )

@@ -15,6 +15,7 @@ import numpy as np
 
 from int8bench import cache, files, machine, units
 from int8bench.cases import ALL, INT8, Case, Variant, grid
+from int8bench.documents import Json
 from int8bench.engines.registry import engine_named, engine_names
 from int8bench.errors import Int8BenchError, NothingMeasuredError, RequestError
 from int8bench.lab.progress import Advance, Progress
@@ -23,6 +24,7 @@ from int8bench.machine import Hardware, emulation, rules
 from int8bench.stats import limits
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 from int8bench.study import doctor, figures, records
+from int8bench.study.cells import OK
 from int8bench.study.plan import omissions
 from int8bench.study.plan.budget import ENDING_S, START_S, Budget
 from int8bench.study.plan.fitting import LEAST_LAUNCHES
@@ -108,7 +110,7 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
         _close(session)
         _probe(session)
         record = session.save(complete=True)
-    if not any(cell.status == records.OK for cell in record.cells):
+    if not any(cell.status == OK for cell in record.cells):
         reasons = "; ".join(dict.fromkeys(cell.error for cell in record.cells if cell.error))
         raise NothingMeasuredError(f"nothing could be measured: {reasons}")
     return record
@@ -117,7 +119,7 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
 def _kept(session: Session, why: str) -> Int8BenchError:
     """Save a run that could not go to its end, and say why, what it has, and how to go on."""
     cells = session.save(complete=False).cells
-    measured = sum(cell.status == records.OK for cell in cells)
+    measured = sum(cell.status == OK for cell in cells)
     has = f"with figures for {measured} of {len(cells)} cells" if measured else "before any cell had its figures"
     return ended(f"{why}, {has}; the same command goes on from {session.output}", figures=measured)
 
@@ -167,7 +169,7 @@ def _default_engines(hardware: Hardware) -> tuple[str, ...]:
     return tuple(dict.fromkeys(engine for engine in (fbgemm, recommended) if engine)) or ("fbgemm",)
 
 
-def _settings(request: Request, plan: Plan, subject: Subject) -> dict[str, object]:
+def _settings(request: Request, plan: Plan, subject: Subject) -> dict[str, Json]:
     return {
         "confidence": limits.CONFIDENCE,
         "precision": request.precision,

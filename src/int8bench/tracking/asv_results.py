@@ -65,7 +65,8 @@ class Folder:
     """All that could be read of a results folder, and a sentence for each thing that could not."""
 
     benchmarks: Mapping[str, Benchmark]
-    machines: Mapping[str, Mapping[str, Any]]
+    machines: Mapping[str, str | None]
+    """The processor of each, where asv was told."""
     results: Sequence[Result]
     problems: Sequence[str]
 
@@ -80,10 +81,10 @@ def read(folder: Path) -> Folder:
         raise RequestError(f"{folder}: no such folder; give asv's results folder, or type asv run first")
     problems: list[str] = []
     benchmarks = _benchmarks(folder / BENCHMARKS, problems)
-    machines: dict[str, Mapping[str, Any]] = {}
+    machines: dict[str, str | None] = {}
     results: list[Result] = []
     for place in sorted(each for each in folder.iterdir() if each.is_dir() and each.name != SIDE_FOLDER):
-        machines[place.name] = _machine(place / MACHINE, problems)
+        machines[place.name] = _processor(place / MACHINE, problems)
         results += _results(place, problems)
     if not results:
         problems.append(f"{folder}: no results yet; type asv run")
@@ -107,12 +108,12 @@ def _benchmarks(path: Path, problems: list[str]) -> dict[str, Benchmark]:
     }
 
 
-def _machine(path: Path, problems: list[str]) -> Mapping[str, Any]:
+def _processor(path: Path, problems: list[str]) -> str | None:
     try:
-        return _load(path, MACHINE_VERSION)
+        return _text(_load(path, MACHINE_VERSION).get("cpu"))
     except RecordError as error:
         problems.append(f"{error}; asv itself will leave its results out, type asv machine")
-        return {}
+        return None
 
 
 def _results(place: Path, problems: list[str]) -> Iterator[Result]:

@@ -5,7 +5,7 @@ Adds three things to the published folder, and touches nothing of asv's installa
 registers it with asv's site, and the line of index.html that loads the script.
 """  # noqa: D205  the summary needs both lines
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from asv.publishing import OutputPublisher
 from int8bench import files
 from int8bench.errors import Int8BenchError
 from int8bench.report.history import page
+from int8bench.report.history.document import HistoryDocument
 
 NAME = "int8bench"
 PAGE = f"{NAME}.html"
@@ -24,7 +25,7 @@ INDEX = "index.html"
 TAG = f'<script src="{SCRIPT}"></script>\n'
 PLACE = "</head>"  # after asv.js, which the script needs
 
-Build = Callable[[Path, Path | None], Mapping[str, Any]]
+Build = Callable[[Path, Path | None], HistoryDocument]
 """A results folder and the repository -> the history document."""
 
 
@@ -66,13 +67,13 @@ def write(
     files.write_text(site / PAGE, text)
     script = resources.files("int8bench").joinpath("templates/dashboard.js").read_text(encoding="utf-8")
     files.write_text(site / SCRIPT, script)
-    return [*document["problems"], *_register(site / INDEX)]
+    return [*document.problems, *_register(site / INDEX)]
 
 
-def _history(results: Path, repository: Path | None) -> Mapping[str, Any]:
+def _history(results: Path, repository: Path | None) -> HistoryDocument:
     from int8bench.tracking.history import history
 
-    return history(results, repository=repository).to_dict()
+    return history(results, repository=repository).document()
 
 
 def _register(index: Path) -> list[str]:

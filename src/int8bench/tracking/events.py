@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
+from int8bench.report.history.document import EventRow, MemberRow, NoiseRow
 from int8bench.stats import drift as drifts
 from int8bench.stats import events as stats
 from int8bench.stats.changes import Change, Floats, Indices, find_changes
@@ -44,26 +44,26 @@ class Event:
     """Whether a row moved that no commit changes."""
     evidence: Sequence[str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The event as the document has it."""
-        return {
-            "machine": self.machine,
-            "environment": self.environment,
-            "fingerprint": self.fingerprint,
-            "kind": str(self.kind),
-            "commit_before": self.before.commit,
-            "commit_after": self.after.commit,
-            "date": self.after.date_ms,
-            "step": self.step,
-            "low": self.low,
-            "high": self.high,
-            "series": len(self.members),
-            "of": self.present,
-            "share": len(self.members) / self.present,
-            "control": self.control,
-            "evidence": list(self.evidence),
-            "members": [{"benchmark": each.benchmark, "params": dict(each.params)} for each in self.members],
-        }
+    def row(self) -> EventRow:
+        """Return the event as the document has it."""
+        return EventRow(
+            machine=self.machine,
+            environment=self.environment,
+            fingerprint=self.fingerprint,
+            kind=str(self.kind),
+            commit_before=self.before.commit,
+            commit_after=self.after.commit,
+            date=self.after.date_ms,
+            step=self.step,
+            low=self.low,
+            high=self.high,
+            series=len(self.members),
+            of=self.present,
+            share=len(self.members) / self.present,
+            control=self.control,
+            evidence=tuple(self.evidence),
+            members=tuple(MemberRow(benchmark=each.benchmark, params=dict(each.params)) for each in self.members),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,18 +82,18 @@ class Noise:
     drift: float | None
     """By how much the series drift together, as a fraction: the middle half of all sessions."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """The noise as the document has it."""
-        return {
-            "machine": self.machine,
-            "environment": self.environment,
-            "fingerprint": self.fingerprint,
-            "kind": str(self.kind),
-            "series": self.series,
-            "apart": self.apart,
-            "correlation": self.correlation,
-            "drift": self.drift,
-        }
+    def row(self) -> NoiseRow:
+        """Return the noise as the document has it."""
+        return NoiseRow(
+            machine=self.machine,
+            environment=self.environment,
+            fingerprint=self.fingerprint,
+            kind=str(self.kind),
+            series=self.series,
+            apart=self.apart,
+            correlation=self.correlation,
+            drift=self.drift,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

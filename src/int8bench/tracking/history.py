@@ -1,12 +1,12 @@
 """What changed over the commits of a results folder, in which series, by how much, and whether it stands."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from int8bench.errors import RequestError
+from int8bench.report.history.document import HistoryDocument, MachineRow, PointRow, SeriesRow, StepRow
 from int8bench.stats import changes as stats
 from int8bench.stats.limits import HISTORY_ERROR_RATE
 from int8bench.tracking import asv_results, events, kinds, side
@@ -15,8 +15,6 @@ from int8bench.tracking.events import Event, Noise
 from int8bench.tracking.series import Point, Series, join, overall, topology
 from int8bench.tracking.side import Side
 
-SCHEMA = "int8bench.history"
-SCHEMA_VERSION = 1
 SPEEDUP, MIRROR = "speedup.Speedup.track_speedup", "speedup.Speedup.track_relative_time"
 # Half of a race interval is about four standard errors (few launches, early stopping); a quarter is the least noise.
 HALF_WIDTHS = 4.0
@@ -39,18 +37,18 @@ class Change:
         """Whether it is a regression that nothing has made good."""
         return self.worse and not self.recovered
 
-    def to_dict(self) -> dict[str, Any]:
-        """The change as the document has it."""
-        return {
-            "commit_before": self.before.commit,
-            "commit_after": self.after.commit,
-            "step": self.step,
-            "low": self.low,
-            "high": self.high,
-            "worse": self.worse,
-            "recovered": self.recovered,
-            "date": self.after.date_ms,
-        }
+    def row(self) -> StepRow:
+        """Return the change as the document has it."""
+        return StepRow(
+            commit_before=self.before.commit,
+            commit_after=self.after.commit,
+            step=self.step,
+            low=self.low,
+            high=self.high,
+            worse=self.worse,
+            recovered=self.recovered,
+            date=self.after.date_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,44 +63,25 @@ class Tracked:
         """Which direction is good."""
         return kinds.better(self.series.benchmark, self.series.unit)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The series as the document has it."""
+    def row(self) -> SeriesRow:
+        """Return the series as the document has it."""
         series = self.series
-        return {
-            "benchmark": series.benchmark,
-            "params": dict(series.params),
-            "machine": series.machine,
-            "fingerprint": series.fingerprint,
-            "env": series.env_name,
-            "unit": series.unit,
-            "better": self.better,
-            "kind": str(kinds.kind_of(series.benchmark, series.unit)),
-            "absolute": series.unit not in kinds.RATIOS,
-            "points": [
-                {"commit": commit, "date": date, "value": value, "low": low, "high": high}
+        return SeriesRow(
+            benchmark=series.benchmark,
+            params=dict(series.params),
+            machine=series.machine,
+            fingerprint=series.fingerprint,
+            env=series.env_name,
+            unit=series.unit,
+            better=self.better,
+            kind=str(kinds.kind_of(series.benchmark, series.unit)),
+            absolute=series.unit not in kinds.RATIOS,
+            points=tuple(
+                PointRow(commit=commit, date=date, value=value, low=low, high=high)
                 for commit, date, value, low, high, *_ in series.points
-            ],
-            "changes": [change.to_dict() for change in self.changes],
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """A machine of the folder with one hardware, and what was last found wrong with it."""
-
-    machine: str
-    fingerprint: str | None
-    cpu: str | None
-    findings: Sequence[Mapping[str, Any]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The machine as the document has it."""
-        return {
-            "machine": self.machine,
-            "fingerprint": self.fingerprint,
-            "cpu": self.cpu,
-            "findings": [dict(each) for each in self.findings],
-        }
+            ),
+            changes=tuple(change.row() for change in self.changes),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +93,7 @@ class History:
     tracked: Sequence[Tracked]
     events: Sequence[Event]
     noises: Sequence[Noise]
-    machines: Sequence[Machine]
+    machines: Sequence[MachineRow]
     problems: Sequence[str]
 
     @property
@@ -124,20 +103,18 @@ class History:
         told = [each for each in self.tracked if each.series.benchmark != MIRROR or _place(each.series) not in speedups]
         return sum(change.stands for each in told for change in each.changes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The document of ``int8bench history --json``."""
-        return {
-            "schema": SCHEMA,
-            "schema_version": SCHEMA_VERSION,
-            "results": str(self.results),
-            "error_rate": self.error_rate,
-            "series": [each.to_dict() for each in self.tracked],
-            "regressions": self.regressions,
-            "events": [each.to_dict() for each in self.events],
-            "noise": [each.to_dict() for each in self.noises],
-            "machines": [each.to_dict() for each in self.machines],
-            "problems": list(self.problems),
-        }
+    def document(self) -> HistoryDocument:
+        """Return the document of ``int8bench history --json``."""
+        return HistoryDocument(
+            results=str(self.results),
+            error_rate=self.error_rate,
+            series=tuple(each.row() for each in self.tracked),
+            regressions=self.regressions,
+            events=tuple(event.row() for event in self.events),
+            noise=tuple(noise.row() for noise in self.noises),
+            machines=tuple(self.machines),
+            problems=tuple(self.problems),
+        )
 
 
 def history(
@@ -232,25 +209,25 @@ def _back(change: stats.Change, later: stats.Change) -> bool:
     return (gone if up else -gone) <= within
 
 
-def _place(series: Series) -> tuple[Any, ...]:
+def _place(series: Series) -> tuple[object, ...]:
     return (tuple(series.params.items()), series.machine, series.fingerprint, series.env_name)
 
 
-def _machines(folder: Folder, sides: Sequence[Side], series: Sequence[Series]) -> list[Machine]:
+def _machines(folder: Folder, sides: Sequence[Side], series: Sequence[Series]) -> list[MachineRow]:
     """Each machine with each hardware that it had, the findings of its last commit."""
     dates = {result.commit_hash: result.date_ms for result in folder.results}
     latest = {each.fingerprint: each for each in sorted(sides, key=lambda one: dates.get(one.commit_hash, 0))}
     pairs = dict.fromkeys((each.machine, each.fingerprint) for each in series)
-    return [_machine(name, latest.get(fingerprint or ""), folder.machines.get(name, {})) for name, fingerprint in pairs]
+    return [_machine(name, latest.get(fingerprint or ""), folder.machines.get(name)) for name, fingerprint in pairs]
 
 
-def _machine(name: str, told: Side | None, asv: Mapping[str, Any]) -> Machine:
+def _machine(name: str, told: Side | None, asv: str | None) -> MachineRow:
     if told is None:
-        return Machine(machine=name, fingerprint=None, cpu=asv.get("cpu"), findings=())
-    hardware = told.run.get("environment", {}).get("hardware", {})
-    return Machine(
+        return MachineRow(machine=name, fingerprint=None, cpu=asv, findings=())
+    written = side.written_of(told)
+    return MachineRow(
         machine=name,
         fingerprint=told.fingerprint,
-        cpu=hardware.get("brand") or asv.get("cpu"),
-        findings=tuple(told.run.get("findings", ())),
+        cpu=written.environment.hardware.brand or asv,
+        findings=written.findings,
     )

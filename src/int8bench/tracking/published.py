@@ -7,9 +7,9 @@ together.
 from collections.abc import Iterator, Mapping, Sequence
 
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8
+from int8bench.study.cells import BEST, Cell, Peak, Throughput, known, measured
 from int8bench.study.racing import launch_table
-from int8bench.study.records import BEST, OK, Cell, Run
-from int8bench.study.session.ledger import race_samples
+from int8bench.study.records import Run
 from int8bench.tracking.side import SidePoint
 
 Values = Mapping[str, Mapping[tuple[str, ...], float]]
@@ -23,7 +23,7 @@ def points(run: Run, health: Mapping[tuple[str, str], int]) -> tuple[SidePoint, 
         run: a finished record.
         health: how many findings each (engine, severity) has on this machine.
     """
-    cells = [cell for cell in run.cells if cell.status == OK and _published(cell)]
+    cells = [cell for cell in measured(run.cells) if _published(cell)]
     found: list[SidePoint] = []
     for cell in cells:
         found += [*_speedups(cell, run), *_costs(cell)]
@@ -57,13 +57,12 @@ def _speedups(cell: Cell, run: Run) -> Iterator[SidePoint]:
     best = cell.speedup(BEST)
     if best is None:
         return
-    reference = next(each for each in run.cells if each.id == best["reference"])
-    table = launch_table(race_samples(reference), race_samples(cell))
+    reference = next(each for each in run.cells if each.id == best.reference)
+    table = launch_table(reference.samples.races, cell.samples.races)
     assert table is not None, "a cell that has a speed-up has launches enough"
-    counts = {key: best[key] for key in ("launches", "forks", "pairs")}
     for name, value, low, high in (
-        ("track_speedup", best["value"], best["low"], best["high"]),
-        ("track_relative_time", 1 / best["value"], 1 / best["high"], 1 / best["low"]),
+        ("track_speedup", best.value, best.low, best.high),
+        ("track_relative_time", 1 / best.value, 1 / best.high, 1 / best.low),
     ):
         yield SidePoint(
             benchmark=f"speedup.Speedup.{name}",
@@ -72,45 +71,42 @@ def _speedups(cell: Cell, run: Run) -> Iterator[SidePoint]:
             low=low,
             high=high,
             log_ratios=table.log_ratios,
-            **counts,
+            launches=best.launches,
+            forks=best.forks,
+            pairs=best.pairs,
         )
 
 
 def _costs(cell: Cell) -> Iterator[SidePoint]:
-    assert cell.throughput_items_per_s is not None
-    assert cell.memory_bytes is not None
-    assert cell.cold_s is not None
     params = {"contender": _contender(cell), "batch": cell.batch, "threads": cell.threads}
-    yield _within("cost.Throughput.track_items_per_second", params, cell.throughput_items_per_s, cell)
-    yield _within("cost.PeakMemory.track_bytes", params, cell.memory_bytes["peak_delta"], cell)
-    yield _exactly("cost.ColdCall.track_seconds", params, cell.cold_s)
+    yield _within("cost.Throughput.track_items_per_second", params, known(cell.throughput_items_per_s), cell)
+    yield _within("cost.PeakMemory.track_bytes", params, known(cell.memory_bytes).peak_delta, cell)
+    yield _exactly("cost.ColdCall.track_seconds", params, known(cell.cold_s))
 
 
 def _sizes(cell: Cell) -> Iterator[SidePoint]:
-    assert cell.memory_bytes is not None
-    params = {"contender": _contender(cell)}
-    yield _exactly("cost.Size.track_weight_bytes", params, cell.memory_bytes["weights"])
-    yield _exactly("cost.Size.track_serialized_bytes", params, cell.memory_bytes["serialized"])
+    memory, params = known(cell.memory_bytes), {"contender": _contender(cell)}
+    yield _exactly("cost.Size.track_weight_bytes", params, memory.weights)
+    yield _exactly("cost.Size.track_serialized_bytes", params, memory.serialized)
 
 
 def _fidelity(cell: Cell) -> Iterator[SidePoint]:
     if cell.precision != INT8:
         return
-    assert cell.fidelity is not None
-    params = {"engine": cell.engine}
-    if cell.fidelity["sqnr_db"] is not None:
-        yield _exactly("fidelity.Fidelity.track_sqnr_db", params, cell.fidelity["sqnr_db"])
-    yield _exactly("fidelity.Fidelity.track_agreement", params, cell.fidelity["agreement"])
+    fidelity, params = known(cell.fidelity), {"engine": cell.engine}
+    if fidelity.sqnr_db is not None:
+        yield _exactly("fidelity.Fidelity.track_sqnr_db", params, fidelity.sqnr_db)
+    yield _exactly("fidelity.Fidelity.track_agreement", params, fidelity.agreement)
 
 
-def _within(benchmark: str, params: Mapping[str, object], interval: Mapping[str, float], cell: Cell) -> SidePoint:
-    forks = len(cell.samples["solos"])
+def _within(benchmark: str, params: Mapping[str, object], interval: Throughput | Peak, cell: Cell) -> SidePoint:
+    forks = len(cell.samples.solos)
     return SidePoint(
         benchmark=benchmark,
         params=_params(params),
-        value=interval["value"],
-        low=interval["low"],
-        high=interval["high"],
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
         launches=forks,  # one fork of each launch measures a contender alone
         forks=forks,
         pairs=0,

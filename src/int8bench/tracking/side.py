@@ -7,13 +7,14 @@ leaves folders without a machine.json alone, and an unknown column in its own fi
 import gzip
 import json
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from int8bench import files
+from int8bench import documents, files
+from int8bench.documents import Json, JsonObject
 from int8bench.errors import RecordError
+from int8bench.machine.finding import Finding
 
 SCHEMA = "int8bench.side"
 SCHEMA_VERSION = 1
@@ -34,7 +35,7 @@ class SidePoint:
     launches: int
     forks: int
     pairs: int
-    log_ratios: Sequence[Sequence[float]]
+    log_ratios: tuple[tuple[float, ...], ...]
     """(launch, fork), positive where int8 is faster; empty where the number is no ratio."""
 
 
@@ -45,10 +46,10 @@ class Side:
     commit_hash: str
     env_name: str
     fingerprint: str
-    got: Mapping[str, Any]
+    got: JsonObject
     """What asv's own process really ran with: variables, allocator, threads."""
-    points: Sequence[SidePoint]
-    run: Mapping[str, Any]
+    points: tuple[SidePoint, ...]
+    run: JsonObject
     """The record, as `records.to_dict` gives it."""
 
     def find(self, benchmark: str, params: Mapping[str, str]) -> SidePoint | None:
@@ -68,7 +69,7 @@ def save(side: Side, results: Path) -> Path:
         RequestError: the file cannot be written.
     """
     path = results / FOLDER / file_name(side)
-    document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(side)}
+    document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **documents.written(side)}
     files.write_bytes(path, gzip.compress(json.dumps(document, allow_nan=False).encode(), mtime=0))
     return path
 
@@ -80,7 +81,7 @@ def load(path: Path) -> Side:
         RecordError: it is cut short, of a newer schema, or no side file.
     """
     try:
-        document = json.loads(gzip.decompress(path.read_bytes()))
+        document: Json = json.loads(gzip.decompress(path.read_bytes()))
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise RecordError(f"{path}: cut short or no side file: {error}") from error
     return _side(document, str(path))
@@ -97,19 +98,46 @@ def load_all(results: Path) -> tuple[tuple[Side, ...], tuple[str, ...]]:
     return tuple(sides), tuple(problems)
 
 
-def _side(document: Any, name: str) -> Side:  # noqa: ANN401  JSON of any shape
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hardware:
+    """What a record tells of its processor."""
+
+    brand: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Environment:
+    """Where a record was made."""
+
+    hardware: _Hardware = field(default_factory=_Hardware)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What the record of a side file tells of its machine."""
+
+    environment: _Environment = field(default_factory=_Environment)
+    findings: tuple[Finding, ...] = ()
+
+
+def written_of(side: Side) -> Written:
+    """Return what the record of a side file tells of its machine.
+
+    Raises:
+        RecordError: it tells it in another form; `load` has made sure that it does not.
+    """
+    return documents.read(Written, side.run, name="", at="run", strict=False)
+
+
+def _side(document: Json, name: str) -> Side:
+    if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
         raise RecordError(f"{name}: no side file of int8bench, expected schema {SCHEMA}")
     version = document.get("schema_version")
     if version != SCHEMA_VERSION:
         raise RecordError(f"{name}: schema_version {version}, expected {SCHEMA_VERSION}; upgrade int8bench to read it")
     try:
-        points = tuple(_point(point) for point in document["points"])
-        fields = {key: document[key] for key in ("commit_hash", "env_name", "fingerprint", "got", "run")}
-    except (KeyError, TypeError) as error:
+        side = documents.read(Side, document, name="", strict=False)
+        written_of(side)
+    except RecordError as error:
         raise RecordError(f"{name}: not laid out as a side file: {error}") from error
-    return Side(points=points, **fields)
-
-
-def _point(fields: Mapping[str, Any]) -> SidePoint:
-    return SidePoint(**{**fields, "log_ratios": tuple(tuple(forks) for forks in fields["log_ratios"])})
+    return side

@@ -1,14 +1,17 @@
 """Int8 answers held against float32's: SQNR, agreement of the top class, top-1 of both. Needs no torch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from int8bench.documents import OMITTED, Count, Share
 from int8bench.errors import EngineError
 
-Logits = npt.NDArray[np.float32]
+if TYPE_CHECKING:  # a record holds fidelities, and is read without numpy
+    import numpy as np
+    import numpy.typing as npt
+
+_Logits: TypeAlias = "npt.NDArray[np.float32]"
 
 # Saturating int8 still reaches 21 dB (METHOD), a wrong scale or a shuffled layer stays below 3 dB; 8 dB is one part
 # in 2.5 of the amplitude: nothing that deserves to be timed.
@@ -26,28 +29,16 @@ class Fidelity:
     """
 
     sqnr_db: float | None
-    agreement: float
-    top1: float | None
-    top1_float32: float | None
+    agreement: Share
+    top1: Share | None
+    top1_float32: Share | None
     constant: bool = False
     constant_float32: bool = False
-    pictures: int | None = None
+    pictures: Count | None = field(default=None, metadata=OMITTED)
     """On how many pictures; None where a record does not tell."""
 
-    def to_dict(self) -> dict[str, float | bool | None]:
-        """What a record keeps."""
-        return {
-            "sqnr_db": self.sqnr_db,
-            "agreement": self.agreement,
-            "top1": self.top1,
-            "top1_float32": self.top1_float32,
-            "constant": self.constant,
-            "constant_float32": self.constant_float32,
-            **({} if self.pictures is None else {"pictures": self.pictures}),
-        }
 
-
-def compare(reference: Logits, candidate: Logits, labels: npt.NDArray[np.int64] | None = None) -> Fidelity:
+def compare(reference: _Logits, candidate: _Logits, labels: "npt.NDArray[np.int64] | None" = None) -> Fidelity:
     """How near `candidate` is to `reference`.
 
     SQNR = 10 log10(sum reference^2 / sum (reference - candidate)^2), over all logits.
@@ -60,6 +51,8 @@ def compare(reference: Logits, candidate: Logits, labels: npt.NDArray[np.int64] 
     Raises:
         EngineError: the shapes differ, there is nothing to compare, or one of the two is not finite.
     """
+    import numpy as np
+
     if reference.shape != candidate.shape or reference.size == 0:
         raise EngineError(f"answers of shape {candidate.shape}, expected {reference.shape} as float32 gives")
     if not np.isfinite(reference).all():
@@ -78,8 +71,10 @@ def compare(reference: Logits, candidate: Logits, labels: npt.NDArray[np.int64] 
     )
 
 
-def _is_constant(logits: Logits) -> bool:
+def _is_constant(logits: _Logits) -> bool:
     """Whether two pictures or more have one answer, up to what the order of additions changes in its last digits."""
+    import numpy as np
+
     values = logits.astype(np.float64)
     spread = float(np.ptp(values, axis=0).max())
     return len(logits) > 1 and spread <= CONSTANT * float(np.abs(values).max())
@@ -95,7 +90,9 @@ def objection(found: Fidelity) -> str | None:
     )
 
 
-def _sqnr_db(reference: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64]) -> float | None:
+def _sqnr_db(reference: "npt.NDArray[np.float64]", candidate: "npt.NDArray[np.float64]") -> float | None:
+    import numpy as np
+
     noise = float(((reference - candidate) ** 2).sum())
     signal = float((reference**2).sum())
     if noise == 0.0:

@@ -17,6 +17,7 @@ import torch
 
 from int8bench import cache, files, units
 from int8bench.cases import Variant
+from int8bench.documents import Json
 from int8bench.errors import ModelError
 from int8bench.lab import clock, sampling
 from int8bench.lab.progress import Advance, Progress
@@ -49,7 +50,7 @@ class Subject:
     network: Network
     """What says how long things will take, timed here and now."""
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Json]:
         """What tells this subject from another; the weights by their hash."""
         return {
             "model": self.model,

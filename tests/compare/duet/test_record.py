@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from int8bench.compare.comparisons import Comparison, Metric, Ratio
+from int8bench.compare.comparisons import Comparison, Metric, SideRatio
 from int8bench.compare.duet import record
 from int8bench.compare.duet.record import Duet
 from int8bench.compare.duet.samples import Fork, Load, Numbers, Samples
@@ -25,7 +25,7 @@ def _comparison(metric: Metric = Metric.TIME, verdict: str = "slower", value: fl
         id="speed.time_it",
         metric=metric,
         verdict=verdict,
-        ratio=None if value is None else Ratio(value=value, low=value - 0.1, high=value + 0.1),
+        ratio=None if value is None else SideRatio(value=value, low=value - 0.1, high=value + 0.1),
         launches=4,
         forks=4,
         pairs=900,
@@ -110,9 +110,15 @@ def _change(key: str, value: object) -> Callable[[dict[str, Any]], object]:
         (lambda document: document.pop("head"), "cut short or damaged: 'head'"),
         (_change("comparisons", [{"id": "x"}]), "cut short or damaged"),
         (_change("comparisons", None), "cut short or damaged"),
-        (_change("added", "new"), "expected a list, got 'new'"),
-        (lambda document: document["comparisons"][0].update(metric="smell"), "'smell' is not a valid Metric"),
-        (lambda document: document["comparisons"][0].update(more=1), "unexpected keyword argument 'more'"),
+        (_change("added", "new"), "added: expected array, got 'new'"),
+        (
+            lambda document: document["comparisons"][0].update(metric="smell"),
+            "comparisons[0].metric: expected one of time, speedup, throughput, peak_memory, weights, sqnr, ",
+        ),
+        (
+            lambda document: document["comparisons"][0].update(more=1),
+            "comparisons[0]: Additional properties are not allowed ('more' was unexpected)",
+        ),
         (lambda document: document["comparisons"][0].update(ratio=1.5), "cut short or damaged"),
     ],
 )

@@ -1,5 +1,6 @@
 """A duet from two commits to its comparisons: a real asv suite end to end, what is refused, and Ctrl-C half-way."""
 
+import copy
 import json
 import re
 import subprocess
@@ -11,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lean_pytest import LEAN
+from played_lab import PlayedPeer
 
-from int8bench import machine
+from int8bench import documents, machine
 from int8bench.compare.comparisons import Metric
 from int8bench.compare.duet import findings, plan, record, serving, study
 from int8bench.compare.duet.failures import Outcome, Stage
@@ -114,7 +117,7 @@ def raced(project: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _of(duet: Duet, name: str) -> dict[str, Any]:
-    return next(each.to_dict() for each in duet.comparisons if each.id == name)
+    return next(documents.written(each) for each in duet.comparisons if each.id == name)
 
 
 def test_what_got_slower_is_named(raced: tuple[Duet, Path, list[Progress]]) -> None:
@@ -303,8 +306,11 @@ def test_two_environments_need_no_repository(tmp_path: Path, project: Path) -> N
     assert (duet.base, duet.head) == (f"installed in {sys.executable}", f"installed in {sys.executable}")
 
 
-def test_tests_of_pytest_benchmark_are_raced_with_the_sides_own_code(project: Path) -> None:
+def test_tests_of_pytest_benchmark_are_raced_with_the_sides_own_code(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though pytest puts the folder of head's code first on the path, base measures its own."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", LEAN["PYTEST_ADDOPTS"])
     duet = study.run(_request(project, suite="pytest", budget_s=3.0), None, _quiet)
     (found,) = duet.comparisons
     assert (found.id, found.verdict) == ("tests/test_speed.py::test_slow", "slower")
@@ -424,35 +430,20 @@ def test_the_bar_learns_what_fresh_processes_take(duet: State) -> None:
     assert duet.total == 46.0
 
 
-class _Launch:
-    """A launch that enters nothing, in a way of its own."""
-
-    def __init__(self, label: str, *, fault: Exception | None, late: Exception | None = None) -> None:
-        self.label, self.fault, self.late = label, fault, late
-        self.entered = self.ended = 0
-        self.waited_s = 0.0
-
-    def enter(self, _name: str, *, timeout_s: float, **_: object) -> "_Launch":
-        self.waited_s = timeout_s
-        if self.fault is not None:
-            raise self.fault
-        self.entered += 1
-        return self
-
-    def finish(self, _timeout_s: float) -> None:
-        if self.late is not None:
-            raise self.late
-
-    def end(self) -> None:
-        self.ended += 1
+@pytest.fixture(scope="module")
+def prepared(project: Path, cache: Path) -> State:
+    """A duet that is prepared once, since git and the machine take a quarter of a second to answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        state = study._prepared(_request(project), None, _quiet)
+    state.rows = {"b.time_it": Row(name="b.time_it", kind="time", variables=state.variables[0])}
+    return state
 
 
 @pytest.fixture
-def duet(project: Path) -> State:
-    """A duet that is prepared, and has measured nothing."""
-    found = study._prepared(_request(project), None, _quiet)
-    found.rows = {"b.time_it": Row(name="b.time_it", kind="time", variables=found.variables[0])}
-    return found
+def duet(prepared: State) -> State:
+    """A duet that is prepared, and has measured nothing; each test has its own."""
+    return copy.deepcopy(prepared)
 
 
 def _worked(_: object) -> serving.Worked:
@@ -473,7 +464,7 @@ def test_a_failure_is_an_outcome_in_whatever_order_sides_are_opened(
 ) -> None:
     """Of both sides in each launch; what was opened is ended, and the benchmark is tried again in the next launch."""
     duet.rng = np.random.default_rng(seed)
-    sides: Any = (_Launch("base", fault=base), _Launch("head", fault=head))
+    sides: Any = (PlayedPeer("base", fault=base), PlayedPeer("head", fault=head))
     for index in range(2):
         serving.guarded(duet, sides, index, "b.time_it", lambda _: pytest.fail("nothing to measure"))
     told = {"base": base and str(base), "head": head and str(head)}
@@ -499,7 +490,7 @@ def test_what_is_not_measured_is_never_red(
 ) -> None:
     """It is told with its reason, and not tried again."""
     duet.rng = np.random.default_rng(seed)
-    sides: Any = (_Launch("base", fault=base), _Launch("head", fault=head))
+    sides: Any = (PlayedPeer("base", fault=base), PlayedPeer("head", fault=head))
     serving.guarded(duet, sides, 0, "b.time_it", lambda _: pytest.fail("nothing to measure"))
     (found,) = findings.of_samples(duet.samples, 0.001)
     assert (found.severity, found.message) == (severity, message)
@@ -509,13 +500,13 @@ def test_what_is_not_measured_is_never_red(
 
 def test_what_fails_when_it_ends_has_failed_in_the_call(duet: State) -> None:
     """What it asserts of its result, or its teardown; nothing of that launch is kept."""
-    sides: Any = (_Launch("base", fault=None), _Launch("head", fault=None, late=LabError("head: wrong answer")))
+    sides: Any = (PlayedPeer("base", fault=None), PlayedPeer("head", fault=None, late=LabError("head: wrong answer")))
     kept: list[int] = []
     done = serving.Worked(faults={}, keep=lambda: kept.append(1))
     serving.guarded(duet, sides, 0, "b.time_it", lambda _: done)
     assert duet.samples.outcomes["b.time_it"] == [Outcome(launch=0, stage=Stage.CALL, head="head: wrong answer")]
     assert not kept
-    fine: Any = (_Launch("base", fault=None), _Launch("head", fault=None))
+    fine: Any = (PlayedPeer("base", fault=None), PlayedPeer("head", fault=None))
     serving.guarded(duet, fine, 1, "b.time_it", lambda _: done)
     assert duet.samples.outcomes["b.time_it"][1] == Outcome(launch=1, stage=Stage.CALL)
     assert kept
@@ -528,15 +519,14 @@ class _Shared:
         self.owner: object = None
 
 
-class _Taking(_Launch):
+class _Taking(PlayedPeer):
     """A launch whose benchmark takes what is shared at its first call, or removes it when it is torn down."""
 
     def __init__(self, label: str, shared: _Shared, stage: Stage) -> None:
-        super().__init__(label, fault=None)
+        super().__init__(label)
         self.shared, self.stage = shared, stage
-        self.values = None
 
-    def enter(self, _name: str, *, timeout_s: float, **more: object) -> "_Launch":
+    def enter(self, _name: str, *, timeout_s: float, **more: object) -> PlayedPeer:
         if self.stage is Stage.CALL:
             self.shared.owner = "written"
         return super().enter(_name, timeout_s=timeout_s, **more)
@@ -584,15 +574,15 @@ def test_an_attempt_tells_what_fails_on_one_side(duet: State, kind: str, seed: i
     duet.rng = np.random.default_rng(seed)
     duet.rows["b.time_it"] = replace(duet.rows["b.time_it"], kind=kind)
     fine = _Taking("base", _Shared(), Stage.FIRST)
-    broken: Any = (fine, _Launch("head", fault=LabError("head: it broke")))
+    broken: Any = (fine, PlayedPeer("head", fault=LabError("head: it broke")))
     serving.attempt(duet, broken, 0, "b.time_it")
     assert duet.samples.outcomes["b.time_it"] == [Outcome(launch=0, stage=Stage.OPEN, head="head: it broke")]
     assert (fine.entered, fine.ended) == (1, 1)
-    hangs: Any = [_Launch(each, fault=LabError(f"{each}: gave no answer in 5 s")) for each in ("base", "head")]
+    hangs: Any = [PlayedPeer(each, fault=LabError(f"{each}: gave no answer in 5 s")) for each in ("base", "head")]
     serving.attempt(duet, hangs, 1, "b.time_it")
     assert duet.samples.stopped == {"b.time_it": "base: gave no answer in 5 s; head: gave no answer in 5 s"}
     duet.samples.stopped.clear()
-    skips: Any = [_Launch(each, fault=SkippedError(f"{each}: not here")) for each in ("base", "head")]
+    skips: Any = [PlayedPeer(each, fault=SkippedError(f"{each}: not here")) for each in ("base", "head")]
     serving.attempt(duet, skips, 2, "b.time_it")
     assert duet.samples.skipped == {"b.time_it": "base: not here; head: not here"}
 
@@ -602,7 +592,7 @@ def test_what_is_not_measured_after_all_is_told_of_both_sides(duet: State, seed:
     """Whichever ends first: what both skip is a note, and of what strays base's reason is told."""
     duet.rng = np.random.default_rng(seed)
     for late, message in ((SkippedError, "b.time_it: not here"), (StrayedError, "b.time_it: base: not here")):
-        sides: Any = [_Launch(each, fault=None, late=late(f"{each}: not here")) for each in ("base", "head")]
+        sides: Any = [PlayedPeer(each, fault=None, late=late(f"{each}: not here")) for each in ("base", "head")]
         serving.guarded(duet, sides, 0, "b.time_it", _worked)
         (found,) = findings.of_samples(duet.samples, 0.001)
         assert found.message == message
@@ -614,21 +604,21 @@ def test_what_hangs_on_one_side_is_waited_for_less_in_the_next_launch(duet: Stat
     """Many times what the other side takes; where both hang there is nothing to hold against each other."""
     duet.rng = np.random.default_rng(seed)
     hangs = LabError("head: gave no answer in 600 s and was stopped")
-    sides: Any = (_Launch("base", fault=None), _Launch("head", fault=hangs))
+    sides: Any = (PlayedPeer("base", fault=None), PlayedPeer("head", fault=hangs))
     waited = []
     for index in range(2):
         serving.guarded(duet, sides, index, "b.time_it", lambda _: pytest.fail("nothing to measure"))
         waited.append(sides[0].waited_s)
     assert waited == [600.0, serving.SHORTEST_PATIENCE_S]
     assert not duet.samples.gone
-    both: Any = (_Launch("base", fault=LabError("base: gave no answer in 10 s and was stopped")), sides[1])
+    both: Any = (PlayedPeer("base", fault=LabError("base: gave no answer in 10 s and was stopped")), sides[1])
     serving.guarded(duet, both, 2, "b.time_it", lambda _: pytest.fail("nothing to measure"))
     assert duet.samples.stopped["b.time_it"].startswith("base: gave no answer in 10 s and was stopped; head: gave no")
 
 
 def test_a_launch_that_is_gone_is_nobodys_failure(duet: State) -> None:
     """Benchmarks after the one that ended it would all be called broken; without a figure, that is the reason."""
-    sides: Any = (_Launch("base", fault=None), _Launch("head", fault=LaunchLostError("head: a launch is gone")))
+    sides: Any = (PlayedPeer("base", fault=None), PlayedPeer("head", fault=LaunchLostError("head: a launch is gone")))
     serving.guarded(duet, sides, 0, "b.time_it", _worked)
     assert duet.samples.outcomes == {}
     assert duet.samples.why_nothing("b.time_it") == "head: a launch is gone"
@@ -637,7 +627,7 @@ def test_a_launch_that_is_gone_is_nobodys_failure(duet: State) -> None:
 
 def test_a_stream_that_fails_under_load_takes_no_times_away(duet: State) -> None:
     """Its throughput is not compared; a fault is no outcome there."""
-    sides: Any = (_Launch("base", fault=None), _Launch("head", fault=None))
+    sides: Any = (PlayedPeer("base", fault=None), PlayedPeer("head", fault=None))
 
     def work(_: object) -> serving.Worked:
         raise LabError("head: it hangs")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.compare.comparisons import Comparison, Metric, Ratio
+from int8bench.compare.comparisons import Comparison, Metric, SideRatio
 from int8bench.compare.duet import study as duet_study
 from int8bench.compare.gate import baselines, gate
 from int8bench.compare.gate.judging import Gate
@@ -45,7 +45,7 @@ class Duet:
 
 
 def _duet(base: str, verdict: str = "slower") -> Duet:
-    ratio = Ratio(value=1.03, low=1.02, high=1.04)
+    ratio = SideRatio(value=1.03, low=1.02, high=1.04)
     counts = {"launches": 8, "forks": 8, "pairs": 80}
     slower = Comparison(
         id="cell", metric=Metric.TIME, verdict=verdict, ratio=ratio, smallest_visible_effect=0.01, reason=None, **counts

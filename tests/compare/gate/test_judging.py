@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from int8bench.compare.comparisons import Comparison, Metric, Ratio
+from int8bench.compare.comparisons import Comparison, Metric, SideRatio
 from int8bench.compare.gate.judging import EXIT_CODES, Gate, Verdict, judged
 from int8bench.compare.gate.policy import JUDGED, Policy
 from int8bench.errors import NothingMeasuredError
@@ -27,7 +27,7 @@ class Changed:
 def _comparison(
     metric: Metric, verdict: str, value: float | None = 1.0, *, visible: float | None = 0.02, reason: str | None = None
 ) -> Comparison:
-    ratio = None if value is None else Ratio(value=value, low=value - 0.01, high=value + 0.01)
+    ratio = None if value is None else SideRatio(value=value, low=value - 0.01, high=value + 0.01)
     return Comparison(
         id="m/fbgemm/b1/t1",
         metric=metric,

@@ -8,15 +8,21 @@ import sys
 from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from lean_pytest import LEAN
+from played_lab import PlayedFork, PlayedLab
 
 from int8bench import machine
-from int8bench.compare.comparisons import Ratio
-from int8bench.compare.pytest import node, text
+from int8bench.compare.comparisons import SideRatio
+from int8bench.compare.pytest import node, race, text
+from int8bench.compare.pytest.node import NodeOrder
 from int8bench.compare.pytest.race import Request
 from int8bench.compare.pytest.result import RaceResult
 from int8bench.errors import RequestError
+from int8bench.lab import sampling
 
 GOOD = """
     import os
@@ -97,12 +103,12 @@ BAD = """
 """
 BAD_CONFTEST = """
     import pytest
-    from int8bench.compare.comparisons import Ratio
+    from int8bench.compare.comparisons import SideRatio
     from int8bench.compare.pytest.result import RaceResult
 
     @pytest.fixture
     def made():
-        one = Ratio(value=1.0, low=1.0, high=1.0)
+        one = SideRatio(value=1.0, low=1.0, high=1.0)
         return RaceResult(name="x", ratio=one, sure=one, verdict="same", error_rate=0.001, launches=4, forks=8,
                           pairs=9, smallest_visible_effect=None, reason=None)
 """
@@ -116,7 +122,7 @@ def run(folder: Path, *arguments: str, **files: str) -> "subprocess.CompletedPro
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "int8bench.pytest_plugin", "-p", "no:hypothesispytest", *arguments],
         cwd=folder,
-        env={**os.environ, "COLUMNS": "400"},
+        env={**os.environ, **LEAN, "COLUMNS": "400"},
         capture_output=True,
         text=True,
         check=False,
@@ -125,7 +131,7 @@ def run(folder: Path, *arguments: str, **files: str) -> "subprocess.CompletedPro
 
 def result(low: float, high: float, **more: object) -> RaceResult:
     """A race whose interval at the error rate is this."""
-    sure = Ratio(value=(low * high) ** 0.5, low=low, high=high)
+    sure = SideRatio(value=(low * high) ** 0.5, low=low, high=high)
     known = {"verdict": "unclear", "launches": 8, "forks": 16, "pairs": 900, "smallest_visible_effect": 0.02}
     given = {"name": "t.py::t", "error_rate": 0.001, "reason": None, **known, **more}
     return RaceResult(ratio=sure, sure=sure, **given)  # type: ignore[arg-type]
@@ -299,6 +305,30 @@ def test_a_race_has_no_more_threads_than_a_quota_pays_for(monkeypatch: pytest.Mo
     assert Request(name="t", budget_s=1.0, launches=4, threads=2).threads == 2
     with pytest.raises(RequestError, match="threads=3: this machine can use 1 to 2; try threads=1"):
         Request(name="t", budget_s=1.0, launches=4, threads=3)
+
+
+@pytest.mark.parametrize(("spread", "launches"), [(0.0, 5), (0.1, 8)])
+def test_launches_are_raced_up_to_the_look_that_is_clear(
+    monkeypatch: pytest.MonkeyPatch, spread: float, launches: int
+) -> None:
+    """Or to the last, on as many processors as a quota pays for."""
+    lab, cores = PlayedLab(), set()
+    rng = np.random.default_rng(1)
+
+    def answer(fork: PlayedFork[sampling.Race]) -> SimpleNamespace:
+        cores.add(fork.cores)
+        times = {node.REFERENCE: 1e-3 * float(np.exp(spread * rng.standard_normal())), node.CANDIDATE: 1e-3}
+        return SimpleNamespace(kept=(True,) * 9, track=lambda name: SimpleNamespace(times_s=(times[name],) * 9))
+
+    lab.answer = answer
+    monkeypatch.setattr(race, "launched", lab.launched)
+    monkeypatch.setattr(machine, "usable_processors", lambda: (0, 1, 2, 3))
+    monkeypatch.setattr(machine, "usable_core_count", lambda: 2)
+    order = NodeOrder(name="t", arguments=(), options={}, directory="", temporary="", earlier=())
+    found = race.measure(order, Request(name="t", budget_s=1.0, launches=8, threads=1))
+    assert found.launches == launches
+    assert [index for block in lab.starts for index in block] == list(range(launches))
+    assert cores == {(0,), (1,)}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -323,7 +324,7 @@ def test_hostile_words_stay_words() -> None:
             "machine": word,
             "fingerprint": word,
             "cpu": word,
-            "findings": [dict.fromkeys(histories.FINDING, word)],
+            "findings": [{**dict.fromkeys(histories.FINDING, word), "severity": "note"}],
         }
         whole = histories.document([found], machines=[machine], problems=[word])
         pages.append(history_page.page(whole, show_commit_url=HOST))
@@ -357,8 +358,9 @@ def test_too_many_graphs_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_many_figures_are_listed_for_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page of too many figures lists those of the graphs, and says where the rest is."""
     steady = histories.series([histories.point(0, 7.0)], benchmark=histories.MEMORY, unit="bytes", batch="1")
+    steady_alone = histories.document([steady])
     document = histories.usual(12)
-    document = {**document, "series": [*document["series"], steady]}
+    document = replace(document, series=(*document.series, *steady_alone.series))
     assert "7 B" in Reader(history_page.page(document)).text
     monkeypatch.setattr(view, "MOST_FIGURES", 12)
     text = Reader(history_page.page(document)).text

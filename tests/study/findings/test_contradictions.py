@@ -1,12 +1,12 @@
 """What rules expect is not said where figures of the same record say the opposite."""
 
-from typing import Any
-
 import pytest
+from cells import cell
 
 from int8bench.machine import Hardware, TorchView
 from int8bench.machine.finding import Finding
 from int8bench.machine.rules.table import inspect
+from int8bench.study.cells import Cell
 from int8bench.study.findings.contradictions import contradicted
 
 OLD = Hardware(arch="x86_64", vendor="AuthenticAMD", flags=frozenset({"avx2"}), os="Linux", usable_cores=2)
@@ -35,17 +35,15 @@ def _said(code: str, machine: Hardware, engine: str) -> Finding:
     return found
 
 
-def _cell(engine: str, ms: float, speedup: float = 1.0, **changes: object) -> dict[str, Any]:
+def _cell(engine: str, ms: float, speedup: float = 1.0, **changes: object) -> Cell:
     verdict = "faster" if speedup > 1 else "slower"
-    return {
+    usual = {
         "engine": engine,
         "batch": 8,
-        "threads": 1,
         "latency_s": {"median": {"value": ms / 1e3}},
-        "speedups": [{"role": "best_float32", "value": speedup, "verdict": verdict}],
-        "evidence": {},
-        **changes,
+        "speedups": [{"value": speedup, "verdict": verdict}],
     }
+    return cell(**{**usual, **changes})
 
 
 @pytest.mark.parametrize(("speedups", "untrue"), [((2.22, 1.1), True), ((1.9, 1.1), False), ((), False)])
@@ -72,7 +70,7 @@ def test_a_limit_that_was_passed_is_none(speedups: tuple[float, ...], untrue: bo
     ],
     ids=["far behind", "not far", "far in one setting", "no setting shared", "beats float32", "does not", "not run"],
 )
-def test_qnnpack_that_keeps_up_is_not_called_slow(cells: list[dict[str, Any]], untrue: bool) -> None:  # noqa: FBT001
+def test_qnnpack_that_keeps_up_is_not_called_slow(cells: list[Cell], untrue: bool) -> None:  # noqa: FBT001
     """Several times slower than what is made for x86, and often below float32, are both figures of the record."""
     assert contradicted(_said("qnnpack-on-x86", OLD, "qnnpack"), cells) is untrue
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from cells import cell
 
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.machine.finding import Finding
@@ -32,7 +33,7 @@ def torch_evidence(quantized: int, *left_in_float: str) -> dict[str, Any]:
 
 def found(said: Mapping[str, Any], precision: str = "int8") -> list[Finding]:
     """The findings of an engine whose two cells have this evidence."""
-    cells = [{"precision": precision, "evidence": said} for _ in range(2)]
+    cells = [cell(engine="theirs", precision=precision, evidence=said) for _ in range(2)]
     return list(findings_of("theirs", cells))
 
 
@@ -113,11 +114,11 @@ def test_work_and_time_are_both_told() -> None:
 def test_int8_in_name_only_follows_from_the_work() -> None:
     """Whatever share of the time or of the operators it has."""
     slow = working(Kind.FLOAT, 10, "slow", 0.99), working(Kind.INT8, 1000, "Conv", 0.01)
-    assert not in_name_only({"evidence": {"ran": ran("a profile", slow)}})
+    assert not in_name_only(cell(evidence={"ran": ran("a profile", slow)}))
     quick = working(Kind.FLOAT, 1000, "MatMul", 0.01), working(Kind.INT8, 10, "Conv", 0.99)
-    assert in_name_only({"evidence": {"ran": ran("a profile", quick)}})
+    assert in_name_only(cell(evidence={"ran": ran("a profile", quick)}))
     many = [working(Kind.INT8, 1)] * 20 + [working(Kind.FLOAT, 2000, "encoder")]
-    assert in_name_only({"evidence": {"ran": ran("its converted graph", many)}})
+    assert in_name_only(cell(evidence={"ran": ran("its converted graph", many)}))
 
 
 def test_without_multiply_adds_time_decides_and_then_the_number() -> None:

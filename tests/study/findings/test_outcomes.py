@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cells import cell
 from runs import int8_variants
 
 from int8bench import machine
 from int8bench.cases import Case, grid
 from int8bench.machine import Hardware
 from int8bench.machine.finding import Finding, SaturationProbe
-from int8bench.study.findings.outcomes import NO_SUBJECT, findings_of
-from int8bench.study.session.ledger import NOT_YET, Ledger, RaceSample
+from int8bench.study.cells import Cell, RaceSample
+from int8bench.study.findings import chance
+from int8bench.study.findings.outcomes import findings_of
+from int8bench.study.session.ledger import NOT_YET, Ledger
 
 MACHINE = Hardware(arch="x86_64", vendor="AuthenticAMD", flags=frozenset({"avx2"}), os="Linux", usable_cores=2)
 ENGINES = ("fbgemm", "x86")
@@ -28,23 +31,22 @@ def _best(verdict: str, value: float, **changes: object) -> dict[str, object]:
     return {"role": "best_float32", "verdict": verdict, "value": value, **SEEN, **changes}
 
 
-def _cell(case: Case, **changes: object) -> dict[str, Any]:
+def _cell(case: Case, **changes: object) -> Cell:
     """A measured cell without trouble: int8 twice as fast as float32."""
     int8 = case.variant.precision == "int8"
-    return {
+    usual = {
+        "model": case.model,
         "engine": case.variant.engine,
         "precision": case.variant.precision,
+        "layout": case.variant.layout,
         "batch": case.group.batch,
         "threads": case.group.threads,
-        "status": "ok",
-        "error": None,
         "latency_s": _latency(1e-3 if int8 else 2e-3),
-        "threads_used": 1.0,
         "fidelity": FIDELITY,
         "speedups": [_best("faster", 2.0)] if int8 else [],
         "evidence": {"ran": RAN} if int8 else {},
-        **changes,
     }
+    return cell(**{**usual, **changes})
 
 
 _SLOW = {
@@ -65,11 +67,20 @@ def _found(
     ledger: Ledger | None = None,
     described: Hardware = MACHINE,
     named: frozenset[str] | None = None,
-    subject: Mapping[str, Any] = NO_SUBJECT,
+    subject: Mapping[str, Any] | None = None,
 ) -> list[Finding]:
     """The findings of a run whose cells have these changes, by engine and batch."""
     cells = [_cell(case, **(changes or {}).get((case.variant.engine, case.group.batch), {})) for case in cases]
-    return list(findings_of(cases, cells, ledger or Ledger(created_at="now"), described, named=named, subject=subject))
+    return list(
+        findings_of(
+            cases,
+            cells,
+            ledger or Ledger(created_at="now"),
+            described,
+            named=named,
+            subject=chance.described({"subject": subject or {}}),
+        )
+    )
 
 
 def _of(code: str, found: list[Finding]) -> list[Finding]:

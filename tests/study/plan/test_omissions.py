@@ -1,16 +1,16 @@
 """What is said of that which a run left out."""
 
-from typing import Any
-
+import cells
 import pytest
 
 from int8bench.machine.finding import Severity
+from int8bench.study.cells import Cell
 from int8bench.study.plan import omissions
 
 
-def cell(engine: str, status: str = "ok", error: str | None = None, batch: int = 1) -> dict[str, Any]:
+def cell(engine: str, status: str = "ok", error: str | None = None, batch: int = 1) -> Cell:
     """As much of a record's cell as matters."""
-    return {"engine": engine, "status": status, "error": error, "batch": batch}
+    return cells.cell(engine=engine, status=status, error=error, batch=batch)
 
 
 REASON = omissions.reason(omissions.too_long(98.0, "5 min"), "int8bench run --engines inductor --batch 8 --budget 4m")
@@ -36,12 +36,12 @@ def test_what_was_stopped_says_after_how_long() -> None:
 
 def test_cells_that_were_left_out_are_one_note_an_engine_and_reason() -> None:
     """A note, with the command as advice: nothing is wrong with them."""
-    cells = [
+    listed = [
         cell("inductor"),
         *(cell("inductor", "skipped", REASON, batch) for batch in (8, 32)),
         cell("tflm", "skipped", "tflm: takes one picture at a time"),
     ]
-    (found,) = omissions.findings_of(cells, {}, {})
+    (found,) = omissions.findings_of(listed, {}, {})
     assert (found.code, found.severity, found.subject) == ("left-out-for-time", Severity.NOTE, "inductor")
     assert found.message == (
         "inductor is left out: it would take about 1 min 38 s, for which the 5 min have no room "
@@ -52,9 +52,9 @@ def test_cells_that_were_left_out_are_one_note_an_engine_and_reason() -> None:
 
 def test_checks_and_probes_that_were_cut_short_are_notes() -> None:
     """Of engines that have figures; of others their cells say enough."""
-    cells = [cell("tflm"), cell("openvino"), cell("litert", "skipped", REASON)]
+    listed = [cell("tflm"), cell("openvino"), cell("litert", "skipped", REASON)]
     found = list(
-        omissions.findings_of(cells, {"tflm": (24, 265), "litert": (1, 265)}, {"openvino": 40.0, "litert": 9.0})
+        omissions.findings_of(listed, {"tflm": (24, 265), "litert": (1, 265)}, {"openvino": 40.0, "litert": 9.0})
     )
     assert [(each.code, each.subject) for each in found if each.code != "left-out-for-time"] == [
         ("checked-on-fewer", "tflm"),

@@ -12,11 +12,12 @@ from int8bench.errors import RecordError, RequestError
 from int8bench.lab.noise import Reading
 from int8bench.lab.sampling import Race, Track
 from int8bench.study import records
-from int8bench.study.figures import _no_figures
+from int8bench.study.cells import Samples
 from int8bench.study.plan import omissions
 from int8bench.study.session.ledger import NOT_YET, Ledger
 from int8bench.study.session.worker import Alone, Stream
 
+FIGURES = ("latency_s", "cold_s", "throughput_items_per_s", "threads_used", "memory_bytes", "fidelity", "conversion")
 GOLDEN = Path(__file__).parents[2] / "golden" / "runs" / "quick.json"
 CASES = grid(model="m", variants=int8_variants("fbgemm"), batches=(4,), threads=(1,))
 QUIET = Reading(involuntary_switches=0, major_faults=0, minor_faults=7, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0)
@@ -97,9 +98,9 @@ def test_a_failed_cell_loses_its_samples(ledger: Ledger) -> None:
     """Half a measurement is not a figure; the reason stays, and the other cells too."""
     ledger.add_race(CASES, _race(), launch=0, fork=0)
     ledger.fail(CASES[2].id, "crashed")
-    assert ledger.samples(CASES[2].id) == {"races": [], "solos": []}
+    assert ledger.samples(CASES[2].id) == Samples(races=(), solos=())
     assert ledger.stopped == {CASES[2].id: ("failed", "crashed")}
-    assert len(ledger.samples(CASES[0].id)["races"]) == 1
+    assert len(ledger.samples(CASES[0].id).races) == 1
 
 
 def _unfinished(path: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
@@ -141,9 +142,8 @@ def test_failures_are_kept_and_skipped_cells_tried_again(tmp_path: Path) -> None
     """What crashed would crash again; what was skipped or not reached may be measured now."""
 
     def change(document: dict[str, Any]) -> None:
-        figures = ("latency_s", "cold_s", "throughput_items_per_s", "threads_used", "memory_bytes", "fidelity")
         for index, status, error in ((2, "failed", "crashed"), (3, "skipped", NOT_YET)):
-            document["cells"][index] |= {**dict.fromkeys(figures), "speedups": [], "status": status, "error": error}
+            document["cells"][index] |= {**dict.fromkeys(FIGURES), "speedups": [], "status": status, "error": error}
 
     path = tmp_path / "run.json"
     ledger = _resumed(path, _unfinished(path, change))
@@ -207,7 +207,7 @@ def test_what_was_left_out_for_time_stays_out(tmp_path: Path) -> None:
     reason = omissions.reason("it would take about 50 s", "int8bench run")
 
     def one_left_out(document: dict[str, Any]) -> None:
-        absent = {**_no_figures(), "status": "skipped"}
+        absent = {**dict.fromkeys(FIGURES), "speedups": [], "evidence": {}, "status": "skipped"}
         document["cells"][0] |= {**absent, "error": reason}
         document["cells"][1] |= {**absent, "error": "package not installed"}
 

@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import converters
 import numpy as np
 import pytest
+from played_lab import PlayedFork, PlayedLab
 
 from engines import require
 from int8bench import machine
@@ -57,40 +56,35 @@ class Other(Engine):
         return Conversion(name=variant.label, function=converters.sums, packages=(), by_batch=True)
 
 
-class Played:
-    """A lab that notes what it is asked, and answers by engine."""
+class Played(PlayedLab):
+    """A lab that answers by engine, and says what was converted in it."""
 
     def __init__(self, **answers: Any) -> None:
-        """Keeps the answers by engine; what is an exception is raised."""
-        self.answers, self.asked, self.launches = answers, [], []
+        """Keeps the answers by engine; what is an exception is raised, of `launch` when one starts."""
+        super().__init__()
+        self.answers = answers
+        self.converted: list[tuple[str, int | None]] = []
 
-    def fork(self, function: Callable[..., object], payload: Any) -> "Played":
-        """Notes what is asked."""
-        name = payload.variant.engine if isinstance(payload, worker.Check) else payload
-        self.asked.append((function.__name__, name, payload))
-        return self
+    def answer(self, fork: PlayedFork[Any]) -> object:
+        """Returns the answer of the engine that is asked."""
+        name = engine_of(fork.order)
+        return self.answers.get(name, SaturationProbe(engine=name, sqnr_db=50.0, saturates=False))
 
-    def result(self, timeout_s: float) -> object:
-        """The answer to what was asked last."""
-        assert timeout_s > 0
-        name = self.asked[-1][1]
-        found = self.answers.get(name, SaturationProbe(engine=name, sqnr_db=50.0, saturates=False))
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    @contextmanager
-    def launched(
-        self, indexes: tuple[int, ...], setup: Any, *, settings: Any, timeout_s: float
-    ) -> Iterator[tuple["Played"]]:
-        """Stands in for `lab.launches.launched`."""
-        assert timeout_s > 0
+    def launched(self, indexes: tuple[int, ...], setup: Any, **more: Any) -> Any:
+        """Starts the one launch of a probe, or does not."""
         assert indexes == (0,)
-        assert settings is not None
-        self.launches.append(setup)
-        if isinstance(self.answers.get("launch"), Exception):
+        self.fault = self.refuse
+        return super().launched(indexes, setup, **more)
+
+    def refuse(self, function: str, _order: object, _launch: int) -> None:
+        """Raises what keeps a launch from starting."""
+        if function == "launch" and "launch" in self.answers:
             raise self.answers["launch"]
-        yield (self,)
+
+
+def engine_of(order: Any) -> str:
+    """Names the engine that a fork is asked for."""
+    return order.variant.engine if isinstance(order, worker.Check) else order
 
 
 def _due(pieces: Any, guess: Any) -> tuple[Due, ...]:
@@ -104,7 +98,6 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def put(*engines: Other, refused: dict[Any, str] | None = None, **answers: Any) -> Played:
         lab = Played(**answers)
-        lab.converted = []
 
         def make(pieces: Any, order: Any, _: Any, *, allotment: Any) -> Outcome:
             assert allotment is not None
@@ -124,15 +117,15 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def measured(lab: Played, *engines: str) -> dict[str, SaturationProbe]:
     """The probes, told to nobody."""
-    return probing.measured(lab, engines, MACHINE, lambda _: None)
+    return probing.measured(lab.launch(), engines, MACHINE, lambda _: None)
 
 
 def test_engines_that_show_their_integers_need_no_launch_of_their_own(play) -> None:
     """Torch's are asked in the launch that is there already; nothing is converted."""
     lab = play()
     assert list(measured(lab, "fbgemm", "onednn")) == ["fbgemm", "onednn"]
-    assert [each[:2] for each in lab.asked] == [("probe", "fbgemm"), ("probe", "onednn")]
-    assert not lab.launches
+    assert [(function, engine) for _, function, engine in lab.asked] == [("probe", "fbgemm"), ("probe", "onednn")]
+    assert not lab.setups
     assert not lab.converted
 
 
@@ -142,10 +135,10 @@ def test_every_other_engine_answers_the_model_that_is_made_to_saturate(play) -> 
     lab = play(Other(name="theirs"), Other(name="single", one_picture=True))
     assert list(measured(lab, "theirs", "fbgemm", "single")) == ["theirs", "fbgemm", "single"]
     assert lab.converted == [("theirs int8", saturation_model.PICTURES), ("single int8", 1)]
-    (setup,) = lab.launches
+    (setup,) = lab.setups
     assert setup.function is worker.prepare
     assert [each.engine for each in setup.payload.variants] == ["theirs", "single"]
-    groups = {name: payload.group for function, name, payload in lab.asked if function == "probe_answers"}
+    groups = {engine_of(order): order.group for _, function, order in lab.asked if function == "probe_answers"}
     assert groups == {
         "theirs": Group(batch=saturation_model.PICTURES, threads=1),
         "single": Group(batch=1, threads=1),
@@ -159,7 +152,7 @@ def test_a_probe_that_fails_leaves_the_others(play) -> None:
     refused = {(other.variants[0], saturation_model.PICTURES): "the conversion failed"}
     lab = play(Other(name="theirs"), Other(name="dies"), other, refused=refused, dies=LabError("SIGILL"))
     assert list(measured(lab, "dies", "refuses", "theirs")) == ["theirs"]
-    assert [each.engine for each in lab.launches[0].payload.variants] == ["dies", "theirs"]
+    assert [each.engine for each in lab.setups[0].payload.variants] == ["dies", "theirs"]
 
 
 @pytest.mark.torch

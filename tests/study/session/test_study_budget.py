@@ -5,12 +5,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import converters
 import numpy as np
 import pytest
 import typer
-from played_study import SUBJECT, Cost, Session, played, statuses
+from played_lab import Cost, PlayedFork
+from played_study import SUBJECT, Session, played, statuses
 
 from int8bench import cli
 from int8bench.cases import Group, int8_variant
@@ -110,11 +112,11 @@ def test_an_engine_that_is_too_slow_is_left_out_and_the_others_are_measured(sess
     """It is known to be once its answers were checked, before anything of it was timed."""
     answer = session.lab.answer
 
-    def timed(function: str, payload: object, launch: int) -> object:
-        found = answer(function, payload, launch)
-        if isinstance(found, Checked):
-            return replace(found, picture_s=5.0 if payload.variant.engine == "qnnpack" else 0.001)
-        return found
+    def timed(fork: PlayedFork[Any]) -> object:
+        answered = answer(fork)
+        if isinstance(answered, Checked):
+            return replace(answered, picture_s=5.0 if fork.order.variant.engine == "qnnpack" else 0.001)
+        return answered
 
     session.lab.answer = timed
     run = session.run(budget_s=60.0, timeout_s=120.0)
@@ -139,7 +141,7 @@ def test_launches_become_fewer_before_an_engine_goes(session: Session) -> None:
     """Three of four, where the fourth would not be done in time; each cell has its figures."""
     session.lab.cost = costs({"launch": 20.0, "race": 11.0})
     run = session.run(budget_s=120.0, timeout_s=120.0)
-    assert {len(cell.samples["races"]) for cell in run.cells} == {3}
+    assert {len(cell.samples.races) for cell in run.cells} == {3}
     assert set(statuses(run).values()) == {"ok"}
     assert session.lab.now <= 120.0
 
@@ -186,8 +188,8 @@ def test_a_run_that_left_something_out_and_was_interrupted_goes_on(session: Sess
     with pytest.raises((InterruptedRunError, NothingMeasuredError)):
         session.run(timeout_s=120.0)
     kept = session.kept()
-    before = {(race["launch"], cell.id) for cell in kept.cells for race in cell.samples["races"]}
-    raced_before = {(race["launch"], cell.batch) for cell in kept.cells for race in cell.samples["races"]}
+    before = {(race.launch, cell.id) for cell in kept.cells for race in cell.samples.races}
+    raced_before = {(race.launch, cell.batch) for cell in kept.cells for race in cell.samples.races}
     session.lab.fault = lambda *_: None
     session.lab.asked.clear()
     session.lab.now = 10_000.0
@@ -195,10 +197,10 @@ def test_a_run_that_left_something_out_and_was_interrupted_goes_on(session: Sess
     assert run.complete
     assert run.created_at == kept.created_at
     assert left_out(kept).items() <= left_out(run).items()
-    after = [(race["launch"], cell.id) for cell in run.cells for race in cell.samples["races"]]
+    after = [(race.launch, cell.id) for cell in run.cells for race in cell.samples.races]
     assert len(after) == len(set(after))
     assert before <= set(after)
-    raced = {(race["launch"], cell.batch) for cell in run.cells for race in cell.samples["races"]}
+    raced = {(race.launch, cell.batch) for cell in run.cells for race in cell.samples.races}
     assert 0 <= session.lab.count("race") - len(raced - raced_before) <= 1  # the one that the end of the time cut short
 
 

@@ -16,7 +16,7 @@ from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import Launch, launched
 from int8bench.lab.sampling import Durations
 from int8bench.study.session import worker
-from int8bench.study.session.worker import Alone, Check, Expect, Order, RaceOrder, SoloOrder, Stream, TrialOrder
+from int8bench.study.session.worker import Alone, Check, Expect, Order, RaceOrder, SoloOrder, Stream
 
 torch = pytest.importorskip("torch")
 
@@ -148,18 +148,6 @@ def test_memory_is_what_the_activations_need(launch: Launch) -> None:
     by_hand = 31 * 4 * (2 * 32 + 2 * 3) * 32 * 32
     assert peak_bytes(32) - peak_bytes(1) == pytest.approx(by_hand, rel=0.2)
     assert abs(done(launch, "idle", None)) < by_hand / 10
-
-
-@pytest.mark.parametrize("calls", [None, (3, 4)])
-def test_a_trial_races_a_variant_with_itself(launch: Launch, calls: tuple[int, int] | None) -> None:
-    """Two sides with names of their own; a slowed one does more calls that count as the other's."""
-    order = TrialOrder(variant=INT8, group=Group(batch=1, threads=1), durations=SHORT, seed=1, calls=calls)
-    raced = done(launch, "trial", order)
-    assert [track.name for track in raced.tracks] == [worker.REFERENCE, worker.CANDIDATE]
-    if calls:
-        assert tuple(track.calls for track in raced.tracks) == calls
-    again = done(launch, "trial", replace(order, seed=2))
-    assert [track.name for track in again.tracks] == [worker.REFERENCE, worker.CANDIDATE]
 
 
 def test_pictures_repeat_where_there_are_too_few() -> None:

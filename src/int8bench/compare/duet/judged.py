@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, Ratio, worded, words
+from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, SideRatio, worded, words
 from int8bench.compare.duet.samples import Fork, Numbers, Samples
 from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
 from int8bench.lab.agent.suites.suite import TIME
@@ -71,7 +71,7 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
         id=shown_id,
         metric=metric,
         verdict=worded(found.verdict, metric),
-        ratio=Ratio(value=ratio.value, low=ratio.low, high=ratio.high),
+        ratio=SideRatio(value=ratio.value, low=ratio.low, high=ratio.high),
         launches=ratio.launches,
         forks=ratio.forks,
         pairs=ratio.pairs,
@@ -194,7 +194,7 @@ def _gone(name: str, metric: Metric, launches: int) -> Comparison:
     return replace(
         _none(name, metric, "nothing of it is left in head"),
         verdict=words(metric)[0],
-        ratio=Ratio(value=0.0, low=0.0, high=0.0),
+        ratio=SideRatio(value=0.0, low=0.0, high=0.0),
         launches=launches,
         forks=launches,
         pairs=launches,

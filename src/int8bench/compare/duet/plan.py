@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from int8bench.compare.duet.pairs import Durations
+from int8bench.documents import Json
 from int8bench.errors import RequestError
 from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
@@ -104,7 +105,7 @@ class Plan:
         """The most launches of a benchmark."""
         return self.looks.launches[-1]
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Json]:
         """What a record keeps of the plan."""
         return {
             "looks": list(self.looks.launches),

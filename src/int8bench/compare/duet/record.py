@@ -1,18 +1,19 @@
 """DUET.json: what is written down of a duet."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from int8bench import files
-from int8bench.compare.comparisons import Comparison, changed_document, comparison_from
+from int8bench import documents, files
+from int8bench.compare.comparisons import Comparison, Differences
+from int8bench.documents import Json, JsonObject
 from int8bench.errors import RecordError
 from int8bench.machine.finding import Finding, Severity
 
 SCHEMA = "int8bench.duet"
 SCHEMA_VERSION = 1
+HEADER = ("schema", "schema_version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +28,9 @@ class Duet:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     findings: tuple[Finding, ...]
-    environment: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    samples: Mapping[str, Any] | None
+    environment: JsonObject
+    settings: JsonObject
+    samples: JsonObject | None = field(default=None, metadata=documents.OMITTED)
 
     @property
     def shown(self) -> "Duet":
@@ -46,17 +47,28 @@ class Duet:
         """Whether something got surely worse, or does not work any more in head."""
         return bool(self.worse) or any(each.severity is Severity.ERROR for each in self.findings)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form; the inverse of `from_dict`."""
-        return {
-            "schema": SCHEMA,
-            "schema_version": SCHEMA_VERSION,
-            **changed_document(self),
-            "findings": [each.to_dict() for each in self.findings],
-            "environment": dict(self.environment),
-            "settings": dict(self.settings),
-            **({"samples": self.samples} if self.samples is not None else {}),
-        }
+    @property
+    def fingerprint(self) -> str:
+        """Of the hardware that it was raced on."""
+        return str(self.environment["fingerprint"])
+
+    @property
+    def differences(self) -> Differences:
+        """What a report draws."""
+        return Differences(
+            base=self.base,
+            head=self.head,
+            complete=self.complete,
+            error_rate=self.error_rate,
+            comparisons=self.comparisons,
+            added=self.added,
+            removed=self.removed,
+            findings=self.findings,
+        )
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return the JSON form; the inverse of `from_dict`."""
+        return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **documents.written(self)}
 
 
 def save(duet: Duet, path: Path) -> None:
@@ -73,7 +85,14 @@ def is_duet(document: object) -> bool:
     return isinstance(document, Mapping) and document.get("schema") == SCHEMA
 
 
-def from_dict(document: object, *, name: str = "record") -> Duet:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Machine:
+    """What every duet tells of its machine."""
+
+    fingerprint: str
+
+
+def from_dict(document: Json, *, name: str = "record") -> Duet:
     """The duet that a JSON document holds.
 
     Raises:
@@ -88,24 +107,8 @@ def from_dict(document: object, *, name: str = "record") -> Duet:
             "type: pip install --upgrade int8bench"
         )
     try:
-        return Duet(
-            base=document["base"],
-            head=document["head"],
-            complete=document["complete"],
-            error_rate=document["error_rate"],
-            comparisons=tuple(comparison_from(each) for each in document["comparisons"]),
-            added=tuple(_list(document["added"])),
-            removed=tuple(_list(document["removed"])),
-            findings=tuple(Finding.from_dict(each) for each in _list(document["findings"])),
-            environment={**document["environment"], "fingerprint": str(document["environment"]["fingerprint"])},
-            settings=document["settings"],
-            samples=document.get("samples"),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        duet = documents.read(Duet, {key: document[key] for key in document if key not in HEADER}, name="")
+        documents.read(_Machine, duet.environment, name="", at="environment", strict=False)
+    except RecordError as error:
         raise RecordError(f"{name}: cut short or damaged: {error}; expected what int8bench duet wrote") from error
-
-
-def _list(value: object) -> Sequence[Any]:
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"expected a list, got {value!r}")
-    return value
+    return duet

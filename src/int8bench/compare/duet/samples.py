@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
+from int8bench import documents
 from int8bench.compare.duet.failures import Outcome, sentence
+from int8bench.documents import Json
 from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD
 
 
@@ -91,13 +92,13 @@ class Samples:
         failing = self.outcomes.get(name, [])
         return sentence(failing) if any(each.failed for each in failing) else self.lost.get(name)
 
-    def to_dict(self) -> dict[str, Any]:
-        """What a record keeps."""
+    def to_dict(self) -> dict[str, Json]:
+        """Return what a record keeps."""
         return {
-            "forks": {name: [asdict(each) for each in found] for name, found in self.forks.items()},
-            "numbers": {name: [_written(each) for each in found] for name, found in self.numbers.items()},
-            "loads": {name: [asdict(each) for each in found] for name, found in self.loads.items()},
-            "outcomes": {name: [asdict(each) for each in found] for name, found in self.failing.items()},
+            "forks": {name: list(map(documents.written, forks)) for name, forks in self.forks.items()},
+            "numbers": {name: list(map(_written, numbers)) for name, numbers in self.numbers.items()},
+            "loads": {name: list(map(documents.written, loads)) for name, loads in self.loads.items()},
+            "outcomes": {name: list(map(documents.written, each)) for name, each in self.failing.items()},
         }
 
     def _drop(self, name: str) -> None:
@@ -105,7 +106,7 @@ class Samples:
             known.pop(name, None)
 
 
-def _written(numbers: Numbers) -> dict[str, Any]:
+def _written(numbers: Numbers) -> dict[str, Json]:
     """What JSON has no number for is written as Python spells it."""
     sides = {"base": numbers.base, "head": numbers.head}
     spelled = {

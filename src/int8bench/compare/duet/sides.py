@@ -18,6 +18,7 @@ from int8bench import cache as kept
 from int8bench import files
 from int8bench.compare.revisions.packages import TOP, Choice
 from int8bench.compare.revisions.revisions import Overlay, Repository, choice_of, install_beside
+from int8bench.documents import Json
 from int8bench.errors import RequestError
 from int8bench.lab.peers import Place
 
@@ -78,7 +79,7 @@ class Side:
             is_revision=self.tree is not None,
         )
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Json]:
         """What a record keeps."""
         return {"commit": self.commit, "python": self.python, "packages": list(self.packages)}
 

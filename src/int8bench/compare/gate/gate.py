@@ -23,6 +23,7 @@ from int8bench.errors import InterruptedRunError, NothingMeasuredError, RequestE
 from int8bench.lab.progress import Advance
 from int8bench.machine.finding import Finding
 from int8bench.study import records
+from int8bench.study.cells import OK
 from int8bench.study.records import Run
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def run(
             "record one with: int8bench gate --record"
         )
     found = _measured(request, policy, advance, measure)
-    if not any(cell.status == records.OK for cell in found.cells):
+    if not any(cell.status == OK for cell in found.cells):
         raise NothingMeasuredError("no cell was measured, so there is nothing to judge")
     return _against_baseline(request, policy, found, baseline)
 

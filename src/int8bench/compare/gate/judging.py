@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from int8bench import units
-from int8bench.compare.comparisons import UNCLEAR, Changed, Comparison, Metric, changed_document
+from int8bench import documents, units
+from int8bench.compare.comparisons import UNCLEAR, Changed, Comparison, Differences, Metric
 from int8bench.compare.gate.policy import Policy
+from int8bench.documents import Json
 from int8bench.errors import NothingMeasuredError
 from int8bench.machine.finding import Finding, Severity
 
@@ -56,16 +56,26 @@ class Gate:
         """0 fine, 1 red, 3 cannot tell."""
         return EXIT_CODES[self.verdict]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON answer."""
-        return {
-            "verdict": self.verdict.value,
-            "reasons": list(self.reasons),
-            **changed_document(self),
-            "notes": list(self.notes),
-            "findings": [each.to_dict() for each in self.findings],
-            "policy": self.policy.to_dict(),
-        }
+    def to_dict(self) -> dict[str, Json]:
+        """Return the JSON answer."""
+        return {**documents.written(self), "policy": self.policy.to_dict()}
+
+    @property
+    def differences(self) -> Differences:
+        """What a report draws."""
+        return Differences(
+            base=self.base,
+            head=self.head,
+            complete=self.complete,
+            error_rate=self.error_rate,
+            comparisons=self.comparisons,
+            added=self.added,
+            removed=self.removed,
+            findings=self.findings,
+            notes=self.notes,
+            verdict=self.verdict.value,
+            reasons=self.reasons,
+        )
 
 
 def judged(

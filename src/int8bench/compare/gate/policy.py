@@ -3,13 +3,14 @@
 import math
 import reprlib
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from int8bench import options
 from int8bench.compare.comparisons import WORSE, Metric, Worse
+from int8bench.documents import Json
 from int8bench.errors import RequestError
 from int8bench.machine.finding import Severity
 from int8bench.options import LARGEST_COUNT
@@ -52,7 +53,7 @@ class Policy:
     batch: tuple[int, ...] = (1, 8, 32)
     threads: tuple[int, ...] | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """The JSON form, with the keys and units of the file: thresholds in percent."""
         return {
             "metrics": [metric.value for metric in self.metrics],
@@ -106,7 +107,7 @@ def parse(text: str, *, name: str = FILE) -> Policy:
     return Policy(**fields)
 
 
-def _table(value: object, where: str, known: Sequence[str] | Mapping[str, Any]) -> Mapping[str, Any]:
+def _table(value: object, where: str, known: Iterable[str]) -> Mapping[str, Json]:
     """A table whose keys are all known.
 
     Raises:

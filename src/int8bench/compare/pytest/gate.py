@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, Ratio, worded
+from int8bench import documents
+from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, SideRatio, worded
 from int8bench.compare.pytest.machines import fingerprint_here, fingerprint_of
+from int8bench.documents import Json
 from int8bench.stats import limits
 from int8bench.stats.limits import RUNS_OF_A_PREDICTION
 from int8bench.stats.prediction import Change, change, runs_to_see
@@ -41,7 +43,7 @@ class Verdicts:
     not_measured: tuple[str, ...]
     others: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Json]:
         """What ``--int8bench-gate-json`` writes."""
         return {
             "schema": "int8bench.pytest-gate",
@@ -49,7 +51,7 @@ class Verdicts:
             "error_rate": self.error_rate,
             "fingerprint": self.fingerprint,
             "regressions": list(self.regressions),
-            "comparisons": [each.to_dict() for each in self.comparisons],
+            "comparisons": [documents.written(each) for each in self.comparisons],
             "not_measured": list(self.not_measured),
             "not_comparable": list(self.others),
         }
@@ -151,9 +153,9 @@ def _judged(
     return comparison, low > 1 + threshold
 
 
-def _ratio(found: Change) -> Ratio:
+def _ratio(found: Change) -> SideRatio:
     low, high = found.interval(1 - limits.CONFIDENCE)
-    return Ratio(value=math.exp(found.log_ratio), low=low, high=high)
+    return SideRatio(value=math.exp(found.log_ratio), low=low, high=high)
 
 
 def _untold(name: str, runs: int, reason: str) -> Comparison:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from int8bench import machine
-from int8bench.compare.comparisons import Ratio
+from int8bench.compare.comparisons import SideRatio
 from int8bench.compare.pytest import node
 from int8bench.compare.pytest.node import CANDIDATE, REFERENCE, ForkOrder, NodeOrder
 from int8bench.compare.pytest.result import RaceResult
@@ -24,12 +24,12 @@ from int8bench.machine import emulation
 from int8bench.stats import limits
 from int8bench.stats.ratio import LaunchTable, estimate
 from int8bench.stats.stopping import FIRST_LOOK, default_looks, nominal_errors
+from int8bench.study.cells import speed_word
 from int8bench.study.racing import Design, Judged, judged_at, race_table
-from int8bench.study.records import speed_word
 
 DEFAULT_LAUNCHES = 8  # Student's quantile at an error of 0.001 is 5.4; twice the launches would make it 4.1
 MOST_LAUNCHES = 1000
-FORKS = 2  # the design that trials.py has shown honest
+FORKS = 2  # the design that races of the same code have shown honest (METHOD)
 WARMUP_S = 0.05
 PRECISION = 0.005  # of the 95 % interval, at which a clear race stops
 SHORTEST_RACE_S, LONGEST_RACE_S = 0.1, 2.0  # of a fork: fewer pairs say little; more launches say more than more pairs
@@ -144,9 +144,9 @@ def _result(table: LaunchTable, found: Judged, design: Design, look: int, reques
     )
 
 
-def _turned(value: float, low: float, high: float) -> Ratio:
+def _turned(value: float, low: float, high: float) -> SideRatio:
     """Candidate over reference, from reference over candidate."""
-    return Ratio(value=1 / value, low=1 / high, high=1 / low)
+    return SideRatio(value=1 / value, low=1 / high, high=1 / low)
 
 
 def _what_it_takes(more: int | None, launches: int) -> str:

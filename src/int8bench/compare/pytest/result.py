@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from int8bench import options
-from int8bench.compare.comparisons import Ratio
+from int8bench.compare.comparisons import SideRatio
 
 SMALL = 0.1  # ratios below are shown with three digits, so that none is 0.000
 MOST_LAUNCHES_TOLD = 1000  # beyond, the ratio is at the threshold, and nobody waits
@@ -29,8 +29,8 @@ class RaceResult:
     """
 
     name: str
-    ratio: Ratio
-    sure: Ratio
+    ratio: SideRatio
+    sure: SideRatio
     verdict: str
     error_rate: float
     launches: int
@@ -96,7 +96,7 @@ class RaceResult:
         return f"some {math.ceil(self.launches * (half / distance) ** 2)} launches would tell: race(..., launches=)"
 
 
-def interval(ratio: Ratio) -> str:
+def interval(ratio: SideRatio) -> str:
     """The ends of the interval: ``1.041, 1.063``."""
     return f"{figure(ratio.low)}, {figure(ratio.high)}"
 

@@ -3,16 +3,14 @@
 Draws what `int8bench history --json` says; never searches, never measures, opens no file.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from int8bench.report.history import events, plots, view
+from int8bench.report.history.document import HistoryDocument
 from int8bench.report.page import rendered
 
 MOST_GRAPHS = 60  # a browser draws these in a few seconds; the rest stays in the tables
 
 
-def page(document: Mapping[str, Any], *, show_commit_url: str = "#", home: str | None = None) -> str:
+def page(document: HistoryDocument, *, show_commit_url: str = "#", home: str | None = None) -> str:
     """The page of a history, as HTML with its scripts inside.
 
     Args:
@@ -21,9 +19,9 @@ def page(document: Mapping[str, Any], *, show_commit_url: str = "#", home: str |
             commit leads to its figures on the page itself.
         home: the address of the page to go back to.
     """
-    series = view.unmirrored(document["series"])
+    series = view.unmirrored(document.series)
     commits = view.commits(series, show_commit_url)
-    graphs = view.graphs(series, document["events"])
+    graphs = view.graphs(series, document.events)
     listed = view.listed(series, graphs)
     return rendered(
         "history.html.j2",
@@ -36,7 +34,7 @@ def page(document: Mapping[str, Any], *, show_commit_url: str = "#", home: str |
         },
         document=document,
         claims=list(events.claim(document)),
-        events=sorted(document["events"], key=lambda each: -view.magnitude(each)),
+        events=sorted(document.events, key=lambda each: -view.magnitude(each)),
         known=commits,
         series=series,
         home=home,

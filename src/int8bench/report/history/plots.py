@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from int8bench.report.history import events
+from int8bench.report.history.document import EventRow, PointRow, SeriesRow, StepRow
 from int8bench.report.history.view import (
     BETTER,
     KINDS,
     RECOVERED,
     SPEEDUP,
     WORSE,
-    Change,
     Commit,
     Graph,
-    Series,
     figure,
     kind,
     magnitude,
@@ -42,7 +41,7 @@ class _Mark:
     start: int
     end: int
     """Positions of the last commit before and the first one after."""
-    changes: Sequence[tuple[str, Change]]
+    changes: Sequence[tuple[str, StepRow]]
     """The name of the series and its change, the worst first."""
 
     @property
@@ -77,31 +76,32 @@ def plot(graph: Graph, commits: Mapping[str, Commit], *, with_script: bool) -> s
 
 def _near_one(graph: Graph) -> bool:
     """Whether the line of "as fast as float32" can be drawn without pressing small steps flat."""
-    values = [point["value"] for each in graph.series for point in each["points"] if point["value"] is not None]
-    return graph.series[0]["benchmark"] == SPEEDUP and min(values, default=1.0) < NEAR_ONE
+    values = [point.value for each in graph.series for point in each.points if point.value is not None]
+    return graph.series[0].benchmark == SPEEDUP and min(values, default=1.0) < NEAR_ONE
 
 
 def _shown(graph: Graph, commits: Mapping[str, Commit]) -> list[Commit]:
     """The commits of a graph, oldest first: where any of its series has a point, or an end of a change or event."""
-    mine = {point["commit"] for each in graph.series for point in each["points"]}
-    steps = [*(change for each in graph.series for change in each["changes"]), *graph.events]
-    mine |= {each[end] for each in steps for end in ("commit_before", "commit_after")}
+    mine = {point.commit for each in graph.series for point in each.points}
+    steps: list[StepRow | EventRow] = [change for series in graph.series for change in series.changes]
+    for moved in (*steps, *graph.events):
+        mine |= {moved.commit_before, moved.commit_after}
     return [commit for commit_hash, commit in commits.items() if commit_hash in mine]
 
 
 def _trace(go: Any, graph: Graph, number: int, shown: Sequence[Commit]) -> Any:  # noqa: ANN401  plotly has no types
     """One series; a commit that it lacks is a gap in its line."""
     series, name = graph.series[number], graph.names[number]
-    measured = {point["commit"]: point for point in series["points"] if point["value"] is not None}
+    measured = {point.commit: point for point in series.points if point.value is not None}
     points = [measured.get(commit.commit_hash) for commit in shown]
     colour = COLOURS[number % len(COLOURS)]
     return go.Scatter(
         name=_escaped(name),
         x=list(range(len(shown))),
-        y=[point and point["value"] for point in points],
+        y=[point and point.value for point in points],
         error_y={
-            "array": [_reach(point, "high") for point in points],
-            "arrayminus": [_reach(point, "low") for point in points],
+            "array": [point and _reach(point, point.high) for point in points],
+            "arrayminus": [point and _reach(point, point.low) for point in points],
             "thickness": 1,
             "width": 2,
         },
@@ -110,16 +110,16 @@ def _trace(go: Any, graph: Graph, number: int, shown: Sequence[Commit]) -> Any: 
         line={"color": colour, "width": 1},
         customdata=[commit.href for commit in shown],
         text=[
-            point and _hover(name, figure(point, series["unit"]), commit)
+            point and _hover(name, figure(point, series.unit), commit)
             for point, commit in zip(points, shown, strict=True)
         ],
         hoverinfo="text",
     )
 
 
-def _reach(point: Mapping[str, Any] | None, end: str) -> float | None:
+def _reach(point: PointRow, end: float | None) -> float | None:
     """How far the interval goes from the value to that end."""
-    return None if point is None or point[end] is None else abs(point[end] - point["value"])
+    return None if point.value is None or end is None else abs(end - point.value)
 
 
 def _hover(name: str, value: str, commit: Commit) -> str:
@@ -128,10 +128,10 @@ def _hover(name: str, value: str, commit: Commit) -> str:
 
 def _marks(graph: Graph, positions: Mapping[str, int]) -> list[_Mark]:
     """The changes of a graph, those between the same commits together, from left to right."""
-    groups: dict[tuple[int, int], list[tuple[str, Change]]] = defaultdict(list)
+    groups: dict[tuple[int, int], list[tuple[str, StepRow]]] = defaultdict(list)
     for name, series in zip(graph.names, graph.series, strict=True):
-        for change in series["changes"]:
-            ends = positions[change["commit_before"]], positions[change["commit_after"]]
+        for change in series.changes:
+            ends = positions[change.commit_before], positions[change.commit_after]
             groups[ends].append((name, change))
     return [
         _Mark(start=start, end=end, changes=sorted(changes, key=_worst_first))
@@ -139,7 +139,7 @@ def _marks(graph: Graph, positions: Mapping[str, int]) -> list[_Mark]:
     ]
 
 
-def _worst_first(named: tuple[str, Change]) -> tuple[int, float]:
+def _worst_first(named: tuple[str, StepRow]) -> tuple[int, float]:
     return KINDS.index(kind(named[1])), -magnitude(named[1])
 
 
@@ -190,9 +190,9 @@ def _draw(drawn: Any, mark: _Mark, lane: int, *, last: int) -> None:  # noqa: AN
     )
 
 
-def _draw_event(drawn: Any, event: Mapping[str, Any], positions: Mapping[str, int]) -> None:  # noqa: ANN401  plotly
+def _draw_event(drawn: Any, event: EventRow, positions: Mapping[str, int]) -> None:  # noqa: ANN401  plotly
     """A grey band over the commits that an event lies between, and what moved, at its foot."""
-    ends = sorted(positions[event[end]] for end in ("commit_before", "commit_after"))
+    ends = sorted((positions[event.commit_before], positions[event.commit_after]))
     drawn.add_vrect(x0=ends[0], x1=ends[1], fillcolor=EVENT_COLOUR, opacity=0.15, line_width=0, layer="below")
     drawn.add_vline(x=sum(ends) / 2, line_color=EVENT_COLOUR, line_dash="dot", line_width=1)
     drawn.add_annotation(
@@ -204,12 +204,12 @@ def _draw_event(drawn: Any, event: Mapping[str, Any], positions: Mapping[str, in
         yanchor="bottom",
         bgcolor="#fff",
         font={"size": 11, "color": EVENT_COLOUR},
-        text=f"together x{1 + event['step']:.3g}" if event["step"] is not None else "together",
+        text=f"together x{1 + event.step:.3g}" if event.step is not None else "together",
         hovertext=_escaped(events.moved(event)),
     )
 
 
-def _layout(series: Series, shown: Sequence[Commit], *, lanes: int) -> dict[str, Any]:
+def _layout(series: SeriesRow, shown: Sequence[Commit], *, lanes: int) -> dict[str, Any]:
     count = min(MOST_TICKS, len(shown))
     ticks = sorted({round(each * (len(shown) - 1) / max(1, count - 1)) for each in range(count)})
     top = 20 + lanes * LANE_PIXELS
@@ -217,7 +217,7 @@ def _layout(series: Series, shown: Sequence[Commit], *, lanes: int) -> dict[str,
         "template": "simple_white",
         "height": 360 + top,
         "margin": {"t": top, "r": 40, "l": 60, "b": 90},
-        "showlegend": series["benchmark"] == SPEEDUP,
+        "showlegend": series.benchmark == SPEEDUP,
         "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         "hovermode": "closest",
         "xaxis": {
@@ -227,7 +227,7 @@ def _layout(series: Series, shown: Sequence[Commit], *, lanes: int) -> dict[str,
             "ticktext": [f"{_escaped(shown[each].short)}<br>{shown[each].date}" for each in ticks],
             "range": [-0.5, len(shown) - 0.5],
         },
-        "yaxis": {"title": _axis(series)} | _tick_format(series["unit"]),
+        "yaxis": {"title": _axis(series)} | _tick_format(series.unit),
     }
 
 
@@ -236,10 +236,10 @@ def _escaped(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def _axis(series: Series) -> str:
-    if series["benchmark"] == SPEEDUP:
+def _axis(series: SeriesRow) -> str:
+    if series.benchmark == SPEEDUP:
         return "times as fast"
-    return _escaped(series["unit"] or "value")
+    return _escaped(series.unit or "value")
 
 
 def _tick_format(unit: str | None) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """A history as one screen of text: what got worse, what got better, and how hard was looked. Draws, never searches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from int8bench.report.history import events as history_events
+from int8bench.report.history.document import EventRow, HistoryDocument, MachineRow, SeriesRow, StepRow
 from int8bench.report.history.view import BETTER, RECOVERED, SHORT_HASH, WORSE, kind, magnitude, step, unmirrored
 from int8bench.report.text import SEVERITIES, draw
 
@@ -19,44 +19,44 @@ MOST_EVENTS = 6
 MOST_PROBLEMS = 8
 
 
-def render(document: Mapping[str, Any], *, width: int, colour: bool) -> str:
+def render(document: HistoryDocument, *, width: int, colour: bool) -> str:
     """The document of ``history --json`` as text.
 
     Args:
-        document: what `tracking.history.History.to_dict` gives.
+        document: what `tracking.history.History.document` gives.
         width: columns of the screen.
         colour: whether to use colours, for a terminal.
     """
-    series = unmirrored(document["series"])
+    series = unmirrored(document.series)
     parts = [
         _headline(document),
-        *_events(document["events"]),
+        *_events(document.events),
         *_changes(series),
-        *_findings(document["machines"]),
-        *_problems(document["problems"]),
+        *_findings(document.machines),
+        *_problems(document.problems),
     ]
     return draw(Group(*parts, _footer(document)), width=width, colour=colour)
 
 
-def _headline(document: Mapping[str, Any]) -> Text:
-    count = document["regressions"]
-    if not any(each["points"] for each in document["series"]):
+def _headline(document: HistoryDocument) -> Text:
+    count = document.regressions
+    if not any(each.points for each in document.series):
         return Text("Nothing measured yet.", style="bold")
-    together = len(document["events"])
+    together = len(document.events)
     more = f" {together} step{'s' if together > 1 else ''} of many series together." if together else ""
     if count:
         return Text(f"{count} regression{'s' if count > 1 else ''} standing.{more}", style=STYLES[WORSE])
     return Text(f"No regression stands.{more}", style=STYLES[BETTER] if not together else "bold yellow")
 
 
-def _events(events: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+def _events(events: Sequence[EventRow]) -> Iterator[RenderableType]:
     """What many series did together, the largest step first: no regression of one of them."""
     if not events:
         return
     yield Text("")
     yield Text("Moved together", style="bold yellow")
     for event in sorted(events, key=lambda each: -magnitude(each))[:MOST_EVENTS]:
-        where = f"{event['machine']}, {event['environment']}"
+        where = f"{event.machine}, {event.environment}"
         line = Text(f"{history_events.moved(event)} between {history_events.between(event)}")
         line.append(f" on {where}: {history_events.cause(event)}. ", style="default")
         line.append(f"{history_events.settle(event)} settles it.", style="dim")
@@ -65,14 +65,14 @@ def _events(events: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
         yield Text(f"and {len(events) - MOST_EVENTS} more, see --json", style="dim")
 
 
-def _changes(series: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+def _changes(series: Sequence[SeriesRow]) -> Iterator[RenderableType]:
     """A table for each kind of change that there is, the largest step first."""
     names, places = history_events.names(series), history_events.places(series)
     for which, title in TITLES.items():
         mine = [
             ((names[number], places[number]), change)
             for number, each in enumerate(series)
-            for change in each["changes"]
+            for change in each.changes
             if kind(change) == which
         ]
         if mine:
@@ -84,7 +84,7 @@ def _changes(series: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
                 yield Text(f"and {len(mine) - MOST_ROWS} more, see --json", style="dim")
 
 
-def _table(rows: Sequence[tuple[tuple[str, str], Mapping[str, Any]]]) -> Table:
+def _table(rows: Sequence[tuple[tuple[str, str], StepRow]]) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
     table.add_column("step", no_wrap=True)
     table.add_column("series", overflow="fold")
@@ -92,8 +92,8 @@ def _table(rows: Sequence[tuple[tuple[str, str], Mapping[str, Any]]]) -> Table:
     table.add_column("on", no_wrap=True)
     table.add_column("machine", overflow="fold")
     for (name, place), change in rows:
-        between = f"{change['commit_before'][:SHORT_HASH]}..{change['commit_after'][:SHORT_HASH]}"
-        table.add_row(step(change), name, between, _day(change["date"]), place)
+        between = f"{change.commit_before[:SHORT_HASH]}..{change.commit_after[:SHORT_HASH]}"
+        table.add_row(step(change), name, between, _day(change.date), place)
     return table
 
 
@@ -101,12 +101,12 @@ def _day(date_ms: float) -> str:
     return datetime.fromtimestamp(date_ms / 1000, tz=UTC).strftime("%Y-%m-%d")
 
 
-def _findings(machines: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
+def _findings(machines: Sequence[MachineRow]) -> Iterator[Text]:
     for machine in machines:
-        for finding in machine["findings"]:
-            line = Text(f"{finding['severity']} ", style=SEVERITIES[finding["severity"]])
-            line.append(f"{machine['machine']}: {finding['message']} ", style="default")
-            line.append(f"{finding['advice']} [{finding['code']}]", style="dim")
+        for finding in machine.findings:
+            line = Text(f"{finding.severity} ", style=SEVERITIES[finding.severity])
+            line.append(f"{machine.machine}: {finding.message} ", style="default")
+            line.append(f"{finding.advice} [{finding.code}]", style="dim")
             yield line
 
 
@@ -119,9 +119,9 @@ def _problems(problems: Sequence[str]) -> Iterator[Text]:
         yield Text(f"and {len(problems) - MOST_PROBLEMS} problems more, see --json", style="yellow")
 
 
-def _footer(document: Mapping[str, Any]) -> Text:
-    series = document["series"]
-    points = sum(len(each["points"]) for each in series)
+def _footer(document: HistoryDocument) -> Text:
+    series = document.series
+    points = sum(len(each.points) for each in series)
     return Text(
         f"{len(series)} series with {points} points searched; {' '.join(history_events.claim(document))} Intervals of "
         "95 %. Series of different machines, environments and hardware are never joined.",

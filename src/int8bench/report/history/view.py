@@ -1,16 +1,16 @@
 """What a page shows of a history document: its commits, graphs, changes and figures, each in words. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from itertools import pairwise
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from int8bench import units
+from int8bench.report.history.document import EventRow, PointRow, SeriesRow, StepRow
 
 SPEEDUP = "speedup.Speedup.track_speedup"
 MIRROR = "speedup.Speedup.track_relative_time"  # 1 / speed-up, for asv, which takes every rise for a regression
@@ -19,11 +19,6 @@ SHORT_HASH = 8
 MOST_FIGURES = 60_000  # listed by commit: more makes a page that a phone cannot hold
 _QUOTES = "'\""  # of a parameter as asv spells it, by its repr
 WORSE, RECOVERED, BETTER = KINDS = ("worse", "recovered", "better")  # worst first
-
-Series = Mapping[str, Any]
-Point = Mapping[str, Any]
-Change = Mapping[str, Any]
-Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +39,18 @@ class Graph:
     """Series that share axes, and how the page names them."""
 
     title: str
-    series: Sequence[Series]
+    series: Sequence[SeriesRow]
     names: Sequence[str]
     latest: Sequence[str]
-    events: Sequence[Event]
+    events: Sequence[EventRow]
     """What series of its machine and environment did together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeRow:
+class ListedChange:
     """A change of a series as a row of the table."""
 
-    series: Series
+    series: SeriesRow
     kind: str
     size: float
     text: str
@@ -67,26 +62,26 @@ class ChangeRow:
 class Figure:
     """A figure of a commit."""
 
-    series: Series
+    series: SeriesRow
     text: str
 
 
-def commits(series: Sequence[Series], show_commit_url: str) -> dict[str, Commit]:
+def commits(series: Sequence[SeriesRow], show_commit_url: str) -> dict[str, Commit]:
     """Every commit by its hash, oldest first."""
     dates: dict[str, float] = {}
     for each in series:
-        dates |= {point["commit"]: point["date"] for point in each["points"]}
-    for change in (change for each in series for change in each["changes"]):
-        for commit_hash in (change["commit_before"], change["commit_after"]):
-            dates.setdefault(commit_hash, change["date"])
+        dates |= {point.commit: point.date for point in each.points}
+    for change in (change for each in series for change in each.changes):
+        for commit_hash in (change.commit_before, change.commit_after):
+            dates.setdefault(commit_hash, change.date)
     return {each: _commit(each, dates[each], show_commit_url) for each in _ordered(series, dates)}
 
 
-def _ordered(series: Sequence[Series], dates: Mapping[str, float]) -> list[str]:
+def _ordered(series: Sequence[SeriesRow], dates: Mapping[str, float]) -> list[str]:
     """Commits in an order that every series agrees with, by date where they leave it open or contradict each other."""
     before: dict[str, set[str]] = {each: set() for each in dates}
-    for earlier, later in (pair for each in series for pair in pairwise(each["points"])):
-        before[later["commit"]].add(earlier["commit"])
+    for earlier, later in (pair for each in series for pair in pairwise(each.points)):
+        before[later.commit].add(earlier.commit)
     sorter, ready, found = TopologicalSorter(before), list[tuple[float, str]](), list[str]()
     try:
         sorter.prepare()
@@ -112,143 +107,142 @@ def _commit(commit_hash: str, date_ms: float, show_commit_url: str) -> Commit:
     )
 
 
-def unmirrored(series: Sequence[Series]) -> list[Series]:
+def unmirrored(series: Sequence[SeriesRow]) -> list[SeriesRow]:
     """The series without those that say again, upside down, what a speed-up says."""
-    speedups = {_key(each) for each in series if each["benchmark"] == SPEEDUP}
-    return [each for each in series if each["benchmark"] != MIRROR or _key(each) not in speedups]
+    speedups = {_key(each) for each in series if each.benchmark == SPEEDUP}
+    return [each for each in series if each.benchmark != MIRROR or _key(each) not in speedups]
 
 
-def _key(series: Series) -> tuple[Any, ...]:
-    fields = (series["machine"], series["env"], series["fingerprint"])
-    return (*fields, *sorted(series["params"].items()))
+def _key(series: SeriesRow) -> tuple[object, ...]:
+    fields = (series.machine, series.env, series.fingerprint)
+    return (*fields, *sorted(series.params.items()))
 
 
-def graphs(series: Sequence[Series], events: Sequence[Event] = ()) -> list[Graph]:
+def graphs(series: Sequence[SeriesRow], events: Sequence[EventRow] = ()) -> list[Graph]:
     """What is drawn: all speed-ups, then each series that changed, one of each event too; within both the worst first.
 
     An event is marked in every graph of its machine and environment.
     """
-    groups: dict[tuple[Any, ...], list[Series]] = {}
+    groups: dict[tuple[object, ...], list[SeriesRow]] = {}
     shown = [_member(each) for each in events]
     for each in series:
-        if each["points"] and (each["benchmark"] == SPEEDUP or each["changes"] or _row(each) in shown):
+        if each.points and (each.benchmark == SPEEDUP or each.changes or _row(each) in shown):
             groups.setdefault(_axes(each), []).append(each)
-    found = [_graph(sorted(mine, key=lambda each: _order(each["params"].values())), events) for mine in groups.values()]
-    return sorted(found, key=lambda graph: (graph.series[0]["benchmark"] != SPEEDUP, -_worst(graph), graph.title))
+    found = [_graph(sorted(mine, key=lambda each: _order(each.params.values())), events) for mine in groups.values()]
+    return sorted(found, key=lambda graph: (graph.series[0].benchmark != SPEEDUP, -_worst(graph), graph.title))
 
 
-def _row(series: Series) -> tuple[Any, ...]:
-    return (series["machine"], series["env"], series["fingerprint"], series["benchmark"], series["params"])
+def _row(series: SeriesRow) -> tuple[object, ...]:
+    return (series.machine, series.env, series.fingerprint, series.benchmark, series.params)
 
 
-def _member(event: Event) -> tuple[Any, ...]:
+def _member(event: EventRow) -> tuple[object, ...]:
     """The first of the series that an event moved."""
-    first = event["members"][0]
-    place = (event["machine"], event["environment"], event["fingerprint"])
-    return (*place, first["benchmark"], first["params"])
+    first = event.members[0]
+    place = (event.machine, event.environment, event.fingerprint)
+    return (*place, first.benchmark, first.params)
 
 
-def _axes(series: Series) -> tuple[Any, ...]:
+def _axes(series: SeriesRow) -> tuple[object, ...]:
     """What the series of one graph have in common."""
-    fields = (series["benchmark"], series["machine"], series["env"], series["fingerprint"], series["unit"])
+    fields = (series.benchmark, series.machine, series.env, series.fingerprint, series.unit)
     return (*fields, *_shared(series).items())
 
 
-def _shared(series: Series) -> dict[str, str]:
-    paired = series["benchmark"] == SPEEDUP
-    return {name: value for name, value in series["params"].items() if not (paired and name == TRACES)}
+def _shared(series: SeriesRow) -> dict[str, str]:
+    paired = series.benchmark == SPEEDUP
+    return {name: value for name, value in series.params.items() if not (paired and name == TRACES)}
 
 
-def _graph(series: Sequence[Series], events: Sequence[Event]) -> Graph:
+def _graph(series: Sequence[SeriesRow], events: Sequence[EventRow]) -> Graph:
     first = series[0]
-    place = (first["machine"], first["env"], first["fingerprint"])
-    what = "int8 speed-up over the best float32" if first["benchmark"] == SPEEDUP else first["benchmark"]
-    alone = first["benchmark"].rpartition(".")[2]
+    place = (first.machine, first.env, first.fingerprint)
+    what = "int8 speed-up over the best float32" if first.benchmark == SPEEDUP else first.benchmark
+    alone = first.benchmark.rpartition(".")[2]
     shared = _shared(first)
-    names = [params({key: each["params"][key] for key in each["params"] if key not in shared}) for each in series]
+    names = [params({key: each.params[key] for key in each.params if key not in shared}) for each in series]
     return Graph(
         title=", ".join(part for part in (what, params(shared), where(first)) if part),
         series=series,
         names=[name or alone for name in names],
         latest=[
-            f"{name} {figure(each['points'][-1], each['unit'])}".strip()
-            for name, each in zip(names, series, strict=True)
+            f"{name} {figure(each.points[-1], each.unit)}".strip() for name, each in zip(names, series, strict=True)
         ],
-        events=[each for each in events if (each["machine"], each["environment"], each["fingerprint"]) == place],
+        events=[each for each in events if (each.machine, each.environment, each.fingerprint) == place],
     )
 
 
-def _order(values: Any) -> list[tuple[float, str]]:  # noqa: ANN401  a view of a mapping
+def _order(values: Iterable[str]) -> list[tuple[float, str]]:
     """Numbers by size, words by the alphabet."""
     return [(float(each), "") if each.isdecimal() else (math.inf, each) for each in values]
 
 
 def _worst(graph: Graph) -> float:
-    changes = [change for each in graph.series for change in each["changes"] if kind(change) == WORSE]
+    changes = [change for each in graph.series for change in each.changes if kind(change) == WORSE]
     return max((magnitude(change) for change in changes), default=0.0)
 
 
-def change_rows(series: Sequence[Series], known: Mapping[str, Commit]) -> list[ChangeRow]:
+def change_rows(series: Sequence[SeriesRow], known: Mapping[str, Commit]) -> list[ListedChange]:
     """Every change of every series, the worst first."""
     rows = [
-        ChangeRow(
+        ListedChange(
             series=each,
             kind=kind(change),
             size=magnitude(change),
             text=step(change),
-            before=known[change["commit_before"]],
-            after=known[change["commit_after"]],
+            before=known[change.commit_before],
+            after=known[change.commit_after],
         )
         for each in series
-        for change in each["changes"]
+        for change in each.changes
     ]
     return sorted(rows, key=lambda row: (KINDS.index(row.kind), -row.size))
 
 
-def figures(series: Sequence[Series]) -> dict[str, list[Figure]]:
+def figures(series: Sequence[SeriesRow]) -> dict[str, list[Figure]]:
     """The figures of each commit by its hash, in the order of the series."""
     found: dict[str, list[Figure]] = {}
     for each in series:
-        for point in each["points"]:
-            if point["value"] is not None:
-                found.setdefault(point["commit"], []).append(Figure(series=each, text=figure(point, each["unit"])))
+        for point in each.points:
+            if point.value is not None:
+                found.setdefault(point.commit, []).append(Figure(series=each, text=figure(point, each.unit)))
     return found
 
 
-def listed(series: Sequence[Series], drawn: Sequence[Graph]) -> Sequence[Series]:
+def listed(series: Sequence[SeriesRow], drawn: Sequence[Graph]) -> Sequence[SeriesRow]:
     """The series whose figures are listed by commit: all, or those that are drawn where all are too many."""
-    if sum(len(each["points"]) for each in series) <= MOST_FIGURES:
+    if sum(len(each.points) for each in series) <= MOST_FIGURES:
         return series
     return [each for graph in drawn for each in graph.series]
 
 
-def kind(change: Change) -> str:
+def kind(change: StepRow) -> str:
     """Whether a change is a standing regression, one that was made good later, or an improvement."""
-    if not change["worse"]:
+    if not change.worse:
         return BETTER
-    return RECOVERED if change["recovered"] else WORSE
+    return RECOVERED if change.recovered else WORSE
 
 
-def magnitude(change: Change) -> float:
+def magnitude(change: StepRow | EventRow) -> float:
     """How large a step is; from nothing to something is the largest."""
-    return math.inf if change["step"] is None else abs(change["step"])
+    return math.inf if change.step is None else abs(change.step)
 
 
-def step(change: Change) -> str:
+def step(change: StepRow) -> str:
     """A step in percent with its interval: ``-4.9 % [-5.6, -4.1]``."""
-    if change["step"] is None:
+    if change.step is None:
         return "from zero"
-    ends = [change["low"], change["high"]]
-    interval = "" if None in ends else " [{:+.1f}, {:+.1f}]".format(*(100 * end for end in ends))
-    return f"{100 * change['step']:+.1f} %{interval}"
+    known = change.low is not None and change.high is not None
+    interval = f" [{100 * (change.low or 0.0):+.1f}, {100 * (change.high or 0.0):+.1f}]" if known else ""
+    return f"{100 * change.step:+.1f} %{interval}"
 
 
-def figure(point: Point, unit: str | None) -> str:
+def figure(point: PointRow, unit: str | None) -> str:
     """A value with its interval, where it has one."""
-    low, high = point["low"], point["high"]
+    low, high = point.low, point.high
     if None in {low, high} or low == high:
-        return quantity(point["value"], unit)
-    return f"{quantity(point['value'], unit)} [{quantity(low, unit)}, {quantity(high, unit)}]"
+        return quantity(point.value, unit)
+    return f"{quantity(point.value, unit)} [{quantity(low, unit)}, {quantity(high, unit)}]"
 
 
 def quantity(value: float | None, unit: str | None) -> str:
@@ -270,7 +264,7 @@ def params(named: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value.strip(_QUOTES)}" for name, value in named.items())
 
 
-def where(series: Series) -> str:
+def where(series: SeriesRow) -> str:
     """The machine, its hardware and the environment of a series."""
-    hardware = series["fingerprint"] or "unknown hardware"
-    return f"{series['machine']} ({hardware}, {series['env']})"
+    hardware = series.fingerprint or "unknown hardware"
+    return f"{series.machine} ({hardware}, {series.env})"

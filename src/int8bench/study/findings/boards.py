@@ -1,11 +1,13 @@
 """Which microcontroller boards a model would fit on, by the memory that it was measured to need. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from int8bench import units
+from int8bench import documents, units
+from int8bench.documents import JsonObject
+from int8bench.errors import RecordError
 from int8bench.machine.finding import Finding, Severity
+from int8bench.study.cells import Cell
 
 CHECKED = "2026-11"  # when the table below was last held against its sources
 _KIB = 1024
@@ -128,17 +130,32 @@ def verdicts(arena_bytes: int, model_bytes: int, boards: Sequence[Board] = BOARD
     return tuple(Fit(board=board, arena_bytes=arena_bytes, model_bytes=model_bytes) for board in boards)
 
 
-def findings_of(engine: str, cells: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Needs:
+    """What an engine's evidence tells of a model's memory."""
+
+    arena_bytes: int
+    model_bytes: int
+
+
+def _needs(evidence: JsonObject) -> _Needs | None:
+    try:
+        return documents.read(_Needs, evidence, name="evidence", strict=False)
+    except RecordError:  # most engines measure no arena
+        return None
+
+
+def findings_of(engine: str, cells: Sequence[Cell]) -> Iterator[Finding]:
     """Which boards a model fits on, once an engine whose evidence has measured an arena.
 
     Args:
         engine: the engine of the cells.
         cells: of a record, measured.
     """
-    told = next((cell["evidence"] for cell in cells if "arena_bytes" in cell["evidence"]), None)
-    if told is None:
+    needs = next((needs for cell in cells if (needs := _needs(cell.evidence)) is not None), None)
+    if needs is None:
         return
-    arena, model = int(told["arena_bytes"]), int(told["model_bytes"])
+    arena, model = needs.arena_bytes, needs.model_bytes
     fits = verdicts(arena, model)
     there = [each.board.name for each in fits if each.fits]
     lacking = " ".join(f"{each.sentence}." for each in fits if not each.fits)

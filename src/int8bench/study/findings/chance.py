@@ -1,49 +1,71 @@
 """Answers that prove nothing: the top-1 of untrained weights, and logits that no picture changes. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from int8bench import documents
 from int8bench.cases import INT8
+from int8bench.documents import JsonObject
 from int8bench.machine.finding import Finding, Severity
+from int8bench.study.cells import Cell, known
 from int8bench.workload.order import INITIAL
 
 TOP1_CHANCE, CONSTANT = "top1-is-chance", "constant-answers"  # the codes of the findings
 SURELY = 0.001  # the chance that guessing does as well as what is called better than guessing
 
-Cells = Sequence[Mapping[str, Any]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What a record's settings say of the model and its pictures; None or 0 where they do not."""
+
+    weights: str | None = None
+    num_classes: int = 0
+    validation_images: int = 0
 
 
-def top1_is_chance(subject: Mapping[str, Any], cells: Cells) -> bool:
-    """Whether top-1 says nothing: the weights are random, or float32 itself does no better than guessing.
+NOTHING_DESCRIBED = Described()
+
+
+def described(settings: JsonObject) -> Described:
+    """Return what settings say of the model and its pictures.
+
+    Raises:
+        RecordError: they say it in another way.
+    """
+    return documents.read(Described, settings.get("subject", {}), name="settings", at="subject", strict=False)
+
+
+def top1_is_chance(subject: Described, cells: Sequence[Cell]) -> bool:
+    """Tell whether top-1 says nothing: the weights are random, or float32 itself does no better than guessing.
 
     Args:
-        subject: what a record's settings say of the model and its pictures; may be empty.
+        subject: the model and its pictures.
         cells: of the record, measured.
     """
-    return subject.get("weights") == INITIAL or _guesses(subject, cells)
+    return subject.weights == INITIAL or _guesses(subject, cells)
 
 
-def _guesses(subject: Mapping[str, Any], cells: Cells) -> bool:
+def _guesses(subject: Described, cells: Sequence[Cell]) -> bool:
     from int8bench.stats.proportion import chance_of_at_least  # scipy, which a report does without
 
     top1 = _top1(cells)
-    classes, pictures = subject.get("num_classes", 0), subject.get("validation_images", 0)
+    classes, pictures = subject.num_classes, subject.validation_images
     if top1 is None or classes < 2 or not pictures:  # noqa: PLR2004  of one class every guess is right
         return False
     return chance_of_at_least(round(top1 * pictures), pictures, 1 / classes) > SURELY
 
 
-def _top1(cells: Cells) -> float | None:
+def _top1(cells: Sequence[Cell]) -> float | None:
     """Float32's, where the pictures have labels."""
-    found = [cell["fidelity"]["top1_float32"] for cell in cells]
-    return next((float(each) for each in found if each is not None), None)
+    shares = (known(cell.fidelity).top1_float32 for cell in cells)
+    return next((share for share in shares if share is not None), None)
 
 
-def findings_of(subject: Mapping[str, Any], cells: Cells) -> Iterator[Finding]:
-    """What the answers of a record do not prove.
+def findings_of(subject: Described, cells: Sequence[Cell]) -> Iterator[Finding]:
+    """Yield what the answers of a record do not prove.
 
     Args:
-        subject: what a record's settings say of the model and its pictures.
+        subject: the model and its pictures.
         cells: of the record, measured.
     """
     if _top1(cells) is not None and top1_is_chance(subject, cells):
@@ -51,10 +73,9 @@ def findings_of(subject: Mapping[str, Any], cells: Cells) -> Iterator[Finding]:
     yield from _constant(cells)
 
 
-def _chance(subject: Mapping[str, Any]) -> Finding:
-    random = subject.get("weights") == INITIAL
-    classes = subject.get("num_classes")
-    guess = f" among {classes} classes" if classes else ""
+def _chance(subject: Described) -> Finding:
+    random = subject.weights == INITIAL
+    guess = f" among {subject.num_classes} classes" if subject.num_classes else ""
     return Finding(
         code=TOP1_CHANCE,
         severity=Severity.NOTE,
@@ -67,8 +88,8 @@ def _chance(subject: Mapping[str, Any]) -> Finding:
     )
 
 
-def _constant(cells: Cells) -> Iterator[Finding]:
-    if any(cell["fidelity"].get("constant_float32") for cell in cells):
+def _constant(cells: Sequence[Cell]) -> Iterator[Finding]:
+    if any(known(cell.fidelity).constant_float32 for cell in cells):
         yield Finding(
             code=CONSTANT,
             severity=Severity.WARNING,
@@ -79,8 +100,8 @@ def _constant(cells: Cells) -> Iterator[Finding]:
             advice="Give weights that tell pictures apart, or pictures like those that the model is made for (--data).",
         )
         return
-    for engine in dict.fromkeys(cell["engine"] for cell in cells if cell["precision"] == INT8):
-        if any(cell["engine"] == engine and cell["fidelity"].get("constant") for cell in cells):
+    for engine in dict.fromkeys(cell.engine for cell in cells if cell.precision == INT8):
+        if any(cell.engine == engine and known(cell.fidelity).constant for cell in cells):
             yield Finding(
                 code=CONSTANT,
                 severity=Severity.WARNING,

@@ -1,10 +1,10 @@
 """Rules held against the figures of the same record: what was measured otherwise is not said. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from int8bench.machine.finding import Finding
-from int8bench.study.records import BEST
+from int8bench.study.cells import BEST, FASTER, Cell
+from int8bench.study.findings.execution import in_onednn
 
 # What the sentences of the rules mean in figures.
 LESS_THAN = 2.0  # no-int8-dot-product: "less than twice as fast"
@@ -13,52 +13,50 @@ NOTICEABLY = 1.1  # fbgemm-outdone, where AVX-VNNI is all that there is
 _MADE_FOR_X86 = ("fbgemm", "x86", "onednn")
 _REACH_VNNI = ("x86", "onednn")
 
-Cells = Sequence[Mapping[str, Any]]
 
-
-def contradicted(finding: Finding, cells: Cells) -> bool:
+def contradicted(finding: Finding, cells: Sequence[Cell]) -> bool:
     """Whether the measured int8 cells of a record say the opposite of what a rule expected.
 
     Args:
         finding: of a rule.
         cells: int8, measured.
     """
-    told_otherwise = _RULES.get(finding.code)
-    return told_otherwise is not None and told_otherwise(finding, cells)
+    contradicts = _RULES.get(finding.code)
+    return contradicts is not None and contradicts(finding, cells)
 
 
-def _gains_more(_finding: Finding, cells: Cells) -> bool:
+def _gains_more(_finding: Finding, cells: Sequence[Cell]) -> bool:
     """Somewhere int8 is twice as fast as float32, or more."""
-    return any(each["value"] >= LESS_THAN for cell in cells for each in cell["speedups"] if each["role"] == BEST)
+    return any(best.value >= LESS_THAN for cell in cells if (best := cell.speedup(BEST)) is not None)
 
 
-def _qnnpack_keeps_up(_finding: Finding, cells: Cells) -> bool:
+def _qnnpack_keeps_up(_finding: Finding, cells: Sequence[Cell]) -> bool:
     """Nowhere is it several times behind what is made for x86; alone, it is faster than float32 everywhere."""
     behind = list(_behind("qnnpack", _MADE_FOR_X86, cells))
-    verdicts = [each["verdict"] for cell in _of("qnnpack", cells) for each in cell["speedups"] if each["role"] == BEST]
-    return max(behind) < SEVERAL_TIMES if behind else bool(verdicts) and set(verdicts) == {"faster"}
+    verdicts = [best.verdict for cell in _of("qnnpack", cells) if (best := cell.speedup(BEST)) is not None]
+    return max(behind) < SEVERAL_TIMES if behind else bool(verdicts) and set(verdicts) == {FASTER}
 
 
-def _fbgemm_keeps_up(finding: Finding, cells: Cells) -> bool:
+def _fbgemm_keeps_up(finding: Finding, cells: Sequence[Cell]) -> bool:
     """No engine that reaches VNNI or AMX is as far ahead of it as the rule says."""
     behind = list(_behind("fbgemm", _REACH_VNNI, cells))
     expected = SEVERAL_TIMES if "several times" in finding.message else NOTICEABLY
     return bool(behind) and max(behind) < expected
 
 
-def _x86_ran_onednn(_finding: Finding, cells: Cells) -> bool:
+def _x86_ran_onednn(_finding: Finding, cells: Sequence[Cell]) -> bool:
     """Int8 ran in oneDNN for x86, as oneDNN itself tells."""
-    return any((cell["evidence"].get("onednn") or {}).get("int8_calls") for cell in _of("x86", cells))
+    return any(in_onednn(cell.evidence).int8_calls > 0 for cell in _of("x86", cells))
 
 
-def _default_is_better(finding: Finding, cells: Cells) -> bool:
+def _default_is_better(finding: Finding, cells: Sequence[Cell]) -> bool:
     """What torch takes unasked is nowhere behind what the rule recommends."""
     recommended = [engine for engine in _MADE_FOR_X86 if f"; {engine} is recommended" in finding.message]
     behind = list(_behind(finding.subject, recommended, cells))
     return bool(behind) and max(behind) <= 1
 
 
-_RULES: Mapping[str, Callable[[Finding, Cells], bool]] = {
+_RULES: Mapping[str, Callable[[Finding, Sequence[Cell]], bool]] = {
     "no-int8-dot-product": _gains_more,
     "qnnpack-on-x86": _qnnpack_keeps_up,
     "fbgemm-outdone": _fbgemm_keeps_up,
@@ -67,21 +65,13 @@ _RULES: Mapping[str, Callable[[Finding, Cells], bool]] = {
 }
 
 
-def _behind(engine: str, rivals: Sequence[str], cells: Cells) -> Iterator[float]:
+def _behind(engine: str, rivals: Sequence[str], cells: Sequence[Cell]) -> Iterator[float]:
     """How many times as long as the quickest of its rivals an engine takes, in each setting that they share."""
     for cell in _of(engine, cells):
-        here = [each for each in cells if each["engine"] in rivals and _setting(each) == _setting(cell)]
+        here = [rival for rival in cells if rival.engine in rivals and rival.group == cell.group]
         if here:
-            yield _median_s(cell) / min(map(_median_s, here))
+            yield cell.median.value / min(rival.median.value for rival in here)
 
 
-def _of(engine: str, cells: Cells) -> list[Mapping[str, Any]]:
-    return [cell for cell in cells if cell["engine"] == engine]
-
-
-def _setting(cell: Mapping[str, Any]) -> tuple[int, int]:
-    return cell["batch"], cell["threads"]
-
-
-def _median_s(cell: Mapping[str, Any]) -> float:
-    return float(cell["latency_s"]["median"]["value"])
+def _of(engine: str, cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in cells if cell.engine == engine]

@@ -2,24 +2,24 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
-from types import MappingProxyType
-from typing import Any
 
-from int8bench import units
+from int8bench import documents, units
 from int8bench.cases import INT8, Case
 from int8bench.machine import Hardware
 from int8bench.machine.finding import Finding, SaturationProbe, Severity
 from int8bench.machine.rules.choice import KNOWN_ENGINES
 from int8bench.machine.rules.table import inspect
+from int8bench.stats.words import Verdict
+from int8bench.study.cells import BEST, FAILED, OK, SLOWER, Cell, Speedup, known, measured
 from int8bench.study.findings import boards, chance, execution
 from int8bench.study.findings.causes import cause_of, listed, together, told
+from int8bench.study.findings.chance import NOTHING_DESCRIBED, Described
 from int8bench.study.findings.contradictions import contradicted
 from int8bench.study.findings.rivals import OUTDONE, outdone, setting
 from int8bench.study.plan import omissions
 from int8bench.study.plan.plan import LAUNCH_BUDGET_S, MOST_LAUNCHES
-from int8bench.study.records import BEST, FAILED, OK
 from int8bench.study.session.ledger import NOT_YET, Ledger
 
 LOSSY_SQNR_DB = 25.0  # METHOD: engines that compute exactly gave 30 dB and more, saturating ones 21 to 22
@@ -29,8 +29,7 @@ NOISY_LOAD = 0.1  # cores kept busy by others, median over forks
 THREADS_OFF = 1.25  # processor time over wall time, against the threads asked for
 THREADS_IDLE = 0.6  # of several threads: of two, the second has little more than woken up
 
-Cells = Sequence[Mapping[str, Any]]
-NO_SUBJECT: Mapping[str, Any] = MappingProxyType({})
+Cells = Sequence[Cell]
 
 
 def findings_of(
@@ -40,7 +39,7 @@ def findings_of(
     machine: Hardware,
     *,
     named: frozenset[str] | None = None,
-    subject: Mapping[str, Any] = NO_SUBJECT,
+    subject: Described = NOTHING_DESCRIBED,
 ) -> tuple[Finding, ...]:
     """Every finding of a run, each once, the worst first.
 
@@ -54,21 +53,21 @@ def findings_of(
     """
     ruled = _ruled(cases, ledger.probes, machine)
     misfits = frozenset(each.subject for each in ruled if each.severity is Severity.ERROR)
-    measured = [cell for cell in cells if cell["status"] == OK]
-    int8 = [cell for cell in measured if cell["precision"] == INT8]
+    answered = measured(cells)
+    int8 = [cell for cell in answered if cell.precision == INT8]
     found = [_softened(each, named) for each in ruled if not contradicted(each, int8)]
     found += _of_failures(cells, misfits, named)
-    lossy = [cell for cell in int8 if _loses_accuracy(cell, trained=not chance.top1_is_chance(subject, measured))]
+    lossy = [cell for cell in int8 if _loses_accuracy(cell, trained=not chance.top1_is_chance(subject, answered))]
     for engine in dict.fromkeys(case.variant.engine for case in cases):
-        found += execution.findings_of(engine, [cell for cell in measured if cell["engine"] == engine])
-        found += boards.findings_of(engine, [cell for cell in int8 if cell["engine"] == engine])
-        found += _of_engine(engine, [cell for cell in int8 if cell["engine"] == engine])
-        found += _of_accuracy([cell for cell in lossy if cell["engine"] == engine], ledger.probes.get(engine))
-    found += chance.findings_of(subject, measured)
+        found += execution.findings_of(engine, [cell for cell in answered if cell.engine == engine])
+        found += boards.findings_of(engine, [cell for cell in int8 if cell.engine == engine])
+        found += _of_engine(engine, [cell for cell in int8 if cell.engine == engine])
+        found += _of_accuracy([cell for cell in lossy if cell.engine == engine], ledger.probes.get(engine))
+    found += chance.findings_of(subject, answered)
     found += _of_left_out(int8)
     accurate = [cell for cell in int8 if cell not in lossy and not execution.in_name_only(cell)]
     found += outdone(int8, misfits, [cell for cell in accurate if not _saturates(cell, ledger.probes)])
-    found += _of_threads(measured)
+    found += _of_threads(answered)
     found += _of_lingering(cases, ledger)
     found += _of_noise(ledger)
     found += omissions.findings_of(cells, _checked_on_fewer(ledger), ledger.unprobed)
@@ -112,20 +111,20 @@ def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] 
         explained: the engines of which a rule has said already why they cannot run.
         named: the engines that a person named; None for all of them.
     """
-    failed: list[tuple[str, Mapping[str, Any]]] = []
-    absent: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    failed: list[tuple[str, Cell]] = []
+    absent: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        waits = cell["error"] == NOT_YET or omissions.is_reason(cell["error"])
-        unavailable = cell["status"] not in {OK, FAILED} and not waits
-        if unavailable and named is not None and cell["engine"] not in named:
-            if cell["engine"] not in explained:
-                absent.setdefault((cell["engine"], cell["error"]), []).append(cell)
-        elif cell["status"] == FAILED or (unavailable and cell["engine"] not in explained):
-            failed.append((f"{cell['status']} {cause_of(cell['error'], cell['engine'])}", cell))
+        waits = cell.error == NOT_YET or omissions.is_reason(cell.error)
+        unavailable = cell.status not in {OK, FAILED} and not waits
+        if unavailable and named is not None and cell.engine not in named:
+            if cell.engine not in explained:
+                absent.setdefault((cell.engine, known(cell.error)), []).append(cell)
+        elif cell.status == FAILED or (unavailable and cell.engine not in explained):
+            failed.append((f"{cell.status} {cause_of(known(cell.error), cell.engine)}", cell))
     for mine in together(failed):
         yield _failed(cells, mine)
     for (engine, reason), mine in absent.items():
-        yield _not_here(engine, mine, sum(cell["engine"] == engine for cell in cells), reason)
+        yield _not_here(engine, mine, sum(cell.engine == engine for cell in cells), reason)
 
 
 def _checked_on_fewer(ledger: Ledger) -> dict[str, tuple[int, int]]:
@@ -137,9 +136,9 @@ def _checked_on_fewer(ledger: Ledger) -> dict[str, tuple[int, int]]:
 
 def _failed(cells: Cells, mine: Cells) -> Finding:
     """Cells that failed for one cause, of whichever engines: the reason that one of them gives stands for all."""
-    engines = list(dict.fromkeys(cell["engine"] for cell in mine))
-    total = sum(cell["engine"] in engines for cell in cells)
-    status, reason = mine[0]["status"], told(mine[0]["error"], engines[0])
+    engines = list(dict.fromkeys(cell.engine for cell in mine))
+    total = sum(cell.engine in engines for cell in cells)
+    status, reason = mine[0].status, told(known(mine[0].error), engines[0])
     return Finding(
         code="cell-failed",
         severity=Severity.ERROR,
@@ -166,7 +165,7 @@ def _not_here(engine: str, mine: Cells, total: int, reason: str) -> Finding:
 
 
 def _way_out(engines: Sequence[str], cells: Cells) -> str:
-    sound = dict.fromkeys(cell["engine"] for cell in cells if cell["precision"] == INT8 and cell["status"] == OK)
+    sound = dict.fromkeys(cell.engine for cell in cells if cell.precision == INT8 and cell.status == OK)
     others = [each for each in sound if each not in engines]
     without = f", or leave it out with --engines {','.join(others)}" if others else ""
     return f"Type int8bench doctor --engine {engines[0]}{without}; the same command tries again."
@@ -178,37 +177,56 @@ def _settings(cells: Cells) -> str:
 
 
 def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
-    slower = [cell for cell in cells if _best(cell) and _best(cell)["verdict"] == "slower"]
+    leads = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
+    slower = [(cell, best) for cell, best in leads if best.verdict == SLOWER]
     if slower:
-        worst = min(slower, key=lambda cell: float(_best(cell)["value"]))
+        worst, least = min(slower, key=lambda lead: lead[1].value)
         yield Finding(
             code="slower-than-float32",
             severity=Severity.WARNING,
             subject=engine,
             message=f"{engine} int8 is slower than float32 in {len(slower)} of {len(cells)} cells, "
-            f"at worst {_best(worst)['value']:.2f}x at {setting(worst)}.",
+            f"at worst {least.value:.2f}x at {setting(worst)}.",
             why="Packing, requantization and kernels that do not fit the processor can cost more than 8 bits save.",
             advice="Use another engine or stay with float32 in those cells.",
         )
-    unclear = [cell for cell in cells if _best(cell).get("verdict") == "unclear"]
+    unclear = [best for _, best in leads if best.verdict == Verdict.UNCLEAR.value]
     if unclear:
         yield _of_unclear(engine, unclear, len(cells))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LeftInFloat:
+    """An operator that a converter could not quantize."""
+
+    operator: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Notes:
+    """What a conversion says of its files, as far as findings are made of it."""
+
+    left_in_float: tuple[_LeftInFloat, ...] = ()
+
+
 def _of_left_out(cells: Cells) -> Iterator[Finding]:
     """What a converter could not quantize and left in float, once for all engines that read its files."""
-    left: list[tuple[str, Mapping[str, Any]]] = []
+    engines_of: dict[_LeftInFloat, list[str]] = {}
     for cell in cells:
-        notes = (cell.get("conversion") or {}).get("notes", {}).get("left_in_float", ())
-        left += [(str(sorted(each.items())), {**each, "engine": cell["engine"]}) for each in notes]
-    for mine in together(left):
-        first, engines = mine[0], list(dict.fromkeys(each["engine"] for each in mine))
+        if cell.conversion is not None:
+            notes = documents.read(_Notes, cell.conversion.notes, name="conversion", at="notes", strict=False)
+            for left in notes.left_in_float:
+                engines_of.setdefault(left, []).append(cell.engine)
+    for left, of in engines_of.items():
+        engines = list(dict.fromkeys(of))
         yield Finding(
             code="left-in-float",
             severity=Severity.WARNING,
             subject=", ".join(engines),
-            message=f"{listed(engines)} int8 leave{'s' if len(engines) == 1 else ''} {first['operator']} "
-            f"{first['node']} in float: the tool that quantizes cannot take it ({first['reason']}).",
+            message=f"{listed(engines)} int8 leave{'s' if len(engines) == 1 else ''} {left.operator} "
+            f"{left.node} in float: the tool that quantizes cannot take it ({left.reason}).",
             why="Quantized without it, the rest of the model is int8; with it, there would be no int8 at all.",
             advice="Replace the operator, or use an engine that has it in int8.",
         )
@@ -222,13 +240,13 @@ def _of_accuracy(lossy: Cells, probe: SaturationProbe | None) -> Iterator[Findin
         probe: of its arithmetic, where there was one.
     """
     if lossy:
-        engine, fidelity = lossy[0]["engine"], lossy[0]["fidelity"]
+        engine, fidelity = lossy[0].engine, known(lossy[0].fidelity)
         yield Finding(
             code="accuracy-loss",
             severity=Severity.WARNING,
             subject=engine,
-            message=f"{engine} int8 answers differ from float32's: {fidelity['sqnr_db']:.1f} dB SQNR, "
-            f"{fidelity['agreement']:.1%} of the top classes agree.",
+            message=f"{engine} int8 answers differ from float32's: {known(fidelity.sqnr_db):.1f} dB SQNR, "
+            f"{fidelity.agreement:.1%} of the top classes agree.",
             why=_why_lossy(probe),
             advice=f"Type int8bench doctor --engine {engine}",
         )
@@ -242,14 +260,14 @@ def _why_lossy(probe: SaturationProbe | None) -> str:
     return f"{told}; {'this engine saturates here' if probe.saturates else 'nothing saturates here, as was measured'}."
 
 
-def _of_unclear(engine: str, unclear: Cells, total: int) -> Finding:
+def _of_unclear(engine: str, unclear: Sequence[Speedup], total: int) -> Finding:
     """What a run could not tell: what it would have seen, and the time that would settle it."""
-    best = [_best(cell) for cell in unclear]
-    visible = [float(each["smallest_visible_effect"]) for each in best if each["smallest_visible_effect"] is not None]
+    effects = (best.smallest_visible_effect for best in unclear)
+    visible = [effect for effect in effects if effect is not None]
     seen = f"; {1 + max(visible):.2f}x would be seen in each" if visible else ""
-    wanted = [each["launches"] + each["more_launches"] for each in best if each["more_launches"] is not None]
+    wanted = [best.launches + best.more_launches for best in unclear if best.more_launches is not None]
     launches = min(max(wanted, default=MOST_LAUNCHES), MOST_LAUNCHES)
-    enough = len(wanted) == len(best) and max(wanted) <= MOST_LAUNCHES
+    enough = len(wanted) == len(unclear) and max(wanted) <= MOST_LAUNCHES
     return Finding(
         code="unclear",
         severity=Severity.NOTE,
@@ -262,35 +280,35 @@ def _of_unclear(engine: str, unclear: Cells, total: int) -> Finding:
 
 
 def _of_threads(cells: Cells) -> Iterator[Finding]:
-    for engine in dict.fromkeys(cell["engine"] for cell in cells):
-        mine = [cell for cell in cells if cell["engine"] == engine]
-        beyond = [cell for cell in mine if cell["threads_used"] > THREADS_OFF * cell["threads"]]
-        below = [cell for cell in mine if cell["threads"] > 1 and cell["threads_used"] < THREADS_IDLE * cell["threads"]]
+    for engine in dict.fromkeys(cell.engine for cell in cells):
+        mine = [cell for cell in cells if cell.engine == engine]
+        beyond = [cell for cell in mine if known(cell.threads_used) > THREADS_OFF * cell.threads]
+        below = [cell for cell in mine if cell.threads > 1 and known(cell.threads_used) < THREADS_IDLE * cell.threads]
         if beyond:
             yield _beyond(engine, beyond[0])
         if below:
             yield _below(engine, below, len(mine))
 
 
-def _beyond(engine: str, cell: Mapping[str, Any]) -> Finding:
+def _beyond(engine: str, cell: Cell) -> Finding:
     return Finding(
         code="threads-beyond-asked",
         severity=Severity.WARNING,
         subject=engine,
-        message=f"{engine} used {cell['threads_used']:.1f} threads, not the {cell['threads']} asked for.",
+        message=f"{engine} used {known(cell.threads_used):.1f} threads, not the {cell.threads} asked for.",
         why="Its thread pool does not follow the setting, so its figures are of another thread count.",
         advice="Hold the process to as many cores as threads: taskset -c 0 ...",
     )
 
 
 def _below(engine: str, cells: Cells, total: int) -> Finding:
-    least = min(cells, key=lambda cell: float(cell["threads_used"] / cell["threads"]))
+    least = min(cells, key=lambda cell: known(cell.threads_used) / cell.threads)
     return Finding(
         code="threads-below-asked",
         severity=Severity.NOTE,
         subject=engine,
         message=f"{engine} used far fewer threads than asked for in {len(cells)} of {total} cells, down to "
-        f"{least['threads_used']:.1f} of {least['threads']} at batch {least['batch']}.",
+        f"{known(least.threads_used):.1f} of {least.threads} at batch {least.batch}.",
         why="So little work is not worth sharing, or the engine has no threads for it; the other cores were idle.",
         advice="Give each stream one thread and run several, which the throughput column shows.",
     )
@@ -326,17 +344,12 @@ def _of_noise(ledger: Ledger) -> Iterator[Finding]:
         )
 
 
-def _best(cell: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Iterable[Mapping[str, Any]] = (each for each in cell["speedups"] if each["role"] == BEST)
-    return next(iter(found), {})
-
-
-def _loses_accuracy(cell: Mapping[str, Any], *, trained: bool) -> bool:
-    fidelity = cell["fidelity"]
-    sqnr_db, top1, reference = fidelity["sqnr_db"], fidelity["top1"], fidelity["top1_float32"]
+def _loses_accuracy(cell: Cell, *, trained: bool) -> bool:
+    fidelity = known(cell.fidelity)
+    sqnr_db, top1, reference = fidelity.sqnr_db, fidelity.top1, fidelity.top1_float32
     lost = trained and top1 is not None and reference is not None and reference - top1 > LOSSY_TOP1
     return lost or (sqnr_db is not None and sqnr_db < LOSSY_SQNR_DB)
 
 
-def _saturates(cell: Mapping[str, Any], probes: Mapping[str, SaturationProbe]) -> bool:
-    return cell["engine"] in probes and probes[cell["engine"]].saturates
+def _saturates(cell: Cell, probes: Mapping[str, SaturationProbe]) -> bool:
+    return cell.engine in probes and probes[cell.engine].saturates

@@ -1,27 +1,25 @@
 """Findings from holding the int8 engines of a run against each other. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from int8bench.machine.finding import Finding, Severity
+from int8bench.study.cells import Cell
 
 OUTDONE = "outdone"  # the code of the finding
 TIMES = 2.0  # as fast: what a processor's wider instructions are worth, and no choice of settings is
-
-Cells = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loss:
     """A cell that another engine's int8 outdoes, and how many times as fast that is."""
 
-    cell: Mapping[str, Any]
+    cell: Cell
     winner: str
     factor: float
 
 
-def outdone(cells: Cells, misfits: frozenset[str], sound: Cells) -> Iterator[Finding]:
+def outdone(cells: Sequence[Cell], misfits: frozenset[str], sound: Sequence[Cell]) -> Iterator[Finding]:
     """Engines that another is at least `TIMES` as fast as.
 
     Args:
@@ -29,8 +27,8 @@ def outdone(cells: Cells, misfits: frozenset[str], sound: Cells) -> Iterator[Fin
         misfits: the engines of which a rule has said already that they do not fit.
         sound: those of the cells whose answers are as good as int8's should be: others outdo nobody.
     """
-    for engine in dict.fromkeys(cell["engine"] for cell in cells if cell["engine"] not in misfits):
-        mine = [cell for cell in cells if cell["engine"] == engine]
+    for engine in dict.fromkeys(cell.engine for cell in cells if cell.engine not in misfits):
+        mine = [cell for cell in cells if cell.engine == engine]
         losses = [loss for cell in mine if (loss := _loss(cell, sound)) is not None]
         if losses:
             most = max(losses, key=lambda each: each.factor)
@@ -45,26 +43,17 @@ def outdone(cells: Cells, misfits: frozenset[str], sound: Cells) -> Iterator[Fin
             )
 
 
-def _loss(cell: Mapping[str, Any], sound: Cells) -> _Loss | None:
+def _loss(cell: Cell, sound: Sequence[Cell]) -> _Loss | None:
     """By whom a cell is outdone, beyond the intervals of both; None where it is not."""
-    here = [each for each in sound if _group(each) == _group(cell) and each["engine"] != cell["engine"]]
+    here = [rival for rival in sound if rival.group == cell.group and rival.engine != cell.engine]
     if not here:
         return None
-    best = min(here, key=lambda each: float(_median(each)["value"]))
-    factor = _median(cell)["value"] / _median(best)["value"]
-    clear = _median(best)["high"] < _median(cell)["low"]
-    return _Loss(cell=cell, winner=best["engine"], factor=factor) if clear and factor >= TIMES else None
+    best = min(here, key=lambda rival: rival.median.value)
+    factor = cell.median.value / best.median.value
+    clear = best.median.high < cell.median.low
+    return _Loss(cell=cell, winner=best.engine, factor=factor) if clear and factor >= TIMES else None
 
 
-def setting(cell: Mapping[str, Any]) -> str:
-    """Where a cell stands: ``batch 8 on 1 thread``."""
-    return f"batch {cell['batch']} on {cell['threads']} thread{'s' if cell['threads'] > 1 else ''}"
-
-
-def _group(cell: Mapping[str, Any]) -> tuple[int, int]:
-    return cell["batch"], cell["threads"]
-
-
-def _median(cell: Mapping[str, Any]) -> Mapping[str, float]:
-    found: Mapping[str, float] = cell["latency_s"]["median"]
-    return found
+def setting(cell: Cell) -> str:
+    """Say where a cell stands: ``batch 8 on 1 thread``."""
+    return f"batch {cell.batch} on {cell.threads} thread{'s' if cell.threads > 1 else ''}"

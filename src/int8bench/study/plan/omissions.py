@@ -1,11 +1,10 @@
 """What a run left out to keep its budget: reasons, each with the command that includes it, and findings. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from int8bench import units
 from int8bench.machine.finding import Finding, Severity
-from int8bench.study.records import OK, SKIPPED
+from int8bench.study.cells import SKIPPED, Cell, measured
 
 LEFT_OUT = "left out for time"
 
@@ -31,7 +30,7 @@ def stopped(what: str, spent_s: float, promise: str) -> str:
 
 
 def findings_of(
-    cells: Sequence[Mapping[str, Any]], pictures: Mapping[str, tuple[int, int]], unprobed: Mapping[str, float]
+    cells: Sequence[Cell], pictures: Mapping[str, tuple[int, int]], unprobed: Mapping[str, float]
 ) -> Iterator[Finding]:
     """All that was left out, once an engine and reason.
 
@@ -40,25 +39,25 @@ def findings_of(
         pictures: of engines whose answers were not checked on all of them: on how many, of how many.
         unprobed: the engines whose arithmetic was not probed, and about how many seconds that takes.
     """
-    omitted: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    omitted: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        if cell["status"] == SKIPPED and is_reason(cell["error"]):
-            omitted.setdefault((cell["engine"], cell["error"]), []).append(cell)
+        if cell.status == SKIPPED and cell.error is not None and is_reason(cell.error):
+            omitted.setdefault((cell.engine, cell.error), []).append(cell)
     for (engine, error), mine in omitted.items():
         yield _cells(engine, error, mine, cells)
-    measured = {cell["engine"] for cell in cells if cell["status"] == OK}
+    answered = {cell.engine for cell in measured(cells)}
     for engine, (checked, total) in pictures.items():
-        if engine in measured:
+        if engine in answered:
             yield _pictures(engine, checked, total)
     for engine, needed_s in unprobed.items():
-        if engine in measured:
+        if engine in answered:
             yield _probe(engine, needed_s)
 
 
-def _cells(engine: str, error: str, mine: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]) -> Finding:
+def _cells(engine: str, error: str, mine: Sequence[Cell], cells: Sequence[Cell]) -> Finding:
     why, _, command = error.partition("; to include it, type: ")
-    total = sum(cell["engine"] == engine for cell in cells)
-    batches = ", ".join(str(batch) for batch in dict.fromkeys(cell["batch"] for cell in mine))
+    total = sum(cell.engine == engine for cell in cells)
+    batches = ", ".join(str(batch) for batch in dict.fromkeys(cell.batch for cell in mine))
     return Finding(
         code="left-out-for-time",
         severity=Severity.NOTE,

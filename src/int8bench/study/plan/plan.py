@@ -2,11 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from int8bench import documents
 from int8bench.cases import Case
+from int8bench.documents import Json
 from int8bench.errors import RequestError
 from int8bench.lab.sampling import Durations
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
@@ -23,6 +24,21 @@ MOST_LAUNCHES = 40
 FORK_S = 0.25  # fork, build and check, before anything is timed
 LONGEST_RACE_S = 2.0  # beyond this another launch says more than a longer fork
 SHORTEST_RACE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """A plan as a record keeps it."""
+
+    looks: tuple[int, ...]
+    forks: int
+    warmup_s: float
+    race_s: float
+    single_s: float
+    sample_s: float
+    replicates: int
+    load_s: float
+    budget_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,31 +100,39 @@ class Plan:
         )
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "Plan":
-        """The plan that a record keeps; the inverse of `to_dict`."""
-        durations = {name: stored[name] for name in ("warmup_s", "race_s", "single_s", "sample_s")}
+    def from_dict(cls, stored: Json) -> "Plan":
+        """Return the plan that a record keeps; the inverse of `to_dict`.
+
+        Raises:
+            RecordError: it is none.
+        """
+        form = documents.read(_Stored, stored, name="settings", at="plan")
+        durations = Durations(
+            warmup_s=form.warmup_s, race_s=form.race_s, single_s=form.single_s, sample_s=form.sample_s
+        )
         return cls(
-            looks=Looks(launches=tuple(stored["looks"])),
-            forks=stored["forks"],
-            durations=Durations(**durations),
-            replicates=stored["replicates"],
-            load_s=stored["load_s"],
-            budget_s=stored["budget_s"],
+            looks=Looks(launches=form.looks),
+            forks=form.forks,
+            durations=durations,
+            replicates=form.replicates,
+            load_s=form.load_s,
+            budget_s=form.budget_s,
         )
 
-    def to_dict(self) -> dict[str, object]:
-        """What a record keeps of the plan."""
-        return {
-            "looks": list(self.looks.launches),
-            "forks": self.forks,
-            "warmup_s": self.durations.warmup_s,
-            "race_s": self.durations.race_s,
-            "single_s": self.durations.single_s,
-            "sample_s": self.durations.sample_s,
-            "replicates": self.replicates,
-            "load_s": self.load_s,
-            "budget_s": self.budget_s,
-        }
+    def to_dict(self) -> dict[str, Json]:
+        """Return what a record keeps of the plan."""
+        form = _Stored(
+            looks=self.looks.launches,
+            forks=self.forks,
+            warmup_s=self.durations.warmup_s,
+            race_s=self.durations.race_s,
+            single_s=self.durations.single_s,
+            sample_s=self.durations.sample_s,
+            replicates=self.replicates,
+            load_s=self.load_s,
+            budget_s=self.budget_s,
+        )
+        return documents.written(form)
 
 
 def plan_for(cases: tuple[Case, ...], *, budget_s: float | None, quick: bool, overhead: Overhead = NONE) -> Plan:

@@ -25,6 +25,7 @@ from typing import Any
 from int8bench import cache, units
 from int8bench.cache import MANIFEST
 from int8bench.cases import Variant
+from int8bench.documents import JsonObject
 from int8bench.engines.base import Conversion, converts
 from int8bench.engines.packages import versions
 from int8bench.engines.registry import engine_named
@@ -85,7 +86,7 @@ class Converted:
     folder: Path
     seconds: float
     reused: bool
-    notes: Mapping[str, Any]
+    notes: JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,22 +1,22 @@
 """What a study has measured so far, cell by cell; filled as forks come home, read back from a record."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from int8bench import files
 from int8bench.cases import Case, Variant
+from int8bench.documents import JsonObject
 from int8bench.errors import RecordError, RequestError
 from int8bench.lab.sampling import Race
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study import records
+from int8bench.study.cells import FAILED, SKIPPED, Cell, RaceSample, Samples, SoloSample
 from int8bench.study.plan.omissions import is_reason
 from int8bench.study.plan.plan import Plan
 from int8bench.study.session.conversions import Converted
 from int8bench.study.session.worker import Alone, Checked, Stream
-from int8bench.workload.fidelity import Fidelity
 
 NOT_YET = "not measured yet"
 PLAN = "plan"  # of the settings: follows from the others, and from how fast things were
@@ -33,37 +33,6 @@ OPTIONS = {
     "quick": "--quick",
     "seed": "--seed",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaceSample:
-    """One fork of one cell; its rounds are aligned with those of the other cells of its group."""
-
-    launch: int
-    fork: int
-    calls: int
-    times_s: tuple[float, ...]
-    kept: tuple[int, ...]
-    single_s: tuple[float, ...]
-    cpu_s: float
-    wall_s: float
-    lingering_s: float
-    noise: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoloSample:
-    """One contender alone in a fork: seconds, resident bytes, and items answered under sustained load."""
-
-    launch: int
-    replicate: int
-    build_s: float
-    cold_s: float
-    peak_bytes: int
-    idle_peak_bytes: int
-    streams: int
-    items: int
-    seconds: float
 
 
 @dataclass(slots=True)
@@ -85,7 +54,7 @@ class Ledger:
     """That of an unfinished record whose races go on; None where none has begun."""
 
     @classmethod
-    def resumed(cls, path: Path, *, settings: Mapping[str, object], fingerprint: str) -> "Ledger":
+    def resumed(cls, path: Path, *, settings: JsonObject, fingerprint: str) -> "Ledger":
         """What an unfinished record at `path` holds; an empty ledger where there is none.
 
         A finished record there is moved aside first, so that nothing written before is lost.
@@ -120,11 +89,11 @@ class Ledger:
 
     def skip(self, case: str, reason: str) -> None:
         """Gives a cell up that cannot run here."""
-        self.stopped[case] = (records.SKIPPED, reason)
+        self.stopped[case] = (SKIPPED, reason)
 
     def fail(self, case: str, reason: str) -> None:
         """Gives a cell up that went wrong; its samples are dropped, its reason kept."""
-        self.stopped[case] = (records.FAILED, reason)
+        self.stopped[case] = (FAILED, reason)
         self.races.pop(case, None)
         self.solos.pop(case, None)
 
@@ -186,37 +155,26 @@ class Ledger:
             )
         )
 
-    def samples(self, case: str) -> dict[str, Any]:
+    def samples(self, case: str) -> Samples:
         """The raw samples of a cell, as a record keeps them."""
-        return {
-            "races": [asdict(sample) for sample in self.races.get(case, ())],
-            "solos": [asdict(sample) for sample in self.solos.get(case, ())],
-        }
+        return Samples(races=tuple(self.races.get(case, ())), solos=tuple(self.solos.get(case, ())))
 
-    def _read(self, cell: records.Cell) -> None:
-        if cell.status == records.FAILED:
+    def _read(self, cell: Cell) -> None:
+        if cell.status == FAILED:
             self.fail(cell.id, cell.error or "failed before")
             return
         if cell.error is not None and is_reason(cell.error):
             self.skip(cell.id, cell.error)
-        self.races[cell.id] = race_samples(cell)
-        self.solos[cell.id] = [SoloSample(**each) for each in cell.samples["solos"]]
+        self.races[cell.id] = list(cell.samples.races)
+        self.solos[cell.id] = list(cell.samples.solos)
         if cell.fidelity is not None and cell.memory_bytes is not None:
-            self.checks[Variant(engine=cell.engine, precision=cell.precision, layout=cell.layout)] = Checked(
-                fidelity=Fidelity(**cell.fidelity),
+            self.checks[cell.variant] = Checked(
+                fidelity=cell.fidelity,
                 objection=None,
-                weights_bytes=cell.memory_bytes["weights"],
-                serialized_bytes=cell.memory_bytes["serialized"],
+                weights_bytes=cell.memory_bytes.weights,
+                serialized_bytes=cell.memory_bytes.serialized,
                 evidence=cell.evidence,
             )
-
-
-def race_samples(cell: records.Cell) -> list[RaceSample]:
-    """The forks of a cell as its record holds them."""
-    return [
-        RaceSample(**{**each, **{key: tuple(each[key]) for key in ("times_s", "kept", "single_s")}})
-        for each in cell.samples["races"]
-    ]
 
 
 def _exists(path: Path) -> bool:
@@ -238,7 +196,7 @@ def _stored(path: Path) -> records.Run:
         raise RecordError(f"{error}; it is left alone: give another -o, or delete {path} to start anew") from error
 
 
-def _same(path: Path, stored: records.Run, settings: Mapping[str, object], fingerprint: str) -> None:
+def _same(path: Path, stored: records.Run, settings: JsonObject, fingerprint: str) -> None:
     """Refuses to go on with a record of other settings, another machine or other packages; says which differ."""
     asked = [key for key in settings if key != PLAN]
     differing = [OPTIONS.get(key, key) for key in asked if stored.settings.get(key) != settings[key]]

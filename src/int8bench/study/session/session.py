@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from int8bench.cases import TORCH, Case, Group, Variant, float32_references
+from int8bench.documents import Json
 from int8bench.errors import LabError, SilenceError
 from int8bench.lab.session import Underway
 from int8bench.machine import Hardware
@@ -41,7 +42,7 @@ class Session(Underway):
     """The processors that it measures on."""
     output: Path
     ledger: Ledger
-    settings: dict[str, object]
+    settings: dict[str, Json]
     budget: Budget
     rng: np.random.Generator
     pace: Pace

@@ -8,13 +8,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from int8bench import units
 from int8bench.cases import FLOAT32, Group, Variant, float32_references
+from int8bench.documents import JsonObject
 from int8bench.engines.base import Conversion, Material, Predictor
 from int8bench.engines.registry import engine_named
 from int8bench.errors import EngineError, Int8BenchError
@@ -38,7 +39,7 @@ Images = npt.NDArray[np.float32]
 CHECK_BATCH = 64  # pictures a forward when outputs are checked
 FEWEST_FOR_TOP1 = 100  # of fewer pictures than there are, one that is answered otherwise is more than a point
 SETTLING_CALLS = 3  # calls before the peak of memory is read: the first packs, the next ones reuse
-REFERENCE, CANDIDATE = "reference", "candidate"  # the two sides of a trial
+REFERENCE, CANDIDATE = "reference", "candidate"  # the two sides of a race of an engine with itself
 GO_TIMEOUT_S = 60.0  # how long a stream waits for the others
 
 
@@ -56,7 +57,7 @@ class Made:
     """What a conversion took, and what it has to say of its files."""
 
     seconds: float
-    notes: Mapping[str, Any]
+    notes: JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,20 +109,6 @@ class RaceOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialOrder:
-    """One fork's race of a variant with itself; `calls` are those of a sample of the reference and the candidate.
-
-    With `calls` of 50 and 51 the candidate is slowed by 2 %: both samples count as 50 calls.
-    """
-
-    variant: Variant
-    group: Group
-    durations: Durations
-    seed: int
-    calls: tuple[int, int] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SoloOrder:
     """One contender alone in a fork: cold call, memory, then a share of sustained load."""
 
@@ -156,7 +143,7 @@ class Checked:
     objection: str | None
     weights_bytes: int
     serialized_bytes: int
-    evidence: Mapping[str, Any]
+    evidence: JsonObject
     picture_s: float | None = None
     """Seconds that one picture took on one thread, when it went quickest; None where a record told the rest."""
 
@@ -187,7 +174,7 @@ def load(order: Order) -> tuple[Order, "nn.Module"]:
 def convert(state: tuple[Order, "nn.Module"], wanted: ConversionOrder, _line: Channel) -> Made:
     """Converts the model into files, in this process, which may start threads and may die of it."""
     order, module = state
-    notes: list[Mapping[str, Any]] = []
+    notes: list[JsonObject] = []
     work = wanted.conversion.function
     material, options = _material(order, module, {}), wanted.conversion.options
     seconds = sampling.time_once(lambda: notes.append(work(material, options, wanted.batch, wanted.folder)))
@@ -277,21 +264,6 @@ def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
     built = {variant: predictor(state, variant, order.group) for variant in shuffled(order.variants, rng)}
     _same_answers(built, batch)
     contenders = [Contender(name=each.label, call=built[each].bind(batch)) for each in order.variants]
-    result = sampling.race(contenders, order.durations, rng=rng)
-    del shift
-    return result
-
-
-def trial(state: Prepared, order: TrialOrder, _line: Channel) -> Race:
-    """Races a variant with itself: two predictors, each built on its own, in random order on a shifted heap."""
-    rng = np.random.default_rng(order.seed)
-    batch = pictures(state.order.validation, order.group.batch)
-    shift = bytearray(heap_shift(rng))
-    names = [REFERENCE, CANDIDATE]
-    calls = dict(zip(names, order.calls or (None, None), strict=True))
-    built = {names[i]: predictor(state, order.variant, order.group).bind(batch) for i in rng.permutation(2).tolist()}
-    counted_as = order.calls[0] if order.calls else None
-    contenders = [Contender(name=name, call=built[name], calls=calls[name], counted_as=counted_as) for name in names]
     result = sampling.race(contenders, order.durations, rng=rng)
     del shift
     return result

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lean_pytest import LEAN
 
 DRIVER = Path(__file__).parents[3] / "helpers" / "peer_driver.py"
 HEAD = """
@@ -60,7 +61,7 @@ def driven(project: Path, answer: Path, log: Path, options: Mapping[str, object]
         [sys.executable, "-P", str(DRIVER), "pytest", str(project), str(answer), json.dumps(options)],
         capture_output=True,
         text=True,
-        env={**ours, "LOG": str(log), "TMPDIR": str(place), "PYTHONPATH": path},
+        env={**ours, **LEAN, "LOG": str(log), "TMPDIR": str(place), "PYTHONPATH": path},
         cwd=place,
         timeout=120,
         check=False,

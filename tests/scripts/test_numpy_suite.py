@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "numpy_suite.py"
-DRIVER = Path(__file__).parents[2] / "helpers" / "peer_driver.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "numpy_suite.py"
+DRIVER = Path(__file__).parents[1] / "helpers" / "peer_driver.py"
 Told = Mapping[str, Any]
 
 

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "half_listings.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "half_listings.py"
 
 
 @pytest.fixture(scope="module")

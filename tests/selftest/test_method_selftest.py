@@ -1,0 +1,58 @@
+"""The table of METHOD.md that selftests fill."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from int8bench import documents
+
+ROOT = Path(__file__).parents[2]
+_SPEC = importlib.util.spec_from_file_location("method_selftest", ROOT / "scripts" / "method_selftest.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+method_selftest: Any = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(method_selftest)
+
+CELL = {
+    "batch": 32,
+    "threads": 2,
+    "races": 7,
+    "false_alarms": 1,
+    "median_half_width": 0.0123,
+    "smallest_slow_down": {"value": 0.03, "low": 0.02, "high": 0.06},
+    "slow_downs": [{"true": 0.05, "found": 0.04, "verdict": "slower"}, {"true": 0.05, "found": 0, "verdict": "same"}],
+    "launch_sd": 0.01,
+}
+TEST = {"created_at": "2026-11-28T09:00:00+00:00", "machine": "A processor", "cells": [CELL, {**CELL, "batch": 1}]}
+
+
+def _filled(text: str) -> str:
+    test = documents.read(method_selftest._Selftest, TEST, name="", strict=False)
+    filled: str = method_selftest.filled(text, [test])
+    return filled
+
+
+def test_a_selftest_is_a_row_a_cell_between_the_markers() -> None:
+    """What stood between them goes, what stands around them stays, and a second time changes nothing."""
+    text = f"before\n{method_selftest.BEGIN}\nold\n{method_selftest.END}\nafter\n"
+    filled = _filled(text)
+    assert filled == _filled(filled)
+    lines = filled.splitlines()
+    assert (lines[0], lines[-1], "old" in filled) == ("before", "after", False)
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| A processor")]
+    assert rows[0] == ["A processor", "2026-11-28", "32", "2", "7", "1", "1 of 2", "1.23%", "3.0% [2.0%, 6.0%]"]
+    assert [row[2] for row in rows] == ["32", "1"]
+    assert {line.count("|") for line in lines if line.startswith("|")} == {10}
+
+
+def test_a_text_without_markers_is_left_alone() -> None:
+    """With the sentence that says what is missing."""
+    with pytest.raises(SystemExit, match="has no <!-- selftest:begin -->"):
+        _filled("nothing")
+
+
+def test_the_method_has_the_markers() -> None:
+    """Or the command that it names could not fill it."""
+    assert _filled((ROOT / "METHOD.md").read_text(encoding="utf-8")).count("| A processor |") == 2
