@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from int8bench.cases import Group, Variant
-from int8bench.engines.base import Engine, Images, Material, Predictor
+from int8bench.engines.base import AnyEngine, Images, Material, Predictor
 from int8bench.machine import Hardware, detect
 
 CI = os.environ.get("CI") == "true"
@@ -20,7 +20,7 @@ MAY_BE_MISSING = {"tensorrt", *os.environ.get("INT8BENCH_LEFT_OUT", "").split(",
 ONE = Group(batch=1, threads=1)
 
 
-def require(engine: Engine) -> None:
+def require(engine: AnyEngine) -> None:
     """Skips a test where the engine cannot run, with its reason; in CI few may be missing."""
     availability = engine.availability(detect())
     if not availability.available:
@@ -28,13 +28,13 @@ def require(engine: Engine) -> None:
         pytest.skip(availability.reason or "not available")
 
 
-def variant_of(engine: Engine, precision: str) -> Variant:
+def variant_of(engine: AnyEngine, precision: str) -> Variant:
     """The engine's variant of that precision."""
     return next(variant for variant in engine.variants if variant.precision == precision)
 
 
 def made(
-    engine: Engine,
+    engine: AnyEngine,
     precision: str,
     model: Any,
     pictures: Images,

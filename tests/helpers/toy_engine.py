@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from int8bench.cases import INT8, NCHW, Group, Variant
-from int8bench.engines.base import Availability, Engine, Images, Logits, Material, Prepared
+from int8bench.documents import Json
+from int8bench.engines.base import AnyEngine, Availability, Engine, Images, Logits, Material
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.errors import EngineError
 from int8bench.machine import Hardware
@@ -63,7 +64,7 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToyEngine(Engine):
+class ToyEngine(Engine[Matrix]):
     """Int8 by NumPy, with at most one fault."""
 
     name: str = "toy"
@@ -82,7 +83,7 @@ class ToyEngine(Engine):
         """Everywhere."""
         return Availability(available=True)
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:  # noqa: ARG002  there is but one
+    def prepare(self, variant: Variant, material: Material) -> Matrix:  # noqa: ARG002  there is but one
         """The chain as one matrix.
 
         Raises:
@@ -99,9 +100,8 @@ class ToyEngine(Engine):
             input_scale=input_scale,
         )
 
-    def build(self, prepared: Prepared, group: Group) -> ToyPredictor:  # noqa: ARG002  any batch, one thread
+    def build(self, prepared: Matrix, group: Group) -> ToyPredictor:  # noqa: ARG002  any batch, one thread
         """The matrix and what disturbs it."""
-        assert isinstance(prepared, Matrix)
         return ToyPredictor(prepared, DISTURBED.get(self.disturb, lambda body: body))
 
 
@@ -125,7 +125,7 @@ class ToyPredictor:
         return len(file.getvalue())
 
     @property
-    def evidence(self) -> Mapping[str, object]:
+    def evidence(self) -> Mapping[str, Json]:
         """By the type of the weights that are multiplied."""
         kind = Kind.INT8 if self._matrix.weights.dtype == np.int8 else Kind.FLOAT
         return {"ran": ran("NumPy's types", [Operator(name="matmul", implementation="NumPy", kind=kind)])}
@@ -140,32 +140,32 @@ class ToyPredictor:
         return self._disturbed(lambda: self._matrix.apply(images))
 
 
-def sound() -> Engine:
+def sound() -> AnyEngine:
     """Nothing is wrong with it."""
     return ToyEngine()
 
 
-def wrong_scale() -> Engine:
+def wrong_scale() -> AnyEngine:
     """Scales are three times too large."""
     return ToyEngine(name="toy-wrong-scale", scale=3.0)
 
 
-def in_float() -> Engine:
+def in_float() -> AnyEngine:
     """Answers in float32 and calls itself int8."""
     return ToyEngine(name="toy-float", falls_back=True)
 
 
-def sleeping() -> Engine:
+def sleeping() -> AnyEngine:
     """Waits in each call."""
     return ToyEngine(name="toy-sleeping", disturb="sleep")
 
 
-def crashing() -> Engine:
+def crashing() -> AnyEngine:
     """Takes its process down once it is timed."""
     return ToyEngine(name="toy-crashing", disturb="crash")
 
 
-def leaking() -> Engine:
+def leaking() -> AnyEngine:
     """Keeps memory of each call."""
     return ToyEngine(name="toy-leaking", disturb="leak")
 

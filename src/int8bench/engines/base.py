@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from int8bench.cases import Group, Variant
+from int8bench.documents import Json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,8 +24,8 @@ Images: TypeAlias = npt.NDArray[np.float32]
 """Axes (image, channel, height, width)."""
 Logits: TypeAlias = npt.NDArray[np.float32]
 """Axes (image, class)."""
-Prepared: TypeAlias = object
-"""What `Engine.prepare` leaves for `Engine.build`; only the engine that made it looks inside."""
+Prepared = TypeVar("Prepared")
+"""The type of what `Engine.prepare` leaves for `Engine.build`; only the engine that made it looks inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Conversion:
     """A function of a module."""
     packages: tuple[str, ...]
     """Distributions whose versions the files depend on."""
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     by_batch: bool = False
     """Whether each batch size needs files of its own."""
 
@@ -84,8 +85,9 @@ class Material:
     """What engines leave for others of their kind that are made ready with the same model and pictures."""
 
 
-Option: TypeAlias = bool | int | float | str
-Convert: TypeAlias = Callable[[Material, Mapping[str, Option], int | None, Path], Mapping[str, object]]
+Options: TypeAlias = Mapping[str, bool | int | float | str]
+"""What a conversion is told beside the model, by name; its files are kept by these too."""
+Convert: TypeAlias = Callable[[Material, Options, int | None, Path], Mapping[str, Json]]
 """What a conversion does, given its options, a batch size or None, and an empty folder: writes its files there, and
 answers with what a person may want to know of them, as JSON values. It raises EngineError where the model cannot be
 converted; any other exception is reported with its type."""
@@ -103,7 +105,7 @@ class Predictor(Protocol):
         """Bytes of the model saved in the engine's own file format."""
 
     @property
-    def evidence(self) -> Mapping[str, object]:
+    def evidence(self) -> Mapping[str, Json]:
         """What ran, in the words of those who ran it; JSON values. May run a forward in a process of its own.
 
         The key ``ran`` holds what `engines.operators.ran` makes, where the engine can tell.
@@ -125,15 +127,16 @@ class Predictor(Protocol):
         """
 
 
-def converts(engine: Engine) -> bool:
+def converts(engine: AnyEngine) -> bool:
     """Whether an engine has conversions of its own, and not the default that there are none."""
     return type(engine).conversion is not Engine.conversion
 
 
-class Engine(Protocol):
+class Engine(Protocol[Prepared]):
     """Turns a float32 model into predictors, in two phases around a fork, after a conversion where one is needed.
 
-    A class that inherits from it has the defaults: no conversion, every batch.
+    A class that inherits from ``Engine[Plans]`` prepares plans and builds from them, and has the defaults: no
+    conversion, every batch.
     """
 
     @property
@@ -174,3 +177,7 @@ class Engine(Protocol):
         Raises:
             EngineError: the engine cannot convert or pack the model.
         """
+
+
+AnyEngine: TypeAlias = Engine[Any]
+"""An engine of a list of engines: whoever asks it hands what it prepared back to it alone, and does not look inside."""

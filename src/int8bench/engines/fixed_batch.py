@@ -1,6 +1,6 @@
 """Answers of a program that takes a fixed number of pictures: split, filled up and checked in one way. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ _AXES = 2  # image, class
 def in_parts(pictures: Images, size: int, answer: Callable[[Images], Logits]) -> Logits:
     """The logits (image, class) of any number of pictures, of which the program takes `size` at a time.
 
-    The last part is filled up with pictures of its own, whose answers are left out.
+    The last part is filled up as in `parts`; the answers to what fills it are left out.
 
     Args:
         pictures: (image, channel, height, width), one or more.
@@ -23,8 +23,7 @@ def in_parts(pictures: Images, size: int, answer: Callable[[Images], Logits]) ->
     Raises:
         EngineError: `answer` does.
     """
-    parts = (pictures[first : first + size] for first in range(0, len(pictures), size))
-    return np.concatenate([answer(filled(part, size))[: len(part)] for part in parts])
+    return np.concatenate([answer(part) for part in parts(pictures, size)])[: len(pictures)]
 
 
 def check_logits(name: str, shape: Sequence[int], images: int) -> None:
@@ -44,9 +43,20 @@ def check_logits(name: str, shape: Sequence[int], images: int) -> None:
         )
 
 
-def filled(part: Images, size: int) -> Images:
-    """As many pictures as a program takes: fewer are repeated."""
-    return part if len(part) == size else part[np.arange(size) % len(part)]
+def parts(pictures: Images, size: int) -> Iterator[Images]:
+    """Copies of pictures in parts of one size, the last one filled up with the first pictures again.
+
+    Args:
+        pictures: (image, channel, height, width), one or more.
+        size: of each part.
+    """
+    for first in range(0, len(pictures), size):
+        yield pictures[np.arange(first, first + size) % len(pictures)]
+
+
+def filled(pictures: Images, size: int) -> Images:
+    """The first of the `parts`: as many pictures as a program takes, of which fewer are repeated."""
+    return next(parts(pictures, size))
 
 
 def not_made(name: str, what: str, batch: int, made: Iterable[int]) -> EngineError:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from int8bench.documents import Json
+
 Shape: TypeAlias = Sequence[int]
 _MATRIX = 2  # the last axes, which a product sums over; those before are of the batch
 
@@ -90,7 +92,7 @@ class Operator:
     """None where the witness does not tell, 0 of what makes none."""
 
 
-def ran(witness: str, operators: Sequence[Operator], *, arithmetic: Sequence[Operator] = ()) -> dict[str, object]:
+def ran(witness: str, operators: Sequence[Operator], *, arithmetic: Sequence[Operator] = ()) -> dict[str, Json]:
     """What ran, as a JSON value: the shares of int8 and float, and equal operators counted together.
 
     Shares are of the time where every operator has one, else of the number of operators (`share_of` says which); a
@@ -122,7 +124,7 @@ def ran(witness: str, operators: Sequence[Operator], *, arithmetic: Sequence[Ope
     }
 
 
-def _multiply_adds(operators: Sequence[Operator]) -> dict[str, object] | None:
+def _multiply_adds(operators: Sequence[Operator]) -> dict[str, Json] | None:
     """The shares of int8 and float of all multiply-adds, and who makes those in float, the most first.
 
     None where there are none, or where the witness leaves some untold.
@@ -148,7 +150,7 @@ def _multiply_adds(operators: Sequence[Operator]) -> dict[str, object] | None:
     }
 
 
-def _counted(operators: Sequence[Operator], weights: Sequence[float], total: float) -> Iterable[Mapping[str, object]]:
+def _counted(operators: Sequence[Operator], weights: Sequence[float], total: float) -> Iterable[Mapping[str, Json]]:
     alike: dict[tuple[str, str, Kind], list[float]] = {}
     for each, weight in zip(operators, weights, strict=True):
         alike.setdefault((each.name, each.implementation, each.kind), []).append(weight)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
-from int8bench.engines.base import Engine
+from int8bench.engines.base import AnyEngine
 from int8bench.engines.executorch.engine import ExecuTorchEngine
 from int8bench.engines.inductor.engine import InductorEngine
 from int8bench.engines.onnx.onnxruntime import OnnxRuntimeEngine
@@ -19,7 +19,7 @@ from int8bench.errors import RequestError
 
 ENTRY_POINT_GROUP = "int8bench.engines"  # another package's `name = "its.module:factory"`, called without arguments
 
-_BUILT_IN: tuple[Engine, ...] = (
+_BUILT_IN: tuple[AnyEngine, ...] = (
     Float32Engine(),
     QuantizedEngine(name="fbgemm"),
     QuantizedEngine(name="x86"),
@@ -41,7 +41,7 @@ def engine_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*ours, *sorted(entry.name for entry in _entry_points()))))
 
 
-def engine_named(name: str) -> Engine:
+def engine_named(name: str) -> AnyEngine:
     """The engine of that name.
 
     Raises:
@@ -60,9 +60,9 @@ def _entry_points() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=ENTRY_POINT_GROUP))
 
 
-def _loaded(entry: EntryPoint) -> Engine:
+def _loaded(entry: EntryPoint) -> AnyEngine:
     try:
-        engine: Engine = entry.load()()
+        engine: AnyEngine = entry.load()()
     except (ImportError, AttributeError, TypeError) as error:
         raise RequestError(
             f"engine {entry.name!r}: {entry.value} cannot be loaded: {error}; reinstall the package that brings it, "

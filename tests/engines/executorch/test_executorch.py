@@ -4,7 +4,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -148,30 +147,35 @@ def test_an_operator_is_told_by_its_name(name, kind):
 )
 def test_a_name_without_a_type_has_that_of_the_graph(name, nodes, kind):
     """XNNPACK calls an elementwise operator the same on every type; in doubt it is float."""
-    delegation = {"nodes": [{"operator": node, "types": [types], "multiply_adds": 0} for node, types in nodes.items()]}
+    given = [files.Node(operator=node, types=(types,), multiply_adds=0) for node, types in nodes.items()]
     ran = operators.Operator(name=name, implementation="XNNPACK", kind=operators.kind(name))
-    (found,) = operators.completed([ran], delegation)
+    (found,) = operators.completed([ran], given)
     assert found.kind == kind
 
 
 def test_what_xnnpack_did_not_run_keeps_its_kind():
     """Its graph says nothing of the runtime's own kernels."""
-    delegation = {"nodes": [{"operator": "XNNConv2d", "types": ["qint8"], "multiply_adds": 9}]}
+    given = [files.Node(operator="XNNConv2d", types=("qint8",), multiply_adds=9)]
     left = operators.Operator(name="log1p.out", implementation="own", kind=operators.Kind.FLOAT)
-    assert operators.completed([left], delegation) == (left,)
+    assert operators.completed([left], given) == (left,)
 
 
 def test_a_runtime_without_a_tracer_is_answered_by_the_graph():
     """What XNNPACK was given, by the types of its tensors, and what it was not."""
-    delegation = {
-        "nodes": [
-            {"operator": "XNNConv2d", "types": ["qint8", "qcint8"], "multiply_adds": 90},
-            {"operator": "XNNFullyConnected", "types": ["fp32"], "multiply_adds": 10},
-            {"operator": "XNNConvert", "types": ["fp32", "qint8"], "multiply_adds": 0},
-        ],
-        "not_delegated": {"aten::_softmax": 2, "aten::convolution.out": 2},
-        "not_delegated_multiply_adds": {"aten::_softmax": 0, "aten::convolution.out": 700},
-    }
+    delegation = files.Delegation(
+        delegates=1,
+        delegated={},
+        not_delegated={"aten::_softmax": 2, "aten::convolution.out": 2},
+        not_delegated_multiply_adds={"aten::_softmax": 0, "aten::convolution.out": 700},
+        delegated_share=3 / 7,
+        nodes=(
+            files.Node(operator="XNNConv2d", types=("qint8", "qcint8"), multiply_adds=90),
+            files.Node(operator="XNNFullyConnected", types=("fp32",), multiply_adds=10),
+            files.Node(operator="XNNConvert", types=("fp32", "qint8"), multiply_adds=0),
+        ),
+        operators=(),
+        weights_bytes=0,
+    )
     planned = operators.planned(delegation)
     assert [each.kind.value for each in planned] == ["int8", "float", "edge"] + ["float"] * 4
     assert [each.multiply_adds for each in planned] == [90, 10, 0, 0, 0, 700, 0]
@@ -194,8 +198,7 @@ SHAPES = {1: (2, 8, 8, 16), 2: (32, 3, 3, 8), 3: (2, 8, 8, 32), 4: (2, 16), 5: (
 )
 def test_a_node_of_the_graph_is_weighed_by_its_shapes(kind, fields, expected):
     """By the fields that XNNPACK reads."""
-    node = {"xnode_union_type": kind, "xnode_union": {"kernel_height": 3, "kernel_width": 3, **fields}}
-    assert files.multiply_adds(node, SHAPES) == expected
+    assert files.multiply_adds(kind, {"kernel_height": 3, "kernel_width": 3, **fields}, SHAPES) == expected
 
 
 def test_a_forward_that_lacks_an_event_does_not_count():
@@ -224,12 +227,6 @@ def test_a_profile_is_the_mean_of_its_last_forwards():
     runs += [run("Execute", 10 + 2 * (i % 2)) for i in range(operators.FORWARDS)]
     (found,) = operators.profiled({"run_data": runs})
     assert (found.name, found.seconds) == ("Convolution (NHWC, F32) IGEMM", pytest.approx(11e-6))
-
-
-def test_pictures_are_cut_into_equal_parts():
-    """The last one is filled with the first pictures again; nothing is lost."""
-    found = files.parts(np.arange(5)[:, None], 2)
-    assert [part[:, 0].tolist() for part in found] == [[0, 1], [2, 3], [4, 0]]
 
 
 def test_a_model_that_cannot_be_exported_is_a_sentence(tmp_path):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from int8bench.engines.inductor import files
 from int8bench.engines.inductor.engine import InductorEngine
 from int8bench.engines.inductor.evidence import kernel_kind, operators, primitive_kind, written
 from int8bench.engines.operators import Kind, ran
+from int8bench.engines.torch.onednn_log import Primitive
 from int8bench.errors import EngineError
 from int8bench.machine import Hardware
 
@@ -45,7 +47,18 @@ void AOTInductorModel::run_impl(AtenTensorHandle* input_handles) {
 } // AOTInductorModel::run_impl
     cpp_fused_elsewhere_2((const float*)(arg15_1.data_ptr()));
 """
-NODES = {"nodes": [{"node": {"target": "aten::sort"}}, {"node": {"target": "quantized::max_pool2d"}}]}
+TARGETS = ("aten::sort", "quantized::max_pool2d")
+FLOAT_CONVOLUTION = Primitive(
+    primitive="convolution",
+    implementation="jit",
+    isa=None,
+    src="f32",
+    weights="f32",
+    int8=False,
+    calls=2,
+    multiply_adds=500,
+    time_share=None,
+)
 
 COMPILED = """
 import json, sys
@@ -206,7 +219,7 @@ def test_what_is_compiled_for_one_processor_is_not_used_on_another(precision: st
 
 def test_the_calls_that_onednn_does_not_tell_of_are_read_from_the_code() -> None:
     """Generated kernels, what is left to torch's dispatcher and its libraries; not oneDNN's, and nothing outside."""
-    assert [(each.name, each.implementation, each.kind) for each in written(SOURCE, NODES)] == [
+    assert [(each.name, each.implementation, each.kind) for each in written(SOURCE, TARGETS)] == [
         ("cpp_fused_quantize_per_tensor", "inductor", Kind.EDGE),
         ("quantized::max_pool2d", "ATen", Kind.INT8),
         ("cpp_fused_mean_quantize_per_tensor", "inductor", Kind.FLOAT),
@@ -217,7 +230,7 @@ def test_the_calls_that_onednn_does_not_tell_of_are_read_from_the_code() -> None
 def test_code_of_an_unknown_form_is_no_empty_evidence() -> None:
     """Where no forward is found there is an error, not an int8 share of everything."""
     with pytest.raises(ValueError, match="no run_impl"):
-        written("int main() {}", NODES)
+        written("int main() {}", TARGETS)
 
 
 @pytest.mark.parametrize(
@@ -242,26 +255,15 @@ def test_a_generated_kernel_is_known_by_its_name_and_its_pointers(
 @pytest.mark.parametrize(
     ("primitive", "kind"),
     [
-        ({"primitive": "convolution", "src": "u8", "weights": "s8", "int8": True}, Kind.INT8),
-        ({"primitive": "convolution", "src": "f32", "weights": "f32", "int8": False}, Kind.FLOAT),
+        ({"src": "u8", "weights": "s8", "int8": True}, Kind.INT8),
+        ({"src": "f32", "weights": "f32", "int8": False}, Kind.FLOAT),
         ({"primitive": "reorder", "src": "f32", "weights": None, "int8": False}, Kind.EDGE),
-        ({"primitive": "convolution", "src": "u8", "weights": "s8", "int8": False}, Kind.OTHER),
+        ({"src": "u8", "weights": "s8", "int8": False}, Kind.OTHER),
     ],
 )
 def test_a_primitive_counts_as_int8_only_where_it_is_proven(primitive: Mapping[str, Any], kind: Kind) -> None:
     """A reference implementation is neither int8 nor float."""
-    assert primitive_kind(primitive) is kind
-
-
-FLOAT_CONVOLUTION = {
-    "primitive": "convolution",
-    "implementation": "jit",
-    "src": "f32",
-    "weights": "f32",
-    "int8": False,
-    "calls": 2,
-    "multiply_adds": 500,
-}
+    assert primitive_kind(replace(FLOAT_CONVOLUTION, **primitive)) is kind
 
 
 @pytest.mark.parametrize(
@@ -279,14 +281,14 @@ def test_what_onednn_leaves_of_the_work_is_torchs_products(
     primitive: Mapping[str, Any], whole: int, source: str, expected: list[int | None]
 ) -> None:
     """The whole is the model's own; where nobody can have made the rest, no share of it is told."""
-    found = operators([{**FLOAT_CONVOLUTION, **primitive}], written(source, NODES), whole)
+    found = operators([replace(FLOAT_CONVOLUTION, **primitive)], written(source, TARGETS), whole)
     assert [each.multiply_adds for each in found] == expected
 
 
 def test_a_model_that_stayed_in_float_shows_as_float() -> None:
     """Without freezing inductor dequantizes the weights and multiplies in float: no operator is int8 then."""
     source = SOURCE.replace("proxy_executor, 1", "proxy_executor, 0")
-    found = ran("oneDNN", operators([FLOAT_CONVOLUTION], written(source, NODES), 600))
+    found = ran("oneDNN", operators([FLOAT_CONVOLUTION], written(source, TARGETS), 600))
     assert found["int8_share"] == 0
     assert found["float_share"] == pytest.approx(5 / 6, abs=1e-3)
 
@@ -295,8 +297,8 @@ def test_a_model_that_stayed_in_float_shows_as_float() -> None:
 def folder(tmp_path: Path) -> Path:
     """What a conversion leaves, with a library that is none."""
     (tmp_path / "model.so").write_bytes(b"\x7fELF cut short")
-    (tmp_path / "model.json").write_text("{}")
-    (tmp_path / "facts.json").write_text('{"instructions": null, "options": {}}')
+    (tmp_path / "model.json").write_text('{"nodes": []}')
+    (tmp_path / "facts.json").write_text('{"instructions": null, "options": {}, "multiply_adds": 0}')
     return tmp_path
 
 

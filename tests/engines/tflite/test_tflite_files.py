@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from int8bench.cases import FLOAT32, INT8
-from int8bench.engines.base import Engine
+from int8bench.engines.base import AnyEngine
+from int8bench.engines.fixed_batch import parts
 from int8bench.engines.tflite import files
 from int8bench.engines.tflite.litert import LiteRtEngine
 from int8bench.engines.tflite.tflm import TflmEngine
@@ -214,7 +215,7 @@ def test_nothing_is_printed(found: Any) -> None:
 def test_calibration_takes_every_picture_in_whole_batches(count: int, batch: int) -> None:
     """Each picture comes at least once, in order, every batch is full, and none is wholly a repetition."""
     pictures = helpers.some_pictures(count)
-    batches = list(files.calibration_batches(pictures, batch))
+    batches = [files.channels_last(part) for part in parts(pictures, batch)]
     assert {each.shape for each in batches} == {(batch, 16, 16, 3)}
     assert len(batches) == -(-count // batch)
     np.testing.assert_array_equal(np.concatenate(batches)[:count], np.moveaxis(pictures, 1, -1))
@@ -232,7 +233,7 @@ def test_the_channels_last_copy_is_the_callers_own() -> None:
     ("engine", "precision", "file"),
     [(LiteRtEngine(), FLOAT32, "float32"), (LiteRtEngine(), INT8, "int8"), (TflmEngine(), INT8, "full_int8")],
 )
-def test_each_variant_asks_for_its_file(engine: Engine, precision: str, file: str) -> None:
+def test_each_variant_asks_for_its_file(engine: AnyEngine, precision: str, file: str) -> None:
     """One for each batch size; those of int8 are made anew with another quantizer too."""
     asked = engine.conversion(helpers.variant_of(engine, precision), Hardware(arch="x86_64", os="Linux"))
     assert asked is not None

@@ -106,7 +106,7 @@ def test_collect_hears_one_forward(capfd):
         pytest.skip("this build of torch has no oneDNN")
     convolution = torch.nn.Conv2d(16, 16, 3).eval().requires_grad_(requires_grad=False)
     images = torch.ones(4, 16, 16, 16).contiguous(memory_format=torch.channels_last)
-    said = collect(lambda: convolution(images))
+    said = collect(lambda: convolution(images)).to_dict()
     assert said["used"] is True
     assert "convolution" in {each["primitive"] for each in said["primitives"]}
     assert capfd.readouterr().out == ""
@@ -122,7 +122,7 @@ def test_collect_after_a_parallel_region():
     convolution = torch.nn.Conv2d(16, 16, 3).eval().requires_grad_(requires_grad=False)
     images = torch.ones(8, 16, 32, 32)
     convolution(images)
-    said = collect(lambda: convolution(images))
+    said = collect(lambda: convolution(images)).to_dict()
     torch.set_num_threads(before)
     assert "error" not in said
 
@@ -135,4 +135,4 @@ def test_collect_after_a_parallel_region():
 )
 def test_a_forward_that_comes_to_grief_is_told(call, error):
     """The evidence of a forward that fails or dies says so; the listener's fate is not ours."""
-    assert collect(call) == {"used": None, "error": error}
+    assert collect(call).to_dict() == {"used": None, "error": error}

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
+from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
 from int8bench.engines.executorch import files as executorch_files
 from int8bench.engines.executorch import operators
 from int8bench.engines.executorch.files import Files
@@ -44,7 +45,7 @@ class _Programs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExecuTorchEngine(Engine):
+class ExecuTorchEngine(Engine[_Programs]):
     """ExecuTorch with XNNPACK."""
 
     name: str = "executorch"
@@ -67,7 +68,7 @@ class ExecuTorchEngine(Engine):
         """A program for each batch size."""
         return executorch_files.conversion(variant.precision)
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> _Programs:
         """The programs in memory, the runtime imported; its thread pool is left for the forks to start.
 
         Raises:
@@ -81,13 +82,12 @@ class ExecuTorchEngine(Engine):
         }
         return _Programs(variant=variant, files=files, example=material.example)
 
-    def build(self, prepared: Prepared, group: Group) -> ExecuTorchPredictor:
+    def build(self, prepared: _Programs, group: Group) -> ExecuTorchPredictor:
         """A session opened, and its weights packed, in the calling process.
 
         Raises:
             EngineError: there is no program for the batch size, or the runtime refuses it.
         """
-        assert isinstance(prepared, _Programs)
         name = prepared.variant.label
         if group.batch not in prepared.files:
             raise not_made(name, "no program was made", group.batch, prepared.files)
@@ -130,7 +130,7 @@ class ExecuTorchPredictor:
     @property
     def weights_bytes(self) -> int:
         """Bytes of the constants that the program keeps: weights, biases, and scales."""
-        return int(self._files.delegation["weights_bytes"])
+        return self._files.delegation.weights_bytes
 
     @property
     def serialized_bytes(self) -> int:
@@ -138,23 +138,23 @@ class ExecuTorchPredictor:
         return len(self._files.program)
 
     @cached_property
-    def evidence(self) -> Mapping[str, object]:
+    def evidence(self) -> Mapping[str, Json]:
         """The operators that ran, by the tracer of a second session, and what XNNPACK was given to run."""
         runtime, delegation = _runtime(), self._files.delegation
-        example = _tensor(filled(self._example[: self._group.batch], self._group.batch))
+        example = _tensor(filled(self._example, self._group.batch))
         traced = operators.traced(runtime, self._files.program, example)
         planned = operators.planned(delegation)
         told = (
             ran(operators.GRAPH, planned)
             if traced is None
-            else ran(operators.TRACER, operators.completed(traced, delegation), arithmetic=planned)
+            else ran(operators.TRACER, operators.completed(traced, delegation.nodes), arithmetic=planned)
         )
         return {
             "engine": "executorch",
             "versions": packages.versions(executorch_files.PACKAGES),
             "threads": runtime._threadpool_get_thread_count(),  # noqa: SLF001  it has no other name
             "ran": told,
-            "delegation": delegation,
+            "delegation": delegation.to_dict(),
         }
 
     def __call__(self, batch: Images) -> Logits:

@@ -18,15 +18,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-import numpy as np
-
+from int8bench import documents
 from int8bench.cases import INT8
-from int8bench.engines.base import Conversion, Images, Material
+from int8bench.documents import Json
+from int8bench.engines.base import Conversion, Images, Material, Options
+from int8bench.engines.fixed_batch import parts
 from int8bench.engines.operators import linear, product
 from int8bench.engines.plain import plain
-from int8bench.errors import EngineError
+from int8bench.errors import EngineError, RecordError
 from int8bench.units import reason
 
 PROFILE = "devtools/etdump/etdump_schema_flatcc.fbs"
@@ -90,11 +91,44 @@ _OBJECTIONS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node of a delegate's graph, the types of its tensors, and how much it computes."""
+
+    operator: str
+    types: tuple[str, ...]
+    multiply_adds: int | None
+    """None where its sums do not stand in its shapes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """What XNNPACK was given of a program and what was left, as a conversion writes it and evidence has it."""
+
+    delegates: int
+    delegated: Mapping[str, int]
+    """Calls inside the delegates by operator."""
+    not_delegated: Mapping[str, int]
+    """Calls that are left to ExecuTorch's own kernels by operator."""
+    not_delegated_multiply_adds: Mapping[str, int | None]
+    """Of those together; None where torch cannot count them."""
+    delegated_share: float
+    nodes: tuple[Node, ...]
+    operators: tuple[str, ...]
+    """Kernels of ExecuTorch's own that the program asks for."""
+    weights_bytes: int
+
+    def to_dict(self) -> dict[str, Json]:
+        """The file, and what evidence has of it; the fields are the keys."""
+        nodes = [{**dataclasses.asdict(node), "types": list(node.types)} for node in self.nodes]
+        return {**dataclasses.asdict(self), "nodes": nodes, "operators": list(self.operators)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
     """What a conversion has left: the program, and what it says of itself."""
 
     program: bytes
-    delegation: Mapping[str, Any]
+    delegation: Delegation
 
 
 def conversion(precision: str) -> Conversion:
@@ -108,24 +142,23 @@ def conversion(precision: str) -> Conversion:
     )
 
 
-def convert(
-    material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
-) -> Mapping[str, object]:
+def convert(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """Writes a program and its delegation; the delegation, as `Convert` asks.
 
     Raises:
         EngineError: torch.export, the quantizer, or ExecuTorch cannot take the model.
     """
     assert batch is not None
-    images = parts(material.calibration, batch)
+    images = tuple(parts(material.calibration, batch))
     model, name = plain(material.model), type(material.model).__name__
     exported = _quantized(model, images, name) if options["precision"] == INT8 else _exported(model, images[0], name)
     edge, program = _lowered(exported, name)
     delegation = _described(edge, program)
-    _check_kernels(delegation["operators"])
+    _check_kernels(delegation.operators)
     (folder / PROGRAM).write_bytes(program.buffer)
-    (folder / DELEGATION).write_text(json.dumps(delegation), encoding="utf-8")
-    return delegation
+    notes = delegation.to_dict()
+    (folder / DELEGATION).write_text(json.dumps(notes), encoding="utf-8")
+    return notes
 
 
 def read(folder: Path, name: str) -> Files:
@@ -140,19 +173,13 @@ def read(folder: Path, name: str) -> Files:
     """
     try:
         program = (folder / PROGRAM).read_bytes()
-        delegation = json.loads((folder / DELEGATION).read_bytes())
-    except (OSError, ValueError) as error:
+        document = json.loads((folder / DELEGATION).read_bytes())
+        delegation = documents.read(Delegation, document, name=DELEGATION)
+    except (OSError, ValueError, RecordError) as error:
         raise EngineError(
             f"{name}: {folder} holds no whole program: {error}; remove the folder and run again"
         ) from error
     return Files(program=program, delegation=delegation)
-
-
-def parts(pictures: Images, size: int) -> tuple[Images, ...]:
-    """Pictures in batches of one size, the first of them repeated to fill the last; (image, ...)."""
-    count = -(-len(pictures) // size)
-    filled = pictures[np.arange(count * size) % len(pictures)]
-    return tuple(np.split(filled, count))
 
 
 def _exported(model: nn.Module, images: Images, name: str) -> Any:  # noqa: ANN401
@@ -212,24 +239,23 @@ def _lowered(exported: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
         raise EngineError(f"executorch: {name} cannot be made a program: {reason(error)}") from error
 
 
-def _described(edge: Any, program: Any) -> dict[str, Any]:  # noqa: ANN401
-    """What XNNPACK was given and what was left, as a JSON value."""
+def _described(edge: Any, program: Any) -> Delegation:  # noqa: ANN401
     exported = edge.exported_program()
     delegates = list(_delegates(exported.graph_module))
     inside = Counter(_called(node) for each in delegates for node in _calls(each.original_module.graph))
     calls = _calls(exported.graph_module.graph)
     outside = Counter(_called(node) for node in calls if "delegate" not in str(node.target))
     plan = program.executorch_program.execution_plan[0]
-    return {
-        "delegates": len(delegates),
-        "delegated": dict(inside),
-        "not_delegated": dict(outside),
-        "not_delegated_multiply_adds": _left_over(exported.graph_module.graph),
-        "delegated_share": round(inside.total() / (inside.total() + outside.total()), 4),
-        "nodes": [node for each in delegates for node in _nodes(each.processed_bytes)],
-        "operators": [f"{each.name}.{each.overload}" for each in plan.operators],
-        "weights_bytes": sum(map(_constants_bytes, delegates)) + sum(map(_tensor_bytes, exported.state_dict.values())),
-    }
+    return Delegation(
+        delegates=len(delegates),
+        delegated=dict(inside),
+        not_delegated=dict(outside),
+        not_delegated_multiply_adds=_left_over(exported.graph_module.graph),
+        delegated_share=round(inside.total() / (inside.total() + outside.total()), 4),
+        nodes=tuple(node for each in delegates for node in _nodes(each.processed_bytes)),
+        operators=tuple(f"{each.name}.{each.overload}" for each in plan.operators),
+        weights_bytes=sum(map(_constants_bytes, delegates)) + sum(map(_tensor_bytes, exported.state_dict.values())),
+    )
 
 
 def _delegates(graph_module: Any) -> Iterator[Any]:  # noqa: ANN401
@@ -273,32 +299,34 @@ def _called(node: Any) -> str:  # noqa: ANN401
     return str(node.target.name()) if hasattr(node.target, "name") else str(node.target)
 
 
-def _nodes(payload: bytes) -> Iterator[dict[str, Any]]:
+def _nodes(payload: bytes) -> Iterator[Node]:
     """The nodes of a delegate's graph as XNNPACK will read them, each with the types of its tensors."""
     from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader
 
     header = XNNHeader.from_bytes(payload[:_SERIALIZED_HEADER_BYTES])
     content = payload[header.flatbuffer_offset : header.flatbuffer_offset + header.flatbuffer_size]
     graph = decoded(XNNPACK_GRAPH, lambda path: path.write_bytes(content))
-    tensors = {each["id_out"]: each for each in map(_tensor, graph["xvalues"])}
+    tensors = {tensor["id_out"]: tensor for tensor in map(_tensor, graph["xvalues"])}
+    shapes: Mapping[int, Sequence[int]] = {number: tensor["dims"] for number, tensor in tensors.items()}
     for node in graph["xnodes"]:
-        ids = [value for key, value in node["xnode_union"].items() if key.endswith("_id")]
-        found = dict.fromkeys(tensors[each]["datatype"] for each in ids if each in tensors)
-        yield {
-            "operator": node["xnode_union_type"],
-            "types": [each.removeprefix("xnn_datatype_") for each in found],
-            "multiply_adds": multiply_adds(node, {each: tensor["dims"] for each, tensor in tensors.items()}),
-        }
+        kind, fields = node["xnode_union_type"], node["xnode_union"]
+        numbers = [value for key, value in fields.items() if key.endswith("_id")]
+        types = dict.fromkeys(tensors[number]["datatype"] for number in numbers if number in tensors)
+        yield Node(
+            operator=kind,
+            types=tuple(name.removeprefix("xnn_datatype_") for name in types),
+            multiply_adds=multiply_adds(kind, fields, shapes),
+        )
 
 
-def multiply_adds(node: Mapping[str, Any], shapes: Mapping[int, Sequence[int]]) -> int | None:
+def multiply_adds(kind: str, fields: Mapping[str, int], shapes: Mapping[int, Sequence[int]]) -> int | None:
     """How many a node of a delegate's graph makes; None of one whose sums do not stand in its shapes.
 
     Args:
-        node: as XNNPACK's serializer has it.
+        kind: of the node, as XNNPACK's serializer names it.
+        fields: of that kind: the numbers of its tensors, and its sizes.
         shapes: of the graph's tensors, by their number.
     """
-    kind, fields = node["xnode_union_type"], node["xnode_union"]
     if kind == "XNNScaledDotProductAttention":
         return None
     answer = shapes.get(fields.get("output_id", -1), ())
@@ -314,9 +342,19 @@ def multiply_adds(node: Mapping[str, Any], shapes: Mapping[int, Sequence[int]]) 
     return 0
 
 
-def _tensor(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    tensor: Mapping[str, Any] = value["xvalue_union"]
-    return tensor.get("tensor_value", tensor)  # type: ignore[no-any-return]
+class _Tensor(TypedDict):
+    """A tensor of a delegate's graph, of which these are used."""
+
+    id_out: int
+    datatype: str
+    dims: Sequence[int]
+
+
+def _tensor(value: Any) -> _Tensor:  # noqa: ANN401  JSON
+    """The tensor of a value, of which one kind holds it and the other is it."""
+    union = value["xvalue_union"]
+    tensor: _Tensor = union.get("tensor_value", union)
+    return tensor
 
 
 def _constants_bytes(delegate: Any) -> int:  # noqa: ANN401
@@ -329,7 +367,7 @@ def _tensor_bytes(tensor: torch.Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _check_kernels(operators: list[str]) -> None:
+def _check_kernels(operators: Sequence[str]) -> None:
     """Refuses a program that the runtime would refuse with a number for a reason."""
     from executorch.extension.pybindings import _C
 

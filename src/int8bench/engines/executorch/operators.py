@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from int8bench.engines.executorch.files import PROFILE, decoded
+from int8bench.engines.executorch.files import PROFILE, Delegation, Node, decoded
 from int8bench.engines.operators import Kind, Operator
 
 WARM_UP = 3  # forwards before those that count: the first ones touch memory
@@ -32,6 +32,36 @@ _MOVES = re.compile(
 _INT8_TYPES = re.compile(r"\b(?:Q[SUCD]8W?|[SU]8)\b")  # of XNNPACK's operator names: "Convolution (NHWC, QC8) IGEMM"
 _FLOAT_TYPES = re.compile(r"\b(?:P?F(?:16|32)|BF16)\b")
 _INT8_TENSORS = {"qint8", "quint8", "qcint8"}
+
+
+class Event(TypedDict, total=False):
+    """What a tracer tells of a call, of which these are used."""
+
+    name: str | None
+    delegate_debug_id_str: str | None
+    """The operator inside a delegate."""
+    start_time: int
+    """Ticks."""
+    end_time: int
+
+
+class Entry(TypedDict, total=False):
+    """An entry of a run, of which some are of other kinds than calls."""
+
+    profile_event: Event | None
+
+
+class Run(TypedDict):
+    """What was traced in one step: ``Execute`` for a forward."""
+
+    name: str
+    events: Sequence[Entry]
+
+
+class Profile(TypedDict):
+    """What a tracer wrote, of which this is used."""
+
+    run_data: Sequence[Run]
 
 
 def traced(runtime: Any, program: bytes, pictures: Any) -> tuple[Operator, ...] | None:  # noqa: ANN401
@@ -57,7 +87,7 @@ def _write(session: Any, path: Path) -> None:  # noqa: ANN401
     session.write_etdump_result_to_file(str(path))
 
 
-def profiled(profile: Mapping[str, Any]) -> tuple[Operator, ...]:
+def profiled(profile: Profile) -> tuple[Operator, ...]:
     """The operators of a profile's last forwards, with the mean of their seconds."""
     runs = [list(_events(run)) for run in profile["run_data"] if run["name"] == "Execute"][-FORWARDS:]
     # A forward whose profile lacks an event, or has one twice, is not like the others and says nothing of them.
@@ -67,11 +97,11 @@ def profiled(profile: Mapping[str, Any]) -> tuple[Operator, ...]:
     return tuple(_mean(alike) for alike in zip(*whole, strict=True))
 
 
-def _events(run: Mapping[str, Any]) -> Iterator[Operator]:
-    for event in run["events"]:
-        found = event.get("profile_event") or {}
-        seconds = (found.get("end_time", 0) - found.get("start_time", 0)) * _SECONDS
-        inside, name = found.get("delegate_debug_id_str"), found.get("name") or ""
+def _events(run: Run) -> Iterator[Operator]:
+    for entry in run["events"]:
+        event = entry.get("profile_event") or Event()
+        seconds = (event.get("end_time", 0) - event.get("start_time", 0)) * _SECONDS
+        inside, name = event.get("delegate_debug_id_str"), event.get("name") or ""
         if inside:
             yield _operator(_NUMBER.sub("", inside), _XNNPACK, seconds)
         elif name.startswith(_KERNEL):
@@ -99,13 +129,17 @@ def kind(name: str) -> Kind:
     return Kind.INT8 if _INT8_TYPES.search(plain) else Kind.FLOAT
 
 
-def completed(operators: Iterable[Operator], delegation: Mapping[str, Any]) -> tuple[Operator, ...]:
+def completed(operators: Iterable[Operator], given: Iterable[Node]) -> tuple[Operator, ...]:
     """The same operators, with the types that XNNPACK's names leave out taken from the graph that it was given.
 
     Elementwise operators are called ``Add (ND)`` on any type. They are int8 where all nodes of the graph by that name
     are; where it has none (``Clamp (NC)`` comes of a node's own limits), where all nodes that compute are.
+
+    Args:
+        operators: as the tracer tells them.
+        given: the nodes of the graph.
     """
-    nodes = [each for each in _nodes(delegation["nodes"]) if each.kind in {Kind.INT8, Kind.FLOAT}]
+    nodes = [each for each in _nodes(given) if each.kind in {Kind.INT8, Kind.FLOAT}]
     return tuple(replace(each, kind=_kind_among(nodes, each.name)) if _is_untold(each) else each for each in operators)
 
 
@@ -118,26 +152,25 @@ def _kind_among(nodes: Sequence[Operator], name: str) -> Kind:
     return Kind.INT8 if alike and all(each.kind is Kind.INT8 for each in alike) else Kind.FLOAT
 
 
-def planned(delegation: Mapping[str, Any]) -> tuple[Operator, ...]:
+def planned(delegation: Delegation) -> tuple[Operator, ...]:
     """The operators of a program by what its conversion tells: without times, and with their multiply-adds."""
-    made = delegation["not_delegated_multiply_adds"]
+    made = delegation.not_delegated_multiply_adds
     left = (
         # All of a name together, on the first of them.
         _untimed(name, _OWN, kind(name), 0 if number else made[name])
-        for name, count in delegation["not_delegated"].items()
+        for name, count in delegation.not_delegated.items()
         for number in range(count)
     )
-    return (*_nodes(delegation["nodes"]), *left)
+    return (*_nodes(delegation.nodes), *left)
 
 
-def _nodes(nodes: Iterable[Mapping[str, Any]]) -> Iterator[Operator]:
+def _nodes(nodes: Iterable[Node]) -> Iterator[Operator]:
     for node in nodes:
-        types, name = node["types"], node["operator"]
-        found = kind(name)
-        if found is Kind.FLOAT and types and types[0] in _INT8_TENSORS:
-            found = Kind.INT8
-        yield _untimed(f"{name} ({', '.join(types)})", _XNNPACK, found, node["multiply_adds"])
+        computes = kind(node.operator)
+        if computes is Kind.FLOAT and node.types and node.types[0] in _INT8_TENSORS:
+            computes = Kind.INT8
+        yield _untimed(f"{node.operator} ({', '.join(node.types)})", _XNNPACK, computes, node.multiply_adds)
 
 
-def _untimed(name: str, implementation: str, found: Kind, multiply_adds: int | None) -> Operator:
-    return Operator(name=name, implementation=implementation, kind=found, multiply_adds=multiply_adds)
+def _untimed(name: str, implementation: str, computes: Kind, multiply_adds: int | None) -> Operator:
+    return Operator(name=name, implementation=implementation, kind=computes, multiply_adds=multiply_adds)

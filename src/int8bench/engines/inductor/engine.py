@@ -12,15 +12,16 @@ import numpy as np
 
 from int8bench import units
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
+from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material
 from int8bench.engines.fixed_batch import in_parts, not_made
 from int8bench.engines.inductor import files
 from int8bench.engines.inductor.evidence import operators, written
 from int8bench.engines.inductor.files import LIBRARY, Compiled, images
 from int8bench.engines.operators import ran
 from int8bench.engines.torch import onednn_log
-from int8bench.errors import EngineError
+from int8bench.errors import EngineError, RecordError
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,7 @@ class Libraries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InductorEngine(Engine):
+class InductorEngine(Engine[Libraries]):
     """Torch's own compiler for x86 processors."""
 
     name: str = "inductor"
@@ -75,7 +76,7 @@ class InductorEngine(Engine):
         """A library for each batch size, compiled for this processor."""
         return files.conversion(variant.precision, hardware)
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> Libraries:
         """What the conversions left, by batch size; torch imported.
 
         Raises:
@@ -88,7 +89,7 @@ class InductorEngine(Engine):
         by_batch = {b: _read(variant, each) for b, each in material.files.items() if b is not None}
         return Libraries(variant=variant, example=material.example, by_batch=by_batch)
 
-    def build(self, prepared: Prepared, group: Group) -> CompiledPredictor:
+    def build(self, prepared: Libraries, group: Group) -> CompiledPredictor:
         """The library of the batch size opened in the calling process, which is told its thread count.
 
         Raises:
@@ -96,7 +97,6 @@ class InductorEngine(Engine):
         """
         import torch
 
-        assert isinstance(prepared, Libraries)
         torch.set_num_threads(group.threads)
         return CompiledPredictor(prepared, group)
 
@@ -115,7 +115,7 @@ def _without_compiler() -> str | None:
 def _read(variant: Variant, folder: Path) -> Compiled:
     try:
         return files.compiled(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecordError) as error:
         raise _damaged(variant.label, folder, error) from error
 
 
@@ -148,7 +148,7 @@ class CompiledPredictor:
         return sum(each.numel() * each.element_size() for each in constants.values())
 
     @cached_property
-    def evidence(self) -> Mapping[str, object]:
+    def evidence(self) -> Mapping[str, Json]:
         """What ran; oneDNN is listened to in a forked process."""
         return _evidence(self._compiled, self._group, lambda: self(self._example))
 
@@ -207,21 +207,20 @@ def _opened(name: str, folder: Path) -> Any:  # noqa: ANN401  torch gives it no 
         raise _damaged(name, folder, error) from error
 
 
-def _evidence(compiled: Compiled, group: Group, forward: Callable[[], object]) -> Mapping[str, object]:
+def _evidence(compiled: Compiled, group: Group, forward: Callable[[], object]) -> Mapping[str, Json]:
     import torch
 
     heard = onednn_log.collect(forward)
-    found = {
+    evidence: dict[str, Json] = {
         "engine": "inductor",
         "versions": packages.versions(("torch", "torchao")),
         "threads": group.threads,
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "compiled_for": compiled.facts["instructions"],
-        "options": compiled.facts["options"],
-        "onednn": heard,
+        "compiled_for": compiled.facts.instructions,
+        "options": compiled.facts.options,
+        "onednn": heard.to_dict(),
     }
-    primitives = heard.get("primitives")
-    if not isinstance(primitives, list):  # the listening came to grief: `onednn` says how
-        return found
-    others = written(compiled.source(), compiled.nodes())
-    return {**found, "ran": ran(_WITNESS, operators(primitives, others, compiled.facts["multiply_adds"]))}
+    if isinstance(heard, onednn_log.Silence):
+        return evidence
+    others = written(compiled.source(), compiled.targets())
+    return {**evidence, "ran": ran(_WITNESS, operators(heard.primitives, others, compiled.facts.multiply_adds))}

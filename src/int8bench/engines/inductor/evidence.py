@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from int8bench.engines.operators import Kind, Operator
+from int8bench.engines.torch.onednn_log import Primitive
 
 INDUCTOR, ATEN = "inductor", "ATen"
 
@@ -33,12 +33,12 @@ _PRODUCT = re.compile(r"aten::(mm|bmm|addmm|baddbmm|convolution|linear|lstm|gru|
 ROUNDING = 0.01  # of the work: what compilers take out and put in, such as channels that fill a register
 
 
-def written(source: str, nodes: Mapping[str, Any]) -> tuple[Operator, ...]:
+def written(source: str, targets: Sequence[str]) -> tuple[Operator, ...]:
     """The calls of a forward that oneDNN does not tell of, in their order.
 
     Args:
         source: what inductor wrote in C++.
-        nodes: the operators that it leaves to torch's dispatcher, by number.
+        targets: the operators that it leaves to torch's dispatcher, by number.
 
     Raises:
         ValueError: the source has no forward.
@@ -46,17 +46,17 @@ def written(source: str, nodes: Mapping[str, Any]) -> tuple[Operator, ...]:
     body = _BODY.search(source)
     if body is None:
         raise ValueError("inductor's code has no run_impl: written by a version of torch that is not known")
-    return tuple(_calls(body["body"], nodes))
+    return tuple(_calls(body["body"], targets))
 
 
-def _calls(body: str, nodes: Mapping[str, Any]) -> Iterator[Operator]:
+def _calls(body: str, targets: Sequence[str]) -> Iterator[Operator]:
     for call in _CALL.finditer(body):
         if call["kernel"]:
             yield Operator(
                 name=call["kernel"], implementation=INDUCTOR, kind=kernel_kind(call["kernel"], call["arguments"])
             )
         elif call["node"]:
-            yield _by_torch(nodes["nodes"][int(call["node"])]["node"]["target"])
+            yield _by_torch(targets[int(call["node"])])
         elif not _BY_ONEDNN.search(call["shim"]):
             yield _by_torch(f"aten::{call['shim']}")
 
@@ -75,10 +75,8 @@ def _by_torch(target: str) -> Operator:
     return Operator(name=target, implementation=ATEN, kind=kind)
 
 
-def operators(
-    primitives: Sequence[Mapping[str, Any]], others: Sequence[Operator], multiply_adds: int
-) -> tuple[Operator, ...]:
-    """What ran: oneDNN's primitives, as `evidence.collect` counts them, and the calls that it does not tell of.
+def operators(primitives: Sequence[Primitive], others: Sequence[Operator], multiply_adds: int) -> tuple[Operator, ...]:
+    """What ran: oneDNN's primitives, and the calls that it does not tell of.
 
     Args:
         primitives: as oneDNN tells them, with their multiply-adds.
@@ -87,13 +85,13 @@ def operators(
     """
     told = [
         Operator(
-            name=each["primitive"],
-            implementation=f"oneDNN {each['implementation']}",
+            name=each.primitive,
+            implementation=f"oneDNN {each.implementation}",
             kind=primitive_kind(each),
-            multiply_adds=None if each["multiply_adds"] is None else each["multiply_adds"] // each["calls"],
+            multiply_adds=None if each.multiply_adds is None else each.multiply_adds // each.calls,
         )
         for each in primitives
-        for _ in range(each["calls"])
+        for _ in range(each.calls)
     ]
     return (*told, *_with_the_rest(others, _rest(multiply_adds, told)))
 
@@ -118,10 +116,10 @@ def _with_the_rest(others: Sequence[Operator], rest: int | None) -> Iterator[Ope
         products = [] if mine else products
 
 
-def primitive_kind(primitive: Mapping[str, Any]) -> Kind:
+def primitive_kind(primitive: Primitive) -> Kind:
     """What a primitive of oneDNN computed with; an int8 one in a reference implementation is no int8."""
-    if primitive["int8"]:
+    if primitive.int8:
         return Kind.INT8
-    if primitive["primitive"] == "reorder":
+    if primitive.primitive == "reorder":
         return Kind.EDGE
-    return Kind.OTHER if primitive["src"] in _BYTES else Kind.FLOAT
+    return Kind.OTHER if primitive.src in _BYTES else Kind.FLOAT

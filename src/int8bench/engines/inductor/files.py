@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from int8bench import units
+from int8bench import documents, units
 from int8bench.cases import FLOAT32, INT8
+from int8bench.documents import Json, JsonObject
 from int8bench.engines import packages
-from int8bench.engines.base import Conversion, Images, Material
+from int8bench.engines.base import Conversion, Images, Material, Options
 from int8bench.engines.plain import plain
 from int8bench.engines.torch.int8 import CALIBRATION_BATCH
 from int8bench.engines.torch.operators import float_multiply_adds
@@ -97,9 +98,7 @@ def no_compiler() -> str:
     )
 
 
-def float32(
-    material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
-) -> Mapping[str, object]:
+def float32(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The model in float32, its weights packed, for channels-last pictures (batch, channel, height, width).
 
     Raises:
@@ -112,9 +111,7 @@ def float32(
         return _compiled(program, options, folder, _work(material, batch))
 
 
-def int8(
-    material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
-) -> Mapping[str, object]:
+def int8(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The model in int8 by PT2E with torchao's default configuration for x86, calibrated with all pictures.
 
     Raises:
@@ -201,9 +198,7 @@ def _work(material: Material, batch: int) -> int:
     return batch * float_multiply_adds(plain(material.model), images(material.example[:1]))
 
 
-def _compiled(
-    program: ExportedProgram, options: Mapping[str, bool | int | float | str], folder: Path, multiply_adds: int
-) -> Mapping[str, object]:
+def _compiled(program: ExportedProgram, options: Options, folder: Path, multiply_adds: int) -> Mapping[str, Json]:
     from torch._inductor import aoti_compile_and_package, config
     from torch._inductor.utils import fresh_cache
 
@@ -213,7 +208,7 @@ def _compiled(
             package = aoti_compile_and_package(
                 program, package_path=str(Path(aside) / "model.pt2"), inductor_configs=_settings(options)
             )
-        facts = {
+        facts: dict[str, Json] = {
             "instructions": _unpacked(Path(package), folder),
             "options": dict(options),
             "multiply_adds": multiply_adds,
@@ -222,7 +217,7 @@ def _compiled(
     return facts
 
 
-def _settings(options: Mapping[str, bool | int | float | str]) -> dict[str, Any]:
+def _settings(options: Options) -> dict[str, bool | int | float | str]:
     return {
         "freezing": True,
         "compile_threads": 1,  # else a pool of processes is started, for kernels that this does not compile
@@ -251,11 +246,22 @@ def _unpacked(package: Path, folder: Path) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a conversion wrote down of its library."""
+
+    instructions: str | None
+    """As inductor names them; None where it does not."""
+    options: JsonObject
+    multiply_adds: int
+    """Of a forward of the batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
     """A library that a conversion left, and what the conversion wrote down of it."""
 
     folder: Path
-    facts: Mapping[str, Any]
+    facts: Facts
     serialized_bytes: int
 
     def source(self) -> str:
@@ -266,14 +272,14 @@ class Compiled:
         """
         return (self.folder / _SOURCE).read_text()
 
-    def nodes(self) -> Mapping[str, Any]:
-        """What inductor leaves to torch's dispatcher.
+    def targets(self) -> tuple[str, ...]:
+        """The operators that inductor leaves to torch's dispatcher, by number.
 
         Raises:
             OSError: it cannot be read.
         """
-        found: Mapping[str, Any] = json.loads((self.folder / NODES).read_text())
-        return found
+        nodes = json.loads((self.folder / NODES).read_text())["nodes"]
+        return tuple(str(entry["node"]["target"]) for entry in nodes)
 
 
 def compiled(folder: Path) -> Compiled:
@@ -281,7 +287,9 @@ def compiled(folder: Path) -> Compiled:
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: one holds something else.
+        ValueError: one is no JSON.
+        RecordError: one holds something else.
     """
     size = sum((folder / name).stat().st_size for name in (LIBRARY, NODES))
-    return Compiled(folder=folder, facts=json.loads((folder / _FACTS).read_text()), serialized_bytes=size)
+    facts = documents.read(Facts, json.loads((folder / _FACTS).read_text()), name=_FACTS)
+    return Compiled(folder=folder, facts=facts, serialized_bytes=size)

@@ -18,8 +18,9 @@ import numpy as np
 
 from int8bench import units
 from int8bench.cases import FLOAT32, Variant
+from int8bench.documents import Json
 from int8bench.engines import operators, packages
-from int8bench.engines.base import Conversion, Images, Material
+from int8bench.engines.base import Conversion, Images, Material, Options
 from int8bench.engines.onnx import quantizer
 from int8bench.engines.onnx.quantizer import PICTURES
 from int8bench.engines.operators import Shape
@@ -95,8 +96,6 @@ MOST_PICTURES = 65_536  # of a batch: the exporter wants an end of the axis
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 ADVICE = "change the model, or leave the engines that read ONNX out of --engines"
 _X86 = "x86_64"
-
-Options = Mapping[str, bool | int | float | str]
 
 
 def conversion(variant: Variant, hardware: Hardware) -> Conversion:
@@ -189,7 +188,7 @@ def work_of_nodes(content: bytes, batch: int) -> Mapping[str, int]:
     return {name: count for name, count in found.items() if count is not None}
 
 
-def export(material: Material, _options: Options, _batch: int | None, folder: Path) -> Mapping[str, object]:
+def export(material: Material, _options: Options, _batch: int | None, folder: Path) -> Mapping[str, Json]:
     """Writes the float32 model.
 
     Raises:
@@ -199,7 +198,7 @@ def export(material: Material, _options: Options, _batch: int | None, folder: Pa
     return _exported(plain(material.model), material.example, folder / FILE)
 
 
-def quantize(material: Material, options: Options, _batch: int | None, folder: Path) -> Mapping[str, object]:
+def quantize(material: Material, options: Options, _batch: int | None, folder: Path) -> Mapping[str, Json]:
     """Writes the int8 model.
 
     Raises:
@@ -234,7 +233,7 @@ def _check_packages() -> None:
         raise packages.broken("onnxruntime", error) from error
 
 
-def _exported(model: nn.Module, example: Images, path: Path) -> Mapping[str, object]:
+def _exported(model: nn.Module, example: Images, path: Path) -> Mapping[str, Json]:
     import torch
 
     pictures = torch.from_numpy(np.repeat(example[:1], 2, axis=0))  # of one picture, the exporter makes a constant

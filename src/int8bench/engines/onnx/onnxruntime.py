@@ -10,14 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
 
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
+from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
 from int8bench.engines.onnx import files
 from int8bench.engines.onnx.files import LOGITS, multiply_adds
 from int8bench.engines.onnx.quantizer import PICTURES
@@ -38,9 +39,31 @@ _BYTES = {"uint8", "int8"}
 NO_WEIGHTS: Mapping[str, Sequence[Shape]] = MappingProxyType({})
 _US = 1e-6
 
+Tensors: TypeAlias = Sequence[Mapping[str, Sequence[int]]]
+"""Tensors as a profile has them: ``{"float": [1, 3, 32, 32]}``, nothing of one that is left out."""
+
+
+class Arguments(TypedDict, total=False):
+    """What a profile tells of a kernel's call."""
+
+    op_name: str
+    provider: str
+    node_index: str
+    input_type_shape: Tensors
+    output_type_shape: Tensors
+
+
+class Event(TypedDict, total=False):
+    """One event of a profile as ONNX Runtime writes it, of which these are used."""
+
+    name: str
+    dur: float
+    """Microseconds."""
+    args: Arguments
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnnxRuntimeEngine(Engine):
+class OnnxRuntimeEngine(Engine[files.Model]):
     """ONNX Runtime on the CPU."""
 
     name: str = "onnxruntime"
@@ -63,7 +86,7 @@ class OnnxRuntimeEngine(Engine):
         """One file for every batch size."""
         return files.conversion(variant, hardware)
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> files.Model:
         """The file's content, and the runtime imported.
 
         Raises:
@@ -72,13 +95,12 @@ class OnnxRuntimeEngine(Engine):
         _runtime()
         return files.read(variant, material)
 
-    def build(self, prepared: Prepared, group: Group) -> OnnxRuntimePredictor:
+    def build(self, prepared: files.Model, group: Group) -> OnnxRuntimePredictor:
         """A session with a pool of its own.
 
         Raises:
             EngineError: the runtime cannot take the model.
         """
-        assert isinstance(prepared, files.Model)
         return OnnxRuntimePredictor(prepared.variant.label, prepared.content, prepared.example, group)
 
 
@@ -112,7 +134,7 @@ class OnnxRuntimePredictor:
         return len(self._content)
 
     @cached_property
-    def evidence(self) -> Mapping[str, object]:
+    def evidence(self) -> Mapping[str, Json]:
         """The runtime's own profile of a few calls, in a session of its own."""
         import onnxruntime
 
@@ -160,7 +182,7 @@ class OnnxRuntimePredictor:
 
         return forward
 
-    def _profile(self) -> tuple[list[Mapping[str, Any]], Mapping[str, Sequence[Shape]]]:
+    def _profile(self) -> tuple[list[Event], Mapping[str, Sequence[Shape]]]:
         """The events of a few calls at the batch size of the group, and the shapes of each node's weights."""
         pictures = np.repeat(self._example[:1], self._group.batch, axis=0)
         with tempfile.TemporaryDirectory() as folder:
@@ -171,13 +193,11 @@ class OnnxRuntimePredictor:
             session = _opened(self._name, self._content, options)
             for _ in range(1 + PROFILED_CALLS):
                 session.run([LOGITS], {PICTURES: pictures})
-            events: list[Mapping[str, Any]] = json.loads(Path(session.end_profiling()).read_bytes())
+            events: list[Event] = json.loads(Path(session.end_profiling()).read_bytes())
             return events, files.weights_of_nodes(Path(folder) / "optimized.onnx")
 
 
-def operators(
-    events: Sequence[Mapping[str, Any]], weights: Mapping[str, Sequence[Shape]] = NO_WEIGHTS
-) -> list[Operator]:
+def operators(events: Sequence[Event], weights: Mapping[str, Sequence[Shape]] = NO_WEIGHTS) -> list[Operator]:
     """The operators of one forward, each with its median time; a profile's first call is left out.
 
     The median, since a call that the system interrupts would give its operator the share of ten.
@@ -186,25 +206,25 @@ def operators(
         events: of several forwards, in order of time, as ONNX Runtime writes them; times in microseconds.
         weights: shapes of constants by the name of their node; of those that a kernel packs, no event tells.
     """
-    nodes: dict[tuple[str, object], list[Mapping[str, Any]]] = {}
+    nodes: dict[tuple[str, str | None], list[Event]] = {}
     for event in events:
-        if str(event.get("name", "")).endswith(KERNEL):
+        if event.get("name", "").endswith(KERNEL):
             # A pass that adds nodes may name two alike; their numbers differ.
             nodes.setdefault((event["name"], event["args"].get("node_index")), []).append(event)
     return [_operator(calls[1:], weights) for calls in nodes.values() if len(calls) > 1]
 
 
-def _operator(calls: Sequence[Mapping[str, Any]], weights: Mapping[str, Sequence[Shape]]) -> Operator:
+def _operator(calls: Sequence[Event], weights: Mapping[str, Sequence[Shape]]) -> Operator:
     arguments = calls[0]["args"]
-    name = str(arguments["op_name"])
+    name = arguments["op_name"]
     types = list(_types(arguments.get("input_type_shape", ())))
-    given, answers = (_shapes(arguments.get(f"{end}_type_shape", ())) for end in ("input", "output"))
-    constants = weights.get(str(calls[0]["name"]).removesuffix(KERNEL), ())
+    given, answers = _shapes(arguments.get("input_type_shape", ())), _shapes(arguments.get("output_type_shape", ()))
+    constants = weights.get(calls[0]["name"].removesuffix(KERNEL), ())
     return Operator(
         name=name,
         implementation=f"{arguments.get('provider', 'unknown')}, {types[0] if types else 'no input'}",
         kind=_kind(name, types),
-        seconds=median(float(each["dur"]) for each in calls) * _US,
+        seconds=median(float(call["dur"]) for call in calls) * _US,
         multiply_adds=multiply_adds(name, [*given[:1], *constants, *given[1:]], answers),
     )
 
@@ -220,14 +240,13 @@ def _kind(name: str, types: Sequence[str]) -> Kind:
     return Kind.FLOAT if types[0] in {"float", "float16", "bfloat16"} else Kind.OTHER
 
 
-def _shapes(tensors: Sequence[Mapping[str, Any]]) -> list[tuple[int, ...]]:
-    """The shapes of tensors as a profile has them: ``{"float": [1, 3, 32, 32]}``, nothing of one that is left out."""
+def _shapes(tensors: Tensors) -> list[tuple[int, ...]]:
     return [tuple(next(iter(each.values()), ())) for each in tensors]
 
 
-def _types(inputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for each in inputs:
-        yield from each
+def _types(inputs: Tensors) -> Iterator[str]:
+    for tensor in inputs:
+        yield from tensor
 
 
 def _runtime() -> Any:  # noqa: ANN401  the runtime has no types

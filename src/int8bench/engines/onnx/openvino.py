@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
+from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared, fit_of_packages
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
 from int8bench.engines.fixed_batch import check_logits, in_parts
 from int8bench.engines.onnx import files
 from int8bench.engines.onnx.openvino_graph import Node, Profile, not_float32, operators, precisions, references
@@ -36,7 +37,7 @@ _REQUIREMENTS, _ISA = "RUNTIME_REQUIREMENTS", "isa="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenVinoEngine(Engine):
+class OpenVinoEngine(Engine[files.Model]):
     """OpenVINO on the CPU."""
 
     name: str = "openvino"
@@ -59,7 +60,7 @@ class OpenVinoEngine(Engine):
         """One ONNX file for every batch size, the same as onnxruntime's."""
         return files.conversion(variant, hardware)
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> files.Model:
         """The file's content, and the runtime imported.
 
         Raises:
@@ -68,13 +69,12 @@ class OpenVinoEngine(Engine):
         _runtime()
         return files.read(variant, material)
 
-    def build(self, prepared: Prepared, group: Group) -> OpenVinoPredictor:
+    def build(self, prepared: files.Model, group: Group) -> OpenVinoPredictor:
         """The model compiled for the batch size, with threads of the calling process.
 
         Raises:
             EngineError: the runtime cannot take the model.
         """
-        assert isinstance(prepared, files.Model)
         return OpenVinoPredictor(prepared.variant, prepared.content, prepared.example, group)
 
 
@@ -104,7 +104,7 @@ class OpenVinoPredictor:
         return len(self._content)
 
     @cached_property
-    def evidence(self) -> Mapping[str, object]:
+    def evidence(self) -> Mapping[str, Json]:
         """The graph as OpenVINO executes it, timed over a few calls in sessions that are there for that.
 
         Raises:
@@ -212,7 +212,7 @@ def _runtime() -> Any:  # noqa: ANN401  the runtime has no types
     return openvino
 
 
-def _properties(threads: int, *, profiled: bool) -> dict[str, object]:
+def _properties(threads: int, *, profiled: bool) -> dict[str, bool | int | str]:
     """One request at a time on as many threads as asked, wherever the process may run.
 
     The hint for precision is what keeps float32 from bf16 or f16 on processors that have units for them. Threads are
@@ -254,7 +254,7 @@ def _channels_last(runtime: Any, model: Any) -> Any:  # noqa: ANN401  the runtim
     return steps.build()
 
 
-def _settings(compiled: Any) -> dict[str, object]:  # noqa: ANN401  the runtime has no types
+def _settings(compiled: Any) -> dict[str, Json]:  # noqa: ANN401  the runtime has no types
     """What the runtime says of itself and of the session that is timed."""
     requirements = str(compiled.get_property(_REQUIREMENTS)) if _has(compiled, _REQUIREMENTS) else ""
     isa = [part.removeprefix(_ISA) for part in requirements.split(";") if part.startswith(_ISA)]

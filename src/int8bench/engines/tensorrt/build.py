@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from int8bench.cases import FLOAT16, INT8
+from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import Images, Material
+from int8bench.engines.base import Images, Material, Options
 from int8bench.engines.onnx import files, quantizer
 from int8bench.engines.tensorrt.needs import EXTRA, NAME
 from int8bench.errors import EngineError
@@ -105,9 +106,7 @@ PRECISION = "precision"  # of the options
 MOST_ERRORS = 5  # of a parser; the first ones say it
 
 
-def convert(
-    material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
-) -> Mapping[str, object]:
+def convert(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """Writes the serialized engine of a precision and batch size; TensorRT's version and warnings.
 
     Raises:

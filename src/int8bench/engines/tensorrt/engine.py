@@ -18,8 +18,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from int8bench.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
+from int8bench.documents import Json
 from int8bench.engines import operators
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material
 from int8bench.engines.fixed_batch import filled, in_parts
 from int8bench.engines.tensorrt import layers
 from int8bench.engines.tensorrt.build import PLAN, PRECISION, convert, last, listener, load, started
@@ -46,7 +47,7 @@ class _Plans:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorRtEngine(Engine):
+class TensorRtEngine(Engine[_Plans]):
     """TensorRT on the first GPU that this process may see."""
 
     name: str = NAME
@@ -84,7 +85,7 @@ class TensorRtEngine(Engine):
             by_batch=True,
         )
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> _Plans:
         """The serialized engines, read; the package is imported, CUDA is not started.
 
         Raises:
@@ -94,13 +95,12 @@ class TensorRtEngine(Engine):
         plans = {batch: _read(folder / PLAN) for batch, folder in material.files.items()}
         return _Plans(label=variant.label, by_batch=plans, example=material.example)
 
-    def build(self, prepared: Prepared, group: Group) -> TensorRtPredictor:
+    def build(self, prepared: _Plans, group: Group) -> TensorRtPredictor:
         """The engine of a batch size, deserialized on the GPU.
 
         Raises:
             EngineError: no such batch size was converted, or TensorRT or CUDA refuse.
         """
-        assert isinstance(prepared, _Plans)
         plan = prepared.by_batch.get(group.batch)
         if plan is None:
             raise EngineError(f"{prepared.label}: no engine was converted for batch {group.batch}")
@@ -162,7 +162,7 @@ class TensorRtPredictor:
         return self._plan_bytes
 
     @cached_property
-    def evidence(self) -> Mapping[str, object]:
+    def evidence(self) -> Mapping[str, Json]:
         """The layers that were made, their types and times, and the GPU's own times of the whole."""
         import torch
 
@@ -215,10 +215,10 @@ class TensorRtPredictor:
         seconds: dict[str, float] = {}
         session.profile(profiler(self._trt, seconds))
         for _ in range(2):  # the first one may load kernels; the second overwrites it
-            session.answer(filled(self._example[: session.batch], session.batch))
+            session.answer(filled(self._example, session.batch))
         return seconds
 
-    def _event_seconds(self) -> Mapping[str, object]:
+    def _event_seconds(self) -> Mapping[str, Json]:
         session = self._session()
-        session.answer(filled(self._example[: session.batch], session.batch))
+        session.answer(filled(self._example, session.batch))
         return {"median": median(session.between_events() for _ in range(EVENTS)), "calls": EVENTS}

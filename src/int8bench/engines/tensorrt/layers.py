@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from int8bench.engines.operators import Kind, Operator
 
@@ -18,6 +18,28 @@ _EDGES = ("reformat", "quantize", "cast")  # dequantize as well
 _COMPUTING = ("convolution", "deconvolution", "gemm", "matrix", "fully")
 
 
+# By calls, since a key has a slash in it.
+_Tensor = TypedDict("_Tensor", {"DataType": str, "Format/Datatype": str, "Format": str}, total=False)
+
+
+class _Weights(TypedDict, total=False):
+    """What the inspector says of the weights of a layer."""
+
+    Type: str
+
+
+class _Layer(TypedDict, total=False):
+    """What the inspector says of a layer, where the engine was built with detailed verbosity."""
+
+    Name: str
+    LayerType: str
+    ParameterType: str
+    TacticName: str
+    Inputs: Sequence[_Tensor]
+    Outputs: Sequence[_Tensor]
+    Weights: _Weights | None
+
+
 def operators(inspected: str, seconds: Mapping[str, float]) -> tuple[Operator, ...]:
     """The layers of an engine as operators, each with its time where the profiler has one.
 
@@ -25,13 +47,13 @@ def operators(inspected: str, seconds: Mapping[str, float]) -> tuple[Operator, .
         inspected: `EngineInspector.get_engine_information` as JSON, of an engine built with detailed verbosity.
         seconds: of each layer by its name, as the profiler told them.
     """
-    layers = json.loads(inspected).get("Layers", [])
+    layers: Sequence[_Layer | str] = json.loads(inspected).get("Layers", [])
     return tuple(_operator(layer, seconds) for layer in layers)
 
 
-def _operator(layer: Any, seconds: Mapping[str, float]) -> Operator:  # noqa: ANN401  what a JSON document holds
-    if not isinstance(layer, Mapping):  # an engine without detailed verbosity lists names alone
-        return Operator(name="layer", implementation=str(layer), kind=Kind.OTHER, seconds=seconds.get(str(layer)))
+def _operator(layer: _Layer | str, seconds: Mapping[str, float]) -> Operator:
+    if isinstance(layer, str):  # an engine without detailed verbosity lists names alone
+        return Operator(name="layer", implementation=layer, kind=Kind.OTHER, seconds=seconds.get(layer))
     return Operator(
         name=str(layer.get("ParameterType") or layer.get("LayerType") or "layer"),
         implementation=str(layer.get("TacticName") or layer.get("LayerType") or "untold"),
@@ -40,7 +62,7 @@ def _operator(layer: Any, seconds: Mapping[str, float]) -> Operator:  # noqa: AN
     )
 
 
-def _kind(layer: Mapping[str, Any]) -> Kind:
+def _kind(layer: _Layer) -> Kind:
     title = f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}".lower()
     given, left = _types(layer.get("Inputs", ())), _types(layer.get("Outputs", ()))
     if any(word in title for word in _EDGES):
@@ -53,16 +75,16 @@ def _kind(layer: Mapping[str, Any]) -> Kind:
     return next(iter(given | left), Kind.OTHER)
 
 
-def _types(tensors: Sequence[Mapping[str, Any]]) -> set[Kind]:
+def _types(tensors: Sequence[_Tensor]) -> set[Kind]:
     texts = (
         f"{each.get('DataType', '')} {each.get('Format/Datatype', '')} {each.get('Format', '')}" for each in tensors
     )
     return {kind for kind in map(_type, texts) if kind is not Kind.OTHER}
 
 
-def _weights(layer: Mapping[str, Any]) -> set[Kind]:
+def _weights(layer: _Layer) -> set[Kind]:
     weights = layer.get("Weights")
-    return {_type(str(weights.get("Type", "")))} if isinstance(weights, Mapping) else set()
+    return set() if weights is None else {_type(weights.get("Type", ""))}
 
 
 def _type(text: str) -> Kind:

@@ -13,14 +13,17 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from int8bench import units
 from int8bench.cases import FLOAT32, INT8
+from int8bench.documents import Json
 from int8bench.engines import operators, packages
-from int8bench.engines.base import Conversion, Images, Material
+from int8bench.engines.base import Conversion, Images, Material, Options
+from int8bench.engines.fixed_batch import parts
 from int8bench.engines.operators import Shape
 from int8bench.errors import EngineError
 
@@ -59,6 +62,39 @@ _COUNTED: Mapping[str, Callable[[Sequence[Shape], Shape], int]] = {
 if TYPE_CHECKING:
     from torch import nn
 
+
+class Quantization(TypedDict):
+    """How a tensor stands for real numbers, as interpreters tell it: one number a channel or one for all."""
+
+    scales: npt.NDArray[np.float32]
+    zero_points: npt.NDArray[np.int32]
+
+
+class TensorDetails(TypedDict):
+    """What an interpreter says of a tensor, of which these are used."""
+
+    index: int
+    dtype: type[np.generic]
+    shape: npt.NDArray[np.int32]
+    quantization_parameters: Quantization
+
+
+class OperatorDetails(TypedDict):
+    """What an interpreter says of an operator of its graph, of which these are used."""
+
+    op_name: str
+    inputs: npt.NDArray[np.int32]
+    outputs: npt.NDArray[np.int32]
+    result_types: Sequence[type[np.generic]]
+
+
+class Range(TypedDict):
+    """The smallest and the largest value of a tensor, as the calibrator keeps them: (1, ...)."""
+
+    min: npt.NDArray[np.float32]
+    max: npt.NDArray[np.float32]
+
+
 FILE = "model.tflite"
 FULL_INT8 = "full_int8"
 EXTRA = "litert"
@@ -79,9 +115,7 @@ def conversion(file: str) -> Conversion:
     )
 
 
-def float32(
-    material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
-) -> Mapping[str, object]:
+def float32(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The model in float32, for pictures (batch, height, width, channel).
 
     Raises:
@@ -93,9 +127,7 @@ def float32(
     return _kept(folder, content, {})
 
 
-def int8(
-    material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
-) -> Mapping[str, object]:
+def int8(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The model in int8 between float32 input and output, with per-channel weights and min-max ranges of all pictures.
 
     Raises:
@@ -105,9 +137,7 @@ def int8(
     return _int8(material, _batch(batch), folder, left_float=("INPUT", "OUTPUT"))
 
 
-def full_int8(
-    material: Material, options: Mapping[str, bool | int | float | str], batch: int | None, folder: Path
-) -> Mapping[str, object]:
+def full_int8(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The same in int8 from its input to its output, as boards have it.
 
     Raises:
@@ -124,16 +154,6 @@ def content(folder: Path) -> bytes:
         OSError: it cannot be read.
     """
     return (folder / FILE).read_bytes()
-
-
-def calibration_batches(pictures: Images, batch: int) -> Iterator[Images]:
-    """All pictures in batches (batch, height, width, channel); the last is filled up with the first ones again.
-
-    A picture that comes twice leaves the smallest and the largest value as they are.
-    """
-    for first in range(0, len(pictures), batch):
-        chosen = np.arange(first, first + batch) % len(pictures)
-        yield channels_last(pictures[chosen])
 
 
 def channels_last(pictures: Images) -> Images:
@@ -165,7 +185,7 @@ def _converted(material: Material, batch: int) -> bytes:
     return content
 
 
-def _int8(material: Material, batch: int, folder: Path, left_float: tuple[str, ...]) -> Mapping[str, object]:
+def _int8(material: Material, batch: int, folder: Path, left_float: tuple[str, ...]) -> Mapping[str, Json]:
     with _quietly():
         content = _quantized(_converted(material, batch), material, batch, left_float)
     return _kept(folder, content, {"calibration_pictures": len(material.calibration), "ranges": "min-max"})
@@ -201,7 +221,7 @@ def _whole(content: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _ranges(content: bytes, steps: Any, pictures: Images, batch: int) -> Mapping[str, Any]:  # noqa: ANN401
+def _ranges(content: bytes, steps: Any, pictures: Images, batch: int) -> Mapping[str, Range]:  # noqa: ANN401
     """The smallest and largest value of every tensor, by its name, over all pictures.
 
     `Quantizer.calibrate` would take a moving average that starts at the first batch and forgets 5 % a batch: 16 dB SQNR
@@ -225,17 +245,18 @@ def _ranges(content: bytes, steps: Any, pictures: Images, batch: int) -> Mapping
         mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
         qsv_update_func=qsv_utils.min_max_update,
     )
-    batches = [{name: each} for each in calibration_batches(pictures, batch)]
+    # A picture that comes twice, to fill the last one up, leaves the smallest and the largest value as they are.
+    batches = [{name: channels_last(part)} for part in parts(pictures, batch)]
     observer.calibrate({signature: batches}, manager)
-    ranges = observer.get_model_qsvs()
+    ranges: Mapping[str, Range] = observer.get_model_qsvs()
     widest = max((float(np.abs(each["max"]).max()) for each in ranges.values()), default=0.0)
     for each in ranges.values():
         if not np.any(each["min"]) and not np.any(each["max"]):
             each["max"] = np.full_like(each["max"], widest)
-    return ranges  # type: ignore[no-any-return]
+    return ranges
 
 
-def _with_finite_padding(content: bytes, ranges: Mapping[str, Any]) -> bytes:
+def _with_finite_padding(content: bytes, ranges: Mapping[str, Range]) -> bytes:
     """The file with every infinite padding replaced by the smallest value that is padded; the same where there is none.
 
     A max pooling with padding is padded with minus infinity, of which the quantizer makes an infinite scale that no
@@ -265,7 +286,7 @@ def _paddings(model: Any, graph: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN
             yield graph.tensors[padded], graph.tensors[padding]
 
 
-def _kept(folder: Path, content: bytes, known: Mapping[str, object]) -> Mapping[str, object]:
+def _kept(folder: Path, content: bytes, known: Mapping[str, Json]) -> Mapping[str, Json]:
     (folder / FILE).write_bytes(content)
     return {"bytes": len(content), **known}
 

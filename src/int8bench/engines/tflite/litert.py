@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
+from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material
 from int8bench.engines.fixed_batch import not_made
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.engines.tflite import files
-from int8bench.engines.tflite.files import multiply_adds
+from int8bench.engines.tflite.files import OperatorDetails, TensorDetails, multiply_adds
 from int8bench.engines.tflite.predictor import FixedBatchPredictor, damaged
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiteRtEngine(Engine):
+class LiteRtEngine(Engine[Files]):
     """Google's LiteRT, formerly TensorFlow Lite."""
 
     name: str = "litert"
@@ -84,7 +85,7 @@ class LiteRtEngine(Engine):
         """A .tflite file for each batch size."""
         return files.conversion(variant.precision)
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> Files:
         """The files in memory, the runtime imported.
 
         Raises:
@@ -96,13 +97,12 @@ class LiteRtEngine(Engine):
             raise packages.broken(self.name, error) from error
         return read(variant, material)
 
-    def build(self, prepared: Prepared, group: Group) -> FixedBatchPredictor:
+    def build(self, prepared: Files, group: Group) -> FixedBatchPredictor:
         """A session opened, and its weights packed, in the calling process.
 
         Raises:
             EngineError: there is no file for the batch size, or it cannot be opened.
         """
-        assert isinstance(prepared, Files)
         content = prepared.content(group.batch)
         name = prepared.variant.label
         start = partial(_opened, name, content, group.threads, prepared.folders.get(group.batch))
@@ -184,7 +184,7 @@ def weights_bytes(interpreter: Any) -> int:  # noqa: ANN401
     return sum(_weight_bytes(each) for each in tensors)
 
 
-def _weight_bytes(tensor: Mapping[str, Any]) -> int:
+def _weight_bytes(tensor: TensorDetails) -> int:
     scales = len(tensor["quantization_parameters"]["scales"])
     if np.issubdtype(tensor["dtype"], np.integer) and not scales:
         return 0
@@ -233,7 +233,7 @@ def kind(name: str, result_types: Iterable[str]) -> Kind:
     return Kind.FLOAT if "float32" in types else Kind.OTHER
 
 
-def _evidence(interpreter: Any, threads: int) -> Mapping[str, object]:  # noqa: ANN401
+def _evidence(interpreter: Any, threads: int) -> Mapping[str, Json]:  # noqa: ANN401
     nodes = [_node(each) for each in interpreter._get_ops_details()]  # noqa: SLF001  nothing public tells of a delegate
     shapes = {each["index"]: tuple(each["shape"].tolist()) for each in interpreter.get_tensor_details()}
     by_delegate = taken(nodes)
@@ -260,7 +260,7 @@ def _evidence(interpreter: Any, threads: int) -> Mapping[str, object]:  # noqa: 
     }
 
 
-def _node(details: Mapping[str, Any]) -> Node:
+def _node(details: OperatorDetails) -> Node:
     return Node(
         name=details["op_name"],
         inputs=tuple(details["inputs"].tolist()),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from int8bench import units
+from int8bench.documents import Json
 from int8bench.engines.base import Images, Logits
 from int8bench.engines.fixed_batch import check_logits, in_parts
 from int8bench.engines.tflite.files import channels_last
@@ -32,7 +33,7 @@ class FixedBatchPredictor:
         content: bytes,
         open_session: Callable[[], Session],
         weigh: Callable[[], int],
-        describe: Callable[[], Mapping[str, object]],
+        describe: Callable[[], Mapping[str, Json]],
     ) -> None:
         """Opens the session, in the process that builds it.
 
@@ -55,7 +56,7 @@ class FixedBatchPredictor:
         return self._weigh()
 
     @cached_property
-    def evidence(self) -> Mapping[str, object]:
+    def evidence(self) -> Mapping[str, Json]:
         """What the runtime tells of its graph."""
         return self._describe()
 

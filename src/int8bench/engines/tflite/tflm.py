@@ -18,8 +18,9 @@ import numpy as np
 
 from int8bench import units
 from int8bench.cases import INT8, Group, Variant, int8_variant
+from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, Prepared
+from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material
 from int8bench.engines.operators import Operator, ran
 from int8bench.engines.tflite import files as tflite_files
 from int8bench.engines.tflite import litert, tflm_compared
@@ -49,7 +50,7 @@ class _Prepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TflmEngine(Engine):
+class TflmEngine(Engine[_Prepared]):
     """TensorFlow Lite Micro, as its Python package has it: reference kernels, no vector instructions of ours."""
 
     name: str = "tflm"
@@ -81,7 +82,7 @@ class TflmEngine(Engine):
         """A file that is int8 at its edges too."""
         return tflite_files.conversion(tflite_files.FULL_INT8)
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> _Prepared:
         """The file in memory, tried once, and the arena that it takes.
 
         Raises:
@@ -96,13 +97,12 @@ class TflmEngine(Engine):
         arena = _arena_bytes(variant.label, files)
         return _Prepared(files=files, arena_bytes=arena, pictures=material.calibration)
 
-    def build(self, prepared: Prepared, group: Group) -> FixedBatchPredictor:
+    def build(self, prepared: _Prepared, group: Group) -> FixedBatchPredictor:
         """An interpreter with its arena, in the calling process.
 
         Raises:
             EngineError: the group is none that it takes, or the file cannot be opened.
         """
-        assert isinstance(prepared, _Prepared)
         objection = self.objection(group)
         if objection is not None:
             raise EngineError(objection)
@@ -207,7 +207,7 @@ def _weight_bytes(tensor: Any, stored_bytes: int) -> int:  # noqa: ANN401
     return stored_bytes + scales * litert.PER_CHANNEL_BYTES if scales or is_float else 0
 
 
-def _evidence(content: bytes, prepared: _Prepared) -> Mapping[str, object]:
+def _evidence(content: bytes, prepared: _Prepared) -> Mapping[str, Json]:
     return {
         "engine": "tflm",
         "versions": packages.versions(("tflite-micro", *litert.DISTRIBUTIONS)),

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from int8bench import units
+from int8bench.documents import Json
 from int8bench.engines.base import Images, Logits
 from int8bench.engines.operators import Kind, Operator
-from int8bench.engines.tflite.files import channels_last
+from int8bench.engines.tflite.files import TensorDetails, channels_last
 
 Int8: TypeAlias = npt.NDArray[np.int8]
 
@@ -43,11 +44,11 @@ class Scale:
     zero_point: int
 
     @classmethod
-    def of(cls, details: Mapping[str, Any]) -> Scale:
+    def of(cls, details: TensorDetails) -> Scale:
         """What a runtime says of its int8 tensor."""
         assert details["dtype"] is np.int8
-        found = details["quantization_parameters"]
-        return cls(step=float(found["scales"][0]), zero_point=int(found["zero_points"][0]))
+        parameters = details["quantization_parameters"]
+        return cls(step=float(parameters["scales"][0]), zero_point=int(parameters["zero_points"][0]))
 
     def quantizer(self, shape: tuple[int, ...]) -> Callable[[Images, Int8], None]:
         """What writes float32 pictures of a shape into an int8 buffer, without a new array in a call."""
@@ -111,7 +112,7 @@ class Tally:
         self.differing += int(np.count_nonzero(apart))
         self.answers += apart.size
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Json]:
         """A JSON value."""
         return {"largest_step": self.largest_step, "differing_share": round(self.differing / self.answers, 6)}
 
@@ -159,7 +160,7 @@ class Comparison:
         return f"the rounding of {found}" if found else "operators not told apart"
 
 
-def compared(content: bytes, pictures: Images, arena_bytes: int) -> dict[str, object]:
+def compared(content: bytes, pictures: Images, arena_bytes: int) -> dict[str, Json]:
     """How Micro's answers differ from LiteRT's, and through which operators, as a JSON value.
 
     Args:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from int8bench.cases import CHANNELS_LAST, TORCH, Group, Variant, float32_references
-from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
+from int8bench.documents import Json
+from int8bench.engines.base import Availability, Engine, Images, Material
 from int8bench.engines.plain import frozen
 from int8bench.engines.torch.predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
@@ -28,7 +29,7 @@ class _Float32Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Float32Engine(Engine):
+class Float32Engine(Engine[_Float32Model]):
     """PyTorch's eager float32 arithmetic, the reference of every int8 engine of torch."""
 
     name: str = TORCH
@@ -42,17 +43,16 @@ class Float32Engine(Engine):
         """Float32 runs wherever torch does."""
         return Availability(available=True)
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> _Float32Model:
         """A copy of the model in eval mode, without gradients; nothing to calibrate."""
         if variant not in self.variants:
             raise EngineError(f"{self.name}: {variant.label} is not offered; expected float32, channels-last or nchw")
         return _Float32Model(module=frozen(material.model), variant=variant, example=material.example)
 
-    def build(self, prepared: Prepared, group: Group) -> TorchPredictor:
+    def build(self, prepared: _Float32Model, group: Group) -> TorchPredictor:
         """A copy laid out anew in the calling process."""
         import torch
 
-        assert isinstance(prepared, _Float32Model)
         torch.set_num_threads(group.threads)
         module = frozen(prepared.module)
         if prepared.variant.layout == CHANNELS_LAST:
@@ -67,7 +67,7 @@ class Float32Engine(Engine):
         )
 
 
-def _evidence(module: nn.Module, forward: Callable[[], object]) -> Mapping[str, object]:
+def _evidence(module: nn.Module, forward: Callable[[], object]) -> Mapping[str, Json]:
     import torch
 
     from int8bench.engines.torch import onednn_log
@@ -78,5 +78,5 @@ def _evidence(module: nn.Module, forward: Callable[[], object]) -> Mapping[str, 
         "packed_types": [],
         "quantized_modules": 0,
         "float_modules": [name for name, child in module.named_modules() if list(child.parameters(recurse=False))],
-        "onednn": onednn_log.collect(forward),
+        "onednn": onednn_log.collect(forward).to_dict(),
     }

@@ -14,7 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from int8bench.cases import CHANNELS_LAST, INT8, Group, Variant, int8_variant
-from int8bench.engines.base import Availability, Engine, Images, Material, Prepared
+from int8bench.documents import Json
+from int8bench.engines.base import Availability, Engine, Images, Material
 from int8bench.engines.plain import check_python, frozen, with_numbered_padding
 from int8bench.engines.torch.predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
@@ -24,6 +25,7 @@ from int8bench.units import reason
 if TYPE_CHECKING:
     import torch
     from torch import fx, nn
+    from torch.ao.quantization.observer import ObserverBase
 
     from int8bench.machine import Hardware
 
@@ -59,11 +61,11 @@ class _Seen:
     """What the observers of a model saw: of which kind each is, and its state."""
 
     kinds: Mapping[str, tuple[object, ...]]
-    states: Mapping[str, Mapping[str, Any]]
+    states: Mapping[str, Mapping[str, torch.Tensor]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizedEngine(Engine):
+class QuantizedEngine(Engine[_Observed]):
     """One of torch's quantized engines, by its name."""
 
     name: str
@@ -86,7 +88,7 @@ class QuantizedEngine(Engine):
             return Availability(available=None, reason=f"{self.name} needs {level}, which is not told")
         return Availability(available=reason is None, reason=reason)
 
-    def prepare(self, variant: Variant, material: Material) -> Prepared:
+    def prepare(self, variant: Variant, material: Material) -> _Observed:
         """The model traced, observed with the engine's default configuration, and calibrated.
 
         Raises:
@@ -99,7 +101,7 @@ class QuantizedEngine(Engine):
             _observe(self.name, observed, material)
         return _Observed(module=observed, variant=variant, example=material.example)
 
-    def build(self, prepared: Prepared, group: Group) -> TorchPredictor:
+    def build(self, prepared: _Observed, group: Group) -> TorchPredictor:
         """The observed model converted, its weights packed in the calling process.
 
         Raises:
@@ -107,7 +109,6 @@ class QuantizedEngine(Engine):
         """
         import torch
 
-        assert isinstance(prepared, _Observed)
         torch.set_num_threads(group.threads)
         self._select()
         with _known_warnings_ignored():
@@ -249,7 +250,7 @@ def _observe(name: str, observed: fx.GraphModule, material: Material) -> None:
     material.shared[SEEN] = _Seen(kinds=kinds, states=copy.deepcopy(states))
 
 
-def _observers(observed: fx.GraphModule) -> dict[str, Any]:
+def _observers(observed: fx.GraphModule) -> dict[str, ObserverBase]:
     """What notes ranges in a traced model, by its place."""
     from torch.ao.quantization.observer import ObserverBase
 
@@ -287,9 +288,7 @@ def _selector(name: str) -> Callable[[], object]:
     return partial(torch._C._set_qengine, identity)  # noqa: SLF001  what the property calls, run in each timed call
 
 
-def _evidence(
-    name: str, module: fx.GraphModule, example: Images, forward: Callable[[], object]
-) -> Mapping[str, object]:
+def _evidence(name: str, module: fx.GraphModule, example: Images, forward: Callable[[], object]) -> Mapping[str, Json]:
     import torch
 
     from int8bench.engines.operators import ran
@@ -302,7 +301,7 @@ def _evidence(
         "engine": name,
         "packed_types": sorted({_kind(child) for child in packed}),
         "ran": ran("its converted graph", ran_so),
-        "onednn": onednn_log.collect(forward),
+        "onednn": onednn_log.collect(forward).to_dict(),
     }
 
 

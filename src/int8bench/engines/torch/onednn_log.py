@@ -14,9 +14,11 @@ import re
 import signal
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import IO, NoReturn
+
+from int8bench.documents import Json
 
 _AXIS = re.compile(r"(?<![a-z])(?P<name>mb|g|ic|oc|id|ih|iw|od|oh|ow|kd|kh|kw|l|t|sic|slc|dhc)(?P<size>\d+)")
 _GATES = {"vanilla_lstm": 4, "vanilla_gru": 3, "lbr_gru": 3, "vanilla_augru": 3, "lbr_augru": 3, "vanilla_rnn": 1}
@@ -115,6 +117,34 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Primitive:
+    """Equal calls counted together, as evidence has them; the fields are its keys."""
+
+    primitive: str
+    implementation: str
+    isa: str | None
+    src: str | None
+    weights: str | None
+    int8: bool
+    calls: int
+    multiply_adds: int | None
+    """Of all calls together; None where oneDNN does not tell those of one."""
+    time_share: float | None
+    """Of oneDNN's time; None where that is 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """A listening process that came to grief, and how."""
+
+    error: str
+
+    def to_dict(self) -> dict[str, Json]:
+        """The evidence, of which nobody knows whether oneDNN was used."""
+        return {"used": None, "error": self.error}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
     """What oneDNN said."""
 
@@ -127,14 +157,19 @@ class Words:
         """How many primitives are proven to be int8."""
         return sum(call.is_int8 for call in self.calls)
 
-    def to_dict(self) -> dict[str, object]:
-        """A JSON value: equal calls are counted together, with their share of oneDNN's time."""
+    @property
+    def primitives(self) -> tuple[Primitive, ...]:
+        """The calls, equal ones counted together."""
+        return _summed(self.calls)
+
+    def to_dict(self) -> dict[str, Json]:
+        """The evidence."""
         return {
             "used": bool(self.calls),
             "version": self.version,
             "isa": self.isa,
             "int8_calls": self.int8_calls,
-            "primitives": _summed(self.calls),
+            "primitives": [asdict(primitive) for primitive in self.primitives],
         }
 
 
@@ -150,20 +185,17 @@ def parse(text: str) -> Words:
     )
 
 
-def collect(forward: Callable[[], object]) -> dict[str, object]:
-    """What oneDNN says about one warm call of `forward`, as a JSON value.
-
-    ``used`` is True or False, or None with an ``error`` where the listening process came to grief.
-    """
+def collect(forward: Callable[[], object]) -> Words | Silence:
+    """What oneDNN says about one warm call of `forward`, unless the process that listens comes to grief."""
     with tempfile.TemporaryFile() as log:
         pid = _fork()
         if pid == 0:
             _listen(forward, log)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code != 0:
-            return {"used": None, "error": _ending(code)}
+            return Silence(error=_ending(code))
         log.seek(0)
-        return parse(log.read().decode(errors="replace")).to_dict()
+        return parse(log.read().decode(errors="replace"))
 
 
 def _template(text: str) -> tuple[str, tuple[str, ...]]:
@@ -195,30 +227,30 @@ def _found(pattern: re.Pattern[str], text: str, group: str) -> str | None:
     return found[group] if found else None
 
 
-def _summed(calls: tuple[Call, ...]) -> list[dict[str, object]]:
+def _summed(calls: tuple[Call, ...]) -> tuple[Primitive, ...]:
     total_ms = sum(call.time_ms for call in calls)
     alike: dict[tuple[str, str, str | None, str | None], list[Call]] = {}
     for call in calls:
         alike.setdefault((call.primitive, call.implementation, call.src, call.weights), []).append(call)
-    return [
-        {
-            "primitive": group[0].primitive,
-            "implementation": group[0].implementation,
-            "isa": group[0].isa,
-            "src": group[0].src,
-            "weights": group[0].weights,
-            "int8": group[0].is_int8,
-            "calls": len(group),
-            "multiply_adds": _work(group),
-            "time_share": round(sum(call.time_ms for call in group) / total_ms, 4) if total_ms else None,
-        }
+    return tuple(
+        Primitive(
+            primitive=group[0].primitive,
+            implementation=group[0].implementation,
+            isa=group[0].isa,
+            src=group[0].src,
+            weights=group[0].weights,
+            int8=group[0].is_int8,
+            calls=len(group),
+            multiply_adds=_work(group),
+            time_share=round(sum(call.time_ms for call in group) / total_ms, 4) if total_ms else None,
+        )
         for group in alike.values()
-    ]
+    )
 
 
-def _work(calls: list[Call]) -> int | None:
-    told = [call.multiply_adds for call in calls]
-    return None if None in told else sum(each or 0 for each in told)
+def _work(calls: Sequence[Call]) -> int | None:
+    counts = [call.multiply_adds for call in calls]
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def _fork() -> int:

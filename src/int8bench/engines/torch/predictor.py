@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from int8bench.cases import CHANNELS_LAST
+from int8bench.documents import Json
 from int8bench.engines.base import Images, Logits
 from int8bench.engines.fixed_batch import check_logits
 from int8bench.errors import EngineError
@@ -32,7 +33,7 @@ class TorchPredictor:
         name: str,
         layout: str,
         select: Callable[[], object] | None,
-        describe: Callable[[Callable[[], object]], Mapping[str, object]],
+        describe: Callable[[Callable[[], object]], Mapping[str, Json]],
         example: Images,
     ) -> None:
         """Keeps what it is given.
@@ -67,7 +68,7 @@ class TorchPredictor:
         return buffer.getbuffer().nbytes
 
     @property
-    def evidence(self) -> Mapping[str, object]:
+    def evidence(self) -> Mapping[str, Json]:
         """What ran; oneDNN is listened to in a forked process."""
         return self._describe(lambda: self(self._example))
 
