@@ -298,7 +298,7 @@ def folder(tmp_path: Path) -> Path:
     """What a conversion leaves, with a library that is none."""
     (tmp_path / "model.so").write_bytes(b"\x7fELF cut short")
     (tmp_path / "model.json").write_text('{"nodes": []}')
-    (tmp_path / "facts.json").write_text('{"instructions": null, "options": {}, "multiply_adds": 0}')
+    (tmp_path / "facts.json").write_text('{"instructions": null, "options": {}}')
     return tmp_path
 
 

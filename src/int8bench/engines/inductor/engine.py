@@ -21,7 +21,7 @@ from int8bench.engines.inductor.evidence import operators, written
 from int8bench.engines.inductor.files import LIBRARY, Compiled, images
 from int8bench.engines.operators import ran
 from int8bench.engines.torch import onednn_log
-from int8bench.errors import EngineError, RecordError
+from int8bench.errors import EngineError
 
 if TYPE_CHECKING:
     import torch
@@ -115,7 +115,7 @@ def _without_compiler() -> str | None:
 def _read(variant: Variant, folder: Path) -> Compiled:
     try:
         return files.compiled(folder)
-    except (OSError, ValueError, RecordError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(variant.label, folder, error) from error
 
 
@@ -216,11 +216,11 @@ def _evidence(compiled: Compiled, group: Group, forward: Callable[[], object]) -
         "versions": packages.versions(("torch", "torchao")),
         "threads": group.threads,
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "compiled_for": compiled.facts.instructions,
-        "options": compiled.facts.options,
+        "compiled_for": compiled.facts["instructions"],
+        "options": compiled.facts["options"],
         "onednn": heard.to_dict(),
     }
     if isinstance(heard, onednn_log.Silence):
         return evidence
     others = written(compiled.source(), compiled.targets())
-    return {**evidence, "ran": ran(_WITNESS, operators(heard.primitives, others, compiled.facts.multiply_adds))}
+    return {**evidence, "ran": ran(_WITNESS, operators(heard.primitives, others, compiled.facts["multiply_adds"]))}

@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from int8bench import documents, units
+from int8bench import units
 from int8bench.cases import FLOAT32, INT8
-from int8bench.documents import Json, JsonObject
+from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Conversion, Images, Material, Options
 from int8bench.engines.plain import plain
@@ -245,13 +245,12 @@ def _unpacked(package: Path, folder: Path) -> str | None:
     return metadata.get("AOTI_CPU_ISA")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a conversion wrote down of its library."""
+class Facts(TypedDict):
+    """What a conversion wrote down of its library, as JSON."""
 
     instructions: str | None
     """As inductor names them; None where it does not."""
-    options: JsonObject
+    options: Options
     multiply_adds: int
     """Of a forward of the batch."""
 
@@ -287,9 +286,7 @@ def compiled(folder: Path) -> Compiled:
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: one is no JSON.
-        RecordError: one holds something else.
+        ValueError: one holds something else.
     """
     size = sum((folder / name).stat().st_size for name in (LIBRARY, NODES))
-    facts = documents.read(Facts, json.loads((folder / _FACTS).read_text()), name=_FACTS)
-    return Compiled(folder=folder, facts=facts, serialized_bytes=size)
+    return Compiled(folder=folder, facts=json.loads((folder / _FACTS).read_text()), serialized_bytes=size)
