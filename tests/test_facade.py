@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 
 from int8bench import documents, facade
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
-from int8bench.lab.peers import Order, PeerLaunch, Place, SkippedError, launched
+from int8bench.lab.agent.wire import First, Grid, Sample, Warm
+from int8bench.lab.peers import Order, PeerLaunch, Place, SkippedError, Turns, launched
 from int8bench.study import records
 from int8bench.tracking import side
 from int8bench.workload.fidelity import Fidelity
@@ -153,7 +155,7 @@ def _grid(folder: Path, **options: object) -> tuple[list[Place], Order]:
         "input_shape": "3x8x8",
         "data": "digits",
     }
-    return [place], Order(suite="grid", options={**wanted, **options})
+    return [place], Order(suite="grid", grid=Grid(**{**wanted, **options}))
 
 
 @pytest.fixture(scope="module")
@@ -164,15 +166,21 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerLaunch]:
         yield only
 
 
-def _told(grid: PeerLaunch, name: str, *asked: Mapping[str, object]) -> list[Mapping[str, float]]:
-    """The numbers of a name of the grid, and what it answers; it must end well."""
+@contextmanager
+def _open(grid: PeerLaunch, name: str) -> Iterator[Turns]:
+    """A name of the grid, in a fork; it must end well."""
     turns = grid.enter(name, cores=(), shift=1, timeout_s=120)
     try:
-        told = [turns.values or {}, *(turns.ask(each, 120) for each in asked)]
+        yield turns
         turns.finish(120)
     finally:
         turns.end()
-    return told
+
+
+def _numbers(grid: PeerLaunch, name: str) -> Mapping[str, float]:
+    """What a name of the grid tracks."""
+    with _open(grid, name) as turns:
+        return turns.values or {}
 
 
 @pytest.mark.torch
@@ -180,16 +188,16 @@ def test_a_cell_of_a_grid_is_a_call_in_each_fork(grid: PeerLaunch) -> None:
     """One preparation serves them all, on one thread, so that no fork waits for threads that it has not."""
     for name in ("float32/b2/t1", "qnnpack/b2/t1"):
         for _ in range(2):
-            asked = ({"first": []}, {"warm": 0.01}, {"sample": 3, "untimed": 1})
-            _, _, warm, sample = _told(grid, name, *asked)
-            assert warm["fastest_s"] > 0
-            assert sample["s"] > 0
+            with _open(grid, name) as turns:
+                turns.ask(First(cores=[]), 120)
+                assert turns.ask(Warm(duration_s=0.01), 120).fastest_s > 0
+                assert turns.ask(Sample(calls=3, untimed=1), 120).mean_s > 0
 
 
 @pytest.mark.torch
 def test_a_cell_of_a_grid_has_a_cost(grid: PeerLaunch) -> None:
     """The peak of its memory in a process that did nothing else."""
-    (cost,) = _told(grid, "float32/b2/t1#cost")
+    cost = _numbers(grid, "float32/b2/t1#cost")
     assert cost.keys() == {"peak_memory"}
     assert cost["peak_memory"] >= 0
 
@@ -197,12 +205,12 @@ def test_a_cell_of_a_grid_has_a_cost(grid: PeerLaunch) -> None:
 @pytest.mark.torch
 def test_a_contender_of_a_grid_answers(grid: PeerLaunch) -> None:
     """Bytes of weights, and for int8 the noise that quantization adds."""
-    (float32,), (int8,) = (_told(grid, f"{name}#answers") for name in ("float32", "qnnpack"))
+    float32, int8 = (_numbers(grid, f"{name}#answers") for name in ("float32", "qnnpack"))
     assert float32.keys() == {"weights"}  # its weights are random, so it has no top-1
     assert int8.keys() == {"weights", "sqnr"}
     assert int8["weights"] < float32["weights"]
     assert 0 < int8["sqnr"] < 100
-    assert _told(grid, "qnnpack#answers") == [int8]
+    assert _numbers(grid, "qnnpack#answers") == int8
 
 
 @pytest.mark.torch

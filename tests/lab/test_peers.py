@@ -16,6 +16,7 @@ import pytest
 
 from int8bench.errors import LabError
 from int8bench.lab import interpreter, peers
+from int8bench.lab.agent.wire import First, FirstCall, Sample, Sustain
 from int8bench.lab.peers import Luck, Order, PeerLaunch, Place, SkippedError, StrayedError, Turns, launched
 
 GONE_S = 20.0  # by then a killed process is gone; it takes milliseconds
@@ -95,7 +96,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
         yield made
 
 
-ORDER = Order(suite="asv", options={})
+ORDER = Order(suite="asv")
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +159,9 @@ def test_each_side_measures_its_own_package(place: Make) -> None:
 def test_a_benchmark_takes_its_turns(launch: PeerLaunch) -> None:
     """Warm-up, samples, a load; then it goes on to its end without a complaint."""
     with _entered(launch, "b.time_it") as turns:
-        assert turns.ask({"first": []}, 60)["first_s"] > 0
-        assert turns.ask({"sample": 5, "untimed": 2}, 60)["s"] > 0
-        assert turns.ask({"sustain": 0.0}, 60)["calls"] == 1
+        assert turns.ask(First(cores=[]), 60).first_s > 0
+        assert turns.ask(Sample(calls=5, untimed=2), 60).mean_s > 0
+        assert turns.ask(Sustain(until_s=0.0), 60).calls == 1
         turns.finish(60)
         assert _eventually(lambda: not _running(turns.pid))
         turns.end()
@@ -186,17 +187,17 @@ def test_a_call_that_goes_wrong_is_one_line(launch: PeerLaunch, name: str, sente
     """Of the side that it went wrong on; what was said before by others is not its reason."""
     with _entered(launch, name) as turns:
         with pytest.raises(LabError) as told:
-            turns.ask({"first": []}, 60)
+            turns.ask(First(cores=[]), 60)
         assert str(told.value) == sentence
         with pytest.raises(LabError, match=r"is gone|died"):
-            turns.ask({"first": []}, 60)
+            turns.ask(First(cores=[]), 60)
 
 
 def test_a_call_that_hangs_is_stopped(launch: PeerLaunch) -> None:
     """After the time that it may be silent; its process is ended."""
     with _entered(launch, "b.time_hangs") as turns:
         with pytest.raises(LabError, match=r"^base: gave no answer in 0 s and was stopped$"):
-            turns.ask({"first": []}, 0.2)
+            turns.ask(First(cores=[]), 0.2)
         turns.end()
         assert not _running(turns.pid)
 
@@ -218,7 +219,7 @@ def test_a_setup_that_refuses_is_told(launch: PeerLaunch, name: str, kind: type[
 def test_a_teardown_that_raises_is_heard(launch: PeerLaunch) -> None:
     """A benchmark that does not end well has not measured what it says."""
     with _entered(launch, "b.TeardownRaises.time_it") as turns:
-        turns.ask({"first": []}, 60)
+        turns.ask(First(cores=[]), 60)
         with pytest.raises(LabError, match="base: OSError: cannot tidy up"):
             turns.finish(60)
 
@@ -226,7 +227,7 @@ def test_a_teardown_that_raises_is_heard(launch: PeerLaunch) -> None:
 def test_a_teardown_that_ends_its_process_is_heard(launch: PeerLaunch) -> None:
     """As by a fault in compiled code that is let go of there."""
     with _entered(launch, "b.TeardownDies.time_it") as turns:
-        turns.ask({"first": []}, 60)
+        turns.ask(First(cores=[]), 60)
         with pytest.raises(LabError, match="base: the measuring process died in its end"):
             turns.finish(60)
 
@@ -234,14 +235,14 @@ def test_a_teardown_that_ends_its_process_is_heard(launch: PeerLaunch) -> None:
 def test_what_is_printed_disturbs_nothing(launch: PeerLaunch) -> None:
     """Neither on standard output nor past Python."""
     with _entered(launch, "b.time_prints") as turns:
-        assert turns.ask({"sample": 2, "untimed": 0}, 60)["s"] > 0
+        assert turns.ask(Sample(calls=2, untimed=0), 60).mean_s > 0
         turns.finish(60)
 
 
 def test_what_a_call_imports_late_is_proven_too(launch: PeerLaunch) -> None:
     """A module that the side should have, and that came from elsewhere, is found in the end."""
     with _entered(launch, "b.time_lazily") as turns:
-        turns.ask({"first": []}, 60)
+        turns.ask(First(cores=[]), 60)
         with pytest.raises(StrayedError, match=r"base: late was imported from .*elsewhere, not from this side's"):
             turns.finish(60)
 
@@ -249,8 +250,8 @@ def test_what_a_call_imports_late_is_proven_too(launch: PeerLaunch) -> None:
 def test_a_benchmark_of_fresh_processes_takes_its_turns(launch: PeerLaunch) -> None:
     """Each of which is the side's own."""
     with _entered(launch, "b.timeraw_it") as turns:
-        assert turns.ask({"first": []}, 60)["first_s"] > 0
-        assert 0 < turns.ask({"sample": 1, "untimed": 0}, 60)["s"] < 5
+        assert turns.ask(First(cores=[]), 60).first_s > 0
+        assert 0 < turns.ask(Sample(calls=1, untimed=0), 60).mean_s < 5
         turns.finish(60)
 
 
@@ -259,10 +260,10 @@ def test_of_fresh_processes_it_is_their_modules_that_are_told(
 ) -> None:
     """Not those of the suite that starts them, which has imported the package."""
     told: list[Mapping[str, object]] = []
-    monkeypatch.setattr(PeerLaunch, "check_origins", lambda _, heard: told.append(heard["origins"]))
+    monkeypatch.setattr(PeerLaunch, "check_origins", lambda _, origins: told.append(origins))
     for name in ("b.timeraw_nothing", "b.timeraw_it"):
         with _entered(launch, name) as turns:
-            turns.ask({"first": []}, 60)
+            turns.ask(First(cores=[]), 60)
             turns.finish(60)
     toy = [str(Path(launch._place.path[0], "toy"))]
     assert told == [{}, {"toy": [], "late": []}, {}, {"toy": toy, "late": []}]
@@ -271,7 +272,7 @@ def test_of_fresh_processes_it_is_their_modules_that_are_told(
 def test_what_a_fresh_process_imports_from_elsewhere_is_refused(launch: PeerLaunch) -> None:
     """Where this side's process has nothing of it."""
     with _entered(launch, "b.timeraw_elsewhere") as turns:
-        turns.ask({"first": []}, 60)
+        turns.ask(First(cores=[]), 60)
         with pytest.raises(StrayedError, match=r"base: late was imported from .*elsewhere, not from this side"):
             turns.finish(60)
 
@@ -282,7 +283,7 @@ def test_a_fresh_process_that_hangs_is_stopped(place: Make, tmp_path: Path, monk
     monkeypatch.setenv("BEGUN", str(begun))
     with launched([place()], ORDER, timeout_s=60) as (only,), _entered(only, "b.timeraw_hangs") as turns:
         with pytest.raises(LabError, match=r"gave no answer in 5 s and was stopped"):
-            turns.ask({"first": []}, 5)
+            turns.ask(First(cores=[]), 5)
         turns.end()
         assert _eventually(lambda: begun.exists() and not _running(int(begun.read_text())))
 
@@ -384,9 +385,9 @@ def test_nothing_outlives_the_block(
         with launched([place("base"), place("head")], ORDER, timeout_s=60) as launches:
             leaders = _leaders(launches)
             for each in launches:
-                each.enter("b.time_hangs", cores=(), shift=1, timeout_s=60).say({"first": []})
+                each.enter("b.time_hangs", cores=(), shift=1, timeout_s=60).say(First(cores=[]))
             spawning = launches[0].enter("b.time_spawns", cores=(), shift=1, timeout_s=60)
-            spawning.ask({"sample": 1, "untimed": 0}, 60)
+            spawning.ask(Sample(calls=1, untimed=0), 60)
             assert len(_group(leaders[0])) == 4
             assert len(list(tmp_path.iterdir())) == 2
             if error is not None:
@@ -402,10 +403,10 @@ def test_forks_end_with_their_launch(place: Make) -> None:
     """A launch may be killed alone, for want of memory; who waits for its forks hears of it."""
     with launched([place()], ORDER, timeout_s=60) as (only,):
         turns = only.enter("b.time_hangs", cores=(), shift=1, timeout_s=60)
-        turns.say({"first": []})
+        turns.say(First(cores=[]))
         os.kill(only._interpreter._process.pid, signal.SIGKILL)
         with pytest.raises(LabError, match=r"^base: the measuring process died$"):
-            turns.hear(60)
+            turns.hear(FirstCall, 60)
         assert _eventually(lambda: not _running(turns.pid))
         with pytest.raises(LabError, match=r"^base: a launch is gone$"):
             only.enter("b.time_it", cores=(), shift=1, timeout_s=60)
@@ -413,13 +414,14 @@ def test_forks_end_with_their_launch(place: Make) -> None:
 
 COORDINATOR = """
 import json, os, sys, time
+from int8bench.lab.agent.wire import Sample, Sampled
 from int8bench.lab.peers import Order, Place, launched
 places = [Place(**each) for each in json.loads(sys.argv[1])]
-with launched(places, Order(suite="asv", options={}), timeout_s=60) as launches:
+with launched(places, Order(suite="asv"), timeout_s=60) as launches:
     for name in ("b.time_hangs", "b.time_spawns"):
         turns = launches[0].enter(name, cores=(), shift=1, timeout_s=60)
-        turns.say({"sample": 1, "untimed": 0})
-    turns.hear(60)
+        turns.say(Sample(calls=1, untimed=0))
+    turns.hear(Sampled, 60)
     print(json.dumps([each._interpreter._process.pid for each in launches]), flush=True)
     time.sleep(600)
 """

@@ -10,13 +10,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from int8bench.errors import LabError
-from int8bench.lab.agent.wire import Line
+from int8bench.lab.agent.wire import (
+    Began,
+    Broken,
+    Ended,
+    Enter,
+    Failed,
+    Forked,
+    Grid,
+    Line,
+    Message,
+    Open,
+    Origins,
+    Reap,
+    Request,
+    Skipped,
+    Stop,
+    Suite,
+)
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.interpreter import Interpreter, started
 
+T = TypeVar("T")
 OPEN_TIMEOUT_S = 900.0  # imports of a suite, and the training of a model
 ENTER_TIMEOUT_S = 600.0  # the set-up of a benchmark, and of a cache that several share
 FINISH_TIMEOUT_S = 10.0  # its end
@@ -58,7 +76,8 @@ class Order:
     """The suite that is to be opened."""
 
     suite: str
-    options: Mapping[str, Any]
+    grid: Grid | None = None
+    """Of our own suite: its cells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +105,20 @@ class Turns:
     """Whether a module of the side was loaded when it was opened."""
     _ended: bool = False
 
-    def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(self, request: Request[T], timeout_s: float) -> T:
         """Its answer.
+
+        Args:
+            request: `First`, `Warm`, `Sample` or `Sustain`.
+            timeout_s: how long it may be silent.
 
         Raises:
             LabError: it raised, died, or said nothing for `timeout_s` seconds.
         """
-        self.say(message)
-        return self.hear(timeout_s)
+        self.say(request)
+        return self.hear(request.answer, timeout_s)
 
-    def say(self, message: Mapping[str, Any]) -> None:
+    def say(self, message: Request[object] | Stop) -> None:
         """Asks it for something without waiting for the answer.
 
         Raises:
@@ -106,13 +129,17 @@ class Turns:
         except OSError:
             raise LabError(f"{self._launch.label}: the measuring process is gone{self._launch.last_words()}") from None
 
-    def hear(self, timeout_s: float) -> dict[str, Any]:
+    def hear(self, kind: type[T], timeout_s: float) -> T:
         """Its next answer.
+
+        Args:
+            kind: of the answer.
+            timeout_s: how long it may be silent.
 
         Raises:
             LabError: it raised, died, or said nothing for `timeout_s` seconds.
         """
-        return _heard(self._line, self._launch, timeout_s)
+        return _heard(self._line, self._launch, kind, timeout_s)
 
     def finish(self, timeout_s: float) -> None:
         """Lets the benchmark go on to its end: it is torn down, and what it asserts of its result is heard.
@@ -122,18 +149,18 @@ class Turns:
             SkippedError: it says that it cannot be measured.
             StrayedError: it had measured what is not the side's own.
         """
-        self.say({"stop": True})
+        self.say(Stop())
         try:
-            told = _checked(self._line.receive(timeout_s), self._launch)
+            end = _checked(self._line.receive(timeout_s), self._launch, Ended)
         except TimeoutError:
-            told = {"origins": {}, "others": {}}  # it does not end, and is ended
+            end = Ended(origins={}, others={})  # it does not end, and is ended
         except (EOFError, ValueError):
             raise LabError(
                 f"{self._launch.label}: the measuring process died in its end{self._launch.last_words()}"
             ) from None
-        is_own = self._launch.check_origins(told)
+        is_own = self._launch.check_origins(end.origins)
         if self._launch.is_revision and not (is_own or self._is_own):
-            raise StrayedError(self._launch.strayed(told["others"]))
+            raise StrayedError(self._launch.strayed(end.others))
 
     def end(self) -> None:
         """Ends the process and waits for it; safe to call again."""
@@ -175,15 +202,15 @@ class PeerLaunch:
         place = self._place
         with suppress(OSError):
             self._line.send(
-                {
-                    "suite": order.suite,
-                    "folder": place.folder,
-                    "options": dict(order.options),
-                    "packages": list(place.packages),
-                    "seed": luck.seed,
-                    "path": list(place.path),
-                    "measured": list(measured),
-                }
+                Open(
+                    suite=order.suite,
+                    folder=place.folder,
+                    packages=place.packages,
+                    path=place.path,
+                    measured=measured,
+                    seed=luck.seed,
+                    grid=order.grid,
+                )
             )
 
     def opened(self, timeout_s: float) -> None:
@@ -195,31 +222,33 @@ class PeerLaunch:
             LabError: it says nothing, there is no suite to open, or a package came from somewhere else.
         """
         try:
-            told = self._line.receive(timeout_s)
+            opening = self._line.receive(timeout_s)
         except EOFError:
             self.broken = f"its process ended while the suite was opened{self.last_words()}"
             return
         except (TimeoutError, ValueError) as error:
             raise LabError(f"{self.label}: the suite did not open{self.last_words()}") from error
-        if "error" in told:
-            raise LabError(f"{self.label}: the suite does not open: {told['error']}")
-        if "broken" in told:
-            self.broken = f"the suite does not open: {told['broken']}"
-            return
-        self.names, self.left_out = told["names"], told["left_out"]
-        try:
-            self.check_origins(told)
-        except StrayedError as error:
-            raise LabError(str(error)) from error
+        match opening:
+            case Broken():
+                self.broken = f"the suite does not open: {opening.reason}"
+            case Suite():
+                self.names, self.left_out = opening.names, opening.left_out
+                try:
+                    self.check_origins(opening.origins)
+                except StrayedError as error:
+                    raise LabError(str(error)) from error
+            case _:
+                why = opening.error if isinstance(opening, Failed) else f"it sent {opening!r:.80}"
+                raise LabError(f"{self.label}: the suite does not open: {why}")
 
-    def check_origins(self, told: Mapping[str, Any]) -> bool:
+    def check_origins(self, origins: Origins) -> bool:
         """Sees that every package which is the side's own came from its folders; whether anything of them is loaded.
 
         Raises:
             StrayedError: one came from somewhere else.
         """
-        _check_origins(self._place, told["origins"])
-        return any(told["origins"].values())
+        _check_origins(self._place, origins)
+        return any(origins.values())
 
     def enter(self, name: str, *, cores: Sequence[int], shift: int, timeout_s: float) -> Turns:
         """Opens a benchmark in a forked process.
@@ -244,20 +273,20 @@ class PeerLaunch:
         self._open.add(line)
         self._said = self._interpreter.written()
         try:
-            self._line.send({"enter": name, "cores": list(cores), "shift": shift, "packages": self._place.packages})
-            socket.send_fds(self._line.socket, [b"f"], [theirs.fileno()])
-            pid = int(self._line.receive(timeout_s)["pid"])
+            self._line.send(Enter(name=name, cores=cores, shift=shift, packages=self._place.packages))
+            socket.send_fds(self._interpreter.line, [b"f"], [theirs.fileno()])
+            pid = _of_kind(self._line.receive(timeout_s), Forked).pid
         except (EOFError, OSError, ValueError) as error:
             raise LaunchLostError(f"{self.label}: a launch is gone{self.last_words()}") from error
         finally:
             theirs.close()
         try:
-            told = _heard(line, self, timeout_s)
-            is_own = self.check_origins(told)
+            began = _heard(line, self, Began, timeout_s)
+            is_own = self.check_origins(began.origins)
         except BaseException:
             self.reap(pid, line)
             raise
-        return Turns(pid, told["values"], line, self, is_own)
+        return Turns(pid, began.values, line, self, is_own)
 
     def why_left_out(self, name: str) -> str | None:
         """Why a benchmark that the other side has is not in this suite; None where nobody knows."""
@@ -277,7 +306,7 @@ class PeerLaunch:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number is still this process's
         with suppress(OSError, EOFError, TimeoutError):
-            self._line.send({"reap": pid})
+            self._line.send(Reap(pid=pid))
             self._line.receive(REAP_TIMEOUT_S)
 
     def last_words(self) -> str:
@@ -346,25 +375,38 @@ def _asked_for() -> list[str]:
     return [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
 
 
-def _heard(line: Line, launch: PeerLaunch, timeout_s: float) -> dict[str, Any]:
+def _heard(line: Line, launch: PeerLaunch, kind: type[T], timeout_s: float) -> T:
     try:
-        told = line.receive(timeout_s)
+        return _checked(line.receive(timeout_s), launch, kind)
     except TimeoutError:
         raise LabError(f"{launch.label}: {SILENT} {timeout_s:.0f} s and was stopped") from None
     except (EOFError, ValueError):
         raise LabError(f"{launch.label}: the measuring process died{launch.last_words()}") from None
-    return _checked(told, launch)
 
 
-def _checked(told: dict[str, Any], launch: PeerLaunch) -> dict[str, Any]:
-    if "skipped" in told:
-        raise SkippedError(f"{launch.label}: {told['skipped']}")
-    if "error" in told:
-        raise LabError(f"{launch.label}: {told['error']}")
-    return told
+def _checked(message: Message, launch: PeerLaunch, kind: type[T]) -> T:
+    """The message of a kind, which was waited for.
+
+    Raises:
+        SkippedError: it says that its benchmark cannot run there.
+        LabError: it says what was raised.
+        ValueError: it is of another kind.
+    """
+    match message:
+        case Skipped():
+            raise SkippedError(f"{launch.label}: {message.reason}")
+        case Failed():
+            raise LabError(f"{launch.label}: {message.error}")
+    return _of_kind(message, kind)
 
 
-def _check_origins(place: Place, origins: Mapping[str, Sequence[str]]) -> None:
+def _of_kind(message: Message, kind: type[T]) -> T:
+    if not isinstance(message, kind):
+        raise ValueError(f"sent {message!r:.80}, expected {kind.__name__}")  # noqa: TRY004  a fault of the line
+    return message
+
+
+def _check_origins(place: Place, origins: Origins) -> None:
     """Refuses to measure a package that came from elsewhere than the side's own folders.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from int8bench.compare.duet import pairs
 from int8bench.compare.duet.pairs import BASE, HEAD, Durations, PairRace
 from int8bench.errors import LabError
 from int8bench.lab import noise, sampling
+from int8bench.lab.agent.wire import Request, Sample, Sampled, Sustain, Sustained, Warm, Warmed
 
 DURATIONS = Durations(warmup_s=0.03, race_s=0.5, timeout_s=9.0)
 QUIET = noise.Reading(
@@ -22,7 +24,7 @@ class _World:
 
     def __init__(self) -> None:
         self.now = 50.0
-        self.asked: list[tuple[int, dict[str, object]]] = []
+        self.asked: list[tuple[int, Request[object]]] = []
         self.stolen: Iterator[int] = iter(())
         self.ticks = 0
 
@@ -45,17 +47,17 @@ class _Side:
         self.world, self.index, self.call_s, self.lost = world, index, call_s, set(lost)
         self.samples = 0
 
-    def ask(self, message: dict[str, object], timeout_s: float) -> dict[str, float]:
+    def ask(self, request: Request[Any], timeout_s: float) -> Any:
         assert timeout_s == DURATIONS.timeout_s
         mean_s = self.call_s()
-        self.world.asked.append((self.index, message))
-        if "warm" in message:
+        self.world.asked.append((self.index, request))
+        if isinstance(request, Warm):
             self.world.now += DURATIONS.warmup_s
-            return {"fastest_s": mean_s}
-        calls = int(str(message["sample"]))
-        self.world.now += mean_s * (calls + int(str(message["untimed"])))
+            return Warmed(fastest_s=mean_s)
+        assert isinstance(request, Sample)
+        self.world.now += mean_s * (request.calls + request.untimed)
         self.samples += 1
-        return {"s": mean_s, "cpu_s": mean_s * calls, "lost": float(self.samples - 1 in self.lost)}
+        return Sampled(mean_s=mean_s, cpu_s=mean_s * request.calls, lost=int(self.samples - 1 in self.lost))
 
 
 @pytest.fixture
@@ -90,13 +92,13 @@ def test_a_known_ratio_comes_back(world: _World, ratio: float) -> None:
 
 def test_both_warm_up_before_the_first_sample(world: _World) -> None:
     """Once each, in random order: who comes first may take what only one of them can have."""
-    warm = {"warm": DURATIONS.warmup_s}
+    warm = Warm(duration_s=DURATIONS.warmup_s)
     began = set()
     for seed in range(8):
         world.asked.clear()
         _raced(world, *_sides(world, 0.001, 0.002), seed=seed)
         assert sorted(side for side, message in world.asked[:2] if message == warm) == [BASE, HEAD]
-        assert not any("warm" in message for _, message in world.asked[2:])
+        assert not any(isinstance(message, Warm) for _, message in world.asked[2:])
         began.add(world.asked[0][0])
     assert began == {BASE, HEAD}
 
@@ -104,7 +106,7 @@ def test_both_warm_up_before_the_first_sample(world: _World) -> None:
 def test_each_round_has_one_sample_of_each_in_random_order(world: _World) -> None:
     """Drawn by the generator that is given: both orders come up, and a seed says which."""
     _raced(world, *_sides(world, 0.001, 0.001))
-    order = [index for index, message in world.asked if "sample" in message]
+    order = [index for index, message in world.asked if isinstance(message, Sample)]
     rounds = list(zip(order[::2], order[1::2], strict=True))
     assert {tuple(sorted(each)) for each in rounds} == {(BASE, HEAD)}
     first = sum(each[0] == HEAD for each in rounds) / len(rounds)
@@ -129,9 +131,9 @@ def test_a_sample_is_as_long_as_the_slower_side_needs(
 ) -> None:
     """The same number of calls on both sides, and the same number that is not timed."""
     raced = _raced(world, *_sides(world, base_s, head_s))
-    asked = [message for _, message in world.asked if "sample" in message]
+    asked = [message for _, message in world.asked if isinstance(message, Sample)]
     assert raced.calls == calls
-    assert all(message == {"sample": calls, "untimed": untimed} for message in asked)
+    assert all(message == Sample(calls=calls, untimed=untimed) for message in asked)
 
 
 def test_it_ends_when_the_time_is_up(world: _World) -> None:
@@ -163,8 +165,8 @@ def test_fresh_processes_have_three_rounds_of_one(world: _World, call_s: float, 
     sides = [_Side(world, side, call) for side in (BASE, HEAD)]
     raced = pairs.race(sides, DURATIONS, rng=np.random.default_rng(1), fresh=True, now=world.clock)
     assert len(raced.base_s) == rounds
-    asked = [message for _, message in world.asked if "sample" in message]
-    assert all(message == {"sample": 1, "untimed": 0} for message in asked)
+    asked = [message for _, message in world.asked if isinstance(message, Sample)]
+    assert all(message == Sample(calls=1, untimed=0) for message in asked)
     assert raced.calls == 1
 
 
@@ -207,15 +209,15 @@ class _Stream(_Side):
         super().__init__(world, index, lambda: 1 / rate)
         self.rate, self.late_s = rate, late_s
 
-    def sustain(self, message: dict[str, object]) -> dict[str, float]:
-        self.world.asked.append((self.index, message))
-        start, until = self.world.now + self.late_s, float(str(message["sustain"]))
-        return {"calls": self.rate * (until - start), "started_s": start, "ended_s": until}
+    def sustain(self, request: Sustain) -> Sustained:
+        self.world.asked.append((self.index, request))
+        start, until = self.world.now + self.late_s, request.until_s
+        calls: Any = self.rate * (until - start)  # a share of a call is none of a process, but tells the rate exactly
+        return Sustained(calls=calls, started_s=start, ended_s=until)
 
 
-def _together(streams: Sequence[pairs.Side], message: dict[str, object], _: float) -> list[dict[str, float]]:
-    found = [each.sustain(message) for each in streams if isinstance(each, _Stream)]
-    assert isinstance(streams[0], _Stream)
+def _together(streams: Sequence[_Stream], request: Sustain, _: float) -> list[Sustained]:
+    found = [each.sustain(request) for each in streams]
     streams[0].world.now += 1.0
     return found
 
@@ -230,7 +232,9 @@ def test_throughput_is_of_all_streams_together(world: _World) -> None:
     head = [_Stream(world, HEAD, 100.0), _Stream(world, HEAD, 20.0)]
     assert _sustained(world, base, head) == pytest.approx(math.log(120 / 150))
     assert [index for index, _ in world.asked[::2]] == [BASE, HEAD, HEAD, BASE]
-    assert [message for _, message in world.asked] == [{"sustain": 50.25 + turn} for turn in (0, 0, 1, 1, 2, 2, 3, 3)]
+    assert [message for _, message in world.asked] == [
+        Sustain(until_s=50.25 + turn) for turn in (0, 0, 1, 1, 2, 2, 3, 3)
+    ]
 
 
 def test_a_stream_that_starts_late_costs_its_side(world: _World) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,19 @@ import pytest
 
 from int8bench.lab.agent import turns
 from int8bench.lab.agent.suites.suite import Opened
+from int8bench.lab.agent.wire import (
+    Began,
+    First,
+    FirstCall,
+    Message,
+    Sample,
+    Sampled,
+    Stop,
+    Sustain,
+    Sustained,
+    Warm,
+    Warmed,
+)
 
 CALL_S, BEFORE_S = 0.25, 100.0  # exact in binary
 
@@ -39,14 +52,14 @@ class _Clock:
 class _Talk:
     """A line on which a script is asked, and what was answered; it ends where the script ends."""
 
-    def __init__(self, script: list[Mapping[str, Any]]) -> None:
+    def __init__(self, script: list[Message]) -> None:
         self.script = script
-        self.told: list[dict[str, Any]] = []
+        self.told: list[Any] = []
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        self.told.append(dict(message))
+    def send(self, message: Message) -> None:
+        self.told.append(message)
 
-    def receive(self) -> Mapping[str, Any]:
+    def receive(self) -> Message:
         if not self.script:
             raise EOFError
         return self.script.pop(0)
@@ -58,7 +71,7 @@ def clock() -> _Clock:
     return _Clock()
 
 
-def told(clock: _Clock, *asked: Mapping[str, Any], before: bool = False) -> list[dict[str, Any]]:
+def told(clock: _Clock, *asked: Message, before: bool = False) -> list[Any]:
     """What the turns of a benchmark answer, the introduction left out."""
     talk = _Talk(list(asked))
     opened = Opened(call=clock.call, before=clock.before if before else None)
@@ -70,27 +83,27 @@ def test_it_introduces_itself() -> None:
     """With the numbers that it tracks, and where its modules came from; then the line may end at once."""
     talk = _Talk([])
     turns.take_turns(talk, Opened(values={"value": 2.0}), {"toy": ["/somewhere/toy"]})  # type: ignore[arg-type]
-    assert talk.told == [{"values": {"value": 2.0}, "origins": {"toy": ["/somewhere/toy"]}}]
+    assert talk.told == [Began(values={"value": 2.0}, origins={"toy": ["/somewhere/toy"]})]
 
 
 def test_stop_is_the_end(clock: _Clock) -> None:
     """Nothing is called or answered after it."""
-    assert told(clock, {"stop": True}, {"sample": 1, "untimed": 0}) == []
+    assert told(clock, Stop(), Sample(calls=1, untimed=0)) == []
     assert clock.log == []
 
 
 def test_a_warm_up_lasts_as_long_as_asked(clock: _Clock) -> None:
     """One call at least and as many as begin in time; the fastest is told."""
-    assert told(clock, {"warm": 4 * CALL_S}) == [{"fastest_s": CALL_S}]
+    assert told(clock, Warm(duration_s=4 * CALL_S)) == [Warmed(fastest_s=CALL_S)]
     assert clock.log == ["call"] * 5
     clock.log.clear()
-    told(clock, {"warm": 0})
+    told(clock, Warm(duration_s=0))
     assert clock.log == ["call"]
 
 
 def test_the_first_call_is_one(clock: _Clock) -> None:
     """It starts the threads that a benchmark has, and may fail as no other does."""
-    assert told(clock, {"first": []}) == [{"first_s": CALL_S}]
+    assert told(clock, First(cores=[])) == [FirstCall(first_s=CALL_S)]
     assert clock.log == ["call"]
 
 
@@ -102,25 +115,25 @@ def test_the_fastest_call_of_a_warm_up_is_told() -> None:
     def call() -> None:
         clock.now += lasts.pop(0)
 
-    talk = _Talk([{"warm": 5.0}])
+    talk = _Talk([Warm(duration_s=5.0)])
     turns.take_turns(talk, Opened(call=call), {}, clock=clock)  # type: ignore[arg-type]
-    assert talk.told[1] == {"fastest_s": 0.5}
+    assert talk.told[1] == Warmed(fastest_s=0.5)
 
 
 @pytest.mark.parametrize(("calls", "untimed"), [(1, 0), (4, 0), (4, 3)])
 def test_a_sample_is_the_mean_of_its_timed_calls(clock: _Clock, calls: int, untimed: int) -> None:
     """The untimed calls come first and are in no figure."""
-    (answer,) = told(clock, {"sample": calls, "untimed": untimed})
-    assert answer["s"] == CALL_S
+    (answer,) = told(clock, Sample(calls=calls, untimed=untimed))
+    assert answer.mean_s == CALL_S
     assert clock.log == ["call"] * (untimed + calls)
-    assert answer["lost"] >= 0
-    assert answer["cpu_s"] >= 0
+    assert answer.lost >= 0
+    assert answer.cpu_s >= 0
 
 
 def test_what_comes_before_a_call_is_not_timed(clock: _Clock) -> None:
     """It is done before each call, the untimed ones and those of the warm-up too."""
-    sample, warm = told(clock, {"sample": 2, "untimed": 1}, {"warm": 1.5 * (CALL_S + BEFORE_S)}, before=True)
-    assert (sample["s"], warm["fastest_s"]) == (CALL_S, CALL_S)
+    sample, warm = told(clock, Sample(calls=2, untimed=1), Warm(duration_s=1.5 * (CALL_S + BEFORE_S)), before=True)
+    assert (sample.mean_s, warm.fastest_s) == (CALL_S, CALL_S)
     assert clock.log == ["before", "call"] * (3 + 3)
 
 
@@ -128,14 +141,14 @@ def test_what_comes_before_a_call_is_not_timed(clock: _Clock) -> None:
 def test_a_load_is_sustained_until_the_moment(clock: _Clock, load_s: float, calls: int) -> None:
     """Calls that have begun are ended; a turn that comes too late still has one, or there would be no rate."""
     start = clock.now
-    (answer,) = told(clock, {"sustain": start + load_s})
-    assert answer == {"calls": calls, "started_s": start, "ended_s": start + calls * CALL_S}
+    (answer,) = told(clock, Sustain(until_s=start + load_s))
+    assert answer == Sustained(calls=calls, started_s=start, ended_s=start + calls * CALL_S)
 
 
 def test_a_load_has_what_comes_before_each_call(clock: _Clock) -> None:
     """It is part of what lasts."""
-    (answer,) = told(clock, {"sustain": clock.now + BEFORE_S}, before=True)
-    assert (answer["calls"], clock.log) == (1, ["before", "call"])
+    (answer,) = told(clock, Sustain(until_s=clock.now + BEFORE_S), before=True)
+    assert (answer.calls, clock.log) == (1, ["before", "call"])
 
 
 @pytest.fixture
@@ -147,18 +160,18 @@ def fresh() -> tuple[list[float], Opened]:
 
 def test_the_first_call_of_fresh_processes_is_one(fresh: tuple[list[float], Opened]) -> None:
     """It fills what is kept on the disk; nothing else of it is left in the next."""
-    talk = _Talk([{"first": [0]}])
+    talk = _Talk([First(cores=[0])])
     turns.take_turns(talk, fresh[1], {})  # type: ignore[arg-type]
-    assert talk.told[1:] == [{"first_s": 3.0}]
+    assert talk.told[1:] == [FirstCall(first_s=3.0)]
     assert fresh[0] == [2.0, 1.0, 4.0]
 
 
 def test_a_sample_is_what_fresh_processes_tell(fresh: tuple[list[float], Opened]) -> None:
     """Not the clock around them."""
-    talk = _Talk([{"sample": 1, "untimed": 0}, {"sample": 2, "untimed": 0}])
+    talk = _Talk([Sample(calls=1, untimed=0), Sample(calls=2, untimed=0)])
     turns.take_turns(talk, fresh[1], {})  # type: ignore[arg-type]
-    assert [each["s"] for each in talk.told[1:]] == [3.0, 1.5]
-    assert all(each.keys() == {"s", "cpu_s", "lost"} and each["lost"] == 0 for each in talk.told[1:])
+    assert [each.mean_s for each in talk.told[1:]] == [3.0, 1.5]
+    assert all(isinstance(each, Sampled) and each.lost == 0 for each in talk.told[1:])
 
 
 def test_the_processor_time_of_a_fresh_process_is_told() -> None:
@@ -168,9 +181,9 @@ def test_the_processor_time_of_a_fresh_process_is_told() -> None:
         subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
         return 1.0
 
-    talk = _Talk([{"sample": 1, "untimed": 0}])
+    talk = _Talk([Sample(calls=1, untimed=0)])
     turns.take_turns(talk, Opened(timed=timed), {})  # type: ignore[arg-type]
-    assert talk.told[1]["cpu_s"] > 0.01
+    assert talk.told[1].cpu_s > 0.01
 
 
 @pytest.fixture

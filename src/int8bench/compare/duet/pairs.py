@@ -3,13 +3,16 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from int8bench.errors import LabError
 from int8bench.lab import noise, sampling
+from int8bench.lab.agent.wire import First, Request, Sample, Sampled, Sustain, Sustained, Warm
 from int8bench.stats.ratio import fork_log_ratio
+
+T = TypeVar("T")
 
 BASE, HEAD = 0, 1
 SIDES = (BASE, HEAD)
@@ -25,7 +28,7 @@ NO_TIME = "a call took no time by the clock; measure something longer"
 class Side(Protocol):
     """What of `peers.Turns` is needed here."""
 
-    def ask(self, message: dict[str, object], timeout_s: float) -> dict[str, float]:
+    def ask(self, request: Request[T], timeout_s: float) -> T:
         """Its answer."""
 
 
@@ -73,16 +76,16 @@ class _Asking:
         """The sides that have not failed."""
         return [side for side in SIDES if side not in self.faults]
 
-    def all(self, message: dict[str, object], order: Sequence[int]) -> dict[int, dict[str, float]]:
+    def all(self, request: Request[T], order: Sequence[int]) -> dict[int, T]:
         """The answers of those that give one, asked in that order."""
-        told: dict[int, dict[str, float]] = {}
+        answers: dict[int, T] = {}
         for side in order:
             if side not in self.faults:
                 try:
-                    told[side] = self.sides[side].ask(message, self.timeout_s)
+                    answers[side] = self.sides[side].ask(request, self.timeout_s)
                 except LabError as error:
                     self.faults[side] = str(error)
-        return told
+        return answers
 
 
 def race(
@@ -106,11 +109,11 @@ def race(
         LabError: a call took no time.
     """
     asking = _Asking(sides=sides, timeout_s=durations.timeout_s)
-    warm = {} if fresh else asking.all({"warm": durations.warmup_s}, rng.permutation(SIDES).tolist())
-    fastest = [each["fastest_s"] for each in warm.values()] or [0.0]
+    warm = {} if fresh else asking.all(Warm(duration_s=durations.warmup_s), rng.permutation(SIDES).tolist())
+    fastest = [each.fastest_s for each in warm.values()] or [0.0]
     calls, untimed = (1, 0) if fresh else _calls(fastest)
     fewest = FRESH_ROUNDS if fresh else sampling.FEWEST_ROUNDS
-    asked: dict[str, object] = {"sample": calls, "untimed": untimed}
+    asked = Sample(calls=calls, untimed=untimed)
     rounds: list[tuple[float, float]] = []
     disturbed: list[bool] = []
     turns = 0
@@ -122,7 +125,7 @@ def race(
         turns += 1
         if not asking.faults:
             rounds.append((_time(told[BASE]), _time(told[HEAD])))
-            disturbed.append(stolen > 0 or any(each["lost"] > 0 for each in told.values()))
+            disturbed.append(stolen > 0 or any(each.lost > 0 for each in told.values()))
     return PairRace(
         calls=calls,
         base_s=tuple(base for base, _ in rounds),
@@ -152,16 +155,16 @@ def first(
         cores: that the threads of a side are spread over, one each, where it has as many.
     """
     asking = _Asking(sides=sides, timeout_s=timeout_s)
-    told = asking.all({"first": list(cores)}, rng.permutation(SIDES).tolist())
-    return FirstCalls(seconds={side: each["first_s"] for side, each in told.items()}, faults=asking.faults)
+    told = asking.all(First(cores=cores), rng.permutation(SIDES).tolist())
+    return FirstCalls(seconds={side: each.first_s for side, each in told.items()}, faults=asking.faults)
 
 
 def sustained(
-    streams: Sequence[Sequence[Side]],
+    streams: Sequence[Sequence[T]],
     *,
     load_s: float,
     timeout_s: float,
-    together: Callable[[Sequence[Side], dict[str, object], float], list[dict[str, float]]],
+    together: Callable[[Sequence[T], Sustain, float], list[Sustained]],
     now: Callable[[], float] = sampling.shared_now,
 ) -> float:
     """Log of head's throughput over base's: each side's streams call together for a while, base, head, head, base.
@@ -178,11 +181,11 @@ def sustained(
     """
     logs: dict[int, list[float]] = {BASE: [], HEAD: []}
     for side in (BASE, HEAD, HEAD, BASE):
-        told = together(streams[side], {"sustain": now() + load_s}, timeout_s)
-        first, last = min(each["started_s"] for each in told), max(each["ended_s"] for each in told)
+        told = together(streams[side], Sustain(until_s=now() + load_s), timeout_s)
+        first, last = min(each.started_s for each in told), max(each.ended_s for each in told)
         if not last > first:
             raise LabError(NO_TIME)
-        logs[side].append(math.log(sum(each["calls"] for each in told) / (last - first)))
+        logs[side].append(math.log(sum(each.calls for each in told) / (last - first)))
     return sum(logs[HEAD]) / len(logs[HEAD]) - sum(logs[BASE]) / len(logs[BASE])
 
 
@@ -193,7 +196,7 @@ def _calls(fastest: Sequence[float]) -> tuple[int, int]:
     return max(1, round(SAMPLE_S / slower)), untimed
 
 
-def _time(told: dict[str, float]) -> float:
-    if not told["s"] > 0:
+def _time(sampled: Sampled) -> float:
+    if not sampled.mean_s > 0:
         raise LabError(NO_TIME)
-    return told["s"]
+    return sampled.mean_s

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from int8bench.compare.duet import pairs
 from int8bench.compare.duet.failures import Outcome, Stage, is_breaking
@@ -17,6 +16,7 @@ from int8bench.compare.duet.state import GRID, State
 from int8bench.compare.revisions.asv_configuration import Variables
 from int8bench.errors import LabError
 from int8bench.lab.agent.suites.suite import TIME
+from int8bench.lab.agent.wire import First, Sustain, Sustained
 from int8bench.lab.environment import cores_for
 from int8bench.lab.peers import (
     ENTER_TIMEOUT_S,
@@ -153,7 +153,7 @@ def _alone(duet: State, launch: PeerLaunch, index: int, name: str) -> Life:
         took_s[stage] = time.monotonic() - started
         if duet.rows[name].kind == TIME:
             stage = Stage.FIRST
-            took_s[stage] = float(turns.ask({"first": list(cores)}, _patience_s(duet, name, stage))["first_s"])
+            took_s[stage] = turns.ask(First(cores=cores), _patience_s(duet, name, stage)).first_s
         stage = Stage.CALL
         turns.finish(FINISH_TIMEOUT_S)
     except LaunchLostError:
@@ -416,11 +416,11 @@ def _load(duet: State, launches: Launches, index: int, name: str) -> None:
     guarded(duet, launches, index, name, work, streams=streams)
 
 
-def _together(streams: Sequence[Any], message: dict[str, object], timeout_s: float) -> list[dict[str, float]]:
+def _together(streams: Sequence[Turns], request: Sustain, timeout_s: float) -> list[Sustained]:
     """Asks all streams before it waits for one."""
-    for each in streams:
-        each.say(message)
-    return [each.hear(timeout_s) for each in streams]
+    for stream in streams:
+        stream.say(request)
+    return [stream.hear(request.answer, timeout_s) for stream in streams]
 
 
 def _threads(duet: State, name: str) -> int:

@@ -2,11 +2,11 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from int8bench.compare.revisions.packages import TOP
 from int8bench.compare.revisions.revisions import Repository
 from int8bench.errors import Int8BenchError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.agent.suites.suite import FRESH, TIME
+from int8bench.lab.agent.wire import Grid
 from int8bench.lab.peers import Luck, Order, PeerLaunch, is_part, launched
 from int8bench.lab.progress import Advance, Progress
 from int8bench.lab.session import STOPPED, ended, keeping
@@ -153,16 +154,19 @@ def _not_built(side: Side, why: str) -> Finding:
 
 
 def _order(request: Request) -> Order:
+    return Order(suite=request.suite, grid=_grid(request) if request.suite == GRID else None)
+
+
+def _grid(request: Request) -> Grid:
     usable = machine.usable_core_count()
-    options: Mapping[str, Any] = {
-        "contenders": ["float32", *request.engines],
-        "batches": list(request.batches),
-        "threads": list(request.threads or dict.fromkeys((1, usable))),
-        "model": request.model,
-        "input_shape": request.input_shape,
-        "data": _found_from_anywhere(request),
-    }
-    return Order(suite=request.suite, options=options if request.suite == GRID else {})
+    return Grid(
+        contenders=["float32", *request.engines],
+        batches=list(request.batches),
+        threads=list(request.threads or dict.fromkeys((1, usable))),
+        model=request.model,
+        input_shape=request.input_shape,
+        data=_found_from_anywhere(request),
+    )
 
 
 def _found_from_anywhere(request: Request) -> str:
@@ -386,7 +390,7 @@ def _record(duet: State, *, complete: bool) -> record.Duet:
             "plan": duet.planned.to_dict(),
             "variables": [dict(each.values) for each in duet.variables],
             "sides": {"base": duet.sides[BASE].to_dict(), "head": duet.sides[HEAD].to_dict()},
-            **({"grid": dict(_order(duet.request).options)} if duet.request.suite == GRID else {}),
+            **({"grid": asdict(_grid(duet.request))} if duet.request.suite == GRID else {}),
         },
         samples=duet.samples.to_dict(),
     )

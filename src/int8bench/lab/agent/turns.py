@@ -3,14 +3,26 @@
 import os
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 from .suites.suite import Opened
-from .wire import Line
+from .wire import (
+    Began,
+    First,
+    FirstCall,
+    Line,
+    Origins,
+    Sample,
+    Sampled,
+    Stop,
+    Sustain,
+    Sustained,
+    Warm,
+    Warmed,
+)
 
 Clock = Callable[[], float]
 
@@ -20,28 +32,36 @@ OTHERS_AT_MOST = 0.1  # of a thread's own processor time: what other threads may
 def take_turns(
     line: Line,
     opened: Opened,
-    origins: Mapping[str, list[str]],
+    origins: Origins,
     *,
     clock: Clock = time.perf_counter,
     shared: Clock = time.monotonic,
 ) -> None:
     """Says what it is and where its modules came from, then answers until it is told to stop or the line ends.
 
-    Asked for its ``first`` call, it makes one, spreads its threads over the cores that come along, and answers with its
-    seconds; asked for ``warm``, it calls for that many seconds and answers with the seconds of its fastest call; asked
-    for ``sample``, it makes the untimed calls and then the timed ones, and answers with the mean seconds of those, and
-    with how often it lost the processor meanwhile; asked to ``sustain``, it calls until that moment of the clock that
-    all processes share, once at least. Of fresh processes, a first call and a sample are one each.
+    After a `First` call, its threads are spread over the cores that come along. The answer to a `Sample` says how often
+    the processor was lost during the timed calls. Of fresh processes, a first call and a sample are one each.
+
+    Args:
+        line: to the coordinator.
+        opened: the benchmark.
+        origins: where its modules came from.
+        clock: for calls.
+        shared: that all processes share.
     """
-    line.send({"values": dict(opened.values) if opened.values is not None else None, "origins": dict(origins)})
+    line.send(Began(values=dict(opened.values) if opened.values is not None else None, origins=dict(origins)))
     while True:
         try:
             asked = line.receive()
         except EOFError:
             return
-        if "stop" in asked:
-            return
-        line.send(_answer(asked, opened, clock, shared))
+        match asked:
+            case Stop():
+                return
+            case First() | Warm() | Sample() | Sustain():
+                line.send(_answer(asked, opened, clock, shared))
+            case _:
+                raise ValueError(f"asked for {asked!r:.80}, which is nothing that a benchmark does")
 
 
 def spread(cores: Sequence[int], *, alone: bool, tasks: Path = Path("/proc/self/task")) -> None:
@@ -80,19 +100,30 @@ def _children_s() -> float:
     return now.children_user + now.children_system
 
 
-def _answer(asked: Mapping[str, Any], opened: Opened, clock: Clock, shared: Clock) -> dict[str, Any]:
+def _answer(
+    asked: First | Warm | Sample | Sustain, opened: Opened, clock: Clock, shared: Clock
+) -> FirstCall | Warmed | Sampled | Sustained:
+    match asked:
+        case First():
+            return FirstCall(first_s=_first(opened, asked.cores, clock))
+        case Sample() if opened.timed is not None:
+            return _fresh_sample(opened.timed, asked.calls)
+        case Sample():
+            return _sample(opened, asked, clock)
+        case Warm():
+            return Warmed(fastest_s=_warm(opened, asked.duration_s, clock))
+        case Sustain():
+            return _sustain(opened, asked.until_s, shared)
+
+
+def _first(opened: Opened, cores: Sequence[int], clock: Clock) -> float:
+    """The seconds of one call, which starts the threads that a benchmark has; they are spread over cores then."""
     if opened.timed is not None:
-        return {"first_s": opened.timed()} if "first" in asked else _fresh_sample(opened.timed, int(asked["sample"]))
-    if "first" in asked:
-        took: list[float] = []
-        alone = _works_alone(lambda: took.append(_timed(opened, 1, clock)))  # which starts the threads that it has
-        spread(asked["first"], alone=alone)
-        return {"first_s": took[0]}
-    if "warm" in asked:
-        return {"fastest_s": _warm(opened, float(asked["warm"]), clock)}
-    if "sustain" in asked:
-        return _sustain(opened, float(asked["sustain"]), shared)
-    return _sample(opened, int(asked["sample"]), int(asked["untimed"]), clock)
+        return opened.timed()
+    took: list[float] = []
+    alone = _works_alone(lambda: took.append(_timed(opened, 1, clock)))
+    spread(cores, alone=alone)
+    return took[0]
 
 
 def _warm(opened: Opened, duration_s: float, clock: Clock) -> float:
@@ -104,17 +135,17 @@ def _warm(opened: Opened, duration_s: float, clock: Clock) -> float:
     return fastest
 
 
-def _sample(opened: Opened, calls: int, untimed: int, clock: Clock) -> dict[str, Any]:
-    if untimed:
-        _timed(opened, untimed, clock)
+def _sample(opened: Opened, asked: Sample, clock: Clock) -> Sampled:
+    if asked.untimed:
+        _timed(opened, asked.untimed, clock)
     before, cpu = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
-    seconds = _timed(opened, calls, clock)
+    seconds = _timed(opened, asked.calls, clock)
     after = resource.getrusage(resource.RUSAGE_SELF)
     lost = after.ru_nivcsw - before.ru_nivcsw + after.ru_majflt - before.ru_majflt
-    return {"s": seconds / calls, "cpu_s": time.process_time() - cpu, "lost": lost}
+    return Sampled(mean_s=seconds / asked.calls, cpu_s=time.process_time() - cpu, lost=lost)
 
 
-def _fresh_sample(timed: Callable[[], float], processes: int) -> dict[str, Any]:
+def _fresh_sample(timed: Callable[[], float], processes: int) -> Sampled:
     """The mean seconds that so many processes tell; one that waited for the disk is lost.
 
     None is as long as that undisturbed by others, so that how often it lost the processor says nothing.
@@ -122,7 +153,7 @@ def _fresh_sample(timed: Callable[[], float], processes: int) -> dict[str, Any]:
     before, cpu = resource.getrusage(resource.RUSAGE_CHILDREN), _children_s()
     seconds = sum(timed() for _ in range(processes))
     lost = resource.getrusage(resource.RUSAGE_CHILDREN).ru_majflt - before.ru_majflt
-    return {"s": seconds / processes, "cpu_s": _children_s() - cpu, "lost": lost}
+    return Sampled(mean_s=seconds / processes, cpu_s=_children_s() - cpu, lost=lost)
 
 
 def _timed(opened: Opened, calls: int, clock: Clock) -> float:
@@ -144,7 +175,7 @@ def _timed(opened: Opened, calls: int, clock: Clock) -> float:
     return total
 
 
-def _sustain(opened: Opened, until: float, clock: Clock) -> dict[str, Any]:
+def _sustain(opened: Opened, until: float, clock: Clock) -> Sustained:
     call = opened.call
     assert call is not None
     calls, started = 0, clock()
@@ -155,4 +186,4 @@ def _sustain(opened: Opened, until: float, clock: Clock) -> dict[str, Any]:
         call()
         calls += 1
         now = clock()
-    return {"calls": calls, "started_s": started, "ended_s": now}
+    return Sustained(calls=calls, started_s=started, ended_s=now)

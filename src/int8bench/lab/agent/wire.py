@@ -1,37 +1,263 @@
-"""Messages between the coordinator and the processes of a side: JSON, each with its length before it.
+"""What the coordinator and the processes of a side say to each other: a dataclass a message, and the line for them.
 
-Not strict JSON: a benchmark may give NaN, and both ends are Python's.
+On the line a message is JSON with its length before it: its fields, and the name of its class. Not strict JSON: a
+benchmark may give NaN, and both ends are Python's.
 """
 
+import _socket  # of which `socket.socket` is one
 import json
-import socket
 import struct
-from collections.abc import Mapping
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Generic, TypeAlias, TypeVar
 
 _LENGTH = struct.Struct("<I")
 MOST_BYTES = 64 << 20  # of one message: a suite of a hundred thousand names is a tenth of it
+_KIND = "kind"  # the key of a message's class
 
-Message = Mapping[str, Any]
+Origins: TypeAlias = Mapping[str, Sequence[str]]
+"""The folders that loaded modules of each package lie in; none where nothing of it was imported."""
+A_co = TypeVar("A_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(ABC, Generic[A_co]):
+    """What a benchmark that is open is asked for, and the kind of its answer."""
+
+    @property
+    @abstractmethod
+    def answer(self) -> type[A_co]:
+        """The class of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The cells of our own grid, as its suite is asked for them."""
+
+    contenders: Sequence[str]
+    batches: Sequence[int]
+    threads: Sequence[int]
+    model: str
+    input_shape: str | None
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """To a launch, first: open a suite."""
+
+    suite: str
+    folder: str
+    packages: Sequence[str]
+    """Whose modules must come from `path`."""
+    path: Sequence[str]
+    """The folders of the side's own files."""
+    measured: Sequence[str]
+    """The packages of either side."""
+    seed: int
+    """What both sides draw from."""
+    grid: Grid | None = None
+    """Of our own suite alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """From a launch: what is in the suite that it has opened."""
+
+    names: Mapping[str, str]
+    """How each benchmark is measured, by its id."""
+    left_out: Mapping[str, str]
+    """Reasons by id or file."""
+    origins: Origins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """From a launch: why the suite's own code does not let it be opened."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enter:
+    """To a launch: open a benchmark in a fork; a descriptor of the line to it comes along."""
+
+    name: str
+    cores: Sequence[int]
+    shift: int
+    """Bytes that the heap is moved by."""
+    packages: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forked:
+    """From a launch: the number of the fork."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reap:
+    """To a launch: wait for the end of a fork."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaped:
+    """From a launch: how the fork ended."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """From a fork, first: the numbers that the benchmark tracks, if it does, and where its modules came from."""
+
+    values: Mapping[str, float] | None
+    origins: Origins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstCall:
+    """The seconds of a first call."""
+
+    first_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class First(Request[FirstCall]):
+    """To a fork: make one call, and give its threads a core of `cores` each, where there are as many."""
+
+    cores: Sequence[int]
+
+    @property
+    def answer(self) -> type[FirstCall]:
+        """Its seconds."""
+        return FirstCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmed:
+    """The seconds of the fastest call of a warm-up."""
+
+    fastest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warm(Request[Warmed]):
+    """To a fork: call for so many seconds, once at least."""
+
+    duration_s: float
+
+    @property
+    def answer(self) -> type[Warmed]:
+        """The fastest call."""
+        return Warmed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """The mean seconds of the timed calls, their processor time together, and how often the processor was lost."""
+
+    mean_s: float
+    cpu_s: float
+    lost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(Request[Sampled]):
+    """To a fork: make so many calls that are not timed, and then so many that are."""
+
+    calls: int
+    untimed: int
+
+    @property
+    def answer(self) -> type[Sampled]:
+        """The mean of those that are timed."""
+        return Sampled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sustained:
+    """How many calls were made under load, and from when to when by the clock that all processes share."""
+
+    calls: int
+    started_s: float
+    ended_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sustain(Request[Sustained]):
+    """To a fork: call until that moment of the clock that all processes share, once at least."""
+
+    until_s: float
+
+    @property
+    def answer(self) -> type[Sustained]:
+        """How often it called."""
+        return Sustained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """To a fork: end the benchmark."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """From a fork, last: where modules came from, and others that were imported where none are the side's own."""
+
+    origins: Origins
+    others: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """From a fork: the benchmark says that it cannot run there, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """From a launch or a fork: what was raised, in a line."""
+
+    error: str
+
+
+ToLaunch: TypeAlias = Open | Enter | Reap
+FromLaunch: TypeAlias = Suite | Broken | Forked | Reaped | Failed
+ToFork: TypeAlias = First | Warm | Sample | Sustain | Stop
+FromFork: TypeAlias = Began | FirstCall | Warmed | Sampled | Sustained | Ended | Skipped | Failed
+Message: TypeAlias = ToLaunch | FromLaunch | ToFork | FromFork
+_MESSAGES: Mapping[str, type[Message]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Open, Enter, Reap, Suite, Broken, Forked, Reaped, Failed),
+        *(First, Warm, Sample, Sustain, Stop, Began, FirstCall, Warmed, Sampled, Sustained, Ended, Skipped),
+    )
+}
 
 
 class Line:
     """One end of a two-way line that ends with either side."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: _socket.socket) -> None:
         """Takes over one end of a socket pair."""
         self.socket = end
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message | Request[object]) -> None:
         """Sends one message.
 
         Raises:
             OSError: the other side is gone.
         """
-        body = json.dumps(message, separators=(",", ":")).encode()
+        body = json.dumps({_KIND: type(message).__name__, **asdict(message)}, separators=(",", ":")).encode()
         self.socket.sendall(_LENGTH.pack(len(body)) + body)
 
-    def receive(self, timeout_s: float | None = None) -> dict[str, Any]:
+    def receive(self, timeout_s: float | None = None) -> Message:
         """The next message.
 
         Raises:
@@ -43,15 +269,30 @@ class Line:
         (length,) = _LENGTH.unpack(exactly(self.socket, _LENGTH.size))
         if length > MOST_BYTES:
             raise ValueError(f"a message of {length} bytes, expected {MOST_BYTES} at most")
-        found: dict[str, Any] = json.loads(exactly(self.socket, length))
-        return found
+        return _message(exactly(self.socket, length))
 
     def close(self) -> None:
         """Ends the line; safe to call again."""
         self.socket.close()
 
 
-def exactly(end: socket.socket, size: int) -> bytes:
+def _message(body: bytes) -> Message:
+    """The message that a body holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    fields = json.loads(body)
+    try:
+        kind = _MESSAGES[fields.pop(_KIND)]
+        if kind is Open and fields["grid"] is not None:
+            fields["grid"] = Grid(**fields["grid"])
+        return kind(**fields)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"no message: {body[:80]!r}") from error
+
+
+def exactly(end: _socket.socket, size: int) -> bytes:
     """That many bytes.
 
     Raises:

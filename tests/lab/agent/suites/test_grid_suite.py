@@ -1,23 +1,25 @@
 """The grid as a suite: its ids, what each of them asks of the side's own facade, and a contender that cannot run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import pytest
 
 from int8bench import facade
 from int8bench.lab.agent.suites import grid_suite
-from int8bench.lab.agent.suites.suite import TIME, TRACK, Opened, SkippedError
+from int8bench.lab.agent.suites.suite import TIME, TRACK, Opened, Options, SkippedError
+from int8bench.lab.agent.wire import Grid
 
-OPTIONS: Mapping[str, Any] = {
-    "contenders": ["float32", "fbgemm"],
-    "batches": [1, 8],
-    "threads": [1, 2],
-    "model": "a.b:c",
-    "input_shape": "3x8x8",
-    "data": "digits",
-    "packages": ["int8bench"],
-}
+OPTIONS = Options(
+    packages=["int8bench"],
+    grid=Grid(
+        contenders=["float32", "fbgemm"],
+        batches=[1, 8],
+        threads=[1, 2],
+        model="a.b:c",
+        input_shape="3x8x8",
+        data="digits",
+    ),
+)
 
 
 class _Grid:

@@ -27,7 +27,7 @@ from .. import memory
 from ..fresh import Fresh
 from ..mortal import die_with
 from .asv_file import DEFAULT_FOLDER, configuration
-from .suite import FRESH, TIME, TRACK, BrokenSuiteError, Opened, SkippedError, Within, first_line
+from .suite import FRESH, TIME, TRACK, BrokenSuiteError, Opened, Options, SkippedError, Within, first_line
 
 # What the one number of a benchmark is called: a metric's name, of which more is worse, or a name that is none.
 TRACKED, PEAK, SIZE = "value", "peak_memory", "size"
@@ -53,12 +53,12 @@ class Found:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def open_suite(folder: str, options: Mapping[str, Any]) -> "AsvSuite":
+def open_suite(folder: str, options: Options) -> "AsvSuite":
     """The suite of the asv.conf.json in `folder`: imported, and nothing of it called.
 
     Args:
         folder: has the configuration.
-        options: ``again`` begins the luck of this launch anew.
+        options: the packages, and the luck of this launch.
 
     Raises:
         FileNotFoundError: there is no configuration, or its folder of benchmarks is no package.
@@ -74,7 +74,7 @@ def open_suite(folder: str, options: Mapping[str, Any]) -> "AsvSuite":
             _add(module, attribute, owner, function, found)
     if root.name not in sys.modules:
         raise BrokenSuiteError(f"cannot import {root.name}: {found.left_out[root.name]}")
-    return AsvSuite(found, options.get("packages", ()), again=options.get("again", _no_luck))
+    return AsvSuite(found, options.packages, again=options.again)
 
 
 class AsvSuite:
@@ -206,10 +206,6 @@ def _add_combinations(benchmark: Any, found: Found) -> None:  # noqa: ANN401
 def _kind(benchmark: Any) -> Any:  # noqa: ANN401
     """How it is measured; None for what is not. Of its class alone: `type` is the suite's to set."""
     return KINDS.get(type(benchmark).__name__)
-
-
-def _no_luck() -> None:
-    """Where nothing is drawn alike."""
 
 
 def _entered(benchmark: Any, arguments: tuple[Any, ...], within: Within, again: Callable[[], None]) -> None:  # noqa: ANN401

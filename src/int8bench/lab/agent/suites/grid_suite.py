@@ -9,12 +9,12 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from .suite import TIME, TRACK, Opened, SkippedError, Within
+from .suite import TIME, TRACK, Opened, Options, SkippedError, Within
 
 COST, ANSWERS = "#cost", "#answers"
 
 
-def open_suite(_folder: str, options: Mapping[str, Any]) -> "GridSuite":
+def open_suite(_folder: str, options: Options) -> "GridSuite":
     """The grid that the options name, prepared by the side's int8bench.
 
     Raises:
@@ -25,13 +25,12 @@ def open_suite(_folder: str, options: Mapping[str, Any]) -> "GridSuite":
     grid = getattr(facade, "grid", None)
     if grid is None:
         raise SkippedError("this revision's int8bench.facade has no grid; compare with a later one")
-    contenders = tuple(options["contenders"])
-    batches = tuple(options["batches"])
-    told = {"batches": batches} if "batches" in inspect.signature(grid).parameters else {}  # not in older revisions
-    opened = grid(
-        contenders=contenders, model=options["model"], input_shape=options["input_shape"], data=options["data"], **told
-    )
-    return GridSuite(opened, contenders, batches, tuple(options["threads"]))
+    asked = options.grid
+    assert asked is not None
+    contenders, batches = tuple(asked.contenders), tuple(asked.batches)
+    known = {"batches": batches} if "batches" in inspect.signature(grid).parameters else {}  # not in older revisions
+    opened = grid(contenders=contenders, model=asked.model, input_shape=asked.input_shape, data=asked.data, **known)
+    return GridSuite(opened, contenders, batches, tuple(asked.threads))
 
 
 class GridSuite:

@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from _pytest.pathlib import ImportPathMismatchError
 from ..imports import Imports, install
 from . import pytest_options
 from .pytest_fixture import Benchmark, Measurement
-from .suite import TIME, BrokenSuiteError, SkippedError, Within, first_line
+from .suite import TIME, BrokenSuiteError, Options, SkippedError, Within, first_line
 
 FIXTURES, WEAVE = ("benchmark", "codspeed_benchmark"), "benchmark_weave"
 CODSPEED_MARKER, MARKER = "codspeed_benchmark", "benchmark"
@@ -39,7 +39,7 @@ BENCHMARK, CODSPEED = ("pytest_benchmark", "benchmark"), ("pytest_codspeed", "co
 REPLACED = (*BENCHMARK, *CODSPEED, "int8bench")
 MEDDLING = ("pytest_timeout", "timeout", "pytest_rerunfailures", "rerunfailures", "flaky")
 # Options of the project's that are for a run of all its tests; each where its plug-in is there.
-OVERRULED: Mapping[str, object] = {
+OVERRULED: Mapping[str, bool | int | str | Sequence[str] | None] = {
     "maxfail": 0,
     "basetemp": None,  # emptied by every process that asks for it
     "lf": False,
@@ -63,14 +63,12 @@ MARKERS = (
 )
 
 
-def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
+def open_suite(folder: str, options: Options) -> "PytestSuite":
     """The benchmarks among the tests of `folder`; this process stays in that folder.
 
     Args:
         folder: where pytest would be typed.
-        options: ``packages`` names what must come from where it is found now, wherever the tests' folders lead;
-            ``path`` has the folders of the side's own files, ``measured`` the packages of either side; ``seed`` is what
-            both draw from.
+        options: whose modules come from where, and what both sides draw from.
 
     Raises:
         UsageError: pytest refuses the project's options.
@@ -78,8 +76,7 @@ def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
     """
     os.chdir(folder)
     top = pytest_options.top_around(Path.cwd())
-    names, path, measured = (_words(options, each) for each in ("packages", "path", "measured"))
-    install(Imports(names, path, top or Path.cwd(), measured=measured))
+    install(Imports(options.packages, options.path, top or Path.cwd(), measured=options.measured))
     sys.path.insert(0, str(Path.cwd()))  # as `python -m pytest` does
     sys.argv[:] = ["pytest"]
     scratch = tempfile.TemporaryDirectory(prefix="int8bench-pytest-")
@@ -87,9 +84,7 @@ def open_suite(folder: str, options: Mapping[str, object]) -> "PytestSuite":
     front = Front()
     try:
         with redirect_stdout(io.StringIO()):  # pytest's terminal keeps it
-            config = _configured(
-                front, pytest_options.arguments(Path.cwd(), top, Path(scratch.name)), options.get("seed")
-            )
+            config = _configured(front, pytest_options.arguments(Path.cwd(), top, Path(scratch.name)), options.seed)
             return PytestSuite(_collected(config), front, scratch)
     except pytest.UsageError as error:
         raise pytest.UsageError(_reason(str(error))) from error
@@ -212,13 +207,7 @@ class Front:
             self.measurement.reports.append((outcome.get_result(), error))
 
 
-def _words(options: Mapping[str, object], name: str) -> list[str]:
-    found = options.get(name, ())
-    assert isinstance(found, Iterable)
-    return [str(each) for each in found]
-
-
-def _configured(front: Front, arguments: list[str], seed: object) -> pytest.Config:
+def _configured(front: Front, arguments: list[str], seed: int | None) -> pytest.Config:
     config = _prepareconfig(arguments, [Early()])
     front.see(config)
     for name, value in {**OVERRULED, "randomly_seed": seed}.items():  # pytest-randomly draws one for each process

@@ -1,8 +1,10 @@
 """What a side's suite is to the rest of the agent: named benchmarks that can be entered, and faults in a line. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from ..wire import Grid, Origins
 
 
 def first_line(error: BaseException) -> str:
@@ -23,6 +25,28 @@ class BrokenSuiteError(Exception):
     """The suite's own code, or what it imports, does not let it be opened; the message is its reason."""
 
 
+def no_luck() -> None:
+    """Where nothing is drawn alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a suite is opened with beside its folder."""
+
+    packages: Sequence[str] = ()
+    """Whose modules come from where they are found now, wherever the suite's folders lead."""
+    path: Sequence[str] = ()
+    """The folders of the side's own files."""
+    measured: Sequence[str] = ()
+    """The packages of either side."""
+    again: Callable[[], None] = no_luck
+    """Begins the luck of this launch anew."""
+    seed: int | None = None
+    """What both sides draw from."""
+    grid: Grid | None = None
+    """The cells of our own grid."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A benchmark that is set up: a call to time, or numbers by metric; `before` is called untimed before each call.
@@ -35,7 +59,7 @@ class Opened:
     before: Callable[[], object] | None = None
     values: Mapping[str, float] | None = None
     timed: Callable[[], float] | None = None
-    seen: Callable[[], Mapping[str, list[str]]] | None = None
+    seen: Callable[[], Origins] | None = None
 
 
 Within = Callable[[Opened], None]
