@@ -412,10 +412,10 @@ def selftest(
 
     with _bar() as advance:
         found = lab_selftest.run(thorough=thorough, advance=advance)
-    _print(_json(found) if as_json else sheet.render(found, **_screen()))
-    if found["kept"] is None:
+    _print(_json(found.to_dict()) if as_json else sheet.render(found, **_screen()))
+    if found.kept is None:
         _note("int8bench: kept nowhere, so no verdict quotes it; set XDG_CACHE_HOME to a folder that can be written")
-    raise typer.Exit(EXIT_FINE if found["trusted"] else EXIT_BAD_NEWS)
+    raise typer.Exit(EXIT_FINE if found.figures.trusted else EXIT_BAD_NEWS)
 
 
 @app.command()

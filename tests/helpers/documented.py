@@ -98,9 +98,6 @@ LONG: Mapping[str, Promise] = {
         place="empty", says=ANSWER, codes=BAD_NEWS, shortened="--budget 90s -o two.json"
     ),
     "int8bench train -o weights.pt": Promise(place="empty", says=r"validation accuracy 9", makes=("weights.pt",)),
-    "int8bench trials --races 40 -o trials.json": Promise(
-        place="empty", says=r'"races": 1,', makes=("trials.json",), shortened="--races 1"
-    ),
     "int8bench duet HEAD~1 HEAD": Promise(place="clone", says=r"^Proven: |^not proven: ", shortened="--quick"),
     "int8bench duet main HEAD --suite asv": Promise(
         place="project", says=PARSING, codes=(1,), shortened="--budget 10s"

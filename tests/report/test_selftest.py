@@ -1,47 +1,82 @@
 """A selftest on the screen, against what a person should read."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from int8bench.report import selftest
+from int8bench.selftest.answer import (
+    Bounded,
+    CellFigures,
+    ClockSteps,
+    Counted,
+    Coverage,
+    FalseAlarms,
+    Figures,
+    RacedDesign,
+    RacedSettings,
+    Selftest,
+    SlowDowns,
+)
 
-CELL: dict[str, Any] = {
-    "batch": 1,
-    "threads": 1,
-    "races": 7,
-    "false_alarms": 0,
-    "median_half_width": 0.0041,
-    "launch_sd": 0.0032,
-    "fork_sd": 0.0051,
-    "smallest_slow_down": {"value": 0.0105, "low": 0.0089, "high": 0.0129},
-    "slow_downs": [],
-}
-DOCUMENT: dict[str, Any] = {
-    "machine": "A processor",
-    "engine": "fbgemm",
-    "design": {"looks": [5, 7, 8]},
-    "launches": 56,
-    "spent_s": 288.0,
-    "trusted": True,
-    "judgement": "verdicts here can be trusted down to 1.3 %",
-    "races": 14,
-    "false_alarms": {"count": 0, "trials": 14, "low": 0.0, "high": 0.2316, "declared": 0.001},
-    "coverage": {
-        "declared": 0.95,
-        "itself": {"count": 14, "trials": 14, "low": 0.768, "high": 1.0},
-        "slowed": {"count": 13, "trials": 14, "low": 0.661, "high": 0.998},
-    },
-    "slow_downs": {"count": 13, "trials": 14, "low": 0.661, "high": 0.998, "expected": 13.3, "power": 0.95},
-    "median_half_width": 0.0052,
-    "clock": {"step_s": 4.1e-8, "reading_s": 5.2e-8},
-    "cells": [CELL, {**CELL, "batch": 32, "threads": 16, "median_half_width": 0.12, "fork_sd": 0.0}],
-}
+CELL = CellFigures(
+    batch=1,
+    threads=1,
+    races=7,
+    false_alarms=0,
+    median_half_width=0.0041,
+    launch_sd=0.0032,
+    fork_sd=0.0051,
+    smallest_slow_down=Bounded(value=0.0105, low=0.0089, high=0.0129),
+    slow_downs=(),
+)
+ALL = {"count": 14, "trials": 14, "value": 1.0, "low": 0.768, "high": 1.0, "confidence": 0.95}
+ALL_BUT_ONE = {"count": 13, "trials": 14, "value": 13 / 14, "low": 0.661, "high": 0.998, "confidence": 0.95}
+NONE = {"count": 0, "trials": 14, "value": 0.0, "low": 0.0, "high": 0.2316, "confidence": 0.95}
+FIGURES = Figures(
+    trusted=True,
+    trusted_down_to=0.0129,
+    judgement="verdicts here can be trusted down to 1.3 %",
+    races=14,
+    false_alarms=FalseAlarms(**NONE, declared=0.001),
+    coverage=Coverage(declared=0.95, itself=Counted(**ALL), slowed=Counted(**ALL_BUT_ONE)),
+    slow_downs=SlowDowns(**ALL_BUT_ONE, expected=13.3, power=0.95),
+    median_half_width=0.0052,
+    cells=(CELL, replace(CELL, batch=32, threads=16, median_half_width=0.12, fork_sd=0.0)),
+)
+ANSWER = Selftest(
+    created_at="2026-11-24T10:00:00+00:00",
+    machine="A processor",
+    settings=RacedSettings(
+        fingerprint="0123456789ab",
+        int8bench_version="0",
+        versions={},
+        engine="fbgemm",
+        groups=((1, 1), (32, 16)),
+        design=RacedDesign(
+            looks=(5, 7, 8),
+            forks=2,
+            race_s=0.3,
+            warmup_s=0.1,
+            precision=0.01,
+            margin=0.01,
+            confidence=0.95,
+            error_rate=0.001,
+        ),
+    ),
+    thorough=False,
+    budget_s=300.0,
+    spent_s=288.0,
+    launches=56,
+    figures=FIGURES,
+    clock=ClockSteps(step_s=4.1e-8, reading_s=5.2e-8),
+)
 
 
 def drawn(*, width: int = 100, colour: bool = False, **changes: Any) -> str:
-    """The document on a screen."""
-    return selftest.render({**DOCUMENT, **changes}, width=width, colour=colour)
+    """The answer on a screen."""
+    return selftest.render(replace(ANSWER, figures=replace(FIGURES, **changes)), width=width, colour=colour)
 
 
 def test_a_selftest_is_one_screen() -> None:

@@ -65,15 +65,15 @@ def test_a_quiet_machine_is_trusted_down_to_its_noisiest_cell() -> None:
     """The claim is the upper end of the worst cell, and the answer has every count with its interval."""
     mixed = [*samples(4, groups=GROUPS[:1], sd=0.006), *samples(4, groups=GROUPS[1:])]
     found = reliability.reliability(mixed, DESIGN)
-    answer = found.to_dict()
+    answer = found.figures
     assert [(cell.group.threads, cell.group.batch) for cell in found.cells] == [(1, 1), (2, 32)]
-    assert found.cells[0].smallest.high < found.cells[1].smallest.high == answer["trusted_down_to"]
-    assert answer["judgement"] == (f"verdicts here can be trusted down to {units.down_to(answer['trusted_down_to'])}")
-    assert (answer["races"], answer["false_alarms"]["count"], answer["false_alarms"]["trials"]) == (8, 0, 8)
-    assert answer["false_alarms"]["high"] == pytest.approx(1 - 0.025 ** (1 / 8))
-    assert answer["coverage"]["itself"]["trials"] == answer["coverage"]["slowed"]["trials"] == 8
-    assert [each["true"] for each in answer["cells"][0]["slow_downs"]] == pytest.approx([0.03] * 4)
-    assert [each["found"] for each in answer["cells"][0]["slow_downs"]] == pytest.approx([0.03] * 4, abs=0.008)
+    assert found.cells[0].smallest.high < found.cells[1].smallest.high == answer.trusted_down_to
+    assert answer.judgement == (f"verdicts here can be trusted down to {units.down_to(answer.trusted_down_to)}")
+    assert (answer.races, answer.false_alarms.count, answer.false_alarms.trials) == (8, 0, 8)
+    assert answer.false_alarms.high == pytest.approx(1 - 0.025 ** (1 / 8))
+    assert answer.coverage.itself.trials == answer.coverage.slowed.trials == 8
+    assert [each.true for each in answer.cells[0].slow_downs] == pytest.approx([0.03] * 4)
+    assert [each.found for each in answer.cells[0].slow_downs] == pytest.approx([0.03] * 4, abs=0.008)
 
 
 def test_the_spread_is_split_between_launches_and_forks() -> None:
@@ -121,8 +121,8 @@ def test_a_machine_that_breaks_a_promise_is_not_trusted(changes: dict[str, float
     found = reliability.reliability(samples(4, **{"sd": 0.0005, **changes}), DESIGN)
     assert any(sentence in each for each in found.objections)
     assert found.judgement.startswith("verdicts here cannot be trusted: ")
-    assert found.to_dict()["trusted"] is False
-    assert found.to_dict()["trusted_down_to"] is None
+    assert found.figures.trusted is False
+    assert found.figures.trusted_down_to is None
 
 
 def test_one_false_alarm_in_many_races_is_no_proof() -> None:

@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 from played_lab import PlayedFork, PlayedLab
 
-from int8bench import machine
+from int8bench import __version__, machine
 from int8bench.cases import Group
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError
 from int8bench.lab.progress import Progress
 from int8bench.machine import Hardware
 from int8bench.selftest import handicap, selftest, trust
 from int8bench.selftest.handicap import Handicapped
+from int8bench.study import records
 from int8bench.study.plan import plan
 
 MACHINE = Hardware(arch="x86_64", brand="A processor", flags=frozenset({"avx2"}), usable_cores=2)
 CALL_S = 0.001
+GOLDEN = Path(__file__).parents[1] / "golden" / "selftest"
 
 
 def handicapped(itself: float, slowed: float, wait_s: float) -> Handicapped:
@@ -79,9 +81,16 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
 
 
 def run(lab: Lab, **changes: object) -> dict:
-    """A selftest of 400 seconds, which are twenty launches or less, unless told otherwise."""
+    """The JSON of a selftest of 400 seconds, which are twenty launches or less, unless told otherwise."""
     asked = {"thorough": False, "budget_s": 400.0, "advance": lambda _step: None, **changes}
-    return selftest.run(now=lab.clock, **asked)
+    return json.loads(json.dumps(selftest.run(now=lab.clock, **asked).to_dict(), allow_nan=False))
+
+
+def shape(document: object) -> object:
+    """The keys of a document in their order, and of its arrays the shape of their first entry."""
+    if isinstance(document, dict):
+        return [(key, "" if key == "versions" else shape(value)) for key, value in document.items()]
+    return [shape(document[0])] if isinstance(document, list) and document else type(document).__name__
 
 
 def unfinished(budget_s: float = 400.0) -> Path:
@@ -236,6 +245,28 @@ def test_unlike_or_damaged_forks_are_not_gone_on_with(lab: Lab, change: dict[str
     lab.starts.clear()
     run(lab)
     assert lab.starts[0] == (0, 1)
+
+
+def test_forks_that_an_earlier_version_kept_are_gone_on_with(lab: Lab) -> None:
+    """The file that the commit before typed selftests left after nine launches, with the versions that are here."""
+    stored = json.loads((GOLDEN / "unfinished.json").read_text(encoding="utf-8"))
+    here = {"int8bench_version": __version__, "versions": records.versions()}
+    unfinished().parent.mkdir()
+    unfinished().write_text(json.dumps({**stored, **here}), encoding="utf-8")
+    phases: list[str] = []
+    run(lab, advance=lambda step: phases.append(step.phase))
+    assert "going on with a selftest that was stopped after 9 launches" in phases
+    assert lab.starts[0][0] == 9
+
+
+def test_what_is_kept_has_the_keys_of_an_earlier_version(lab: Lab) -> None:
+    """Key by key in their order, all the way down: other programs read it."""
+    answer = run(lab)
+    stored = json.loads(Path(answer["kept"]).read_text(encoding="utf-8"))
+    before = json.loads((GOLDEN / "kept.json").read_text(encoding="utf-8"))
+    assert shape(stored) == shape(before)
+    del before["samples"]
+    assert shape(answer) == shape({**before, "kept": ""})
 
 
 def test_too_short_a_time_is_said(lab: Lab) -> None:

@@ -6,7 +6,7 @@ Times nothing else.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,10 +22,6 @@ class Resolution:
 
     step_s: float
     reading_s: float
-
-    def to_dict(self) -> dict[str, float]:
-        """What an answer keeps of it."""
-        return asdict(self)
 
 
 def resolution(clock: Callable[[], float] = time.perf_counter, readings: int = READINGS) -> Resolution:

@@ -6,10 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from statistics import median
-from typing import Any
 
 from int8bench import units
 from int8bench.cases import Group
+from int8bench.selftest.answer import (
+    Bounded,
+    CellFigures,
+    Counted,
+    Coverage,
+    FalseAlarms,
+    Figures,
+    SlowDown,
+    SlowDowns,
+)
 from int8bench.stats.limits import POWER
 from int8bench.stats.prediction import chance_seen, sd_bounds, smallest_effect
 from int8bench.stats.proportion import Proportion, chance_of_at_least, chance_of_at_most, proportion
@@ -47,13 +56,9 @@ class Sample:
         """The cell that the fork belongs to."""
         return Group(batch=self.batch, threads=self.threads)
 
-    def to_dict(self) -> dict[str, Any]:
-        """What a file keeps of it; the inverse of ``Sample(**...)``."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class KnownRace:
     """One race of a cell: the code with itself, and with its slowed copy, of which `added` is the true slow-down."""
 
     itself: Judged
@@ -82,20 +87,11 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounded:
-    """A figure with its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class RacedCell:
     """What the races of one cell come to."""
 
     group: Group
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[KnownRace, ...]
     launch_sd: float
     fork_sd: float
     mean_sd: Bounded
@@ -103,26 +99,27 @@ class Cell:
     smallest: Bounded
     """The slow-down, as a fraction, that a race calls with probability `POWER`."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """What an answer keeps of it."""
-        return {
-            "batch": self.group.batch,
-            "threads": self.group.threads,
-            "races": len(self.outcomes),
-            "false_alarms": sum(each.false_alarm for each in self.outcomes),
-            "median_half_width": _half_width(self.outcomes),
-            "launch_sd": self.launch_sd,
-            "fork_sd": self.fork_sd,
-            "smallest_slow_down": asdict(self.smallest),
-            "slow_downs": [
-                {
-                    "true": math.expm1(each.added),
-                    "found": 1 / each.slowed.estimate.value - 1,
-                    "verdict": speed_word(each.slowed.judgement.verdict),
-                }
-                for each in self.outcomes
-            ],
-        }
+    @property
+    def figures(self) -> CellFigures:
+        """The figures of the cell that an answer keeps."""
+        return CellFigures(
+            batch=self.group.batch,
+            threads=self.group.threads,
+            races=len(self.outcomes),
+            false_alarms=sum(race.false_alarm for race in self.outcomes),
+            median_half_width=_half_width(self.outcomes),
+            launch_sd=self.launch_sd,
+            fork_sd=self.fork_sd,
+            smallest_slow_down=self.smallest,
+            slow_downs=tuple(
+                SlowDown(
+                    true=math.expm1(race.added),
+                    found=1 / race.slowed.estimate.value - 1,
+                    verdict=speed_word(race.slowed.judgement.verdict),
+                )
+                for race in self.outcomes
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: cached properties
@@ -130,10 +127,10 @@ class Reliability:
     """What all races come to."""
 
     design: Design
-    cells: tuple[Cell, ...]
+    cells: tuple[RacedCell, ...]
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[KnownRace]:
         """The races of all cells."""
         return [outcome for cell in self.cells for outcome in cell.outcomes]
 
@@ -204,23 +201,24 @@ class Reliability:
             return f"verdicts here cannot be trusted: {'; '.join(self.objections)}"
         return f"verdicts here can be trusted down to {units.down_to(self.trusted_down_to)}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """What an answer keeps of it."""
-        return {
-            "trusted": not self.objections,
-            "trusted_down_to": None if self.objections else self.trusted_down_to,
-            "judgement": self.judgement,
-            "races": len(self.outcomes),
-            "false_alarms": {**self.false_alarms.to_dict(), "declared": self.design.error_rate},
-            "coverage": {
-                "declared": self.design.confidence,
-                "itself": self.held.to_dict(),
-                "slowed": self.held_slowed.to_dict(),
-            },
-            "slow_downs": {**self.seen.to_dict(), "expected": sum(self.chances), "power": POWER},
-            "median_half_width": _half_width(self.outcomes),
-            "cells": [cell.to_dict() for cell in self.cells],
-        }
+    @property
+    def figures(self) -> Figures:
+        """The figures of all cells that an answer keeps, with the judgement."""
+        return Figures(
+            trusted=not self.objections,
+            trusted_down_to=None if self.objections else self.trusted_down_to,
+            judgement=self.judgement,
+            races=len(self.outcomes),
+            false_alarms=FalseAlarms(**asdict(self.false_alarms), declared=self.design.error_rate),
+            coverage=Coverage(
+                declared=self.design.confidence,
+                itself=Counted(**asdict(self.held)),
+                slowed=Counted(**asdict(self.held_slowed)),
+            ),
+            slow_downs=SlowDowns(**asdict(self.seen), expected=sum(self.chances), power=POWER),
+            median_half_width=_half_width(self.outcomes),
+            cells=tuple(cell.figures for cell in self.cells),
+        )
 
     def _share(self, happened: Sequence[bool]) -> Proportion:
         return proportion(sum(happened), len(happened), confidence=self.design.confidence)
@@ -264,12 +262,12 @@ def _by_cell(samples: Sequence[Sample]) -> dict[Group, list[list[Sample]]]:
     return {group: [found[group][index] for index in sorted(found[group])] for group in cells}
 
 
-def _cell(group: Group, launches: Sequence[Sequence[Sample]], design: Design) -> Cell:
+def _cell(group: Group, launches: Sequence[Sequence[Sample]], design: Design) -> RacedCell:
     whole = len(launches) - len(launches) % design.launches
     races = (launches[first : first + design.launches] for first in range(0, whole, design.launches))
     table = _table(launches, lambda fork: fork.itself)
     parts, mean_sd = spread(table), _mean_sd(table, design)
-    return Cell(
+    return RacedCell(
         group=group,
         outcomes=tuple(_outcome(race, design) for race in races),
         launch_sd=parts.launch_sd,
@@ -297,8 +295,8 @@ def _smallest(mean_sd: Bounded, design: Design) -> Bounded:
     return Bounded(value=value, low=low, high=high)
 
 
-def _outcome(launches: Sequence[Sequence[Sample]], design: Design) -> Outcome:
-    return Outcome(
+def _outcome(launches: Sequence[Sequence[Sample]], design: Design) -> KnownRace:
+    return KnownRace(
         itself=judged(_table(launches, lambda fork: fork.itself), design),
         slowed=judged(_table(launches, lambda fork: fork.slowed), design),
         added=math.fsum(_table(launches, lambda fork: fork.added).launch_means) / len(launches),
@@ -320,7 +318,7 @@ def _holds(found: Judged, log_truth: float) -> bool:
     return found.estimate.low <= math.exp(log_truth) <= found.estimate.high
 
 
-def _half_width(outcomes: Sequence[Outcome]) -> float:
+def _half_width(outcomes: Sequence[KnownRace]) -> float:
     return median(outcome.itself.estimate.half_width for outcome in outcomes)
 
 

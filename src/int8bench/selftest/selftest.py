@@ -5,20 +5,19 @@ and, in the same rounds, with a copy that a known wait makes slower. Eight launc
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count, product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from int8bench import __version__, machine
+from int8bench import __version__, documents, machine
 from int8bench.cases import Group, Variant, float32_references, int8_variant
 from int8bench.engines.registry import engine_named
-from int8bench.errors import Int8BenchError, NothingMeasuredError
+from int8bench.errors import Int8BenchError, NothingMeasuredError, RecordError
 from int8bench.lab import clock, sampling
 from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings, cores_for
@@ -27,6 +26,7 @@ from int8bench.lab.progress import Advance, Progress
 from int8bench.lab.session import SILENCE_S, blocks, ended, keeping, seed_of_fork, shuffled
 from int8bench.machine import Hardware, emulation, rules
 from int8bench.selftest import handicap, reliability, trust
+from int8bench.selftest.answer import SCHEMA, ClockSteps, RacedDesign, RacedSettings, Selftest
 from int8bench.selftest.reliability import Sample
 from int8bench.stats import limits
 from int8bench.stats.stopping import default_looks
@@ -58,6 +58,14 @@ DESIGN = Design(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """The part of a selftest that is done: what an unfinished one keeps beside its settings."""
+
+    spent_s: float
+    samples: tuple[Sample, ...]
+
+
 @dataclass(slots=True, kw_only=True)
 class _Session:
     """One selftest under way."""
@@ -65,8 +73,7 @@ class _Session:
     variant: Variant
     groups: tuple[Group, ...]
     machine: Hardware
-    settings: Mapping[str, Any]
-    """What an interrupted selftest must share with this one to be continued."""
+    settings: RacedSettings
     budget_s: float
     started_s: float
     advance: Advance
@@ -104,21 +111,20 @@ class _Session:
 
     def save(self) -> None:
         """Keeps what there is so far, where it can."""
-        done = {"spent_s": self.spent_s, "samples": [sample.to_dict() for sample in self.samples]}
-        trust.keep(self.unfinished, {**self.settings, **done})
+        done = _Done(spent_s=self.spent_s, samples=tuple(self.samples))
+        trust.keep(self.unfinished, {**documents.written(self.settings), **documents.written(done)})
 
     def resume(self) -> None:
         """Takes what an interrupted selftest of the same settings left."""
         stored = trust.load(self.unfinished) if self.unfinished else None
-        if stored is None or any(stored.get(key) != value for key, value in self.settings.items()):
-            return
         try:
-            samples, spent_s = [Sample(**sample) for sample in stored["samples"]], float(stored["spent_s"])
-        except (KeyError, TypeError, ValueError):
-            return  # not what `save` writes
-        if samples:
-            self.samples, self.spent_before_s = samples, spent_s
-            self.longest_s = TOGETHER * spent_s / self.launches
+            settings = documents.read(RacedSettings, stored, name=SCHEMA, strict=False)
+            done = documents.read(_Done, stored, name=SCHEMA, strict=False)
+        except RecordError:
+            return  # nothing, or not what `save` writes
+        if done.samples and settings == self.settings:
+            self.samples, self.spent_before_s = list(done.samples), done.spent_s
+            self.longest_s = TOGETHER * done.spent_s / self.launches
             self.advance(Progress(phase=f"going on with a selftest that was stopped after {self.launches} launches"))
 
 
@@ -128,7 +134,7 @@ def run(
     advance: Advance,
     budget_s: float | None = None,
     now: Callable[[], float] = sampling.shared_now,
-) -> dict[str, Any]:
+) -> Selftest:
     """Races for the stated time and keeps the result for later verdicts; returns what ``selftest --json`` answers.
 
     Args:
@@ -175,15 +181,15 @@ def _session(budget_s: float, advance: Advance, now: Callable[[], float]) -> _Se
     return session
 
 
-def _settings(hardware: Hardware, engine: str, groups: tuple[Group, ...]) -> dict[str, Any]:
-    return {
-        "fingerprint": machine.fingerprint(hardware),
-        "int8bench_version": __version__,
-        "versions": records.versions(),
-        "engine": engine,
-        "groups": [[group.batch, group.threads] for group in groups],
-        "design": DESIGN.to_dict(),
-    }
+def _settings(hardware: Hardware, engine: str, groups: tuple[Group, ...]) -> RacedSettings:
+    return RacedSettings(
+        fingerprint=machine.fingerprint(hardware),
+        int8bench_version=__version__,
+        versions=records.versions(),
+        engine=engine,
+        groups=tuple((group.batch, group.threads) for group in groups),
+        design=documents.read(RacedDesign, DESIGN.to_dict(), name="design"),
+    )
 
 
 def _engine(hardware: Hardware) -> str:
@@ -270,26 +276,22 @@ def _kept_unfinished(session: _Session, why: str) -> Int8BenchError:
     return ended(f"{why} after {has}; {goes_on}", figures=races)
 
 
-def _kept(session: _Session, *, thorough: bool) -> dict[str, Any]:
+def _kept(session: _Session, *, thorough: bool) -> Selftest:
     """The answer, after it was kept for later verdicts with its samples; the latest selftest is the one that counts."""
-    answer = {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": session.machine.name,
-        **session.settings,
-        "thorough": thorough,
-        "budget_s": session.budget_s,
-        "spent_s": session.spent_s,
-        "launches": session.launches,
-        **reliability.reliability(session.samples, DESIGN).to_dict(),
-        "clock": clock.resolution().to_dict(),
-    }
+    resolution = clock.resolution()
+    answer = Selftest(
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=session.machine.name,
+        settings=session.settings,
+        thorough=thorough,
+        budget_s=session.budget_s,
+        spent_s=session.spent_s,
+        launches=session.launches,
+        figures=reliability.reliability(session.samples, DESIGN).figures,
+        clock=ClockSteps(step_s=resolution.step_s, reading_s=resolution.reading_s),
+    )
     path = trust.path_for(machine.fingerprint(session.machine))
-    samples = [sample.to_dict() for sample in session.samples]
-    kept = trust.keep(path, {**answer, "samples": samples})
+    samples = [documents.written(sample) for sample in session.samples]
+    kept = trust.keep(path, {**answer.measured(), "samples": samples})
     trust.forget(session.unfinished)
-    return {
-        "schema": trust.SCHEMA,
-        "schema_version": trust.SCHEMA_VERSION,
-        **answer,
-        "kept": str(path) if kept else None,
-    }
+    return replace(answer, kept=str(path) if kept else None)

@@ -3,15 +3,34 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from int8bench import cache, files, units
-from int8bench.errors import RequestError
+from int8bench import cache, documents, files, units
+from int8bench.documents import Json
+from int8bench.errors import RecordError, RequestError
+from int8bench.selftest.answer import SCHEMA, SCHEMA_VERSION, headed
 
-SCHEMA = "int8bench.selftest"
-SCHEMA_VERSION = 1
 _FINGERPRINT = re.compile(r"[0-9a-f]{4,64}")  # it becomes part of a file's name, and may come from somebody's record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotedAlarms:
+    """False alarms, as far as a quote needs them."""
+
+    count: int
+    trials: int
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quoted:
+    """What a quote needs of a kept selftest, of which files of any version of ours have at least this."""
+
+    created_at: str
+    trusted: bool
+    trusted_down_to: float | None
+    false_alarms: QuotedAlarms
 
 
 def path_for(fingerprint: str) -> Path | None:
@@ -31,46 +50,44 @@ def quote(fingerprint: str) -> str | None:
     path = path_for(fingerprint)
     document = load(path) if path else None
     try:
-        return None if document is None else sentence(document)
-    except (KeyError, TypeError, ValueError, OverflowError):
+        return None if document is None else sentence(documents.read(Quoted, document, name=str(path), strict=False))
+    except RecordError:
         return None  # not what a selftest writes
 
 
-def sentence(document: Mapping[str, Any]) -> str:
-    """A selftest's result in one sentence.
-
-    Raises:
-        KeyError, TypeError, ValueError, OverflowError: the document is none.
-    """
-    alarms = document["false_alarms"]
-    count, races, high = int(alarms["count"]), int(alarms["trials"]), float(alarms["high"])
-    trusted = document["trusted"]
-    word = f"can be trusted down to {units.down_to(document['trusted_down_to'])}" if trusted else "cannot be trusted"
+def sentence(quoted: Quoted) -> str | None:
+    """Return a selftest's result in one sentence; None of one that is trusted, and does not say down to what."""
+    alarms = quoted.false_alarms
+    if not quoted.trusted:
+        word = "cannot be trusted"
+    elif quoted.trusted_down_to is None:
+        return None
+    else:
+        word = f"can be trusted down to {units.down_to(quoted.trusted_down_to)}"
     return (
-        f"selftest of {str(document['created_at'])[:10]} on this machine: verdicts {word} "
-        f"({count} false {'alarm' if count == 1 else 'alarms'} in {races} {'race' if races == 1 else 'races'}, "
-        f"at most {100 * high:.1f} % by its 95 % interval)"
+        f"selftest of {quoted.created_at[:10]} on this machine: verdicts {word} "
+        f"({alarms.count} false {'alarm' if alarms.count == 1 else 'alarms'} in {alarms.trials} "
+        f"{'race' if alarms.trials == 1 else 'races'}, at most {100 * alarms.high:.1f} % by its 95 % interval)"
     )
 
 
-def load(path: Path) -> dict[str, Any] | None:
+def load(path: Path) -> Mapping[str, Json] | None:
     """The document at a path; None where there is none, or not one that this int8bench wrote."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        document = documents.load(path, by="int8bench selftest")
+    except RecordError:
         return None
-    known = isinstance(document, dict) and (document.get("schema"), document.get("schema_version")) == (
-        SCHEMA,
-        SCHEMA_VERSION,
-    )
+    if not isinstance(document, Mapping):
+        return None
+    known = (document.get("schema"), document.get("schema_version")) == (SCHEMA, SCHEMA_VERSION)
     return document if known else None
 
 
-def keep(path: Path | None, document: Mapping[str, Any]) -> bool:
+def keep(path: Path | None, document: Mapping[str, Json]) -> bool:
     """Writes a document to its place, whole or not at all; whether there is a place that can be written."""
     try:
         if path:
-            files.write_text(path, json.dumps({"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **document}))
+            files.write_text(path, json.dumps(headed(document)))
     except RequestError:  # a selftest answers without it
         return False
     return path is not None

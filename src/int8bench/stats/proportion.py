@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from scipy.special import bdtrc, betaincinv
 
@@ -17,10 +17,6 @@ class Proportion:
     low: float
     high: float
     confidence: float
-
-    def to_dict(self) -> dict[str, float]:
-        """What an answer keeps of it."""
-        return asdict(self)
 
 
 def proportion(count: int, trials: int, *, confidence: float) -> Proportion:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from int8bench.documents import Json
 from int8bench.lab.sampling import Durations, Race
 from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD
 from int8bench.stats.ratio import Estimate, LaunchTable, estimate, fork_log_ratio
@@ -31,7 +32,7 @@ def by_launch(found: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], ..
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """How each race of a trial is run; the stopping rule is the one that `run` uses."""
+    """How each race is run; the stopping rule is the one that `run` uses."""
 
     looks: Looks
     forks: int
@@ -52,7 +53,7 @@ class Design:
         """The most launches of a race."""
         return self.looks.launches[-1]
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Json]:
         """What a file keeps of it, so that unlike races are never joined."""
         return {**asdict(self), "looks": list(self.looks.launches)}
 
