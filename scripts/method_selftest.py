@@ -19,6 +19,8 @@ COLUMNS = (
     "threads",
     "races",
     "false alarms",
+    "95 % intervals that exclude 1",
+    "95 % intervals that exclude the slow-down",
     "slow-downs called slower",
     "median half-width",
     "smallest slow-down that is seen [95 %]",
@@ -55,11 +57,35 @@ class _Raced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """Intervals that hold the truth."""
+
+    count: int
+    trials: int
+
+    @property
+    def excluded(self) -> str:
+        """How many do not hold it."""
+        return f"{self.trials - self.count} of {self.trials}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Coverage:
+    """Intervals of both kinds of race, of all cells together: a selftest does not count them cell by cell."""
+
+    itself: _Held
+    slowed: _Held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Selftest:
     """What a selftest says of a machine, as far as the table shows it."""
 
     created_at: str
     machine: str
+    races: int
+    median_half_width: float
+    coverage: _Coverage
     cells: tuple[_Raced, ...]
 
 
@@ -83,7 +109,7 @@ def filled(method: str, tests: list[_Selftest]) -> str:
     _, ends, after = rest.partition(END)
     if not begins or not ends:
         sys.exit(f"METHOD.md has no {BEGIN} with a {END} after it")
-    rows = [_row(test, cell) for test in tests for cell in test.cells]
+    rows = [row for test in tests for row in (*(_row(test, cell) for cell in test.cells), _row_of_all(test))]
     lines = [" | ".join(COLUMNS), "|".join(["---"] * len(COLUMNS)), *rows]
     return "\n".join([f"{before}{BEGIN}", *(f"| {line} |" for line in lines), f"{END}{after}"])
 
@@ -98,9 +124,29 @@ def _row(test: _Selftest, cell: _Raced) -> str:
         cell.threads,
         cell.races,
         cell.false_alarms,
+        "",
+        "",
         f"{seen} of {len(cell.slow_downs)}",
         f"{cell.median_half_width:.2%}",
         f"{smallest.value:.1%} [{smallest.low:.1%}, {smallest.high:.1%}]",
+    )
+    return " | ".join(map(str, figures))
+
+
+def _row_of_all(test: _Selftest) -> str:
+    known = [slowed for cell in test.cells for slowed in cell.slow_downs]
+    figures = (
+        test.machine,
+        test.created_at[:10],
+        "all",
+        "all",
+        test.races,
+        sum(cell.false_alarms for cell in test.cells),
+        test.coverage.itself.excluded,
+        test.coverage.slowed.excluded,
+        f"{sum(slowed.verdict == 'slower' for slowed in known)} of {len(known)}",
+        f"{test.median_half_width:.2%}",
+        "",
     )
     return " | ".join(map(str, figures))
 

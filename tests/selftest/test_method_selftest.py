@@ -25,7 +25,14 @@ CELL = {
     "slow_downs": [{"true": 0.05, "found": 0.04, "verdict": "slower"}, {"true": 0.05, "found": 0, "verdict": "same"}],
     "launch_sd": 0.01,
 }
-TEST = {"created_at": "2026-11-28T09:00:00+00:00", "machine": "A processor", "cells": [CELL, {**CELL, "batch": 1}]}
+TEST = {
+    "created_at": "2026-11-28T09:00:00+00:00",
+    "machine": "A processor",
+    "races": 14,
+    "median_half_width": 0.0456,
+    "coverage": {"declared": 0.95, "itself": {"count": 14, "trials": 14}, "slowed": {"count": 13, "trials": 14}},
+    "cells": [CELL, {**CELL, "batch": 1}],
+}
 
 
 def _filled(text: str) -> str:
@@ -35,16 +42,22 @@ def _filled(text: str) -> str:
 
 
 def test_a_selftest_is_a_row_a_cell_between_the_markers() -> None:
-    """What stood between them goes, what stands around them stays, and a second time changes nothing."""
+    """And a row of all cells, which alone counts intervals.
+
+    What stood between them goes, what stands around them stays, and a second time changes nothing.
+    """
     text = f"before\n{method_selftest.BEGIN}\nold\n{method_selftest.END}\nafter\n"
     filled = _filled(text)
     assert filled == _filled(filled)
     lines = filled.splitlines()
     assert (lines[0], lines[-1], "old" in filled) == ("before", "after", False)
-    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| A processor")]
-    assert rows[0] == ["A processor", "2026-11-28", "32", "2", "7", "1", "1 of 2", "1.23%", "3.0% [2.0%, 6.0%]"]
-    assert [row[2] for row in rows] == ["32", "1"]
-    assert {line.count("|") for line in lines if line.startswith("|")} == {10}
+    rows = [
+        line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines if line.startswith("| A processor")
+    ]
+    assert rows[0] == ["A processor", "2026-11-28", "32", "2", "7", "1", "", "", "1 of 2", "1.23%", "3.0% [2.0%, 6.0%]"]
+    assert [row[2] for row in rows] == ["32", "1", "all"]
+    assert rows[2][4:] == ["14", "2", "0 of 14", "1 of 14", "2 of 4", "4.56%", ""]
+    assert {line.count("|") for line in lines if line.startswith("|")} == {12}
 
 
 def test_a_text_without_markers_is_left_alone() -> None:
@@ -55,4 +68,4 @@ def test_a_text_without_markers_is_left_alone() -> None:
 
 def test_the_method_has_the_markers() -> None:
     """Or the command that it names could not fill it."""
-    assert _filled((ROOT / "METHOD.md").read_text(encoding="utf-8")).count("| A processor |") == 2
+    assert _filled((ROOT / "METHOD.md").read_text(encoding="utf-8")).count("| A processor |") == 3
