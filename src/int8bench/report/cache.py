@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from int8bench import units
+from int8bench.report.words import counted
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -16,7 +17,7 @@ def render(document: Mapping[str, Any]) -> str:
         return "There is no cache: set XDG_CACHE_HOME to a folder that you can write to."
     entries = document["entries"]
     lines = [_line(entry) for entry in entries]
-    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    count = counted(len(entries), "entry", "entries")
     lines += ["", f"{document['folder']}: {units.size(document['bytes'])} in {count}, {_cap(document)}."]
     if document["freed_bytes"] is not None:
         lines.append(f"Freed {units.size(document['freed_bytes'])}.")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from int8bench.compare.comparisons import SAME, UNCLEAR, WORSE, Comparison, Differences, Worse, words
 from int8bench.report.text import SEVERITIES, draw
+from int8bench.report.words import printable
 
 BAD, GOOD, NEUTRAL, DOUBT = "bad", "good", "neutral", "doubt"
 STYLES = {BAD: "red", GOOD: "green", NEUTRAL: "default", DOUBT: "yellow"}
@@ -110,9 +111,9 @@ def _change(visible: float) -> str:
 def _headline(changed: Differences) -> Iterator[Text]:
     verdict = changed.verdict
     yield Text(_title(changed), style=VERDICTS.get(str(verdict), "bold"))
-    yield Text(f"head {_plain(changed.head)} over base {_plain(changed.base)}")
+    yield Text(f"head {printable(changed.head)} over base {printable(changed.base)}")
     for reason in changed.reasons:
-        yield Text(_plain(reason), style=VERDICTS["fail"] if verdict == "fail" else "default")
+        yield Text(printable(reason), style=VERDICTS["fail"] if verdict == "fail" else "default")
     yield Text("")
 
 
@@ -152,7 +153,7 @@ def _table(rows: Rows) -> Iterator[RenderableType]:
     table.add_column("would see", no_wrap=True, justify="right")
     for row in rows[:MOST_ROWS]:
         figures = _figures(row)
-        table.add_row(_plain(row.id), row.metric, *figures, Text(row.verdict, STYLES[_kind(row)]), _visible(row))
+        table.add_row(printable(row.id), row.metric, *figures, Text(row.verdict, STYLES[_kind(row)]), _visible(row))
     yield table
     if len(rows) > MOST_ROWS:
         yield Text(f"and {len(rows) - MOST_ROWS} more, see --json", style="dim")
@@ -178,8 +179,8 @@ def _reasons(rows: Rows) -> Iterator[str]:
             shape = "".join("#" if each.isdigit() else each for each in row.reason)
             grouped.setdefault((row.metric, shape), []).append(row)
     for (metric, _), mine in grouped.items():
-        first = _plain(mine[0].reason)
-        where = _plain(mine[0].id) + (f" and {len(mine) - 1} more" if len(mine) > 1 else "")
+        first = printable(mine[0].reason)
+        where = printable(mine[0].id) + (f" and {len(mine) - 1} more" if len(mine) > 1 else "")
         yield f"{metric} of {where}: {first}"
 
 
@@ -187,16 +188,16 @@ def _findings(changed: Differences) -> Iterator[Text]:
     """A finding each; without advice where there is none."""
     for finding in changed.findings:
         line = Text(f"{finding.severity.value} ", style=SEVERITIES[finding.severity])
-        message, advice = _plain(finding.message), _plain(finding.advice)
+        message, advice = printable(finding.message), printable(finding.advice)
         stop = "." if advice and not message.endswith((".", "!", "?")) else ""
         line.append(f"{message}{stop} {advice}".rstrip(), style="default")
-        line.append(f" [{_plain(finding.code)}]", style="dim")
+        line.append(f" [{printable(finding.code)}]", style="dim")
         yield line
 
 
 def _changed_names(changed: Differences) -> Iterator[Text]:
     for names_there, what in ((changed.added, "only in head"), (changed.removed, "only in base")):
-        names = [_plain(name) for name in names_there]
+        names = [printable(name) for name in names_there]
         if names:
             more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
             yield Text(f"{what}, not compared: {', '.join(names[:MOST_NAMES])}{more}")
@@ -212,9 +213,9 @@ def _footer(changed: Differences) -> Iterator[str]:
         "head/base above 1: head has more, or takes longer. would see: the change that would have been called with 95% "
         "probability."
     )
-    yield from (_plain(note) for note in changed.notes)
+    yield from (printable(note) for note in changed.notes)
     if changed.selftest:
-        yield _plain(changed.selftest)
+        yield printable(changed.selftest)
 
 
 def _rows_of(rows: Rows) -> Iterator[str]:
@@ -228,17 +229,12 @@ def _rows_of(rows: Rows) -> Iterator[str]:
         yield f"| and {len(rows) - MOST_ROWS} more, see the JSON | | | | | |"
 
 
-def _plain(text: object) -> str:
-    """A text of a document without what a terminal would take for a command."""
-    return "".join(each if each.isprintable() else " " for each in str(text))
-
-
 def _code(text: object) -> str:
     """A text inside a code span of a table: no backtick ends it, no bar splits the row."""
-    return _plain(text).replace("`", "'").replace("|", "\\|")
+    return printable(text).replace("`", "'").replace("|", "\\|")
 
 
 def _escaped(text: str) -> str:
     """A text that Markdown shows as it is: no HTML, no mention of people, no formatting."""
-    kept = _plain(text).replace("&", "&amp;").replace("<", "&lt;").replace("@", "@\u200b")
+    kept = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("@", "@\u200b")
     return "".join(f"\\{each}" if each in "*_`|[]" else each for each in kept)

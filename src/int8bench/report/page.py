@@ -5,8 +5,9 @@ from typing import Any
 
 from int8bench import units
 from int8bench.cases import INT8
-from int8bench.report.ranking import exact_interval, view
+from int8bench.report.ranking import view
 from int8bench.report.text import answers, guesses, is_constant, machine_of, model_of, proven
+from int8bench.report.words import exact_interval
 from int8bench.study.cells import BEST, NAIVE, OK, Cell
 from int8bench.study.records import Run
 

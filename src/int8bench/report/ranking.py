@@ -11,7 +11,9 @@ from statistics import geometric_mean
 
 from int8bench import units
 from int8bench.cases import FLOAT32, Variant
-from int8bench.report.recommendation import label, name, points, sentence
+from int8bench.report import words
+from int8bench.report.recommendation import sentence
+from int8bench.report.words import Column, label, name, points
 from int8bench.study.cells import BEST, FAILED, SKIPPED
 from int8bench.study.findings.causes import cause_of
 from int8bench.study.standings import Entry, Ratio, Recommendation, Setting, Unranked
@@ -48,7 +50,7 @@ def lines(
     wrapped = [*([sentence(recommendation, constant=constant)] if recommendation else []), *left_out(ranking), LEGEND]
     drawn = ["Ranking: time over the fastest's", *_table(ranking, width, constant=constant)]
     folded = (line for each in wrapped for line in textwrap.wrap(each, width, break_on_hyphens=False))
-    return tuple(_printable(line).rstrip() for line in (*drawn, *folded))
+    return tuple(words.printable(line).rstrip() for line in (*drawn, *folded))
 
 
 def left_out(ranking: Ranking) -> Iterator[str]:
@@ -162,48 +164,25 @@ def _entry_of(setting: Setting, variant: Variant) -> Entry | None:
     return next((entry for entry in setting.entries if entry.variant == variant), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
-    """A column: its title, what stands below, the spaces before it, and whether it stands to the left."""
-
-    title: str
-    cells: tuple[str, ...]
-    gap: int = 2
-    left: bool = False
-
-    @property
-    def width(self) -> int:
-        return self.gap + max(len(each) for each in (self.title, *self.cells))
-
-    @property
-    def drawn(self) -> tuple[str, ...]:
-        return tuple(
-            each.ljust(self.width) if self.left else each.rjust(self.width) for each in (self.title, *self.cells)
-        )
-
-
 def _table(ranking: Ranking, width: int, *, constant: bool) -> Iterator[str]:
     """The rows, as many columns as a screen has room for: the least asked for go first."""
     columns = _columns(ranking, rows(ranking, constant=constant))
-    for title in LEAST_ASKED_FOR:
-        if sum(column.width for column in columns) <= width:
-            break
-        columns = [column for column in columns if column.title != title]
-    for row in zip(*(column.drawn for column in columns), strict=True):
-        yield "".join(row)
+    return words.lines(
+        words.fitting(columns, LEAST_ASKED_FOR, lambda kept: sum(column.width for column in kept) <= width)
+    )
 
 
-def _columns(ranking: Ranking, found: Sequence[Row]) -> list[_Column]:
-    names = _Column(title="contender", cells=tuple(row.name for row in found), gap=0, left=True)
+def _columns(ranking: Ranking, found: Sequence[Row]) -> list[Column]:
+    names = Column(title="contender", cells=tuple(row.name for row in found), gap=0, left=True)
     settings = [
-        _Column(title=label(setting), cells=tuple(_place(row.entries[index]) for row in found), gap=1)
+        Column(title=label(setting), cells=tuple(_place(row.entries[index]) for row in found), gap=1)
         for index, setting in enumerate(ranking)
     ]
     figures = [
-        _Column(title="SQNR", cells=tuple(row.sqnr for row in found), gap=1),
-        _Column(title="top-1", cells=tuple(row.top1 for row in found)),
-        _Column(title="memory", cells=tuple(row.memory for row in found)),
-        _Column(title="vs f32", cells=tuple(_short(row.speedup(BEST)) for row in found)),
+        Column(title="SQNR", cells=tuple(row.sqnr for row in found), gap=1),
+        Column(title="top-1", cells=tuple(row.top1 for row in found)),
+        Column(title="memory", cells=tuple(row.memory for row in found)),
+        Column(title="vs f32", cells=tuple(_short(row.speedup(BEST)) for row in found)),
     ]
     return [names, *settings, *figures]
 
@@ -230,11 +209,6 @@ def _half_width(ratio: Ratio) -> str:
 def _times(value: float) -> str:
     """Three digits: ``1.27``, ``14.2``, ``152``."""
     return units.three_digits(value).rjust(4)
-
-
-def _printable(text: str) -> str:
-    """A text that a record brings, without what a terminal would take for a command."""
-    return "".join(each if each.isprintable() else " " for each in text)
 
 
 LEAST_ASKED_FOR = ("memory", "top-1", "vs f32", "SQNR")  # left out in this order where a screen is narrow
@@ -265,12 +239,3 @@ def view(ranking: Ranking, recommendation: Recommendation | None, *, constant: b
         sentence=sentence(recommendation, constant=constant) if recommendation else None,
         left_out=tuple(left_out(ranking)),
     )
-
-
-def exact_interval(ratio: Ratio | None) -> str:
-    """Return a ratio with its interval, to three decimals; the fastest's own is 1 and has none."""
-    if ratio is None:
-        return ""
-    if ratio.low == ratio.high:
-        return units.ratio(ratio.value)
-    return f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}]"

@@ -1,10 +1,7 @@
 """A run's recommendation in a sentence, with its basis and how sure it is. Draws, never measures."""
 
-from typing import Protocol
-
-from int8bench import units
-from int8bench.cases import FLOAT32, TORCH
-from int8bench.study.standings import STAY, SWITCH, UNCLEAR, Contender, Ratio, Recommendation, Setting, Standing, Win
+from int8bench.report.words import counted, interval, label, name, points
+from int8bench.study.standings import STAY, SWITCH, UNCLEAR, Ratio, Recommendation, Standing
 
 
 def sentence(recommendation: Recommendation, *, constant: bool = False) -> str:
@@ -55,14 +52,14 @@ def _nearest(recommendation: Recommendation, *, constant: bool) -> str:
 def _places(recommendation: Recommendation) -> str:
     choice = recommendation.choice
     alone = f" (alone in {choice.alone_in})" if choice.alone_in else ""
-    return f"fastest or tied in {choice.best_in} of {_settings(recommendation.settings)}{alone}"
+    return f"fastest or tied in {choice.best_in} of {counted(recommendation.settings, 'setting')}{alone}"
 
 
 def _speedup(standing: Standing) -> str:
     if standing.speedup is None:
         return ""
     of = f"the best float32 ({', '.join(standing.references)})"
-    where = f" in the mean of {_settings(standing.ranked_in)}" if standing.ranked_in > 1 else ""
+    where = f" in the mean of {counted(standing.ranked_in, 'setting')}" if standing.ranked_in > 1 else ""
     return f"{interval(standing.speedup)} {of}{where}"
 
 
@@ -83,40 +80,3 @@ def _runner_up(recommendation: Recommendation) -> str:
 
 def _lost_by(behind: Ratio | None) -> str:
     return "" if behind is None else f" (by {interval(behind)})"
-
-
-def name(contender: Contender) -> str:
-    """Return a contender as a person reads it: ``openvino int8``, or ``float32 channels-last`` of torch's two."""
-    if (contender.engine, contender.precision) == (TORCH, FLOAT32):
-        return f"float32 {contender.layout.replace('_', '-')}"
-    return f"{contender.engine} {contender.precision}"
-
-
-def label(setting: Setting | Win) -> str:
-    """Return a setting as a person reads it: ``t2 b8``."""
-    return f"t{setting.threads} b{setting.batch}"
-
-
-def _settings(count: int) -> str:
-    return "1 setting" if count == 1 else f"{count} settings"
-
-
-class _Bounded(Protocol):
-    """What has an interval."""
-
-    @property
-    def value(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-
-
-def interval(ratio: _Bounded) -> str:
-    """Return a ratio with its interval: ``1.27x [1.20, 1.34]``."""
-    return f"{units.ratio(ratio.value)} [{ratio.low:.2f}, {ratio.high:.2f}]"
-
-
-def points(change: float) -> str:
-    """Return a change of top-1 in points; what rounds to nothing has no sign."""
-    return f"{100 * change:+.1f}" if abs(100 * change) >= 0.05 else "0.0"  # noqa: PLR2004  half of the last digit

@@ -7,12 +7,10 @@ from rich.text import Text
 
 from int8bench import units
 from int8bench.report.text import draw
+from int8bench.report.words import Column, label, lines
 from int8bench.selftest.answer import CellFigures, ClockSteps, Counted, Selftest
 
-GAP = 2  # spaces between columns
 LABEL = 14  # columns of what a line is about
-TITLES = ("cell", "races", "false alarms", "interval", "launches", "forks", "smallest slow-down seen")
-LEFT = {TITLES[0], TITLES[-1]}
 
 
 def render(answer: Selftest, *, width: int, colour: bool) -> str:
@@ -62,27 +60,23 @@ def _clock(clock: ClockSteps) -> str:
 
 def _table(answer: Selftest) -> Iterator[Text]:
     """A line a cell, under their titles."""
-    rows = [TITLES, *map(_row, answer.figures.cells)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for number, row in enumerate(rows):
-        columns = (
-            text.ljust(width) if title in LEFT else text.rjust(width)
-            for title, text, width in zip(TITLES, row, widths, strict=True)
-        )
-        yield Text((" " * GAP).join(columns).rstrip(), style="" if number else "bold")
-
-
-def _row(cell: CellFigures) -> tuple[str, ...]:
-    smallest = cell.smallest_slow_down
-    return (
-        f"t{cell.threads} b{cell.batch}",
-        str(cell.races),
-        str(cell.false_alarms),
-        f"+-{_percent(cell.median_half_width)}",
-        _percent(cell.launch_sd),
-        _percent(cell.fork_sd),
-        f"{_percent(smallest.value)} [{100 * smallest.low:.2f}, {100 * smallest.high:.2f}]",
+    cells = answer.figures.cells
+    columns = (
+        Column(title="cell", cells=tuple(map(label, cells)), gap=0, left=True),
+        Column(title="races", cells=tuple(str(cell.races) for cell in cells)),
+        Column(title="false alarms", cells=tuple(str(cell.false_alarms) for cell in cells)),
+        Column(title="interval", cells=tuple(f"+-{_percent(cell.median_half_width)}" for cell in cells)),
+        Column(title="launches", cells=tuple(_percent(cell.launch_sd) for cell in cells)),
+        Column(title="forks", cells=tuple(_percent(cell.fork_sd) for cell in cells)),
+        Column(title="smallest slow-down seen", cells=tuple(map(_smallest, cells)), left=True),
     )
+    for number, line in enumerate(lines(columns)):
+        yield Text(line.rstrip(), style="" if number else "bold")
+
+
+def _smallest(cell: CellFigures) -> str:
+    smallest = cell.smallest_slow_down
+    return f"{_percent(smallest.value)} [{100 * smallest.low:.2f}, {100 * smallest.high:.2f}]"
 
 
 def _footer(answer: Selftest) -> Text:

@@ -13,7 +13,7 @@ from int8bench import units
 from int8bench.cases import FLOAT32, INT8, TORCH
 from int8bench.machine.finding import Finding, Severity
 from int8bench.report import ranking, recommendation
-from int8bench.report.recommendation import interval
+from int8bench.report.words import counted, fitting, interval, label, name, printable
 from int8bench.study.cells import BEST, NAIVE, OK, Cell, Speedup, known
 from int8bench.study.findings.causes import cause_of, listed, together
 from int8bench.study.findings.chance import CONSTANT, TOP1_CHANCE
@@ -39,7 +39,7 @@ def render(run: Run, *, width: int, colour: bool, quote: str | None = None) -> s
         colour: whether to use colours, for a terminal.
         quote: what the selftest said of this hardware, where there was one.
     """
-    quoted = [Text(_plain(quote), style="dim")] if quote else []
+    quoted = [Text(printable(quote), style="dim")] if quote else []
     if len(_ranked_engines(run)) > MOST_IN_FULL:
         content = Group(*_ranked(run, width), *_collected_findings(run), _footer(run), *quoted)
         return draw(content, width=width, colour=colour)
@@ -110,13 +110,13 @@ def _answer(run: Run, engine: str) -> Answer:
     judged = [(cell, best) for cell in cells if (best := cell.speedup(BEST)) is not None]
     if not judged:
         reason = next((cell.error for cell in cells if cell.error), "too few launches")
-        return Answer(engine=engine, word=NO_RESULT, detail=_plain(reason))
+        return Answer(engine=engine, word=NO_RESULT, detail=printable(reason))
     words = [best.verdict for _, best in judged]
     counts = ", ".join(f"{word} in {words.count(word)}" for word in COLOURS if word in words)
     low, high = (choose(judged, key=lambda lead: lead[1].value) for choose in (min, max))
     reach = " to ".join(_speedup(*each) for each in ([low] if low is high else [low, high]))
     missing = f", {len(cells) - len(judged)} without a result" if len(cells) > len(judged) else ""
-    detail = f"{counts} of {_cells(len(judged))}{missing}{_doubt(run, engine)}: {reach}"
+    detail = f"{counts} of {counted(len(judged), 'cell')}{missing}{_doubt(run, engine)}: {reach}"
     return Answer(engine=engine, word=_word(words), detail=detail)
 
 
@@ -133,7 +133,7 @@ def _word(verdicts: Sequence[str]) -> str:
 
 
 def _speedup(cell: Cell, best: Speedup) -> str:
-    return f"{interval(best)} at {_label(cell)}"
+    return f"{interval(best)} at {label(cell)}"
 
 
 def is_constant(run: Run) -> bool:
@@ -154,7 +154,7 @@ def _doubt(run: Run, engine: str) -> str:
 def machine_of(run: Run) -> str:
     """The name of the processor that a run was made on."""
     hardware = run.environment.hardware
-    return _plain(str(hardware["brand"] or hardware["arch"]))
+    return printable(str(hardware["brand"] or hardware["arch"]))
 
 
 def model_of(run: Run) -> str:
@@ -173,7 +173,9 @@ def _headline(run: Run) -> Iterator[Text]:
         line.append(f", {answer.detail}", style="default")
         yield line
     if run.recommendation:
-        yield Text(_plain(recommendation.sentence(run.recommendation, constant=is_constant(run))), style="bold green")
+        yield Text(
+            printable(recommendation.sentence(run.recommendation, constant=is_constant(run))), style="bold green"
+        )
     yield Text("")
 
 
@@ -193,11 +195,7 @@ def _columns(run: Run, width: int) -> list[_Column]:
     """The columns that fit a screen, each as wide as its widest figure; the least asked for go first."""
     shown = [replace(each, show=_chance) if each.show is _top1 and guesses(run) else each for each in COLUMNS]
     columns = [replace(each, width=_widest(each, run.cells)) for each in shown]
-    for title in LEAST_ASKED_FOR:
-        if _width(columns) <= width:
-            break
-        columns = [column for column in columns if column.title != title]
-    return columns
+    return fitting(columns, LEAST_ASKED_FOR, lambda kept: _width(kept) <= width)
 
 
 def _width(columns: Sequence[_Column]) -> int:
@@ -215,8 +213,8 @@ def _table(run: Run, columns: Sequence[_Column]) -> Table:
         table.add_column(column.title, justify=column.justify, no_wrap=True, min_width=column.width)
     before: Cell | None = None
     for cell in sorted(run.cells, key=lambda each: (each.threads, each.batch)):
-        same_group = before is not None and _label(before) == _label(cell)
-        table.add_row(*_row(cell, columns, label="" if same_group else _label(cell)))
+        same_group = before is not None and label(before) == label(cell)
+        table.add_row(*_row(cell, columns, label="" if same_group else label(cell)))
         before = cell
     return table
 
@@ -224,7 +222,7 @@ def _table(run: Run, columns: Sequence[_Column]) -> Table:
 def _row(cell: Cell, columns: Sequence[_Column], *, label: str) -> list[Text | str]:
     """A cell's figures, or what became of it; its group's label stands on the first row of the group."""
     if cell.status != OK:
-        return [label, Text(_contender(cell), style=STATES[cell.status]), cell.status]
+        return [label, Text(name(cell), style=STATES[cell.status]), cell.status]
     return [label, *(column.show(cell) for column in columns[1:])]
 
 
@@ -234,9 +232,11 @@ def _reasons(run: Run) -> Iterator[Text]:
         (f"{each.status} {_cause(each)}", each) for each in run.cells if each.status != OK and not _is_told(run, each)
     ]
     for cells in together(found):
-        where = f"{listed([each.engine for each in cells])} {_label(cells[0])}{', ...' if len(cells) > 1 else ''}"
+        where = f"{listed([each.engine for each in cells])} {label(cells[0])}{', ...' if len(cells) > 1 else ''}"
         reason = _cause(cells[0]) if len({each.engine for each in cells}) > 1 else _reason(cells[0])
-        yield Text(f"{cells[0].status}, {_cells(len(cells))} ({where}): {_plain(reason)}", STATES[cells[0].status])
+        yield Text(
+            f"{cells[0].status}, {counted(len(cells), 'cell')} ({where}): {printable(reason)}", STATES[cells[0].status]
+        )
 
 
 def _is_told(run: Run, cell: Cell) -> bool:
@@ -250,15 +250,6 @@ def _cause(cell: Cell) -> str:
 
 def _reason(cell: Cell) -> str:
     return (cell.error or "").rstrip(".")
-
-
-def _plain(text: str) -> str:
-    """A text that a record brings, without what a terminal would take for a command."""
-    return "".join(each if each.isprintable() else " " for each in text)
-
-
-def _label(cell: Cell) -> str:
-    return f"t{cell.threads} b{cell.batch}"
 
 
 def _naive(cell: Cell) -> str:
@@ -312,10 +303,10 @@ def _findings(run: Run) -> Iterator[Text]:
 
 def _finding(finding: Finding, *, advised: bool) -> Text:
     line = Text(f"{finding.severity.value} ", style=SEVERITIES[finding.severity])
-    line.append(_plain(finding.message), style="default")
+    line.append(printable(finding.message), style="default")
     if advised:
-        line.append(f" {_plain(finding.advice)}", style="dim")
-    line.append(f" [{_plain(finding.code)}]", style="dim")
+        line.append(f" {printable(finding.advice)}", style="dim")
+    line.append(f" [{printable(finding.code)}]", style="dim")
     return line
 
 
@@ -336,7 +327,7 @@ def _collected_findings(run: Run) -> Iterator[Text]:
         if subjects:
             line = Text(f"{severity.value}s ", style=SEVERITIES[severity])
             told = "; ".join(f"{code}: {', '.join(dict.fromkeys(about))}" for code, about in subjects.items())
-            yield line.append(f"{_plain(told)}. In full: int8bench report RUN.json -o page.html", style="default")
+            yield line.append(f"{printable(told)}. In full: int8bench report RUN.json -o page.html", style="default")
     yield Text("")
 
 
@@ -358,16 +349,6 @@ def _dropped(kept: Sequence[int]) -> float:
     return 1 - sum(kept) / len(kept) if kept else 0.0
 
 
-def _contender(cell: Cell) -> str:
-    if (cell.engine, cell.precision) == (TORCH, FLOAT32):
-        return f"float32 {cell.layout.replace('_', '-')}"
-    return f"{cell.engine} {cell.precision}"
-
-
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"
-
-
 def _range(values: list[int]) -> str:
     if not values:
         return "no"
@@ -375,8 +356,8 @@ def _range(values: list[int]) -> str:
 
 
 COLUMNS = (
-    _Column(title="cell", show=_label, justify="left", named=True),
-    _Column(title="contender", show=_contender, justify="left", named=True),
+    _Column(title="cell", show=label, justify="left", named=True),
+    _Column(title="contender", show=name, justify="left", named=True),
     _Column(title="median", show=lambda cell: units.seconds(cell.median.value)),
     _Column(title="p99", show=lambda cell: units.seconds(known(cell.latency_s).p99)),
     _Column(title="items/s", show=lambda cell: units.rate(known(cell.throughput_items_per_s).value)),

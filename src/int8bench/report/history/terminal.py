@@ -11,6 +11,7 @@ from int8bench.report.history import events as history_events
 from int8bench.report.history.document import EventRow, HistoryDocument, MachineRow, SeriesRow, StepRow
 from int8bench.report.history.view import BETTER, RECOVERED, SHORT_HASH, WORSE, kind, magnitude, step, unmirrored
 from int8bench.report.text import SEVERITIES, draw
+from int8bench.report.words import counted
 
 STYLES = {WORSE: "bold red", RECOVERED: "yellow", BETTER: "green"}
 TITLES = {WORSE: "Got worse, and stands", RECOVERED: "Got worse, and was made good", BETTER: "Got better"}
@@ -43,9 +44,9 @@ def _headline(document: HistoryDocument) -> Text:
     if not any(each.points for each in document.series):
         return Text("Nothing measured yet.", style="bold")
     together = len(document.events)
-    more = f" {together} step{'s' if together > 1 else ''} of many series together." if together else ""
+    more = f" {counted(together, 'step')} of many series together." if together else ""
     if count:
-        return Text(f"{count} regression{'s' if count > 1 else ''} standing.{more}", style=STYLES[WORSE])
+        return Text(f"{counted(count, 'regression')} standing.{more}", style=STYLES[WORSE])
     return Text(f"No regression stands.{more}", style=STYLES[BETTER] if not together else "bold yellow")
 
 
