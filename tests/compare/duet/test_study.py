@@ -22,6 +22,7 @@ from int8bench.compare.duet.failures import Outcome, Stage
 from int8bench.compare.duet.record import Duet
 from int8bench.compare.duet.state import Request, Row, State
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
+from int8bench.lab.agent.wire import FirstCall
 from int8bench.lab.peers import LaunchLostError, SkippedError, StrayedError
 from int8bench.lab.progress import Progress
 
@@ -531,12 +532,12 @@ class _Taking(PlayedPeer):
             self.shared.owner = "written"
         return super().enter(_name, timeout_s=timeout_s, **more)
 
-    def ask(self, _message: object, _timeout_s: float) -> dict[str, float]:
+    def ask(self, _message: object, _timeout_s: float) -> FirstCall:
         if self.stage is Stage.FIRST:
             if self.shared.owner not in {None, self}:
                 raise LabError(f"{self.label}: address already in use")
             self.shared.owner = self
-        return {"first_s": 0.1}
+        return FirstCall(first_s=0.1)
 
     def finish(self, _timeout_s: float) -> None:
         if self.stage is Stage.CALL and self.shared.owner is None:
@@ -645,5 +646,6 @@ def test_a_stream_that_fails_under_load_takes_no_times_away(duet: State) -> None
 def test_data_of_the_person_is_found_from_any_folder(project: Path, data: str, expected: str) -> None:
     """Launches run in the tree of a commit, where what is not committed does not lie."""
     order = study._order(_request(project, suite="grid", data=data))
-    assert order.options["data"] == expected.format(project)
-    assert study._order(_request(project)).options == {}
+    assert order.grid is not None
+    assert order.grid.data == expected.format(project)
+    assert study._order(_request(project)).grid is None
