@@ -81,7 +81,7 @@ COMPILERS := $(addprefix tests/engines/,inductor executorch tflite) tests/e2e/te
 OF_ENGINES := $(filter-out $(COMPILERS),$(wildcard tests/engines/*)) \
 	$(addprefix tests/study/session/test_,conversions.py probing.py)
 OF_PEERS := $(wildcard tests/test_pytest_plugin*.py) $(addprefix tests/,lab/agent compare/duet compare/pytest \
-	e2e/test_cases.py test_packaging.py)
+	e2e/test_cases.py test_packaging.py test_readme.py)
 PARTS := tests-of-the-rest tests-of-peers tests-of-engines tests-of-compilers
 
 tests: $(ENGINES)

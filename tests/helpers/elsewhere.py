@@ -1,7 +1,8 @@
 """int8bench on a system that is no Linux, played: an interpreter that says so, and lacks what that system lacks.
 
-`python elsewhere.py SYSTEM CODE ...`. Other projects' packages, and Python's own, are imported before the curtain rises
-and keep the `os` that they have, since they would look for the libraries of the system that is played.
+`python elsewhere.py SYSTEM CODE ...`; ELSEWHERE_WITHOUT names packages that CODE never imports. Other projects'
+packages, and Python's own, are imported before the curtain rises and keep the `os` that they have, since they would
+look for the libraries of the system that is played.
 """
 
 import importlib
@@ -46,7 +47,8 @@ POSIXES_OWN = ("fork", "killpg", "setsid", "sysconf", "getuid", "waitid", "O_DIR
 
 def play(system: str) -> None:
     """Makes this interpreter one of that system, as far as a program asks it."""
-    for name in OTHERS:
+    without = os.environ.get("ELSEWHERE_WITHOUT", "").split(",")
+    for name in [each for each in OTHERS if each not in without]:
         importlib.import_module(name)
     theirs = types.SimpleNamespace(**vars(os))
     for module in list(sys.modules.values()):
