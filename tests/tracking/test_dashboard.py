@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -130,21 +131,52 @@ def _publish(top: Path) -> str:
     return said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One suite, published again and again: each of asv's runs takes seconds."""
+
+    top: Path
+    commits: list[str]
+    without_results: str
+    """Our page where nothing was measured."""
+    without_sides: str
+    """Our page where nothing of ours was measured."""
+    said_without_sides: str
+    said: str
+    """What asv said at last, with side files of which the last one is cut short."""
+
+
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], str]:
-    """A suite with side files, the last one cut short, published twice; its folder, commits and what asv said."""
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A suite before it was measured, without side files, and with them."""
     top = tmp_path_factory.mktemp("suite") / "repository"
     commits = _suite(top)
+    page = top / "html" / "int8bench.html"
+    results = {path: path.read_bytes() for path in (top / "results" / MACHINE).glob(f"*{ENV}.json")}
+    for path in results:
+        path.unlink()
+    _publish(top)
+    without_results = page.read_text(encoding="utf-8")
+    for path, content in results.items():
+        path.write_bytes(content)
+    said_without_sides = _publish(top)
+    without_sides = page.read_text(encoding="utf-8")
     for number, commit in enumerate(commits):
         path = side.save(_side(commit, number), top / "results")
     path.write_bytes(path.read_bytes()[:-40])
-    _publish(top)
-    return top, commits, _publish(top)
+    return Published(
+        top=top,
+        commits=commits,
+        without_results=without_results,
+        without_sides=without_sides,
+        said_without_sides=said_without_sides,
+        said=_publish(top),
+    )
 
 
 def test_asv_publishes_its_own_site(published) -> None:
     """The index, the graphs and the pages of asv are there as without us."""
-    html = published[0] / "html"
+    html = published.top / "html"
     index = json.loads((html / "index.json").read_text(encoding="utf-8"))
     assert set(index["benchmarks"]) == {SPEEDUP, SIZE}
     assert ["int8bench", "int8 speed-up"] in [page[:2] for page in index["pages"]]
@@ -155,7 +187,7 @@ def test_asv_publishes_its_own_site(published) -> None:
 
 def test_our_page_stands_in_the_site(published) -> None:
     """It has the speed-ups of every commit, the intervals of the side files, the findings, and leads to commits."""
-    top, commits, _ = published
+    top, commits = published.top, published.commits
     page = (top / "html" / "int8bench.html").read_text(encoding="utf-8")
     assert page.count('class="plotly-graph-div"') == page.count('class="graph"') >= 1
     assert "1.310x [1.260x, 1.360x]" in page
@@ -166,7 +198,7 @@ def test_our_page_stands_in_the_site(published) -> None:
 
 def test_the_index_loads_our_script_once(published) -> None:
     """Published again, the site still has one line of ours, after asv's script, and the script itself."""
-    html = published[0] / "html"
+    html = published.top / "html"
     index = (html / "index.html").read_text(encoding="utf-8")
     assert index.count('src="int8bench.js"') == 1
     assert index.index('src="asv.js"') < index.index('src="int8bench.js"') < index.index("<body>")
@@ -175,7 +207,7 @@ def test_the_index_loads_our_script_once(published) -> None:
 
 def test_what_cannot_be_read_is_a_sentence(published) -> None:
     """A side file that is cut short is told in asv's log and on the page, and the rest is shown."""
-    top, commits, said = published
+    top, commits, said = published.top, published.commits, published.said
     name = f"{commits[-1][:8]}-{ENV}-{FINGERPRINT}.json.gz"
     assert f"{name}: cut short" in said
     assert name in (top / "html" / "int8bench.html").read_text(encoding="utf-8")
@@ -190,23 +222,16 @@ def test_our_plugin_leaves_asv_as_it_was_installed() -> None:
     assert "int8bench" not in index.read_text(encoding="utf-8")
 
 
-def test_asv_publishes_without_side_files(tmp_path: Path) -> None:
+def test_asv_publishes_without_side_files(published) -> None:
     """Where nothing of ours was measured asv's site is whole, and ours shows what asv knows."""
-    _suite(tmp_path / "repository")
-    said = _publish(tmp_path / "repository")
-    page = (tmp_path / "repository" / "html" / "int8bench.html").read_text(encoding="utf-8")
-    assert "Generating output for SpeedupPage" in said
-    assert "1.310x" in page
-    assert "1.310x [" not in page
+    assert "Generating output for SpeedupPage" in published.said_without_sides
+    assert "1.310x" in published.without_sides
+    assert "1.310x [" not in published.without_sides
 
 
-def test_asv_publishes_without_any_result(tmp_path: Path) -> None:
+def test_asv_publishes_without_any_result(published) -> None:
     """A folder without one result is a site that says how to measure."""
-    _suite(tmp_path / "repository")
-    for result in (tmp_path / "repository" / "results" / MACHINE).glob(f"*{ENV}.json"):
-        result.unlink()
-    _publish(tmp_path / "repository")
-    assert "Nothing measured yet" in (tmp_path / "repository" / "html" / "int8bench.html").read_text(encoding="utf-8")
+    assert "Nothing measured yet" in published.without_results
 
 
 def _site(folder: Path, index: str) -> Path:
