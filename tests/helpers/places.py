@@ -173,7 +173,7 @@ def _history(folder: Path) -> None:
     for number in range(COMMITS):
         _commit(folder, {"toy.py": f"NUMBER = {number}\n", "asv.conf.json": json.dumps(ASV)}, f"Commit {number}")
     results = folder / ".asv" / "results"
-    described = {
+    described: dict[str, dict[str, object]] = {
         name: {"name": name, "unit": "seconds", "type": "time", "version": "1", "param_names": [], "params": []}
         for name in ("parse.time_it", "parse.time_noop")
     }
