@@ -113,7 +113,7 @@ tests-of-the-rest:
 perf: $(STAMP) ## our own performance, alone on the machine: ratios with thresholds
 	$(BIN)/python -m pytest tests/perf
 
-# Half an hour, since what a person waits for is waited for; quick ones are among the tests.
+# Three quarters of an hour, since what a person waits for is waited for; quick ones are among the tests.
 test-readme: $(ENGINES) ## the long commands of README and CI.md, typed as they stand
 	$(BIN)/python -m pytest tests/readme
 

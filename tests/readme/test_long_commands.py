@@ -1,6 +1,6 @@
 """The long commands of README and CI.md are typed as they stand, with nothing beside: `make test-readme`.
 
-Where a promise says so an option is added that makes it shorter. Some half an hour in all.
+Where a promise says so an option is added that makes it shorter. Some three quarters of an hour in all.
 """
 
 from pathlib import Path
