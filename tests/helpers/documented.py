@@ -108,7 +108,7 @@ LONG: Mapping[str, Promise] = {
     "int8bench duet --base-python old/bin/python --head-python new/bin/python --suite asv": Promise(
         place="project", says=PARSING, codes=(1,), shortened="--budget 10s"
     ),
-    "int8bench selftest": Promise(place="empty", says=r"^verdicts here |^Verdicts here ", codes=BAD_NEWS),
+    "int8bench selftest": Promise(place="empty", says=r"^verdicts here ", codes=BAD_NEWS),
     "int8bench gate --record": Promise(
         place="policy", says=r"^recorded as the baseline of this hardware: ", codes=BAD_NEWS
     ),
