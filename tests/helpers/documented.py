@@ -83,7 +83,9 @@ LONG: Mapping[str, Promise] = {
     "make bench": Promise(place="clone", says=ANSWER, codes=BAD_NEWS, makes=("reports/run.json",)),
     "make engines": Promise(place="clone", says=r"pip .*--editable '\.\[dev,all\]'", makes=(".venv/.engines",)),
     "make gate BASE=origin/main": Promise(place="clone", says=r"^pass: ", makes=("reports/gate.md",)),
-    "make asv-here COMMITS=HEAD~3..HEAD": Promise(place="clone", says=r"^int8bench: commit \w{8}, 3 of 3"),
+    "make asv-here COMMITS=HEAD~3..HEAD": Promise(
+        place="clone", says=r"^int8bench: commit \w{8}, 1 of 1", shortened="COMMITS=HEAD~1..HEAD"
+    ),
     "int8bench run --quick": Promise(place="empty", says=KEPT, codes=BAD_NEWS, makes=("int8bench-run.json",)),
     "int8bench run --engines fbgemm,x86 --batch 1,32 --threads 1 --precision 0.5% --budget 10m": Promise(
         place="empty", says=ANSWER, codes=BAD_NEWS, shortened="--budget 90s -o both.json"

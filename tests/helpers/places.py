@@ -18,7 +18,7 @@ GOLDEN = REPOSITORY / "tests" / "golden"
 WHO = ("-c", "user.name=toy", "-c", "user.email=toy@example.invalid", "-c", "commit.gpgsign=false")
 # What a make that runs these tests sets, and would hand on to the commands.
 NOT_HANDED_ON = ("MAKE", "MFLAGS", "COV_", "COVERAGE_", "PYTEST_", "TORCH_INDEX_URL", "INT8BENCH_LEFT_OUT")
-TIMEOUT_S = 1200.0
+TIMEOUT_S = 2400.0
 PAIRED_BUDGET_S = "30"  # of an asv suite's paired figures: the least that their grid needs
 PROJECT = {
     "toy.py": "def parse(): return sum(range(3000))\n",
