@@ -38,7 +38,12 @@ class Availability:
 
 
 def fit_of_packages(engine: str, hardware: Hardware) -> Availability:
-    """The fit of an engine that has packages for 64-bit x86 and ARM, as torch has, whatever their instructions."""
+    """The fit of an engine that has packages for 64-bit x86 and ARM, as torch has, whatever their instructions.
+
+    Args:
+        engine: its name, with which the reason begins.
+        hardware: of any machine.
+    """
     if hardware.arch in PACKAGED:
         return Availability(available=True)
     reason = f"{engine} has packages for {' and '.join(PACKAGED)} only, this CPU is {hardware.arch}; stay with float32"
@@ -159,7 +164,12 @@ class Engine(Protocol[Prepared]):
         return None
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  a default
-        """What must be made of a model first, or None where `prepare` does it all."""
+        """What must be made of a model first, or None where `prepare` does it all.
+
+        Args:
+            variant: that will be prepared.
+            hardware: the machine that it will run on.
+        """
         return None
 
     def prepare(self, variant: Variant, material: Material) -> Prepared:
@@ -167,12 +177,20 @@ class Engine(Protocol[Prepared]):
 
         Starts no thread, given a single-threaded process, and leaves the model as it was.
 
+        Args:
+            variant: one of `variants`.
+            material: what it is made of; shared with other engines, so only read.
+
         Raises:
             EngineError: the engine cannot take this model.
         """
 
     def build(self, prepared: Prepared, group: Group) -> Predictor:
         """A predictor, packed anew in the calling process, for this batch and thread count; `prepared` stays reusable.
+
+        Args:
+            prepared: what `prepare` returned in this launch.
+            group: the batch size and the threads that will be asked for.
 
         Raises:
             EngineError: the engine cannot convert or pack the model.

@@ -55,7 +55,12 @@ def parts(pictures: Images, size: int) -> Iterator[Images]:
 
 
 def filled(pictures: Images, size: int) -> Images:
-    """The first of the `parts`: as many pictures as a program takes, of which fewer are repeated."""
+    """The first of the `parts`: as many pictures as a program takes, of which fewer are repeated.
+
+    Args:
+        pictures: (image, channel, height, width), one or more.
+        size: how many the program takes.
+    """
     return next(parts(pictures, size))
 
 

@@ -52,6 +52,11 @@ def product(left: Shape, right: Shape, answer: Shape) -> int:
     """Of a matrix product, transposed or not, of a batch or not: the elements of the answer times the axis summed over.
 
     Of axes M x K, K x N and M x N, the product of the first two over the third is K squared.
+
+    Args:
+        left: (..., M, K).
+        right: (..., K, N).
+        answer: (..., M, N).
     """
     sizes = [math.prod(each[-_MATRIX:]) for each in (left, right, answer)]
     if not all(sizes):

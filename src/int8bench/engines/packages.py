@@ -29,7 +29,12 @@ def command(extra: str) -> str:
 
 
 def broken(extra: str, error: BaseException) -> EngineError:
-    """What to raise where a package that is there cannot be imported or loaded."""
+    """What to raise where a package that is there cannot be imported or loaded.
+
+    Args:
+        extra: that brings the packages.
+        error: of the import.
+    """
     what = first_line(error)
     return EngineError(
         f"{extra}: its packages are installed but cannot be loaded ({what}); type {command(extra)} --force-reinstall"

@@ -89,7 +89,13 @@ class Comparison:
 
 
 def worst(engine: str, comparisons: list[Comparison], *, against: str = EXACT_INTEGERS) -> SaturationProbe:
-    """The probe of an engine from the comparisons of its layers, at least one."""
+    """The probe of an engine from the comparisons of its layers, at least one.
+
+    Args:
+        engine: that was probed.
+        comparisons: of its layers.
+        against: what its answers were held against.
+    """
     return SaturationProbe(
         engine=engine,
         sqnr_db=min(each.sqnr_db for each in comparisons),
@@ -116,7 +122,13 @@ def exact(layer: QuantizedLayer, activations: Integers) -> Reals:
 
 
 def compare(expected: Reals, answered: Reals, *, output_scale: float) -> Comparison:
-    """How far an answer is from the exact one. SQNR = 20 log10(rms(exact) / rms(error))."""
+    """How far an answer is from the exact one. SQNR = 20 log10(rms(exact) / rms(error)).
+
+    Args:
+        expected: exact values, in any shape.
+        answered: the engine's, in the same shape.
+        output_scale: the step of its output.
+    """
     return held_against(expected, answered, one_step=np.full_like(expected, output_scale))
 
 
@@ -148,7 +160,12 @@ def saturating_weights(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.
 
 
 def convolved(images: Numbers, weights: Numbers) -> Numbers:
-    """Convolution without padding, stride 1: (image, output, row, column)."""
+    """Convolution without padding, stride 1: (image, output, row, column).
+
+    Args:
+        images: (image, channel, row, column).
+        weights: (output, channel, kernel row, kernel column).
+    """
     windows = np.lib.stride_tricks.sliding_window_view(images, weights.shape[2:], axis=(2, 3))
     sums: Numbers = np.einsum("icyxhw,ochw->ioyx", windows, weights, optimize=True)
     return sums

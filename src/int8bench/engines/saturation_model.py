@@ -81,6 +81,10 @@ def pictures() -> Images:
 def judged(engine: str, answers: Logits) -> SaturationProbe:
     """What an engine's answers to `pictures` say; the worse of the two layers counts.
 
+    Args:
+        engine: that answered.
+        answers: (image, `CLASSES`).
+
     Raises:
         EngineError: they are not answers to them.
     """

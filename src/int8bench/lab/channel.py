@@ -99,6 +99,10 @@ class Channel:
     def hear(self, kind: type[T], timeout_s: float | None = None) -> T:
         """The next object, which is of a kind.
 
+        Args:
+            kind: its class.
+            timeout_s: how long the other side may be silent; for ever where None.
+
         Raises:
             EOFError: the other side is gone.
             TimeoutError: nothing came within `timeout_s` seconds.
@@ -115,6 +119,10 @@ class Channel:
 
 def of_kind(message: object, kind: type[T]) -> T:
     """A message that was waited for.
+
+    Args:
+        message: that came.
+        kind: its class.
 
     Raises:
         LabError: it is of another kind.

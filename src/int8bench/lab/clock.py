@@ -39,7 +39,12 @@ def resolution(clock: Callable[[], float] = time.perf_counter, readings: int = R
 
 
 def spin(duration_s: float, clock: Callable[[], float] = time.perf_counter) -> None:
-    """Keeps this thread busy for so many seconds, and the little more until the clock is read next."""
+    """Keeps this thread busy for so many seconds, and the little more until the clock is read next.
+
+    Args:
+        duration_s: for how long.
+        clock: that tells.
+    """
     end = clock() + duration_s
     while clock() < end:
         pass
@@ -47,20 +52,20 @@ def spin(duration_s: float, clock: Callable[[], float] = time.perf_counter) -> N
 
 def python_s(clock: Callable[[], float] = time.perf_counter) -> float:
     """Seconds of a fixed loop in Python when it went quickest: how fast this machine is at what converters do."""
-    found = []
+    seconds = []
     for _ in range(LOOPS):
         started_s, total = clock(), 0
         for step in range(STEPS):
             total += step & 3
-        found.append(clock() - started_s)
-    return min(found)
+        seconds.append(clock() - started_s)
+    return min(seconds)
 
 
 def began_s() -> float:
     """When this process was started, on the clock of `time.monotonic`; now, where the system does not tell."""
     try:
-        told = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
-        ticks = int(told.rpartition(")")[2].split()[STARTED - 3])  # the name in front may hold anything
+        status = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+        ticks = int(status.rpartition(")")[2].split()[STARTED - 3])  # the name in front may hold anything
         age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
         age_s = 0.0

@@ -47,6 +47,10 @@ class Fork(Generic[T]):
     def heard(self, kind: type[P], timeout_s: float) -> P:
         """The next message of the task, which is of a kind.
 
+        Args:
+            kind: its class.
+            timeout_s: how long the task may be silent.
+
         Raises:
             LabError: it raised, died, or said nothing for `timeout_s` seconds.
         """

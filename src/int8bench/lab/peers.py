@@ -194,11 +194,17 @@ class PeerLaunch:
     def strayed(self, others: Mapping[str, str]) -> str:
         """What was imported where nothing of the side's revision was."""
         own = ", ".join(self._place.packages) or "no package"
-        found = ", ".join(f"{name} from {folder}" for name, folder in others.items()) or "nothing beside Python's own"
-        return f"nothing of {self.label}'s revision was loaded, which holds {own}; imported was {found}"
+        seen = ", ".join(f"{name} from {folder}" for name, folder in others.items()) or "nothing beside Python's own"
+        return f"nothing of {self.label}'s revision was loaded, which holds {own}; imported was {seen}"
 
     def order(self, order: Order, luck: Luck, measured: Sequence[str] = ()) -> None:
-        """Has it open a suite; what became of that is said when it is asked whether it is open."""
+        """Has it open a suite; what became of that is said when it is asked whether it is open.
+
+        Args:
+            order: the suite.
+            luck: what it draws from.
+            measured: the packages of either side.
+        """
         place = self._place
         with suppress(OSError):
             self._line.send(
@@ -300,7 +306,12 @@ class PeerLaunch:
         return None
 
     def reap(self, pid: int, line: Line) -> None:
-        """Ends a fork and waits for it."""
+        """Ends a fork and waits for it.
+
+        Args:
+            pid: of the fork.
+            line: to it.
+        """
         line.close()
         self._open.discard(line)
         with suppress(ProcessLookupError):
@@ -321,7 +332,12 @@ class PeerLaunch:
 
 
 def is_part(name: str, *, of: str) -> bool:
-    """Whether a benchmark is one of a module or file, by their ids."""
+    """Whether a benchmark is one of a module or file, by their ids.
+
+    Args:
+        name: of the benchmark.
+        of: the id of the module or file.
+    """
     return name.startswith(of) and name[len(of) :][:1] in {*BORDERS}
 
 

@@ -25,11 +25,17 @@ def usable_core_count() -> int:
 
 
 def usable_cores(*, logical: int | None, allowed: frozenset[int] | None, quota: float | None) -> int | None:
-    """Cores that can be kept busy all the time; a quota of 1.5 cores keeps one busy and throttles two."""
-    told = [count for count in (len(allowed) if allowed else None, logical) if count]
+    """Cores that can be kept busy all the time; a quota of 1.5 cores keeps one busy and throttles two.
+
+    Args:
+        logical: of the machine; None where nobody tells.
+        allowed: the cores that the process may run on.
+        quota: of the control groups, in cores; None for no limit.
+    """
+    counts = [count for count in (len(allowed) if allowed else None, logical) if count]
     if quota is not None:
-        told.append(max(1, int(quota)))
-    return min(told) if told else None
+        counts.append(max(1, int(quota)))
+    return min(counts) if counts else None
 
 
 def cgroup_quota(root: Path = ROOT) -> float | None:

@@ -79,9 +79,9 @@ def refuse(facts: Facts | None = None) -> None:
     Raises:
         NothingMeasuredError: the processor is played by a program.
     """
-    found = objection(facts or look())
-    if found is not None:
-        raise NothingMeasuredError(found)
+    reason = objection(facts or look())
+    if reason is not None:
+        raise NothingMeasuredError(reason)
 
 
 def _of_processors(facts: Facts) -> str | None:

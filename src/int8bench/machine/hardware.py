@@ -256,7 +256,7 @@ def fingerprint(hardware: Hardware) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def _mapping(document: object, path: str) -> Mapping[str, object]:
+def _mapping(document: object, path: str) -> Mapping[str, Json]:
     if not isinstance(document, Mapping):
         raise RecordError(f"{path}: expected an object with fields, got {reprlib.repr(document)}")
     return document
@@ -271,7 +271,7 @@ def _writable(text: str) -> str:
 class _Fields:
     """The fields of one object of a document, checked one by one; errors name the path."""
 
-    values: Mapping[str, object]
+    values: Mapping[str, Json]
     path: str
 
     def check_version(self) -> None:
@@ -288,10 +288,10 @@ class _Fields:
             )
 
     def required_text(self, name: str) -> str:
-        found = self.text(name)
-        if not found:
+        text = self.text(name)
+        if not text:
             raise RecordError(f"{self.path}.{name}: expected text such as x86_64 or arm64, got nothing")
-        return found
+        return text
 
     def text(self, name: str) -> str | None:
         value = self.values.get(name)
@@ -300,10 +300,10 @@ class _Fields:
         raise RecordError(f"{self.path}.{name}: expected text, got {reprlib.repr(value)}")
 
     def gap(self) -> Gap | None:
-        told = self.text("gap")
-        if told is None or told in set(Gap):
-            return None if told is None else Gap(told)
-        raise RecordError(f"{self.path}.gap: expected one of {', '.join(Gap)}, got {reprlib.repr(told)}")
+        name = self.text("gap")
+        if name is None or name in set(Gap):
+            return None if name is None else Gap(name)
+        raise RecordError(f"{self.path}.gap: expected one of {', '.join(Gap)}, got {reprlib.repr(name)}")
 
     def texts(self, name: str) -> tuple[str, ...]:
         values = self.values.get(name, [])

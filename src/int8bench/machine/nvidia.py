@@ -89,13 +89,13 @@ def visible(facts: Facts) -> tuple[Gpu, ...]:
     there = gpus(facts)
     if facts.visible is None:
         return there
-    found: list[Gpu] = []
+    shown: list[Gpu] = []
     for token in facts.visible.split(","):
         gpu = _named(token.strip(), there)
-        if gpu is None or gpu in found:
+        if gpu is None or gpu in shown:
             break
-        found.append(gpu)
-    return tuple(found)
+        shown.append(gpu)
+    return tuple(shown)
 
 
 def driver_objection(facts: Facts) -> str | None:

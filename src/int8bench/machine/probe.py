@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from int8bench.documents import Json
 from int8bench.errors import RecordError
 from int8bench.machine.cores import ROOT, affinity, cgroup_quota, read_text, usable_cores
 from int8bench.machine.hardware import Hardware, TorchView
@@ -53,7 +54,7 @@ class Surroundings:
     physical_cores: int | None
     memory_bytes: int | None
     sysctl: str
-    second_witness: Mapping[str, object]
+    second_witness: Mapping[str, Json]
 
 
 def detect() -> Hardware:
@@ -66,7 +67,7 @@ def detect_torch() -> TorchView:
     import torch
 
     # not in every version that we support
-    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: Mapping[str, bool | int | str] = getattr(torch.cpu, "get_capabilities", dict)()
     return TorchView(
         version=str(torch.__version__),
         capability=torch.backends.cpu.get_cpu_capability(),
@@ -96,7 +97,7 @@ def surroundings() -> Surroundings:
 
 
 @cache
-def second_witness() -> Mapping[str, object]:
+def second_witness() -> Mapping[str, Json]:
     """What py-cpuinfo says, or its fork py-cpuinfo2; empty where neither is there or knows this processor.
 
     Both are a module `cpuinfo`: where both are installed, the later one's files are there; where one of them was
@@ -167,18 +168,18 @@ def _kernel(seen: Surroundings) -> Hardware | None:
 
 def _identified(machine: Hardware, seen: Surroundings) -> Hardware:
     """The machine with the names and the architecture that only the second witness or the interpreter know."""
-    told = seen.second_witness
+    witness = seen.second_witness
     arch = canonical_arch(seen.machine)
     if isa_family(arch) != machine.isa_family:
         return as_program(machine, arch)
     return replace(
         machine,
         arch=arch,
-        vendor=machine.vendor or _text(told.get("vendor_id_raw")),
-        brand=machine.brand or _text(told.get("brand_raw")),
-        family=_first(machine.family, told.get("family")),
-        model=_first(machine.model, told.get("model")),
-        stepping=_first(machine.stepping, told.get("stepping")),
+        vendor=machine.vendor or _text(witness.get("vendor_id_raw")),
+        brand=machine.brand or _text(witness.get("brand_raw")),
+        family=_first(machine.family, witness.get("family")),
+        model=_first(machine.model, witness.get("model")),
+        stepping=_first(machine.stepping, witness.get("stepping")),
     )
 
 
@@ -191,12 +192,12 @@ def _disagreements(kernel: Hardware | None, witness: frozenset[str]) -> tuple[st
 
 def _hypervisor(root: Path, machine: Hardware) -> str | None:
     """The hypervisor by name, `unnamed` where the processor alone admits one, None on bare metal as far as is seen."""
-    told = [read_text(root / "sys/hypervisor/type"), read_text(root / "proc/device-tree/hypervisor/compatible")]
+    admissions = [read_text(root / "sys/hypervisor/type"), read_text(root / "proc/device-tree/hypervisor/compatible")]
     firmware = [read_text(root / "sys/class/dmi/id" / name) for name in ("sys_vendor", "product_name")]
-    named = by_firmware(part.strip(" \n\0") for part in (*told, *firmware))
+    named = by_firmware(part.strip(" \n\0") for part in (*admissions, *firmware))
     if named is not None:
         return named
-    admitted = machine.hypervisor or (UNNAMED if told[1] else None)
+    admitted = machine.hypervisor or (UNNAMED if admissions[1] else None)
     return _by_clock(root) or UNNAMED if admitted == UNNAMED else admitted
 
 
@@ -208,13 +209,13 @@ def _by_clock(root: Path) -> str | None:
 
 def _caches(root: Path) -> dict[tuple[str, str], int]:
     """Bytes of the first processor's caches by level and type, as Linux counts them."""
-    found = {}
+    sizes = {}
     for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = (read_text(index / name).strip() for name in ("level", "type", "size"))
         count = whole_number(size[:-1])
         if count and size[-1] in _SIZE_UNITS:
-            found[level, kind] = count * _SIZE_UNITS[size[-1]]
-    return found
+            sizes[level, kind] = count * _SIZE_UNITS[size[-1]]
+    return sizes
 
 
 def _first(known: int | None, other: object) -> int | None:

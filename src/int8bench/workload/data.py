@@ -138,11 +138,11 @@ def _digits(shape: Shape) -> _Source:
 
     Read from its file: importing its loader costs more than a second in every process that measures.
     """
-    found = find_spec("sklearn")
-    assert found is not None
-    assert found.origin is not None
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
     # (image, 64 pixels and the label)
-    rows = np.loadtxt(Path(found.origin).parent / DIGITS_FILE, delimiter=",", dtype=np.float32)
+    rows = np.loadtxt(Path(package.origin).parent / DIGITS_FILE, delimiter=",", dtype=np.float32)
     grey = (rows[:, :-1].reshape(-1, 1, 8, 8) / 16.0 - 0.5) / 0.5
     labels = rows[:, -1].astype(np.int64)
     return _Source(
@@ -161,16 +161,16 @@ def _cifar10(shape: Shape, data_dir: Path | None) -> _Source:
     if not (data_dir / CIFAR10.base_folder).is_dir():
         _fetch_cifar10(data_dir)
     try:
-        found = CIFAR10(str(data_dir), train=True)
+        pictures = CIFAR10(str(data_dir), train=True)
     except Exception as error:
         raise DataError(
             f"--data cifar10: {data_dir / CIFAR10.base_folder} is not complete or not as published; "
             f"remove it, and unpack {CIFAR10.filename} in {data_dir}"
         ) from error
     return _Source(
-        classes=tuple(found.classes),
-        labels=np.asarray(found.targets, dtype=np.int64),
-        read=lambda chosen: _resized(_unit(np.transpose(found.data[chosen], (0, 3, 1, 2))), shape),
+        classes=tuple(pictures.classes),
+        labels=np.asarray(pictures.targets, dtype=np.int64),
+        read=lambda chosen: _resized(_unit(np.transpose(pictures.data[chosen], (0, 3, 1, 2))), shape),
     )
 
 
@@ -214,15 +214,15 @@ def _folder(path: str, shape: Shape) -> _Source:
     from torchvision.datasets import ImageFolder
 
     try:
-        found = ImageFolder(str(root))
+        pictures = ImageFolder(str(root))
     except OSError as error:
         raise DataError(f"--data imagefolder:{path}: {' '.join(str(error).split())}; {expected}") from error
-    if len(found.classes) < 2:  # noqa: PLR2004  one class is nothing to tell apart
-        raise DataError(f"--data imagefolder:{path}: one class ({found.classes[0]}); {expected}")
-    files = [file for file, _ in found.samples]
+    if len(pictures.classes) < 2:  # noqa: PLR2004  one class is nothing to tell apart
+        raise DataError(f"--data imagefolder:{path}: one class ({pictures.classes[0]}); {expected}")
+    files = [file for file, _ in pictures.samples]
     return _Source(
-        classes=tuple(found.classes),
-        labels=np.asarray(found.targets, dtype=np.int64),
+        classes=tuple(pictures.classes),
+        labels=np.asarray(pictures.targets, dtype=np.int64),
         read=lambda chosen: np.stack([_picture(files[index], shape) for index in chosen.tolist()]),
     )
 

@@ -156,6 +156,10 @@ def settle_weights(module: nn.Module) -> None:
 def input_shape_of(name: str, given: Shape | None) -> Shape:
     """The (channels, height, width) that a model is fed with.
 
+    Args:
+        name: of the model.
+        given: what was typed; None for nothing.
+
     Raises:
         ModelError: no such model, or one of yours without a shape, or another shape than SimpleCNN takes.
     """

@@ -172,7 +172,7 @@ class Trained:
     accuracy: float
     checkpoint: str
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Json]:
         """The document of ``train --json``."""
         return asdict(self)
 

@@ -4,7 +4,7 @@ import copy
 import io
 import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,13 @@ def _fitted(
 
 
 def evaluate(model: nn.Module, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
-    """The share of pictures (image, channel, height, width) whose class (image,) is answered."""
+    """The share of pictures (image, channel, height, width) whose class (image,) is answered.
+
+    Args:
+        model: in eval mode.
+        images: (image, channel, height, width).
+        labels: (image,).
+    """
     model.eval()
     right = 0
     with torch.inference_mode():
@@ -125,10 +131,16 @@ def load_weights(path: Path, model: nn.Module, *, name: str, num_classes: int) -
 
     Only tensors and plain values are read; a file with code in it is refused unread.
 
+    Args:
+        path: of the checkpoint.
+        model: that gets the weights.
+        name: of the model.
+        num_classes: of the data.
+
     Raises:
         ModelError: there is no such file, it is no checkpoint, or it is of another model or other classes.
     """
-    state = _state(path, _read(path), name, num_classes)
+    state = _state(path, name, num_classes)
     before = copy.deepcopy(model.state_dict())
     try:
         model.load_state_dict(state)
@@ -137,8 +149,9 @@ def load_weights(path: Path, model: nn.Module, *, name: str, num_classes: int) -
         raise ModelError(f"--weights {path}: not weights of {name}: {units.reason(error)}") from error
 
 
-def _state(path: Path, content: dict[str, Any], name: str, num_classes: int) -> dict[str, Any]:
+def _state(path: Path, name: str, num_classes: int) -> Mapping[str, Any]:
     """The state dict in a checkpoint of ours; any other content is one."""
+    content = _read(path)
     if content.get("format") != CHECKPOINT_FORMAT:
         return content
     model, classes, state = (content.get(key) for key in ("model", "num_classes", "state"))
@@ -154,7 +167,7 @@ def _state(path: Path, content: dict[str, Any], name: str, num_classes: int) -> 
     return state
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Mapping[str, Any]:
     try:
         with warnings.catch_warnings(action="ignore"):  # torch warns of what it then refuses
             content = torch.load(path, weights_only=True, map_location="cpu")

@@ -144,7 +144,7 @@ class ExecuTorchPredictor:
         example = _tensor(filled(self._example, self._group.batch))
         traced = operators.traced(runtime, self._files.program, example)
         planned = operators.planned(delegation)
-        told = (
+        measured = (
             ran(operators.GRAPH, planned)
             if traced is None
             else ran(operators.TRACER, operators.completed(traced, delegation.nodes), arithmetic=planned)
@@ -153,7 +153,7 @@ class ExecuTorchPredictor:
             "engine": "executorch",
             "versions": packages.versions(executorch_files.PACKAGES),
             "threads": runtime._threadpool_get_thread_count(),  # noqa: SLF001  it has no other name
-            "ran": told,
+            "ran": measured,
             "delegation": delegation.to_dict(),
         }
 

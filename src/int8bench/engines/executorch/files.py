@@ -145,6 +145,12 @@ def conversion(precision: str) -> Conversion:
 def convert(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """Writes a program and its delegation; the delegation, as `Convert` asks.
 
+    Args:
+        material: the model, and pictures to calibrate with.
+        options: ``precision``.
+        batch: the size that the program is for.
+        folder: where its files go.
+
     Raises:
         EngineError: torch.export, the quantizer, or ExecuTorch cannot take the model.
     """
@@ -271,13 +277,13 @@ def _calls(graph: Any) -> Iterator[Any]:  # noqa: ANN401
 
 def _left_over(graph: Any) -> dict[str, int | None]:  # noqa: ANN401
     """The multiply-adds that are left to ExecuTorch's own kernels, by operator; None where torch cannot count them."""
-    found: dict[str, int | None] = {}
+    counts: dict[str, int | None] = {}
     for node in _calls(graph):
         if "delegate" not in str(node.target):
             name, made = _called(node), _flops(node)
-            before = found.get(name, 0)
-            found[name] = None if before is None or made is None else before + made // 2
-    return found
+            before = counts.get(name, 0)
+            counts[name] = None if before is None or made is None else before + made // 2
+    return counts
 
 
 def _flops(node: Any) -> int | None:  # noqa: ANN401

@@ -62,7 +62,12 @@ def _calls(body: str, targets: Sequence[str]) -> Iterator[Operator]:
 
 
 def kernel_kind(name: str, arguments: str) -> Kind:
-    """What a kernel that inductor wrote computes with, by the operators in its name and the types of its pointers."""
+    """What a kernel that inductor wrote computes with, by the operators in its name and the types of its pointers.
+
+    Args:
+        name: of the kernel, without its number.
+        arguments: of its call, in C++.
+    """
     if not _NO_ARITHMETIC.sub("", name):
         return Kind.EDGE if _EDGE.search(name) else Kind.OTHER
     types = {found["type"] for found in _POINTER.finditer(arguments)}
@@ -83,7 +88,7 @@ def operators(primitives: Sequence[Primitive], others: Sequence[Operator], multi
         others: what `written` gives.
         multiply_adds: of the whole model; what oneDNN does not tell of is torch's own products.
     """
-    told = [
+    by_onednn = [
         Operator(
             name=each.primitive,
             implementation=f"oneDNN {each.implementation}",
@@ -93,7 +98,7 @@ def operators(primitives: Sequence[Primitive], others: Sequence[Operator], multi
         for each in primitives
         for _ in range(each.calls)
     ]
-    return (*told, *_with_the_rest(others, _rest(multiply_adds, told)))
+    return (*by_onednn, *_with_the_rest(others, _rest(multiply_adds, by_onednn)))
 
 
 def _rest(multiply_adds: int, told: Sequence[Operator]) -> int | None:
@@ -108,11 +113,11 @@ def _rest(multiply_adds: int, told: Sequence[Operator]) -> int | None:
 def _with_the_rest(others: Sequence[Operator], rest: int | None) -> Iterator[Operator]:
     """The calls that oneDNN does not tell of, the rest of the work on torch's products: on the first, for all."""
     products = [each for each in others if _PRODUCT.search(each.name)]
-    told = rest is not None and (bool(products) or not rest)
+    is_told = rest is not None and (bool(products) or not rest)
     for each in others:
         mine = products[:1] == [each] and bool(rest)
         name = " and ".join(dict.fromkeys(product.name for product in products)) if mine else each.name
-        yield replace(each, name=name, multiply_adds=(rest if mine else 0) if told else None)
+        yield replace(each, name=name, multiply_adds=(rest if mine else 0) if is_told else None)
         products = [] if mine else products
 
 

@@ -60,7 +60,12 @@ _SUBJECTS = {FLOAT32: "inductor float32", INT8: "inductor int8"}
 
 
 def conversion(precision: str, hardware: Hardware) -> Conversion:
-    """A library for each batch size, which is good for processors with the same instructions alone."""
+    """A library for each batch size, which is good for processors with the same instructions alone.
+
+    Args:
+        precision: `FLOAT32` or `INT8`.
+        hardware: the processor that the library is for.
+    """
     options: dict[str, bool | int | float | str] = {
         "compiler": os.path.realpath(found_compiler() or compiler()),  # its name holds its version, as g++-14
         "cores": hardware.logical_cores or 1,
@@ -101,6 +106,12 @@ def no_compiler() -> str:
 def float32(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The model in float32, its weights packed, for channels-last pictures (batch, channel, height, width).
 
+    Args:
+        material: the model, and a picture for its shape.
+        options: those of `conversion`.
+        batch: the size that the library is for.
+        folder: where its files go.
+
     Raises:
         EngineError: there is no compiler, or the model cannot be exported or compiled.
     """
@@ -113,6 +124,12 @@ def float32(material: Material, options: Options, batch: int | None, folder: Pat
 
 def int8(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The model in int8 by PT2E with torchao's default configuration for x86, calibrated with all pictures.
+
+    Args:
+        material: the model, and pictures to calibrate with.
+        options: those of `conversion`.
+        batch: the size that the library is for.
+        folder: where its files go.
 
     Raises:
         EngineError: there is no compiler, or the model cannot be exported, quantized or compiled.
@@ -237,11 +254,11 @@ def _unpacked(package: Path, folder: Path) -> str | None:
     Returns what inductor says of the instructions that its code uses.
     """
     with zipfile.ZipFile(package) as archive:
-        found = {name.partition(".wrapper")[2]: name for name in archive.namelist() if ".wrapper" in name}
-        (folder / LIBRARY).write_bytes(archive.read(found[".so"]))
-        (folder / _SOURCE).write_bytes(archive.read(found[".cpp"]))
-        (folder / NODES).write_bytes(archive.read(found[".json"]) if ".json" in found else b'{"nodes": []}')
-        metadata = json.loads(archive.read(found["_metadata.json"])) if "_metadata.json" in found else {}
+        members = {name.partition(".wrapper")[2]: name for name in archive.namelist() if ".wrapper" in name}
+        (folder / LIBRARY).write_bytes(archive.read(members[".so"]))
+        (folder / _SOURCE).write_bytes(archive.read(members[".cpp"]))
+        (folder / NODES).write_bytes(archive.read(members[".json"]) if ".json" in members else b'{"nodes": []}')
+        metadata = json.loads(archive.read(members["_metadata.json"])) if "_metadata.json" in members else {}
     return metadata.get("AOTI_CPU_ISA")
 
 

@@ -99,7 +99,12 @@ _X86 = "x86_64"
 
 
 def conversion(variant: Variant, hardware: Hardware) -> Conversion:
-    """The files of a float32 or an int8 variant, whichever engine reads them."""
+    """The files of a float32 or an int8 variant, whichever engine reads them.
+
+    Args:
+        variant: float32, or int8.
+        hardware: the processor, which decides on the bits of weights.
+    """
     if variant.precision == FLOAT32:
         return Conversion(name="onnx float32", function=export, packages=PACKAGES)
     return Conversion(
@@ -127,6 +132,10 @@ class Model:
 
 def read(variant: Variant, material: Material) -> Model:
     """What a runtime of ONNX keeps from one fork to the next.
+
+    Args:
+        variant: that the file is of.
+        material: with the folder of the conversion.
 
     Raises:
         EngineError: the converted file is not there.
@@ -179,17 +188,21 @@ def work_of_nodes(content: bytes, batch: int) -> Mapping[str, int]:
     shapes = {each.name: tuple(each.dims) for each in graph.initializer}
     for each in (*graph.input, *graph.value_info, *graph.output):
         shapes[each.name] = tuple(axis.dim_value for axis in each.type.tensor_type.shape.dim)
-    found = {
+    counts = {
         node.name: multiply_adds(
             node.op_type, *([shapes.get(name, ()) for name in end] for end in (node.input, node.output))
         )
         for node in graph.node
     }
-    return {name: count for name, count in found.items() if count is not None}
+    return {name: count for name, count in counts.items() if count is not None}
 
 
 def export(material: Material, _options: Options, _batch: int | None, folder: Path) -> Mapping[str, Json]:
     """Writes the float32 model.
+
+    Args:
+        material: the model, and a picture for its shape.
+        folder: where its file goes.
 
     Raises:
         EngineError: torch cannot export the model.
@@ -200,6 +213,11 @@ def export(material: Material, _options: Options, _batch: int | None, folder: Pa
 
 def quantize(material: Material, options: Options, _batch: int | None, folder: Path) -> Mapping[str, Json]:
     """Writes the int8 model.
+
+    Args:
+        material: the model, and pictures to calibrate with.
+        options: ``reduce_range``.
+        folder: where its file goes.
 
     Raises:
         EngineError: torch cannot export the model, or onnxruntime's tool cannot quantize it.

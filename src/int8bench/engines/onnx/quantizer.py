@@ -101,7 +101,7 @@ def _culprits(ready: Path, tried: Path, picture: Images, *, reduce_range: bool) 
     }
     if len(faults) == len(kinds):
         return ()
-    found: list[LeftOut] = []
+    culprits: list[LeftOut] = []
     for kind, fault in faults.items():
         names = kinds[kind]
         alone = dict.fromkeys(names, fault)
@@ -111,8 +111,8 @@ def _culprits(ready: Path, tried: Path, picture: Images, *, reduce_range: bool) 
                 for name in names
             }
             alone = {name: own for name, own in each.items() if own is not None} or alone
-        found += [LeftOut(operator=kind, node=name, reason=own) for name, own in alone.items()]
-    return tuple(found)
+        culprits += [LeftOut(operator=kind, node=name, reason=own) for name, own in alone.items()]
+    return tuple(culprits)
 
 
 def _kinds(ready: Path) -> dict[str, list[str]]:
@@ -121,12 +121,12 @@ def _kinds(ready: Path) -> dict[str, list[str]]:
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     known = {*QDQRegistry, *QLinearOpsRegistry}
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     node: Any
     for node in onnx.load(ready).graph.node:
         if node.op_type in known:
-            found.setdefault(node.op_type, []).append(node.name)
-    return found
+            names.setdefault(node.op_type, []).append(node.name)
+    return names
 
 
 def _fault(ready: Path, tried: Path, picture: Images, *, reduce_range: bool, **limits: Sequence[str]) -> str | None:

@@ -109,6 +109,12 @@ MOST_ERRORS = 5  # of a parser; the first ones say it
 def convert(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """Writes the serialized engine of a precision and batch size; TensorRT's version and warnings.
 
+    Args:
+        material: the model, and pictures to calibrate with.
+        options: ``precision``.
+        batch: the size that the engine is for.
+        folder: where its file goes.
+
     Raises:
         EngineError: the package cannot be loaded, or TensorRT refuses the model.
     """
@@ -163,6 +169,11 @@ def serialized(trt: Any, onnx: bytes, messages: list[str]) -> bytes:  # noqa: AN
 def started(kind: Any, logger: Any, messages: list[str]) -> Any:  # noqa: ANN401
     """TensorRT's Builder or Runtime, the two objects that start CUDA.
 
+    Args:
+        kind: ``Builder`` or ``Runtime``.
+        logger: that it talks to.
+        messages: what TensorRT has said so far.
+
     Raises:
         EngineError: CUDA cannot be started.
     """
@@ -175,7 +186,12 @@ def started(kind: Any, logger: Any, messages: list[str]) -> Any:  # noqa: ANN401
 
 
 def listener(trt: Any, messages: list[str]) -> Any:  # noqa: ANN401
-    """A logger that keeps warnings and errors, and prints nothing."""
+    """A logger that keeps warnings and errors, and prints nothing.
+
+    Args:
+        trt: TensorRT's package.
+        messages: gets what it says.
+    """
 
     class Listener(trt.ILogger):  # type: ignore[misc]
         """TensorRT's ILogger, whose `log` must be overridden."""
@@ -196,6 +212,6 @@ def last(messages: list[str]) -> str:
 
 
 def _errors(parser: Any) -> str:  # noqa: ANN401
-    found = [parser.get_error(index) for index in range(parser.num_errors)]
-    told = [f"{each.desc()} (node {each.node_name()!r}, {each.node_operator()})" for each in found[:MOST_ERRORS]]
-    return "; ".join(told) or "it says nothing"
+    errors = [parser.get_error(index) for index in range(parser.num_errors)]
+    sentences = [f"{each.desc()} (node {each.node_name()!r}, {each.node_operator()})" for each in errors[:MOST_ERRORS]]
+    return "; ".join(sentences) or "it says nothing"

@@ -32,8 +32,8 @@ def obstacles(hardware: Hardware) -> tuple[str, ...]:
     if elsewhere is not None:
         return (elsewhere,)
     facts = nvidia.look()
-    told = (_packages(), _library(), _torch(hardware), _driver(facts), _old(facts))
-    return tuple(sentence for sentence in told if sentence)
+    sentences = (_packages(), _library(), _torch(hardware), _driver(facts), _old(facts))
+    return tuple(sentence for sentence in sentences if sentence)
 
 
 def off_platform(hardware: Hardware) -> str | None:

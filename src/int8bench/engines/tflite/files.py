@@ -118,6 +118,12 @@ def conversion(file: str) -> Conversion:
 def float32(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The model in float32, for pictures (batch, height, width, channel).
 
+    Args:
+        material: the model, and a picture for its shape.
+        options: none.
+        batch: the size that the file is for.
+        folder: where it goes.
+
     Raises:
         EngineError: the converter cannot take the model, or its packages cannot be loaded.
     """
@@ -130,6 +136,12 @@ def float32(material: Material, options: Options, batch: int | None, folder: Pat
 def int8(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The model in int8 between float32 input and output, with per-channel weights and min-max ranges of all pictures.
 
+    Args:
+        material: the model, and pictures to calibrate with.
+        options: none.
+        batch: the size that the file is for.
+        folder: where it goes.
+
     Raises:
         EngineError: the converter or the quantizer cannot take the model, or their packages cannot be loaded.
     """
@@ -139,6 +151,12 @@ def int8(material: Material, options: Options, batch: int | None, folder: Path) 
 
 def full_int8(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
     """The same in int8 from its input to its output, as boards have it.
+
+    Args:
+        material: the model, and pictures to calibrate with.
+        options: none.
+        batch: the size that the file is for.
+        folder: where it goes.
 
     Raises:
         EngineError: the converter or the quantizer cannot take the model, or their packages cannot be loaded.
@@ -265,15 +283,15 @@ def _with_finite_padding(content: bytes, ranges: Mapping[str, Range]) -> bytes:
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(content)
-    found = False
+    is_changed = False
     for graph in model.subgraphs:
         for padded, padding in _paddings(model, graph):
             value = model.buffers[padding.buffer].data
             if value is not None and np.isneginf(np.frombuffer(bytes(value), dtype=np.float32)).all():
                 lowest = np.float32(ranges[padded.name.decode()]["min"].min())
                 model.buffers[padding.buffer].data = np.frombuffer(lowest.tobytes(), dtype=np.uint8)
-                found = True
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model)) if found else content
+                is_changed = True
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model)) if is_changed else content
 
 
 def _paddings(model: Any, graph: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401  generated classes have no types

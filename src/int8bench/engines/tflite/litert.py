@@ -117,7 +117,12 @@ class LiteRtEngine(Engine[Files]):
 
 
 def unfit(name: str, hardware: Hardware) -> str | None:
-    """Why no package can be had for a machine, or None where it can."""
+    """Why no package can be had for a machine, or None where it can.
+
+    Args:
+        name: of the engine.
+        hardware: of any machine.
+    """
     if (hardware.arch, hardware.os) in _PLATFORMS:
         return None
     executorch = "choose --engines executorch, which runs XNNPACK too"
@@ -129,6 +134,10 @@ def unfit(name: str, hardware: Hardware) -> str | None:
 
 def read(variant: Variant, material: Material) -> Files:
     """The files of every batch size.
+
+    Args:
+        variant: that the files are of.
+        material: with the folders of the conversions.
 
     Raises:
         EngineError: one cannot be read.
@@ -209,20 +218,25 @@ def taken(nodes: Sequence[Node]) -> frozenset[int]:
     The graph keeps what it replaced, and says nothing of it, so that it is followed back from what the delegate makes.
     """
     makers = {tensor: i for i, node in enumerate(nodes) if node.name != _DELEGATE for tensor in node.outputs}
-    found: set[int] = set()
+    positions: set[int] = set()
     for delegate in (node for node in nodes if node.name == _DELEGATE):
         ahead = list(delegate.outputs)
         while ahead:
             tensor = ahead.pop()
             maker = makers.get(tensor)
-            if maker is not None and maker not in found and tensor not in delegate.inputs:
-                found.add(maker)
+            if maker is not None and maker not in positions and tensor not in delegate.inputs:
+                positions.add(maker)
                 ahead += nodes[maker].inputs
-    return frozenset(found)
+    return frozenset(positions)
 
 
 def kind(name: str, result_types: Iterable[str]) -> Kind:
-    """What an operator of a .tflite file computes with, by what it makes."""
+    """What an operator of a .tflite file computes with, by what it makes.
+
+    Args:
+        name: of the operator in the file format.
+        result_types: of its outputs, by the names that NumPy has for them.
+    """
     if name in _EDGES:
         return Kind.EDGE
     if name in _MOVES:

@@ -95,7 +95,13 @@ class FixedBatchPredictor:
 
 
 def damaged(name: str, folder: Path | None, error: BaseException) -> EngineError:
-    """What to raise where a runtime cannot open a file that was made for it."""
+    """What to raise where a runtime cannot open a file that was made for it.
+
+    Args:
+        name: how errors call the contender.
+        folder: that holds the file.
+        error: of the runtime.
+    """
     return EngineError(
         f"{name}: its converted file cannot be opened ({units.reason(error)}); remove {folder} to have it made again"
     )

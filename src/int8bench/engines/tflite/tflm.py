@@ -174,10 +174,10 @@ def _arena_bytes(label: str, files: litert.Files) -> int:
     interpreter = _opened(files)
     with _heard() as words:
         interpreter.print_allocations()
-    found = _TOTAL.search(words())
-    if found is None:
+    total = _TOTAL.search(words())
+    if total is None:
         raise EngineError(f"{label}: the interpreter does not say how much memory it uses; {packages.command('tflm')}")
-    return int(found[1])
+    return int(total[1])
 
 
 def _model(content: bytes) -> Any:  # noqa: ANN401

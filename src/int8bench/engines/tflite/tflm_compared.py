@@ -156,8 +156,8 @@ class Comparison:
         return f"{exact}; up to {_steps(xnnpack.largest_step)} from XNNPACK, by {self._blame(XNNPACK)}"
 
     def _blame(self, name: str) -> str:
-        found = ", ".join(sorted(self.rounding[name]))
-        return f"the rounding of {found}" if found else "operators not told apart"
+        names = ", ".join(sorted(self.rounding[name]))
+        return f"the rounding of {names}" if names else "operators not told apart"
 
 
 def compared(content: bytes, pictures: Images, arena_bytes: int) -> dict[str, Json]:

@@ -224,12 +224,12 @@ def _configurations(name: str) -> Any:  # noqa: ANN401  torch.ao has no types
     from torch import nn
     from torch.ao.quantization import default_weight_observer, get_default_qconfig_mapping
 
-    found = get_default_qconfig_mapping(name)
-    usual: Any = found.global_qconfig
+    mapping = get_default_qconfig_mapping(name)
+    usual: Any = mapping.global_qconfig
     by_tensor: Any = usual._replace(weight=default_weight_observer)
     for each in (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d):
-        found = found.set_object_type(each, by_tensor) if name == "onednn" else found
-    return found
+        mapping = mapping.set_object_type(each, by_tensor) if name == "onednn" else mapping
+    return mapping
 
 
 def _observe(name: str, observed: fx.GraphModule, material: Material) -> None:
@@ -238,15 +238,15 @@ def _observe(name: str, observed: fx.GraphModule, material: Material) -> None:
     All of them observe float32's activations, and differ in what they make of the ranges: a histogram of mobilenet_v2's
     160 pictures takes 17 s, in each launch, for each engine.
     """
-    found = _observers(observed)
-    kinds = {place: (type(each), each.dtype, each.qscheme) for place, each in found.items()}
+    observers = _observers(observed)
+    kinds = {place: (type(each), each.dtype, each.qscheme) for place, each in observers.items()}
     seen = material.shared.get(SEEN)
     if isinstance(seen, _Seen) and seen.kinds == kinds:
-        for place, each in found.items():
+        for place, each in observers.items():
             each.load_state_dict(seen.states[place])
         return
     _calibrate(name, observed, material.calibration)
-    states = {place: each.state_dict() for place, each in found.items()}
+    states = {place: each.state_dict() for place, each in observers.items()}
     material.shared[SEEN] = _Seen(kinds=kinds, states=copy.deepcopy(states))
 
 

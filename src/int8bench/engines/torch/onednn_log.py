@@ -223,8 +223,8 @@ def _type_of(argument: str, descriptors: str) -> str | None:
 
 
 def _found(pattern: re.Pattern[str], text: str, group: str) -> str | None:
-    found = pattern.search(text)
-    return found[group] if found else None
+    match = pattern.search(text)
+    return match[group] if match else None
 
 
 def _summed(calls: tuple[Call, ...]) -> tuple[Primitive, ...]:

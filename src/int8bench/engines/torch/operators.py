@@ -35,7 +35,7 @@ def operators(module: fx.GraphModule, example: torch.Tensor) -> list[Operator]:
     import torch
     from torch import fx
 
-    found: list[Operator] = []
+    ran: list[Operator] = []
 
     class Recorder(fx.Interpreter):
         """Runs a graph and notes what each node did."""
@@ -44,18 +44,18 @@ def operators(module: fx.GraphModule, example: torch.Tensor) -> list[Operator]:
             if n.op not in _WORKS:
                 return super().run_node(n)
             given, _ = self.fetch_args_kwargs_from_env(n)
-            with _counted(module if n.op != "call_module" else module.get_submodule(str(n.target))) as told:
+            with _counted(module if n.op != "call_module" else module.get_submodule(str(n.target))) as counts:
                 answer = super().run_node(n)
-            each = _operator(n, given, answer, sum(told))
+            each = _operator(n, given, answer, sum(counts))
             # Without a kernel of its own, torch dequantizes, multiplies in float, and quantizes again.
             doubtful = each.kind is Kind.INT8 and each.multiply_adds and n.op != "call_module"
             hidden = doubtful and _multiplies_in_float(partial(super().run_node, n))
-            found.append(replace(each, kind=Kind.FLOAT) if hidden else each)
+            ran.append(replace(each, kind=Kind.FLOAT) if hidden else each)
             return answer
 
     with torch.no_grad():
         Recorder(module).run(example)
-    return found
+    return ran
 
 
 def float_multiply_adds(module: nn.Module, example: torch.Tensor) -> int:
@@ -67,18 +67,18 @@ def float_multiply_adds(module: nn.Module, example: torch.Tensor) -> int:
     """
     import torch
 
-    with torch.no_grad(), _counted(module) as told:
+    with torch.no_grad(), _counted(module) as counts:
         module(example)
-    return sum(told)
+    return sum(counts)
 
 
 def _multiplies_in_float(run: Callable[[], object]) -> bool:
     """Whether a call comes down to torch's float products, as its own profiler tells."""
     from torch.autograd.profiler import profile
 
-    with _silent(), profile(use_kineto=False) as told:
+    with _silent(), profile(use_kineto=False) as profiler:
         run()
-    return any(each.name in _FLOAT_PRODUCTS for each in told.function_events or ())
+    return any(each.name in _FLOAT_PRODUCTS for each in profiler.function_events or ())
 
 
 @contextmanager
@@ -137,20 +137,20 @@ def _counted(module: nn.Module) -> Iterator[list[int]]:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    told: list[int] = []
+    counts: list[int] = []
     fast = torch.backends.mha.get_fastpath_enabled()
     packed = [each for each in module.modules() if hasattr(each, "_packed_params") and hasattr(each, "scale")]
     with ExitStack() as stack:
         for each in packed:
-            stack.callback(each.register_forward_hook(lambda *run: told.append(_of_packed(*run))).remove)
+            stack.callback(each.register_forward_hook(lambda *run: counts.append(_of_packed(*run))).remove)
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
         torch.backends.mha.set_fastpath_enabled(value=False)
         stack.callback(setattr, torch.backends.mkldnn, "enabled", torch.backends.mkldnn.enabled)
         torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property of the module
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         counter = stack.enter_context(FlopCounterMode(display=False))
-        yield told
-    told.append(counter.get_total_flops() // 2)
+        yield counts
+    counts.append(counter.get_total_flops() // 2)
 
 
 def _of_packed(module: Any, given: tuple[torch.Tensor, ...], answer: torch.Tensor) -> int:  # noqa: ANN401

@@ -66,10 +66,10 @@ class Fresh:
                 packages=list(self.packages),
             )
             _run(program, {**os.environ, **self.environment})
-            told = answer.read()
-        if not told:
+            written = answer.read()
+        if not written:
             raise RuntimeError("its process ended before the text did")
-        seconds, origins = json.loads(told)
+        seconds, origins = json.loads(written)
         for package, folders in origins.items():
             self._folders.setdefault(package, set()).update(folders)
         return float(seconds) / self.number

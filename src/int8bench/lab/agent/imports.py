@@ -98,15 +98,15 @@ class Imports:
     def _of_side(self, name: str) -> ModuleSpec | None:
         if name in SUITES or not self._folders:
             return None
-        found = PathFinder.find_spec(name, [*self._likewise(), *self._folders])
-        if found is None or found.origin is not None:
-            return found
+        spec = PathFinder.find_spec(name, [*self._likewise(), *self._folders])
+        if spec is None or spec.origin is not None:
+            return spec
         elsewhere = [each for each in sys.path if not Path(each).is_relative_to(self._suite)]
         other = PathFinder.find_spec(name, elsewhere)
         if other is not None and other.origin is not None:
             return None  # a whole package goes before a mere folder of its name
         anywhere = PathFinder.find_spec(name)
-        parts = [found, *(each for each in (other, anywhere) if each is not None and each.origin is None)]
+        parts = [spec, *(each for each in (other, anywhere) if each is not None and each.origin is None)]
         whole = ModuleSpec(name, None, is_package=True)
         whole.submodule_search_locations = list(
             dict.fromkeys(place for each in parts for place in each.submodule_search_locations or ())
@@ -115,10 +115,10 @@ class Imports:
 
     def _of_other(self, name: str) -> ModuleSpec | None:
         """A module that cannot be imported, where this side lacks it and the suite's tree has the other side's."""
-        found = PathFinder.find_spec(name) if name in self._measured else None
-        if found is None or found.origin is None or not Path(found.origin).is_relative_to(self._suite):
+        spec = PathFinder.find_spec(name) if name in self._measured else None
+        if spec is None or spec.origin is None or not Path(spec.origin).is_relative_to(self._suite):
             return None
-        return ModuleSpec(name, Lacking(), origin=found.origin)
+        return ModuleSpec(name, Lacking(), origin=spec.origin)
 
     def _likewise(self) -> Iterator[str]:
         """Where a side is a tree that nothing installs: its own of the folders that the suite has put on the path."""

@@ -69,8 +69,8 @@ def _opening(order: Open) -> Opening | Broken | Failed:
         return Broken(reason=str(reason)[:MOST_WORDS])
     except Exception as error:  # noqa: BLE001  whatever else is in the way is that side's sentence
         return Failed(error=_words(error))
-    found = origins.of_packages(order.packages)
-    return Opening(suite=suite, contents=Contents(names=names, left_out=left_out, origins=found), luck=luck)
+    loaded = origins.of_packages(order.packages)
+    return Opening(suite=suite, contents=Contents(names=names, left_out=left_out, origins=loaded), luck=luck)
 
 
 def _suite(order: Open, luck: Luck) -> Suite:

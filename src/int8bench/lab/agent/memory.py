@@ -133,11 +133,11 @@ def _bytes_of_nothing() -> int:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read()
+        written = pipe.read()
     os.waitpid(pid, 0)
-    if not told:
+    if not written:
         raise RuntimeError("a process that was to do nothing did not end well")
-    return int(told)
+    return int(written)
 
 
 def _huge_pages(libc: ctypes.CDLL, *, allowed: bool) -> None:

@@ -26,6 +26,10 @@ def begin_with(path: Iterable[str], packages: Iterable[str]) -> None:
 
     setuptools' older namespaces are made when Python starts, by a .pth file for each portion that is installed, and
     look for other portions beside that one alone.
+
+    Args:
+        path: the folders of the side's own files.
+        packages: that must come from there.
     """
     folders = [Path(each) for each in path]
     for package in packages:
@@ -55,8 +59,8 @@ def of_others(before: Collection[str], suite: Path) -> dict[str, str]:
     """
     later = [name for name in list(sys.modules) if name not in before]
     names = dict.fromkeys(name.partition(".")[0] for name in (*_used_by(suite), *later))
-    found = {name: folder for name in names if (folder := _folder(name)) is not None and _is_other(name, folder, suite)}
-    return {name: str(folder) for name, folder in list(found.items())[:MOST_OTHERS]}
+    homes = {name: home for name in names if (home := _folder(name)) is not None and _is_other(name, home, suite)}
+    return {name: str(home) for name, home in list(homes.items())[:MOST_OTHERS]}
 
 
 def _used_by(suite: Path) -> Iterable[str]:

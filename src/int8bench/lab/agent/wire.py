@@ -295,6 +295,10 @@ def _message(body: bytes) -> Message:
 def exactly(end: _socket.socket, size: int) -> bytes:
     """That many bytes.
 
+    Args:
+        end: of the line.
+        size: how many bytes.
+
     Raises:
         EOFError: the other side is gone before.
         TimeoutError: the socket's own time is up.

@@ -58,6 +58,10 @@ _NAMED_FAMILIES = {X86, ARM, "ppc", "riscv", "loongarch", "mips", "s390", "sparc
 def parse_cpuinfo(text: str, *, source: str) -> Hardware:
     """The machine that a text of /proc/cpuinfo or lscpu describes.
 
+    Args:
+        text: of /proc/cpuinfo or of lscpu.
+        source: with which errors begin.
+
     Raises:
         RecordError: the text names no processor, or a processor without its instructions.
     """
@@ -200,9 +204,9 @@ def _is_wsl1(listing: Listing, listed: Instructions) -> bool:
 
 def _hypervisor(listing: Listing) -> str | None:
     """The hypervisor that lscpu names, or the firmware that it names."""
-    told = listing.name("hypervisor vendor")
-    if told is not None:
-        return None if told.lower() == hypervisors.WSL1 else told
+    vendor = listing.name("hypervisor vendor")
+    if vendor is not None:
+        return None if vendor.lower() == hypervisors.WSL1 else vendor
     return hypervisors.by_firmware(value for key in _FIRMWARE_KEYS for value in listing.names(key))
 
 
@@ -237,16 +241,16 @@ def _arm_processor(listing: Listing) -> str | None:
 
 
 def _riscv(listing: Listing, _: str | None) -> Hardware | None:
-    found = _ISA.match(listing.first("isa", "hart isa") or "")
-    if found is None:
+    isa = _ISA.match(listing.first("isa", "hart isa") or "")
+    if isa is None:
         return None
-    letters = re.split(r"[zsx]", found["letters"].lower(), maxsplit=1)[0]
+    letters = re.split(r"[zsx]", isa["letters"].lower(), maxsplit=1)[0]
     return Hardware(
-        arch=f"riscv{found['bits']}",
+        arch=f"riscv{isa['bits']}",
         vendor=_maker(listing.first("uarch")),
         brand=listing.name("model name", "uarch"),
         os="Linux",
-        flags=canonical_flags([*letters, *found["rest"].split("_")]),
+        flags=canonical_flags([*letters, *isa["rest"].split("_")]),
         logical_cores=topology.logical_cores(listing),
         physical_cores=topology.physical_cores(listing),
         emulated=hypervisors.emulation((listing.first("model name"), listing.first("uarch"))),

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from int8bench.documents import Json
 from int8bench.errors import RecordError
 from int8bench.machine.hardware import Hardware
 from int8bench.machine.levels import canonical_flags
@@ -26,6 +27,10 @@ def load(path: Path) -> Hardware:
 
 def parse(text: str, *, source: str) -> Hardware:
     """The machine that a text describes; `source` is what errors call it.
+
+    Args:
+        text: of a listing, or a document.
+        source: with which errors begin.
 
     Raises:
         RecordError: the text describes no machine.
@@ -106,10 +111,10 @@ def _from_document(document: object, source: str) -> Hardware:
     )
 
 
-def _from_torch(document: Mapping[str, object], capabilities: Mapping[str, object], source: str) -> Hardware:
+def _from_torch(document: Mapping[str, Json], capabilities: Mapping[str, Json], source: str) -> Hardware:
     """The machine as torch.cpu.get_capabilities lists it, with what else torch was asked."""
     flags = sorted(canonical_flags(name for name, value in capabilities.items() if value is True))
-    told = {
+    fields = {
         "arch": capabilities.get("architecture"),
         "brand": capabilities.get("cpu_name"),
         "logical_cores": capabilities.get("num_logical_cores"),
@@ -121,4 +126,4 @@ def _from_torch(document: Mapping[str, object], capabilities: Mapping[str, objec
             "flags": flags,
         },
     }
-    return Hardware.from_dict(told, path=f"{source}: get_capabilities")
+    return Hardware.from_dict(fields, path=f"{source}: get_capabilities")

@@ -113,8 +113,8 @@ class Listing:
 
     def numbers(self, key: str) -> tuple[int, ...]:
         """The different whole numbers among a key's values, in order."""
-        found = (whole_number(value) for value in self.values.get(key, ()))
-        return tuple(dict.fromkeys(value for value in found if value is not None))
+        numbers = (whole_number(value) for value in self.values.get(key, ()))
+        return tuple(dict.fromkeys(value for value in numbers if value is not None))
 
     def _whole(self, key: str) -> tuple[str, ...]:
         values = self.values.get(key, ())

@@ -42,6 +42,10 @@ def is_sysctl(text: str) -> bool:
 def parse_sysctl(text: str, *, source: str) -> Hardware:
     """The machine that a sysctl listing describes; a part of one leaves untold what it does not list.
 
+    Args:
+        text: of sysctl.
+        source: with which errors begin.
+
     Raises:
         RecordError: the listing does not tell the architecture.
     """
@@ -111,13 +115,13 @@ def _arch(listing: Listing) -> str | None:
     """What a program on the machine sees: x86_64 under Rosetta as well."""
     if any(listing.words(key) for key in _INTEL_LISTS) or listing.switch("hw.optional.x86_64"):
         return "x86_64"
-    told = _CPU_TYPES.get(listing.number("hw.cputype") or 0)
-    if told is None and (machine := listing.first("hw.machine")):
-        told = canonical_arch(machine)
+    arch = _CPU_TYPES.get(listing.number("hw.cputype") or 0)
+    if arch is None and (machine := listing.first("hw.machine")):
+        arch = canonical_arch(machine)
     brand = listing.name("machdep.cpu.brand_string") or ""
-    if told is None and brand.startswith("Intel"):
+    if arch is None and brand.startswith("Intel"):
         return "x86_64"
-    return told or ("arm64" if brand.startswith("Apple") or listing.switch("hw.optional.arm64") else None)
+    return arch or ("arm64" if brand.startswith("Apple") or listing.switch("hw.optional.arm64") else None)
 
 
 def _intel(listing: Listing) -> Instructions:

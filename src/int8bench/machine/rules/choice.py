@@ -81,7 +81,12 @@ def preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
 
 
 def recommend(hardware: Hardware, probes: Mapping[str, SaturationProbe] | None = None) -> Recommendation:
-    """The engine to choose: by rule, unless what was measured on the machine speaks against the rule's choice."""
+    """The engine to choose: by rule, unless what was measured on the machine speaks against the rule's choice.
+
+    Args:
+        hardware: of any machine.
+        probes: what was measured of engines, by their names.
+    """
     by_rule = _by_rule(hardware)
     measured = probes or {}
     probe = measured.get(by_rule.engine or "")

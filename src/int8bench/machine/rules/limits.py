@@ -54,7 +54,13 @@ _OF_ONEDNN = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
 def withheld(hardware: Hardware, name: str, setting: str) -> tuple[str, ...]:
-    """The levels that the processor has and a variable's value holds back; none where the value is not known."""
+    """The levels that the processor has and a variable's value holds back; none where the value is not known.
+
+    Args:
+        hardware: of the machine.
+        name: of the variable.
+        setting: its value.
+    """
     governed, values = _VARIABLES.get(name, (_NONE, {}))
     allowed = values.get(setting.strip().upper(), governed)
     return tuple(level for level in hardware.levels if level in governed and level not in allowed)
@@ -73,8 +79,8 @@ def exactness_of_onednn(hardware: Hardware) -> Told:
         if name in _OF_ONEDNN
         for level in withheld(hardware, name, value)
     }
-    told = {hardware.tells(level) for level in ("avx_vnni", "avx512_vnni", "amx_int8") if level not in held}
-    return next((each for each in (Told.THERE, Told.UNTOLD) if each in told), Told.ABSENT)
+    tellings = {hardware.tells(level) for level in ("avx_vnni", "avx512_vnni", "amx_int8") if level not in held}
+    return next((each for each in (Told.THERE, Told.UNTOLD) if each in tellings), Told.ABSENT)
 
 
 def isa_limited_by_environment(situation: Situation) -> Iterator[Finding]:

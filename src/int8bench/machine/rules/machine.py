@@ -114,13 +114,13 @@ def _real_one(emulated: str) -> str:
 
 def virtual_machine(situation: Situation) -> Iterator[Finding]:
     """A hypervisor stands between."""
-    told = situation.hardware.hypervisor
-    if told is not None:
+    hypervisor = situation.hardware.hypervisor
+    if hypervisor is not None:
         yield Finding(
             code="virtual-machine",
             severity=Severity.NOTE,
             subject="cpu",
-            message=f"This is a virtual machine{'' if told == 'unnamed' else f' ({told})'}.",
+            message=f"This is a virtual machine{'' if hypervisor == 'unnamed' else f' ({hypervisor})'}.",
             why="A hypervisor can hide instructions and lend the cores to others, so hosts may differ.",
             advice="Measure on the kind of machine that you ship to: int8bench run",
         )
@@ -166,9 +166,9 @@ def torch_dispatches_below_cpu(situation: Situation) -> Iterator[Finding]:
     hardware = situation.hardware
     if hardware.torch is None or hardware.torch.capability is None or hardware.isa_family != X86:
         return
-    told = hardware.torch.capability.upper()
-    below_avx512 = told == "AVX2" and "avx512" in hardware.levels
-    below_avx2 = told in _BELOW_AVX2 and "avx2" in hardware.levels
+    capability = hardware.torch.capability.upper()
+    below_avx512 = capability == "AVX2" and "avx512" in hardware.levels
+    below_avx2 = capability in _BELOW_AVX2 and "avx2" in hardware.levels
     limited = "ATEN_CPU_CAPABILITY" in dict(hardware.isa_environment)
     if (below_avx512 or below_avx2) and not limited:
         has = "AVX-512" if "avx512" in hardware.levels else "AVX2"

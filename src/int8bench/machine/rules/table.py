@@ -53,6 +53,12 @@ def inspect(
 ) -> tuple[Finding, ...]:
     """What is worth saying of a machine, and of choosing an engine and threads there; the worst first.
 
+    Args:
+        hardware: of any machine.
+        engine: that is asked for; None for none.
+        threads: that are asked for.
+        probes: what was measured of engines, by their names.
+
     Raises:
         RequestError: no rule knows the engine, and no probe has measured it.
     """
@@ -61,5 +67,5 @@ def inspect(
     situation = Situation(
         hardware=hardware, engine=engine, threads=threads, probes=probes or {}, recommended=recommend(hardware, probes)
     )
-    found = [finding for rule in RULES for finding in rule(situation)]
-    return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
+    findings = [finding for rule in RULES for finding in rule(situation)]
+    return tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity)))

@@ -68,13 +68,13 @@ def open_suite(folder: str, options: Options) -> "AsvSuite":
     """
     root = _benchmark_folder(Path(folder).absolute())
     importlib.import_module("asv_runner._aux").update_sys_path(str(root))
-    found = Found()
-    for module in _modules(root.name, found):
+    contents = Found()
+    for module in _modules(root.name, contents):
         for attribute, owner, function in _candidates(module):
-            _add(module, attribute, owner, function, found)
+            _add(module, attribute, owner, function, contents)
     if root.name not in sys.modules:
-        raise BrokenSuiteError(f"cannot import {root.name}: {found.left_out[root.name]}")
-    return AsvSuite(found, options.packages, again=options.again)
+        raise BrokenSuiteError(f"cannot import {root.name}: {contents.left_out[root.name]}")
+    return AsvSuite(contents, options.packages, again=options.again)
 
 
 class AsvSuite:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -17,6 +17,10 @@ STATISTICS = (
     *("min", "max", "mean", "stddev", "median", "iqr", "q1", "q3", "ld15iqr", "hd15iqr", "ops", "total", "rounds"),
     *("outliers", "iqr_outliers", "stddev_outliers"),
 )  # those of pytest-benchmark's
+
+
+Arguments: TypeAlias = tuple[Sequence[Any], Mapping[str, Any]]
+"""Those of a call of somebody's function, by position and by name."""
 
 
 class AlreadyUsedError(Exception):
@@ -129,7 +133,7 @@ class Benchmark:
             call = partial(target, *args, **(kwargs or {}))
             self._measure(Opened(call=call), used=used)
             return call()
-        given = (tuple(args), dict(kwargs or {}))
+        given: Arguments = (tuple(args), dict(kwargs or {}))
         if setup is not None and self._gives_setup_arguments:
             setup = partial(setup, *given[0], **given[1])
         rounds_of = Rounds(target, given, setup, teardown)
@@ -159,10 +163,10 @@ class Rounds:
     """Calls of a target, each between a setup that may give its arguments and a teardown that gets them."""
 
     target: Callable[..., Any]
-    given: tuple[tuple[Any, ...], dict[str, Any]]
+    given: Arguments
     setup: Callable[[], Any] | None
     teardown: Callable[..., object] | None
-    arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+    arguments: Arguments | None = None
     """None where no round has begun."""
 
     def begin(self) -> None:

@@ -303,5 +303,5 @@ def _settle(measurement: Measurement) -> None:
 def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     if hasattr(report, "wasxfail"):
         return f"fails as the project expects: {report.wasxfail.removeprefix('reason: ')}".rstrip(": ")
-    told = report.longrepr
-    return (told[2] if isinstance(told, tuple) else str(told)).removeprefix("Skipped: ")
+    reason = report.longrepr
+    return (reason[2] if isinstance(reason, tuple) else str(reason)).removeprefix("Skipped: ")

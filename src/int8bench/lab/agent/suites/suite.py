@@ -78,6 +78,10 @@ class Suite(Protocol):
     def enter(self, name: str, within: Within) -> None:
         """Sets a benchmark up, calls `within` once, and tears it down.
 
+        Args:
+            name: of the benchmark.
+            within: is called while it is set up.
+
         Raises:
             SkippedError: it cannot run here.
             Exception: whatever the benchmark itself raises.
