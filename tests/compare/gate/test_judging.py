@@ -98,6 +98,16 @@ def test_the_threshold_and_the_metrics_are_the_policys() -> None:
     assert _gate(slower, same, policy=Policy(metrics=(Metric.WEIGHTS,))).verdict is Verdict.PASS
 
 
+def test_a_metric_without_a_threshold_of_its_own_is_held_to_the_default() -> None:
+    """A policy that states one threshold judges the other metrics, and those that have no default, all the same."""
+    slower, less = _comparison(Metric.TIME, "slower", 1.05), _comparison(Metric.SPEEDUP, "less", 0.98)
+    policy = Policy(thresholds={Metric.TIME: 0.06})
+    assert _gate(slower, policy=policy).verdict is Verdict.PASS
+    assert _gate(slower, less, policy=policy).reasons[0].startswith("m/fbgemm/b1/t1: speedup is less")
+    tracked = _comparison(Metric.TRACKED, "more", 3.0)
+    assert _gate(tracked, policy=Policy(metrics=tuple(Metric))).verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize("severity", list(Severity))
 @pytest.mark.parametrize("held", list(Severity))
 def test_a_finding_is_red_at_the_policys_severity_or_worse(severity: Severity, held: Severity) -> None:

@@ -103,8 +103,8 @@ def judged(
     if not broken and not any(each.ratio is not None for each in mine):
         missing = next((f": {each.reason}" for each in mine if each.reason), "")
         raise NothingMeasuredError(f"nothing that the policy judges was measured on both sides{missing}")
-    worse = [each for each in mine if each.worse_by > policy.thresholds[each.metric]]
-    red = [_regression(each, policy.thresholds[each.metric], changed) for each in worse]
+    worse = [each for each in mine if each.worse_by > policy.threshold(each.metric)]
+    red = [_regression(each, policy.threshold(each.metric), changed) for each in worse]
     red += broken
     partly = [] if changed.complete else ["not everything that was asked for was measured"]
     whole = changed.complete and not any(each.verdict == UNCLEAR and each.ratio is None for each in mine)

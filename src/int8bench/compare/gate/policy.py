@@ -53,6 +53,13 @@ class Policy:
     batch: tuple[int, ...] = (1, 8, 32)
     threads: tuple[int, ...] | None = None
 
+    def threshold(self, metric: Metric) -> float:
+        """Return the fraction by which a metric may get worse: the policy's, else the default.
+
+        A metric that nobody can call worse has neither; it is never worse than nothing.
+        """
+        return self.thresholds.get(metric, DEFAULT_THRESHOLDS.get(metric, 0.0))
+
     def to_dict(self) -> dict[str, Json]:
         """The JSON form, with the keys and units of the file: thresholds in percent."""
         return {
