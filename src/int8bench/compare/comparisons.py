@@ -84,6 +84,82 @@ class Comparison:
     smallest_visible_effect: float | None
     reason: str | None
 
+    @classmethod
+    def judged(
+        cls,
+        name: str,
+        metric: Metric,
+        verdict: Verdict,
+        ratio: SideRatio | None,
+        *,
+        launches: int,
+        forks: int,
+        pairs: int,
+        smallest_visible_effect: float | None,
+        reason: str | None = None,
+    ) -> "Comparison":
+        """Word a verdict on the ratio of the new side to the old one.
+
+        Args:
+            name: the id of what is compared.
+            metric: what of it is compared; it says how the verdict is worded.
+            verdict: what the ratio shows.
+            ratio: the new side over the old one; None where there is none.
+            launches: behind the ratio.
+            forks: behind the ratio.
+            pairs: behind the ratio.
+            smallest_visible_effect: the fraction that would have been called; None where nothing would have been.
+            reason: why there is no word, or no ratio.
+        """
+        return cls(
+            id=name,
+            metric=metric,
+            verdict=worded(verdict, metric),
+            ratio=ratio,
+            launches=launches,
+            forks=forks,
+            pairs=pairs,
+            smallest_visible_effect=smallest_visible_effect,
+            reason=reason,
+        )
+
+    @classmethod
+    def unclear(
+        cls,
+        name: str,
+        metric: Metric,
+        reason: str,
+        *,
+        ratio: SideRatio | None = None,
+        launches: int = 0,
+        forks: int = 0,
+        pairs: int = 0,
+        smallest_visible_effect: float | None = None,
+    ) -> "Comparison":
+        """Say why there is no word, with the ratio where there is one.
+
+        Args:
+            name: the id of what is compared.
+            metric: what of it is compared.
+            reason: why nothing can be told.
+            ratio: the new side over the old one; None where a side has no number.
+            launches: behind the ratio, or measured in vain.
+            forks: behind the ratio.
+            pairs: behind the ratio.
+            smallest_visible_effect: the fraction that would have been called; None where nothing would have been.
+        """
+        return cls.judged(
+            name,
+            metric,
+            Verdict.UNCLEAR,
+            ratio,
+            launches=launches,
+            forks=forks,
+            pairs=pairs,
+            smallest_visible_effect=smallest_visible_effect,
+            reason=reason,
+        )
+
     @property
     def worse_by(self) -> float:
         """By which fraction the new side is worse, negative where it is better; 0 where nothing is sure or known.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from int8bench import documents
 from int8bench.cases import INT8
-from int8bench.compare.comparisons import SAME, UNCLEAR, Comparison, Differences, Metric, SideRatio, worded, words
+from int8bench.compare.comparisons import Comparison, Differences, Metric, SideRatio
 from int8bench.documents import Json, JsonObject
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
 from int8bench.machine import Hardware
@@ -182,7 +182,7 @@ def _comparisons(
 def _missing(old: Cell, new: Cell) -> Comparison:
     """A cell that one side could not measure."""
     reasons = [f"{side} {cell.status}: {cell.error}" for side, cell in (("base", old), ("head", new)) if cell.error]
-    return _unclear(old.id, Metric.SPEEDUP, "; ".join(reasons))
+    return Comparison.unclear(old.id, Metric.SPEEDUP, "; ".join(reasons))
 
 
 def _speedup(two: _Two, old: Cell, new: Cell) -> Comparison:
@@ -190,7 +190,7 @@ def _speedup(two: _Two, old: Cell, new: Cell) -> Comparison:
     before, after = _tables(two.old, old), _tables(two.new, new)
     shared = [name for name in before if name in after]
     if not shared:
-        return _unclear(old.id, Metric.SPEEDUP, "no float32 cell that both runs measured with it")
+        return Comparison.unclear(old.id, Metric.SPEEDUP, "no float32 cell that both runs measured with it")
     rests_on = [min((tables[name] for name in shared), key=lambda table: table.launches) for tables in (before, after)]
     errors = two.at_looks(*(table.launches for table in rests_on))
     change = two_runs.change_of_smallest(before, after, shown_error=errors.shown, judged_error=errors.judged)
@@ -220,11 +220,11 @@ def _time(two: _Two, old: Cell, new: Cell) -> Comparison:
     means = [_launch_times(cell) for cell in (old, new)]
     launches = min(map(len, means))
     if launches < 2:  # noqa: PLR2004  a spread needs two
-        return _unclear(old.id, Metric.TIME, f"{launches} launches, two or more are needed")
+        return Comparison.unclear(old.id, Metric.TIME, f"{launches} launches, two or more are needed")
     errors = two.at_looks(*map(len, means))
     change = two_runs.change(two_runs.difference(*means), shown_error=errors.shown, judged_error=errors.judged)
     forks = min(len(cell.samples.races) for cell in (old, new))
-    return _unclear(old.id, Metric.TIME, NOT_JUDGED, change=change, called=False, launches=launches, forks=forks)
+    return Comparison.unclear(old.id, Metric.TIME, NOT_JUDGED, ratio=_ratio(change), launches=launches, forks=forks)
 
 
 def _launch_times(cell: Cell) -> list[float]:
@@ -248,7 +248,9 @@ def _of_replicates(two: _Two, metric: Metric, value: Callable[[SoloSample], floa
         change = two_runs.change(found[name], shown_error=two.errors.shown, judged_error=two.errors.judged)
         replicates = min(len(old), len(new))
         if metric is Metric.THROUGHPUT:
-            yield _unclear(name, metric, NOT_JUDGED, change=change, called=False, launches=replicates, forks=replicates)
+            yield Comparison.unclear(
+                name, metric, NOT_JUDGED, ratio=_ratio(change), launches=replicates, forks=replicates
+            )
         else:
             yield _compared(
                 name, metric, change, error=two.errors.judged, launches=replicates, forks=replicates, pairs=0
@@ -294,17 +296,17 @@ def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
     No SQNR at all means that the answers are exact: infinitely many decibels, of which any number is a share of 0.
     """
     if old == new:
-        verdict, value = SAME, 1.0
+        verdict, value = Verdict.SAME, 1.0
     elif old > 0:
-        verdict, value = words(metric)[new > old], 0.0 if math.isinf(old) else max(0.0, new / old)
+        verdict, value = _direction(old, new), 0.0 if math.isinf(old) else max(0.0, new / old)
     else:
-        verdict, value = words(metric)[new > old], math.inf
+        verdict, value = _direction(old, new), math.inf
     known = math.isfinite(value)
-    return Comparison(
-        id=name,
-        metric=metric,
-        verdict=verdict,
-        ratio=SideRatio(value=value, low=value, high=value) if known else None,
+    return Comparison.judged(
+        name,
+        metric,
+        verdict,
+        SideRatio(value=value, low=value, high=value) if known else None,
         launches=1,
         forks=1,
         pairs=0,
@@ -313,50 +315,34 @@ def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
     )
 
 
+def _direction(old: float, new: float) -> Verdict:
+    """Return the verdict on two figures without noise that differ."""
+    return Verdict.ABOVE if new > old else Verdict.BELOW
+
+
+def _ratio(change: Change) -> SideRatio:
+    """Return the ratio of two runs as comparisons have it."""
+    return SideRatio(value=change.value, low=change.low, high=change.high)
+
+
 def _compared(
     name: str, metric: Metric, change: Change, *, error: float, launches: int, forks: int, pairs: int
 ) -> Comparison:
     """The word that the judged interval allows; outside 1 a difference, inside the margin the same."""
+    verdict, reason = word(change.surely_low, change.surely_high, limits.MARGIN), None
     if launches < (LAUNCHES_FOR_A_VERDICT if metric is Metric.SPEEDUP else 1):
-        return _unclear(name, metric, why_too_few(launches), change=change, launches=launches, forks=forks, pairs=pairs)
-    verdict = word(change.surely_low, change.surely_high, limits.MARGIN)
-    if verdict is Verdict.UNCLEAR:
+        verdict, reason = Verdict.UNCLEAR, why_too_few(launches)
+    elif verdict is Verdict.UNCLEAR:
         reason = why_unclear(change.surely_low, change.surely_high, limits.MARGIN, error)
-        return _unclear(name, metric, reason, change=change, launches=launches, forks=forks, pairs=pairs)
-    return Comparison(
-        id=name,
-        metric=metric,
-        verdict=worded(verdict, metric),
-        ratio=SideRatio(value=change.value, low=change.low, high=change.high),
+    return Comparison.judged(
+        name,
+        metric,
+        verdict,
+        _ratio(change),
         launches=launches,
         forks=forks,
         pairs=pairs,
         smallest_visible_effect=change.smallest_visible_effect,
-        reason=None,
-    )
-
-
-def _unclear(
-    name: str,
-    metric: Metric,
-    reason: str,
-    *,
-    change: Change | None = None,
-    called: bool = True,
-    launches: int = 0,
-    forks: int = 0,
-    pairs: int = 0,
-) -> Comparison:
-    """No word, and why; what is never called different has no effect that would have been."""
-    return Comparison(
-        id=name,
-        metric=metric,
-        verdict=UNCLEAR,
-        ratio=None if change is None else SideRatio(value=change.value, low=change.low, high=change.high),
-        launches=launches,
-        forks=forks,
-        pairs=pairs,
-        smallest_visible_effect=None if change is None or not called else change.smallest_visible_effect,
         reason=reason,
     )
 

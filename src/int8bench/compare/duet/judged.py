@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
-from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, SideRatio, worded, words
+from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, SideRatio
 from int8bench.compare.duet.samples import Fork, Numbers, Samples
 from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
 from int8bench.lab.agent.suites.suite import TIME
@@ -12,14 +11,15 @@ from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, FAMILY_ERROR_RATE, LA
 from int8bench.stats.ratio import LaunchTable, comparison_error, estimate
 from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.stats.verdict import judge
-from int8bench.stats.words import why_too_few
+from int8bench.stats.words import Verdict, why_too_few
+from int8bench.study.racing import by_launch
 
 MOST_MORE_LAUNCHES = 200  # that somebody would wait for
 # Numbers that are what they are, without noise: of these any difference is one.
 EXACT = {Metric.WEIGHTS, Metric.SQNR, Metric.TOP1}
 FLOAT32 = "float32/"  # how the ids of the grid's reference begin
 
-Table = Mapping[int, Sequence[float]]
+Table = tuple[tuple[float, ...], ...]
 """Log of head over base: (launch, fork)."""
 
 
@@ -48,7 +48,7 @@ def comparisons(
     found: list[Comparison] = []
     for name, kind in names.items():
         if (nothing := samples.why_nothing(name)) is not None:
-            found.append(_none(name, Metric.TIME if kind == TIME else Metric.TRACKED, nothing))
+            found.append(Comparison.unclear(_id(name), Metric.TIME if kind == TIME else Metric.TRACKED, nothing))
         elif kind == TIME:
             found += _of_times(name, samples, looks, error)
         else:
@@ -58,20 +58,19 @@ def comparisons(
 
 def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float, *, pairs: int) -> Comparison:
     """One comparison from log-ratios of head over base."""
-    shown_id = name.removesuffix(COST).removesuffix(ANSWERS)
     if len(table) < LAUNCHES_FOR_A_SPREAD:
-        return _none(name, metric, why_too_few(len(table), LAUNCHES_FOR_A_SPREAD))
-    launches = LaunchTable(log_ratios=tuple(tuple(table[launch]) for launch in sorted(table)), pairs=pairs)
+        return Comparison.unclear(_id(name), metric, why_too_few(len(table), LAUNCHES_FOR_A_SPREAD))
+    launches = LaunchTable(log_ratios=table, pairs=pairs)
     shown, judged = (nominal_error_at(looks, len(table), each) for each in (1 - CONFIDENCE, error))
     if not estimate(launches, confidence=CONFIDENCE, nominal_error=min(shown, judged)).is_bounded:
-        return _none(name, metric, "it differs from launch to launch by more than any ratio can say")
+        return Comparison.unclear(_id(name), metric, "it differs from launch to launch by more than any ratio can say")
     ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
     found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
-    return Comparison(
-        id=shown_id,
-        metric=metric,
-        verdict=worded(found.verdict, metric),
-        ratio=SideRatio(value=ratio.value, low=ratio.low, high=ratio.high),
+    return Comparison.judged(
+        _id(name),
+        metric,
+        found.verdict,
+        SideRatio(value=ratio.value, low=ratio.low, high=ratio.high),
         launches=ratio.launches,
         forks=ratio.forks,
         pairs=ratio.pairs,
@@ -83,7 +82,7 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
 def is_settled(name: str, samples: Samples, looks: Looks, error: float) -> bool:
     """Whether a timed benchmark needs no more launches: its verdict is made."""
     forks = samples.forks.get(name, [])
-    table = _by_launch((fork.launch, fork.log_ratio) for fork in forks)
+    table = by_launch((fork.launch, fork.log_ratio) for fork in forks)
     return name in samples.gone or (
         len(table) >= LAUNCHES_FOR_A_SPREAD
         and compared(name, Metric.TIME, table, looks, error, pairs=_pairs(forks)).verdict != UNCLEAR
@@ -92,10 +91,10 @@ def is_settled(name: str, samples: Samples, looks: Looks, error: float) -> bool:
 
 def _of_times(name: str, samples: Samples, looks: Looks, error: float) -> Iterable[Comparison]:
     forks, loads = samples.forks.get(name, []), samples.loads.get(name, [])
-    table = _by_launch((fork.launch, fork.log_ratio) for fork in forks)
+    table = by_launch((fork.launch, fork.log_ratio) for fork in forks)
     yield compared(name, Metric.TIME, table, looks, error, pairs=_pairs(forks))
     if loads:
-        table = _by_launch((load.launch, load.log_ratio) for load in loads)
+        table = by_launch((load.launch, load.log_ratio) for load in loads)
         yield compared(name, Metric.THROUGHPUT, table, _one_look(table), error, pairs=2 * len(loads))
 
 
@@ -111,14 +110,14 @@ def _of_speedups(names: Mapping[str, str], samples: Samples, looks: Looks, error
             for mine in samples.forks[name]
             if (mine.launch, mine.fork) in of_float32
         ]
-        table = _by_launch((mine.launch, theirs.log_ratio - mine.log_ratio) for theirs, mine in both)
+        table = by_launch((mine.launch, theirs.log_ratio - mine.log_ratio) for theirs, mine in both)
         yield compared(name, Metric.SPEEDUP, table, looks, error, pairs=_pairs([mine for _, mine in both]))
 
 
 def _of_numbers(name: str, numbers: Sequence[Numbers], looks: Looks, error: float) -> Iterable[Comparison]:
     found = dict.fromkeys(key for each in numbers for key in (*each.base, *each.head))
     if not found:
-        yield _none(name, Metric.TRACKED, "not measured yet")
+        yield Comparison.unclear(_id(name), Metric.TRACKED, "not measured yet")
     for key in found:
         metric = Metric(key) if key in set(Metric) else Metric.TRACKED
         sides = [(each.launch, each.base.get(key), each.head.get(key)) for each in numbers]
@@ -126,9 +125,9 @@ def _of_numbers(name: str, numbers: Sequence[Numbers], looks: Looks, error: floa
         if all(_is_gone(metric, base, head) for _, base, head in sides):
             yield _gone(name, metric, len(numbers))
         elif reason is not None:
-            yield _none(name, metric, reason)
+            yield Comparison.unclear(_id(name), metric, reason)
         else:
-            table = _by_launch((launch, _log_ratio(float(base or 0), float(head or 0))) for launch, base, head in sides)
+            table = by_launch((launch, _log_ratio(float(base or 0), float(head or 0))) for launch, base, head in sides)
             yield compared(name, metric, table, looks, error, pairs=len(numbers))
 
 
@@ -160,13 +159,6 @@ def _log_ratio(base: float, head: float) -> float:
     return 0.0 if base == head else math.log(head / base)
 
 
-def _by_launch(found: Iterable[tuple[int, float]]) -> dict[int, list[float]]:
-    table: dict[int, list[float]] = {}
-    for launch, value in found:
-        table.setdefault(launch, []).append(value)
-    return table
-
-
 def _pairs(forks: Sequence[Fork]) -> int:
     return sum(sum(fork.kept) for fork in forks)
 
@@ -175,30 +167,23 @@ def _one_look(table: Table) -> Looks:
     return Looks(launches=(max(2, len(table)),))
 
 
-def _none(name: str, metric: Metric, reason: str) -> Comparison:
-    return Comparison(
-        id=name.removesuffix(COST).removesuffix(ANSWERS),
-        metric=metric,
-        verdict=UNCLEAR,
-        ratio=None,
-        launches=0,
-        forks=0,
-        pairs=0,
-        smallest_visible_effect=None,
-        reason=reason,
-    )
+def _id(name: str) -> str:
+    """Return the id under which a benchmark's comparisons are shown."""
+    return name.removesuffix(COST).removesuffix(ANSWERS)
 
 
 def _gone(name: str, metric: Metric, launches: int) -> Comparison:
     """A number that was there in base and is nothing in head, such as the accuracy of a broken calibration."""
-    return replace(
-        _none(name, metric, "nothing of it is left in head"),
-        verdict=words(metric)[0],
-        ratio=SideRatio(value=0.0, low=0.0, high=0.0),
+    return Comparison.judged(
+        _id(name),
+        metric,
+        Verdict.BELOW,
+        SideRatio(value=0.0, low=0.0, high=0.0),
         launches=launches,
         forks=launches,
         pairs=launches,
         smallest_visible_effect=0.0,
+        reason="nothing of it is left in head",
     )
 
 

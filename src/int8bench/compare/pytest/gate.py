@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from int8bench import documents
-from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, SideRatio, worded
+from int8bench.compare.comparisons import Comparison, Metric, SideRatio
 from int8bench.compare.pytest.machines import fingerprint_here, fingerprint_of
 from int8bench.documents import Json
 from int8bench.stats import limits
 from int8bench.stats.limits import RUNS_OF_A_PREDICTION
 from int8bench.stats.prediction import Change, change, runs_to_see
 from int8bench.stats.ratio import comparison_error
-from int8bench.stats.words import word
+from int8bench.stats.words import Verdict, word
 
 Key = tuple[str, str]
 
@@ -130,25 +130,25 @@ def _judged(
     key: Key, earlier_s: Sequence[float], new_s: float, threshold: float, error: float
 ) -> tuple[Comparison, bool]:
     """The comparison of one benchmark, and whether it is surely slower by more than the threshold."""
+    runs = len(earlier_s) + 1
     if len(earlier_s) < RUNS_OF_A_PREDICTION:
-        return _untold(key[0], len(earlier_s), _too_few(len(earlier_s))), False
+        return Comparison.unclear(key[0], Metric.TIME, _too_few(len(earlier_s)), launches=runs), False
     found = change(earlier_s, new_s)
     if found.error == 0:  # copies of one file: they say nothing of the luck of a run
-        return _untold(
-            key[0], len(earlier_s), "all stored runs have the same figure, so their spread is not known"
-        ), False
+        reason = "all stored runs have the same figure, so their spread is not known"
+        return Comparison.unclear(key[0], Metric.TIME, reason, launches=runs), False
     low, high = found.interval(error)
-    verdict = worded(word(low, high, limits.MARGIN), Metric.TIME)
-    comparison = Comparison(
-        id=key[0],
-        metric=Metric.TIME,
-        verdict=verdict,
-        ratio=_ratio(found),
-        launches=len(earlier_s) + 1,
+    verdict = word(low, high, limits.MARGIN)
+    comparison = Comparison.judged(
+        key[0],
+        Metric.TIME,
+        verdict,
+        _ratio(found),
+        launches=runs,
         forks=0,
         pairs=0,
         smallest_visible_effect=found.smallest_visible(error),
-        reason=_what_it_takes(found, threshold, error) if verdict == UNCLEAR else None,
+        reason=_what_it_takes(found, threshold, error) if verdict is Verdict.UNCLEAR else None,
     )
     return comparison, low > 1 + threshold
 
@@ -156,20 +156,6 @@ def _judged(
 def _ratio(found: Change) -> SideRatio:
     low, high = found.interval(1 - limits.CONFIDENCE)
     return SideRatio(value=math.exp(found.log_ratio), low=low, high=high)
-
-
-def _untold(name: str, runs: int, reason: str) -> Comparison:
-    return Comparison(
-        id=name,
-        metric=Metric.TIME,
-        verdict=UNCLEAR,
-        ratio=None,
-        launches=runs + 1,
-        forks=0,
-        pairs=0,
-        smallest_visible_effect=None,
-        reason=reason,
-    )
 
 
 def _too_few(runs: int) -> str:
