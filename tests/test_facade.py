@@ -13,8 +13,8 @@ import pytest
 
 from int8bench import documents, facade
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
-from int8bench.lab.agent.wire import First, Grid, Sample, Warm
-from int8bench.lab.peers import Order, PeerLaunch, Place, SkippedError, Turns, launched
+from int8bench.lab.agent.wire import First, GridOrder, TurnSample, Warm
+from int8bench.lab.peers import PeerLaunch, PeerOrder, Place, SideSkippedError, Turns, launched
 from int8bench.study import records
 from int8bench.tracking import side
 from int8bench.workload.fidelity import Fidelity
@@ -136,7 +136,7 @@ def make():
 """
 
 
-def _grid(folder: Path, **options: object) -> tuple[list[Place], Order]:
+def _grid(folder: Path, **options: object) -> tuple[list[Place], PeerOrder]:
     """A side that has this int8bench, and an order for a grid of a small model of somebody's."""
     (folder / "grid_toy.py").write_text(MODEL, encoding="utf-8")
     source = Path(facade.__file__).parents[1]
@@ -155,7 +155,7 @@ def _grid(folder: Path, **options: object) -> tuple[list[Place], Order]:
         "input_shape": "3x8x8",
         "data": "digits",
     }
-    return [place], Order(suite="grid", grid=Grid(**{**wanted, **options}))
+    return [place], PeerOrder(suite="grid", grid=GridOrder(**{**wanted, **options}))
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_a_cell_of_a_grid_is_a_call_in_each_fork(grid: PeerLaunch) -> None:
             with _open(grid, name) as turns:
                 turns.ask(First(cores=[]), 120)
                 assert turns.ask(Warm(duration_s=0.01), 120).fastest_s > 0
-                assert turns.ask(Sample(calls=3, untimed=1), 120).mean_s > 0
+                assert turns.ask(TurnSample(calls=3, untimed=1), 120).mean_s > 0
 
 
 @pytest.mark.torch
@@ -231,7 +231,7 @@ def test_what_proves_nothing_is_no_answer(
     """Top-1 of random weights is left out, and so is the SQNR of answers that no picture changes."""
     pytest.importorskip("torch")
     from int8bench.study.session import worker
-    from int8bench.study.session.conversions import Outcome
+    from int8bench.study.session.conversions import ConversionOutcome
 
     answered = worker.Checked(
         fidelity=Fidelity(sqnr_db=40.0, agreement=1.0, top1=0.1, top1_float32=0.1, constant_float32=constant),
@@ -242,7 +242,7 @@ def test_what_proves_nothing_is_no_answer(
     )
     monkeypatch.setattr(worker, "checked", lambda *_: answered)
     monkeypatch.setattr(facade.Grid, "_placed", lambda *_: (None, None))
-    grid = facade.Grid(prepared=None, converted=Outcome(converted={}, refused={}), guesses=guesses)
+    grid = facade.Grid(prepared=None, converted=ConversionOutcome(converted={}, refused={}), guesses=guesses)
     assert set(grid.answers("qnnpack")) == told
 
 
@@ -250,7 +250,7 @@ def test_what_proves_nothing_is_no_answer(
 @pytest.mark.parametrize("name", ["nowhere/b2/t1", "nowhere/b2/t1#cost", "nowhere#answers"])
 def test_an_engine_that_cannot_run_skips(grid: PeerLaunch, name: str) -> None:
     """With the reason that was found while the grid was prepared; the others are measured."""
-    with pytest.raises(SkippedError, match=r"head: .*nowhere"):
+    with pytest.raises(SideSkippedError, match=r"head: .*nowhere"):
         grid.enter(name, cores=(), shift=1, timeout_s=120)
 
 

@@ -164,3 +164,13 @@ def test_a_report_needs_neither_scipy_nor_an_engine() -> None:
     command = [sys.executable, "-c", program, str(run), *HEAVY, *measuring]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_class_name_is_of_one_thing() -> None:
+    """So that a search for a name ends at its class; `facade` has the names that a stranger's suite knows."""
+    places: dict[str, list[str]] = {}
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and _relative(module) != "facade.py":
+                places.setdefault(node.name, []).append(_relative(module))
+    assert not {name: where for name, where in places.items() if len(where) > 1}

@@ -71,7 +71,7 @@ def runner() -> ModuleType:
 
 def template() -> str:
     """The workflow that `int8bench init` writes."""
-    subject = scaffold.Subject(model="pkg.models:make", input_shape="3x32x32", data="digits", engine="fbgemm")
+    subject = scaffold.ScaffoldSubject(model="pkg.models:make", input_shape="3x32x32", data="digits", engine="fbgemm")
     return scaffold.contents(subject, project="p", packaged=True)[".github/workflows/int8bench.yml"]
 
 

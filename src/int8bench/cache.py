@@ -27,7 +27,7 @@ GOING = ".removing-"  # prefix of what has left its place and is being deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CacheEntry:
     """One thing that is kept, and goes as a whole."""
 
     kind: str
@@ -57,7 +57,7 @@ class Contents:
 
     folder: Path | None
     cap_bytes: int
-    entries: tuple[Entry, ...]
+    entries: tuple[CacheEntry, ...]
     freed_bytes: int | None = None
     """What was removed just now; None where nothing was to be."""
 
@@ -121,7 +121,7 @@ def trim() -> Contents:
     """
     found = contents()
     excess = found.size_bytes - found.cap_bytes
-    gone: list[Entry] = []
+    gone: list[CacheEntry] = []
     for entry in found.entries:
         if excess <= sum(each.size_bytes for each in gone):
             break
@@ -191,7 +191,7 @@ def _locked(entry: Path, *, shared: bool) -> int | None:
     return None
 
 
-def _less(found: Contents, gone: Iterable[Entry]) -> Contents:
+def _less(found: Contents, gone: Iterable[CacheEntry]) -> Contents:
     removed = {each.path for each in gone}
     return Contents(
         folder=found.folder,
@@ -201,7 +201,7 @@ def _less(found: Contents, gone: Iterable[Entry]) -> Contents:
     )
 
 
-def _entries(place: Path) -> Iterator[Entry]:
+def _entries(place: Path) -> Iterator[CacheEntry]:
     for path in _within(place / CONVERTED):
         yield _entry("conversion", _said(path).get("label", path.name), path)
     for path in _within(place / REVISIONS):
@@ -223,11 +223,11 @@ def _within(place: Path) -> list[Path]:
         return []
 
 
-def _entry(kind: str, name: str, path: Path) -> Entry:
+def _entry(kind: str, name: str, path: Path) -> CacheEntry:
     lock = _locked(path, shared=False)
     if lock is not None:
         os.close(lock)
-    return Entry(kind=kind, name=name, path=path, size_bytes=_size(path), used_at=_used(path), in_use=lock is None)
+    return CacheEntry(kind=kind, name=name, path=path, size_bytes=_size(path), used_at=_used(path), in_use=lock is None)
 
 
 def _size(path: Path) -> int:

@@ -307,9 +307,9 @@ def duet(
 ) -> None:
     """Two revisions (or two environments), raced now, paired: did head change anything, by how much, how sure?"""
     from int8bench.compare.duet import study
-    from int8bench.compare.duet.state import Request
+    from int8bench.compare.duet.state import DuetRequest
 
-    request = Request(
+    request = DuetRequest(
         base=base,
         head=head,
         base_python=base_python,
@@ -382,7 +382,7 @@ def gate(
     from int8bench.compare.gate import policy
 
     held = policy.load(Path())
-    request = verdicts.Request(
+    request = verdicts.GateRequest(
         folder=Path(),
         base=base,
         suite=suite,
@@ -445,7 +445,7 @@ def init(
     from int8bench.lab.progress import Progress
     from int8bench.tracking import scaffold
 
-    subject = scaffold.Subject(model=model, input_shape=input_shape, data=data, engine=engine)
+    subject = scaffold.ScaffoldSubject(model=model, input_shape=input_shape, data=data, engine=engine)
     with _bar() as advance:
         advance(Progress(phase=f"making {model}, to see that it can be measured"))
         scaffold.check(subject, folder)

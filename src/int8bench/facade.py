@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from int8bench.cases import Group, Variant
     from int8bench.study.cells import Cell
     from int8bench.study.records import Run
-    from int8bench.study.session.conversions import Outcome
+    from int8bench.study.session.conversions import ConversionOutcome
     from int8bench.study.session.worker import Prepared
     from int8bench.tracking.published import Values
 
@@ -123,7 +123,7 @@ class Grid:
     """Contenders that are prepared once, for a harness that forks a process for each cell."""
 
     prepared: "Prepared"
-    converted: "Outcome"
+    converted: "ConversionOutcome"
     guesses: bool = False
     """Whether the weights are random, so that top-1 is chance."""
 

@@ -243,7 +243,7 @@ def _race(
         raise RequestError("the workers of pytest-xdist disturb each other's races; run this test with -n 0")
     from int8bench.compare.pytest import race
 
-    asked = race.Request(
+    asked = race.RaceRequest(
         name=request.node.nodeid + (f" #{len(earlier) + 1}" if earlier else ""),
         budget_s=_budget_s(request.config, budget),
         launches=race.DEFAULT_LAUNCHES if launches is None else launches,

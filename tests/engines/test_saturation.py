@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from int8bench.engines.saturation import (
-    Comparison,
     QuantizedLayer,
+    SaturationComparison,
     compare,
     exact,
     saturating_pictures,
@@ -109,8 +109,8 @@ def test_sqnr_is_twenty_logs_of_the_ratio():
 def test_the_worse_layer_speaks_for_the_engine():
     """The probe of an engine is the worst of its layers."""
     clipped, sound = (
-        Comparison(sqnr_db=8.0, one_step_db=40.0, size=0.6),
-        Comparison(sqnr_db=55.0, one_step_db=42.0, size=1.0),
+        SaturationComparison(sqnr_db=8.0, one_step_db=40.0, size=0.6),
+        SaturationComparison(sqnr_db=55.0, one_step_db=42.0, size=1.0),
     )
     found = worst("onednn", [sound, clipped])
     assert (found.engine, found.sqnr_db, found.saturates) == ("onednn", 8.0, True)

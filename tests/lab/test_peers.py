@@ -16,8 +16,17 @@ import pytest
 
 from int8bench.errors import LabError
 from int8bench.lab import interpreter, peers
-from int8bench.lab.agent.wire import First, FirstCall, Sample, Sustain
-from int8bench.lab.peers import Luck, Order, PeerLaunch, Place, SkippedError, StrayedError, Turns, launched
+from int8bench.lab.agent.wire import First, FirstCall, Sustain, TurnSample
+from int8bench.lab.peers import (
+    PeerLaunch,
+    PeerOrder,
+    Place,
+    SharedLuck,
+    SideSkippedError,
+    StrayedError,
+    Turns,
+    launched,
+)
 
 GONE_S = 20.0  # by then a killed process is gone; it takes milliseconds
 SUITE = """
@@ -96,7 +105,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
         yield made
 
 
-ORDER = Order(suite="asv")
+ORDER = PeerOrder(suite="asv")
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +169,7 @@ def test_a_benchmark_takes_its_turns(launch: PeerLaunch) -> None:
     """Warm-up, samples, a load; then it goes on to its end without a complaint."""
     with _entered(launch, "b.time_it") as turns:
         assert turns.ask(First(cores=[]), 60).first_s > 0
-        assert turns.ask(Sample(calls=5, untimed=2), 60).mean_s > 0
+        assert turns.ask(TurnSample(calls=5, untimed=2), 60).mean_s > 0
         assert turns.ask(Sustain(until_s=0.0), 60).calls == 1
         turns.finish(60)
         assert _eventually(lambda: not _running(turns.pid))
@@ -205,7 +214,7 @@ def test_a_call_that_hangs_is_stopped(launch: PeerLaunch) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "sentence"),
     [
-        ("b.Skips.time_it", SkippedError, "base: needs AVX-512"),
+        ("b.Skips.time_it", SideSkippedError, "base: needs AVX-512"),
         ("b.SetupRaises.time_it", LabError, "base: OSError: no disk"),
     ],
 )
@@ -235,7 +244,7 @@ def test_a_teardown_that_ends_its_process_is_heard(launch: PeerLaunch) -> None:
 def test_what_is_printed_disturbs_nothing(launch: PeerLaunch) -> None:
     """Neither on standard output nor past Python."""
     with _entered(launch, "b.time_prints") as turns:
-        assert turns.ask(Sample(calls=2, untimed=0), 60).mean_s > 0
+        assert turns.ask(TurnSample(calls=2, untimed=0), 60).mean_s > 0
         turns.finish(60)
 
 
@@ -251,7 +260,7 @@ def test_a_benchmark_of_fresh_processes_takes_its_turns(launch: PeerLaunch) -> N
     """Each of which is the side's own."""
     with _entered(launch, "b.timeraw_it") as turns:
         assert turns.ask(First(cores=[]), 60).first_s > 0
-        assert 0 < turns.ask(Sample(calls=1, untimed=0), 60).mean_s < 5
+        assert 0 < turns.ask(TurnSample(calls=1, untimed=0), 60).mean_s < 5
         turns.finish(60)
 
 
@@ -387,7 +396,7 @@ def test_nothing_outlives_the_block(
             for each in launches:
                 each.enter("b.time_hangs", cores=(), shift=1, timeout_s=60).say(First(cores=[]))
             spawning = launches[0].enter("b.time_spawns", cores=(), shift=1, timeout_s=60)
-            spawning.ask(Sample(calls=1, untimed=0), 60)
+            spawning.ask(TurnSample(calls=1, untimed=0), 60)
             assert len(_group(leaders[0])) == 4
             assert len(list(tmp_path.iterdir())) == 2
             if error is not None:
@@ -472,7 +481,7 @@ def test_a_pair_of_launches_draws_the_same(place: Make) -> None:
     """Hashes and generators; other ones in the next pair, and whatever variables the suite asks for."""
     found = []
     for seed in (1, 1, 2):
-        luck = Luck(seed=seed, variables={"TOY": "x"})
+        luck = SharedLuck(seed=seed, variables={"TOY": "x"})
         with launched([place()], ORDER, luck, timeout_s=60) as (one,), _entered(one, "b.track_drawn") as turns:
             found.append(turns.values)
     assert found[0] == found[1] != found[2]
@@ -485,6 +494,6 @@ def test_which_side_starts_first_is_luck(place: Make, monkeypatch: pytest.Monkey
     monkeypatch.setattr(peers, "_launch", lambda side, luck: began.append(side.label) or launch(side, luck))
     sides = [place(), replace(place(), label="head")]
     for seed in (1, 2):
-        with launched(sides, ORDER, Luck(seed=seed, variables={"TOY": "x"}), timeout_s=60) as launches:
+        with launched(sides, ORDER, SharedLuck(seed=seed, variables={"TOY": "x"}), timeout_s=60) as launches:
             assert [each.label for each in launches] == ["base", "head"]
     assert began == ["head", "base", "base", "head"]

@@ -11,7 +11,7 @@ from machines import Made, made
 
 from int8bench.stats.changes import Change, find_changes
 from int8bench.stats.drift import Drift, correlation_of, fit_drift
-from int8bench.stats.events import Event, coincidences, events_of
+from int8bench.stats.events import CommonStep, coincidences, events_of
 
 ERROR = 0.01
 NEAR = 2  # sessions: as far from the truth as a step of 5 % in noise of 1 % is placed
@@ -22,7 +22,9 @@ def _fit(values: np.ndarray, measured: np.ndarray | None = None) -> tuple[Drift,
     return fit_drift(np.log(values), ranks, error=ERROR, least_noise=np.zeros(len(values))), ranks
 
 
-def _searched(values: np.ndarray, measured: np.ndarray | None = None) -> tuple[list[Event], list[tuple[Change, ...]]]:
+def _searched(
+    values: np.ndarray, measured: np.ndarray | None = None
+) -> tuple[list[CommonStep], list[tuple[Change, ...]]]:
     """The events, and the changes of each series' own."""
     fit, ranks = _fit(values, measured)
     events, own = events_of(fit, ranks, error=ERROR)
@@ -209,7 +211,7 @@ OLDER, NEWER = "virtualenv-py3.10", "virtualenv-py3.10-setuptools59.2.0"
 
 
 @cache
-def _laptop(environment: str) -> tuple[list[Event], list[tuple[Change, ...]]]:
+def _laptop(environment: str) -> tuple[list[CommonStep], list[tuple[Change, ...]]]:
     given = LAPTOP[environment]
     values = np.array(list(given["benchmarks"].values()), dtype=np.float64)
     return _searched(values, np.array(given["measured"]))

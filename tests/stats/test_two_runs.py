@@ -120,7 +120,7 @@ def test_a_reference_that_nobody_would_use_widens_nothing() -> None:
     noise = rng.normal(0, 0.03, (2, 8))
     alone = two_runs.change_of_smallest({"best": best[0]}, {"best": best[1]}, shown_error=0.05, judged_error=ERROR)
 
-    def with_another(distance: float) -> two_runs.Change:
+    def with_another(distance: float) -> two_runs.RunChange:
         old, new = ({"best": best[run], "other": _table(distance + noise[run])} for run in (0, 1))
         return two_runs.change_of_smallest(old, new, shown_error=0.05, judged_error=ERROR)
 

@@ -13,7 +13,7 @@ import pytest
 from int8bench.errors import RequestError
 from int8bench.report.history.document import HistoryDocument
 from int8bench.tracking import dashboard, side
-from int8bench.tracking.side import Side, SidePoint
+from int8bench.tracking.side import SideFile, SidePoint
 
 ENV = "existing-python"
 MACHINE = "rack-1"
@@ -81,7 +81,7 @@ def _result(commit: str, number: int) -> dict[str, Any]:
     }
 
 
-def _side(commit: str, number: int) -> Side:
+def _side(commit: str, number: int) -> SideFile:
     points = tuple(
         SidePoint(
             benchmark=SPEEDUP,
@@ -97,7 +97,7 @@ def _side(commit: str, number: int) -> Side:
         for batch in (1, 8)
     )
     run = {"environment": {"hardware": {"brand": "A CPU"}, "fingerprint": FINGERPRINT}, "findings": [FINDING]}
-    return Side(commit_hash=commit, env_name=ENV, fingerprint=FINGERPRINT, got={}, points=points, run=run)
+    return SideFile(commit_hash=commit, env_name=ENV, fingerprint=FINGERPRINT, got={}, points=points, run=run)
 
 
 def _suite(top: Path) -> list[str]:

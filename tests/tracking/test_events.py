@@ -11,7 +11,7 @@ from machines import made
 
 from int8bench.errors import RequestError
 from int8bench.tracking.history import History, history
-from int8bench.tracking.kinds import Kind, kind_of
+from int8bench.tracking.kinds import SeriesKind, kind_of
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -199,7 +199,7 @@ def test_memory_that_all_benchmarks_use_is_an_event(tmp_path: Path) -> None:
     names = [f"suite.peakmem_{row}" for row in range(4)]
     found = _write(tmp_path, values, names=names, unit="bytes")
     (event,) = found.events
-    assert (event.kind, len(event.members), found.regressions) == (Kind.MEMORY, 4, 0)
+    assert (event.kind, len(event.members), found.regressions) == (SeriesKind.MEMORY, 4, 0)
     assert event.low < event.step < event.high
 
 
@@ -238,17 +238,17 @@ def test_noise_that_neighbours_share_is_no_change_of_other_numbers_either(tmp_pa
 @pytest.mark.parametrize(
     ("name", "unit", "kind"),
     [
-        ("a.time_it", "seconds", Kind.TIME),
-        ("a.A.timeraw_it", None, Kind.TIME),
-        ("a.track_wall", "ms", Kind.TIME),
-        ("a.peakmem_it", "bytes", Kind.MEMORY),
-        ("a.mem_it", "bytes", Kind.MEMORY),
-        ("a.track_size", "MiB", Kind.MEMORY),
-        ("a.track_speedup", "x", Kind.PAIRED),
-        ("a.track_relative", "of float32", Kind.PAIRED),
-        ("a.track_count", None, Kind.TRACKED),
+        ("a.time_it", "seconds", SeriesKind.TIME),
+        ("a.A.timeraw_it", None, SeriesKind.TIME),
+        ("a.track_wall", "ms", SeriesKind.TIME),
+        ("a.peakmem_it", "bytes", SeriesKind.MEMORY),
+        ("a.mem_it", "bytes", SeriesKind.MEMORY),
+        ("a.track_size", "MiB", SeriesKind.MEMORY),
+        ("a.track_speedup", "x", SeriesKind.PAIRED),
+        ("a.track_relative", "of float32", SeriesKind.PAIRED),
+        ("a.track_count", None, SeriesKind.TRACKED),
     ],
 )
-def test_the_kind_of_a_number_is_asvs_or_its_units(name: str, unit: str | None, kind: Kind) -> None:
+def test_the_kind_of_a_number_is_asvs_or_its_units(name: str, unit: str | None, kind: SeriesKind) -> None:
     """The prefix of the function first."""
     assert kind_of(name, unit) is kind

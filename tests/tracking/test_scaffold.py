@@ -12,7 +12,7 @@ from asv.config import Config
 from int8bench.errors import RequestError
 from int8bench.tracking import scaffold
 
-SUBJECT = scaffold.Subject(model="pkg.models:make", input_shape="3x32x32", data="digits", engine="fbgemm")
+SUBJECT = scaffold.ScaffoldSubject(model="pkg.models:make", input_shape="3x32x32", data="digits", engine="fbgemm")
 OWN_SUITE = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -41,7 +41,7 @@ def test_the_suite_is_the_projects_own_with_another_subject(repository: Path) ->
 
 def test_the_projects_own_subject_is_the_template_rendered() -> None:
     """So that template and suite cannot part."""
-    own = scaffold.Subject(model="simplecnn", input_shape=None, data="digits", engine="fbgemm")
+    own = scaffold.ScaffoldSubject(model="simplecnn", input_shape=None, data="digits", engine="fbgemm")
     written = scaffold.contents(own, project="int8bench", packaged=True)
     assert written["benchmarks/_subject.py"] == (OWN_SUITE / "_subject.py").read_text(encoding="utf-8")
 
@@ -60,7 +60,7 @@ def test_what_is_written_parses(repository: Path) -> None:
 
 def test_a_known_model_needs_no_shape() -> None:
     """None is written, not the string of it."""
-    subject = scaffold.Subject(model="resnet18", input_shape=None, data="digits", engine="x86")
+    subject = scaffold.ScaffoldSubject(model="resnet18", input_shape=None, data="digits", engine="x86")
     text = scaffold.contents(subject, project="p", packaged=False)["benchmarks/_subject.py"]
     assert "INPUT_SHAPE = None" in text
     assert 'ENGINE = "x86"' in text

@@ -9,7 +9,7 @@ import pytest
 
 from int8bench.errors import RecordError
 from int8bench.tracking import side
-from int8bench.tracking.side import Side, SidePoint
+from int8bench.tracking.side import SideFile, SidePoint
 
 POINT = SidePoint(
     benchmark="speedup.Speedup.track_speedup",
@@ -22,7 +22,7 @@ POINT = SidePoint(
     pairs=100,
     log_ratios=((0.40, 0.41), (0.40, 0.42)),
 )
-SIDE = Side(
+SIDE = SideFile(
     commit_hash="0123456789abcdef0123456789abcdef01234567",
     env_name="virtualenv-py3.11",
     fingerprint="f00d",

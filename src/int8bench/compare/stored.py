@@ -23,7 +23,7 @@ from int8bench.stats import limits, two_runs
 from int8bench.stats.limits import LAUNCHES_FOR_A_VERDICT
 from int8bench.stats.ratio import LaunchTable, comparison_error
 from int8bench.stats.stopping import Looks, nominal_error_at
-from int8bench.stats.two_runs import Change
+from int8bench.stats.two_runs import RunChange
 from int8bench.stats.words import Verdict, why_too_few, why_unclear, word
 from int8bench.study.cells import OK, Cell, SoloSample, known
 from int8bench.study.findings.chance import TOP1_CHANCE
@@ -320,13 +320,13 @@ def _direction(old: float, new: float) -> Verdict:
     return Verdict.ABOVE if new > old else Verdict.BELOW
 
 
-def _ratio(change: Change) -> SideRatio:
+def _ratio(change: RunChange) -> SideRatio:
     """Return the ratio of two runs as comparisons have it."""
     return SideRatio(value=change.value, low=change.low, high=change.high)
 
 
 def _compared(
-    name: str, metric: Metric, change: Change, *, error: float, launches: int, forks: int, pairs: int
+    name: str, metric: Metric, change: RunChange, *, error: float, launches: int, forks: int, pairs: int
 ) -> Comparison:
     """The word that the judged interval allows; outside 1 a difference, inside the margin the same."""
     verdict, reason = word(change.surely_low, change.surely_high, limits.MARGIN), None

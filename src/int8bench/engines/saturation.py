@@ -69,7 +69,7 @@ def probe(engine: str) -> SaturationProbe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class SaturationComparison:
     """An engine's output against the exact one: SQNR in dB, the SQNR of being one step off everywhere, and its size."""
 
     sqnr_db: float
@@ -88,7 +88,7 @@ class Comparison:
         return self.sqnr_db < self.one_step_db and self.size < 1.0
 
 
-def worst(engine: str, comparisons: list[Comparison], *, against: str = EXACT_INTEGERS) -> SaturationProbe:
+def worst(engine: str, comparisons: list[SaturationComparison], *, against: str = EXACT_INTEGERS) -> SaturationProbe:
     """The probe of an engine from the comparisons of its layers, at least one.
 
     Args:
@@ -121,7 +121,7 @@ def exact(layer: QuantizedLayer, activations: Integers) -> Reals:
     return np.clip(values, lowest, lowest + _U8_MAX * layer.output_scale)
 
 
-def compare(expected: Reals, answered: Reals, *, output_scale: float) -> Comparison:
+def compare(expected: Reals, answered: Reals, *, output_scale: float) -> SaturationComparison:
     """How far an answer is from the exact one. SQNR = 20 log10(rms(exact) / rms(error)).
 
     Args:
@@ -132,7 +132,7 @@ def compare(expected: Reals, answered: Reals, *, output_scale: float) -> Compari
     return held_against(expected, answered, one_step=np.full_like(expected, output_scale))
 
 
-def held_against(expected: Reals, answered: Reals, *, one_step: Reals) -> Comparison:
+def held_against(expected: Reals, answered: Reals, *, one_step: Reals) -> SaturationComparison:
     """The same, where a step is another one for each value.
 
     Args:
@@ -141,7 +141,7 @@ def held_against(expected: Reals, answered: Reals, *, one_step: Reals) -> Compar
         one_step: the error of being one step off, in the same shape.
     """
     signal = _rms(expected)
-    return Comparison(
+    return SaturationComparison(
         sqnr_db=_decibels(signal, _rms(answered - expected)),
         one_step_db=_decibels(signal, _rms(one_step)),
         size=float(np.vdot(answered, expected) / np.vdot(expected, expected)),
@@ -188,7 +188,7 @@ def _layers() -> tuple[nn.Module, ...]:
     return convolution, linear
 
 
-def _measured(engine: str, model: nn.Module) -> Comparison:
+def _measured(engine: str, model: nn.Module) -> SaturationComparison:
     import torch
 
     rng = np.random.default_rng(0)  # the same layer on every machine

@@ -20,8 +20,8 @@ import numpy as np
 
 from int8bench.engines.base import Images, Logits
 from int8bench.engines.saturation import (
-    Comparison,
     Reals,
+    SaturationComparison,
     convolved,
     held_against,
     saturating_pictures,
@@ -111,7 +111,7 @@ def one_step(layer: Callable[[Reals, Reals], Reals], images: Reals, weights: Rea
     return error
 
 
-def _compared(layer: _Layer, answered: Reals) -> Comparison:
+def _compared(layer: _Layer, answered: Reals) -> SaturationComparison:
     function, weights = layer
     images = pictures().astype(np.float64)
     expected = function(images, weights)

@@ -20,16 +20,16 @@ from int8bench.lab.agent.wire import (
     Enter,
     Failed,
     Forked,
-    Grid,
+    GridOrder,
     Line,
     Message,
     Open,
+    OpenedSuite,
     Origins,
     Reap,
-    Request,
+    SideRequest,
     Skipped,
     Stop,
-    Suite,
 )
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.interpreter import Interpreter, started
@@ -45,7 +45,7 @@ MOST_HASH_SEEDS = 2**32 - 1  # Python takes them from 0, which is no seed, to th
 PROGRAM = Path(__file__).parent / "agent" / "__main__.py"
 
 
-class SkippedError(Exception):
+class SideSkippedError(Exception):
     """A benchmark says of itself that it cannot run on a side; the message is its reason."""
 
 
@@ -72,16 +72,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class PeerOrder:
     """The suite that is to be opened."""
 
     suite: str
-    grid: Grid | None = None
+    grid: GridOrder | None = None
     """Of our own suite: its cells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Luck:
+class SharedLuck:
     """What the launches of a pair draw alike, and the variables that the suite asks for; None unsets one."""
 
     seed: int = 0
@@ -105,7 +105,7 @@ class Turns:
     """Whether a module of the side was loaded when it was opened."""
     _ended: bool = False
 
-    def ask(self, request: Request[T], timeout_s: float) -> T:
+    def ask(self, request: SideRequest[T], timeout_s: float) -> T:
         """Its answer.
 
         Args:
@@ -118,7 +118,7 @@ class Turns:
         self.say(request)
         return self.hear(request.answer, timeout_s)
 
-    def say(self, message: Request[object] | Stop) -> None:
+    def say(self, message: SideRequest[object] | Stop) -> None:
         """Asks it for something without waiting for the answer.
 
         Raises:
@@ -197,7 +197,7 @@ class PeerLaunch:
         seen = ", ".join(f"{name} from {folder}" for name, folder in others.items()) or "nothing beside Python's own"
         return f"nothing of {self.label}'s revision was loaded, which holds {own}; imported was {seen}"
 
-    def order(self, order: Order, luck: Luck, measured: Sequence[str] = ()) -> None:
+    def order(self, order: PeerOrder, luck: SharedLuck, measured: Sequence[str] = ()) -> None:
         """Has it open a suite; what became of that is said when it is asked whether it is open.
 
         Args:
@@ -237,7 +237,7 @@ class PeerLaunch:
         match opening:
             case Broken():
                 self.broken = f"the suite does not open: {opening.reason}"
-            case Suite():
+            case OpenedSuite():
                 self.names, self.left_out = opening.names, opening.left_out
                 try:
                     self.check_origins(opening.origins)
@@ -344,8 +344,8 @@ def is_part(name: str, *, of: str) -> bool:
 @contextmanager
 def launched(
     places: Sequence[Place],
-    order: Order,
-    luck: Luck | None = None,
+    order: PeerOrder,
+    luck: SharedLuck | None = None,
     *,
     beside: Sequence[Place] = (),
     timeout_s: float = OPEN_TIMEOUT_S,
@@ -363,7 +363,7 @@ def launched(
         LabError: one of them did not start, or has no suite to open.
     """
     with ExitStack() as ending:  # what has started ends, whatever stops the next one or the end of another
-        shared = luck or Luck()
+        shared = luck or SharedLuck()
         by_luck = slice(None, None, -1 if shared.seed % 2 else 1)  # who is imported first has what only one can have
         in_order = [ending.enter_context(closing(_launch(place, shared))) for place in places[by_luck]]
         launches = in_order[by_luck]
@@ -375,7 +375,7 @@ def launched(
         yield launches
 
 
-def _launch(place: Place, luck: Luck) -> PeerLaunch:
+def _launch(place: Place, luck: SharedLuck) -> PeerLaunch:
     environment = {
         **luck.applied_to(ProcessSettings().applied_to(os.environ)),
         "PYTHONPATH": os.pathsep.join((*place.path, *_asked_for())),
@@ -410,7 +410,7 @@ def _checked(message: Message, launch: PeerLaunch, kind: type[T]) -> T:
     """
     match message:
         case Skipped():
-            raise SkippedError(f"{launch.label}: {message.reason}")
+            raise SideSkippedError(f"{launch.label}: {message.reason}")
         case Failed():
             raise LabError(f"{launch.label}: {message.error}")
     return _of_kind(message, kind)

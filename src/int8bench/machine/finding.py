@@ -68,7 +68,7 @@ class SaturationProbe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recommendation:
+class EngineChoice:
     """The int8 engine to choose, None for: stay with float32; and what that rests on, a rule or a measurement."""
 
     engine: str | None
@@ -97,7 +97,7 @@ class Situation:
     engine: str | None
     threads: tuple[int, ...]
     probes: Mapping[str, SaturationProbe]
-    recommended: Recommendation
+    recommended: EngineChoice
 
     def severity_for(self, *engines: str) -> Severity:
         """Error where one of the engines was asked for, else warning: not chosen, but there to be stumbled over."""

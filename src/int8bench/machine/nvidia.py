@@ -31,7 +31,7 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class GpuFacts:
     """What a system says of NVIDIA's parts."""
 
     driver_library: bool
@@ -44,12 +44,12 @@ class Facts:
 
 
 @cache
-def look() -> Facts:
+def look() -> GpuFacts:
     """What this system says, asked once a process."""
     return seen(ROOT, os.environ, _smi())
 
 
-def seen(root: Path, environment: Mapping[str, str], smi: tuple[str, bool] | None) -> Facts:
+def seen(root: Path, environment: Mapping[str, str], smi: tuple[str, bool] | None) -> GpuFacts:
     """The facts of a system whose files lie under `root`.
 
     Args:
@@ -57,7 +57,7 @@ def seen(root: Path, environment: Mapping[str, str], smi: tuple[str, bool] | Non
         environment: the process's variables.
         smi: what nvidia-smi printed and whether it failed; None where it is not there.
     """
-    return Facts(
+    return GpuFacts(
         driver_library=finds(DRIVER, root, environment),
         smi=None if smi is None else smi[0],
         smi_failed=smi is not None and smi[1],
@@ -76,7 +76,7 @@ def finds(library: str, root: Path, environment: Mapping[str, str]) -> bool:
         return False
 
 
-def gpus(facts: Facts) -> tuple[Gpu, ...]:
+def gpus(facts: GpuFacts) -> tuple[Gpu, ...]:
     """The GPUs of the machine, in nvidia-smi's order."""
     if facts.smi is None or facts.smi_failed:
         return ()
@@ -84,7 +84,7 @@ def gpus(facts: Facts) -> tuple[Gpu, ...]:
     return tuple(_gpu(row) for row in rows if len(row) == len(_FIELDS) and _is_capability(row[2]))
 
 
-def visible(facts: Facts) -> tuple[Gpu, ...]:
+def visible(facts: GpuFacts) -> tuple[Gpu, ...]:
     """The GPUs that this process may see: CUDA stops at the first name in the variable that it does not know."""
     there = gpus(facts)
     if facts.visible is None:
@@ -98,7 +98,7 @@ def visible(facts: Facts) -> tuple[Gpu, ...]:
     return tuple(shown)
 
 
-def driver_objection(facts: Facts) -> str | None:
+def driver_objection(facts: GpuFacts) -> str | None:
     """What is missing of the driver and the GPUs, in one sentence that says what to do; None where nothing is."""
     if not facts.driver_library:
         return f"no NVIDIA driver is there ({DRIVER} is not found): install it, or start the container with --gpus all"

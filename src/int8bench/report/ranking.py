@@ -74,7 +74,7 @@ def _cause(unranked: Unranked) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class RankingRow:
     """A contender over all settings; an entry is None where it is not ranked."""
 
     name: str
@@ -144,11 +144,11 @@ class Row:
         )
 
 
-def rows(ranking: Ranking, *, constant: bool = False) -> tuple[Row, ...]:
+def rows(ranking: Ranking, *, constant: bool = False) -> tuple[RankingRow, ...]:
     """Every contender that is ranked somewhere, the least behind in the mean of its settings first."""
     variants = dict.fromkeys(entry.variant for setting in ranking for entry in setting.entries)
     table = [
-        Row(
+        RankingRow(
             name=name(entry), entries=tuple(_entry_of(setting, entry.variant) for setting in ranking), constant=constant
         )
         for entry in (_first_of(ranking, variant) for variant in variants)
@@ -172,7 +172,7 @@ def _table(ranking: Ranking, width: int, *, constant: bool) -> Iterator[str]:
     )
 
 
-def _columns(ranking: Ranking, found: Sequence[Row]) -> list[Column]:
+def _columns(ranking: Ranking, found: Sequence[RankingRow]) -> list[Column]:
     names = Column(title="contender", cells=tuple(row.name for row in found), gap=0, left=True)
     settings = [
         Column(title=label(setting), cells=tuple(_place(row.entries[index]) for row in found), gap=1)
@@ -219,7 +219,7 @@ class View:
     """What the template of a page shows of a ranking."""
 
     settings: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[RankingRow, ...]
     sentence: str | None
     left_out: tuple[str, ...]
     legend: str = PAGE_LEGEND

@@ -28,7 +28,7 @@ class _Contender(Protocol):
     def layout(self) -> str: ...
 
 
-class Bounded(Protocol):
+class HasInterval(Protocol):
     """What has an interval."""
 
     @property
@@ -56,12 +56,12 @@ def name(contender: _Contender) -> str:
     return f"{contender.engine} {contender.precision}"
 
 
-def interval(ratio: Bounded) -> str:
+def interval(ratio: HasInterval) -> str:
     """Return a ratio with its interval: ``1.27x [1.20, 1.34]``."""
     return f"{units.ratio(ratio.value)} [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
-def exact_interval(ratio: Bounded | None) -> str:
+def exact_interval(ratio: HasInterval | None) -> str:
     """Return a ratio with its interval to three decimals; nothing of none, and no interval of what is a point."""
     if ratio is None:
         return ""

@@ -23,7 +23,7 @@ MEDIAN_DEVIATION = 1.4826  # a normal's deviation over its median absolute one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class CommonStep:
     """A step that half or more of the series make at one place.
 
     `step`, `low` and `high` are fractions of the level before, as a change has them.
@@ -61,7 +61,7 @@ class _Step:
         return np.asarray((there & self.later).any(axis=1) & (there & ~self.later).any(axis=1))
 
 
-def events_of(drift: Drift, measured: Indices, *, error: float) -> tuple[list[Event], Floats]:
+def events_of(drift: Drift, measured: Indices, *, error: float) -> tuple[list[CommonStep], Floats]:
     """The events of a drift, and (series, session) the logarithms of the series without drift and events.
 
     A series that did not go along, or that did something else besides, keeps that as its own.
@@ -71,7 +71,7 @@ def events_of(drift: Drift, measured: Indices, *, error: float) -> tuple[list[Ev
         measured: (session,): the rank of each session in order of time.
         error: probability of one false step or more.
     """
-    own, events = drift.own, list[Event]()
+    own, events = drift.own, list[CommonStep]()
     for step in _steps(drift.common, measured, error):
         members, taken, net = _weighed(step, drift)
         own = own - np.where(step.later, taken[:, None], 0.0)
@@ -95,7 +95,7 @@ def _alone(logs: Floats, measured: Indices, *, error: float, by_commit: bool) ->
     ]
 
 
-def _shown(event: Event, alone: Sequence[Sequence[tuple[int, float]]], measured: Indices) -> bool:
+def _shown(event: CommonStep, alone: Sequence[Sequence[tuple[int, float]]], measured: Indices) -> bool:
     """Whether half of the series that were there show an event, or half of its size, by themselves."""
     place = event.after if event.by_commit else int(measured[event.after])
     size = float(np.log1p(event.step or 0.0))
@@ -181,10 +181,10 @@ def _step_near(levels: Levels | None, place: int) -> float:
     return sum(after - before for (before, after), edge in edges if abs(int(levels.places[edge]) - place) <= NEAR)
 
 
-def _event(step: _Step, net: Floats, members: Mask, present: Mask) -> Event:
+def _event(step: _Step, net: Floats, members: Mask, present: Mask) -> CommonStep:
     middle, half = _mean(net[members])
     half = float(np.hypot(half, step.half))
-    return Event(
+    return CommonStep(
         before=step.before,
         after=step.after,
         step=float(np.expm1(middle)),
@@ -206,7 +206,7 @@ def _mean(values: Floats) -> tuple[float, float]:
 
 def coincidences(
     changes: Sequence[Sequence[Change]], there: Mask, leaders: Sequence[int] = (), *, followed: bool = True
-) -> Iterator[tuple[Event, frozenset[tuple[int, int]]]]:
+) -> Iterator[tuple[CommonStep, frozenset[tuple[int, int]]]]:
     """Changes of half or more of the series at one place in one direction, and which changes those are.
 
     Args:
@@ -252,7 +252,7 @@ def _spanning(there: Mask, change: Change) -> int:
 
 def _coincidence(
     first: Change, keys: set[tuple[int, int]], left: dict[tuple[int, int], tuple[Change, int]], there: Mask
-) -> Event:
+) -> CommonStep:
     steps = [left[key][0].step for key in keys]
     known = np.array([np.log1p(each) for each in steps if each is not None and each > -1])
     middle, half = _mean(known) if len(known) else (np.nan, np.nan)
@@ -260,7 +260,7 @@ def _coincidence(
     if len(alone) == 1 and alone[0].low is not None and alone[0].high is not None:
         half = float(np.log1p(alone[0].high) - np.log1p(alone[0].low)) / 2
     told = bool(len(known))
-    return Event(
+    return CommonStep(
         before=first.before,
         after=first.after,
         step=float(np.expm1(middle)) if told else None,

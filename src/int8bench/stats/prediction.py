@@ -64,7 +64,7 @@ def sd_bounds(sd: float, *, freedom: int, confidence: float) -> tuple[float, flo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class PredictedChange:
     """New over earlier, as logarithms: the difference, its standard error, and the degrees of freedom."""
 
     log_ratio: float
@@ -81,7 +81,7 @@ class Change:
         return visible_effect(self.error, freedom=self.freedom, nominal_error=error_rate, power=POWER)
 
 
-def change(earlier_s: Sequence[float], new_s: float) -> Change:
+def change(earlier_s: Sequence[float], new_s: float) -> PredictedChange:
     """What a new run shows against earlier ones.
 
     Args:
@@ -94,14 +94,14 @@ def change(earlier_s: Sequence[float], new_s: float) -> Change:
     if len(earlier_s) < RUNS_OF_A_PREDICTION:
         raise ValueError(f"change: {len(earlier_s)} earlier runs, expected {RUNS_OF_A_PREDICTION} or more")
     logs = [math.log(value) for value in earlier_s]
-    return Change(
+    return PredictedChange(
         log_ratio=math.log(new_s) - fmean(logs),
         error=stdev(logs) * math.sqrt(1 + 1 / len(logs)),
         freedom=len(logs) - 1,
     )
 
 
-def runs_to_see(found: Change, effect: float, error_rate: float) -> int | None:
+def runs_to_see(found: PredictedChange, effect: float, error_rate: float) -> int | None:
     """With how many earlier runs of this spread a change of `effect` would be told; None where no number is enough.
 
     However many runs are stored, the new one is a single draw: what it cannot show, no history makes visible.

@@ -40,7 +40,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class RunChange:
     """New over old as a ratio: the interval shown, the wider one that is judged, and what that could have seen."""
 
     value: float
@@ -87,7 +87,7 @@ def _pooled(old: Sequence[float], new: Sequence[float], common: float) -> Differ
     return Difference(centre=_mean(new) - _mean(old), error=error, freedom=len(old) + len(new) - 2)
 
 
-def change(found: Difference, *, shown_error: float, judged_error: float) -> Change:
+def change(found: Difference, *, shown_error: float, judged_error: float) -> RunChange:
     """A difference as a ratio with its two intervals.
 
     Args:
@@ -100,7 +100,7 @@ def change(found: Difference, *, shown_error: float, judged_error: float) -> Cha
 
 def change_of_smallest(
     old: Mapping[str, LaunchTable], new: Mapping[str, LaunchTable], *, shown_error: float, judged_error: float
-) -> Change:
+) -> RunChange:
     """The change of the smallest of several ratios of one candidate: of its speed-up over the best reference.
 
     With ratios r_i, and s_i in the new run, log min s - log min r lies between the smallest and the largest of the
@@ -150,9 +150,9 @@ def _smallest(tables: Mapping[str, LaunchTable], names: Sequence[str]) -> float:
     return min(_mean(tables[name].launch_means) for name in names)
 
 
-def _spanned(found: Sequence[Difference], centre: float, shown_error: float, judged_error: float) -> Change:
+def _spanned(found: Sequence[Difference], centre: float, shown_error: float, judged_error: float) -> RunChange:
     (low, high), (surely_low, surely_high) = (_span(found, error) for error in (shown_error, judged_error))
-    return Change(
+    return RunChange(
         value=bounded_exp(centre),
         low=low,
         high=high,

@@ -16,7 +16,7 @@ from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import launched
 from int8bench.lab.progress import Progress
 from int8bench.machine import Hardware, rules
-from int8bench.machine.finding import Finding, Recommendation, SaturationProbe, Severity
+from int8bench.machine.finding import EngineChoice, Finding, SaturationProbe, Severity
 from int8bench.study.session import probing, worker
 
 TIMEOUT_S = 120.0
@@ -45,7 +45,7 @@ class Diagnosis:
     judged_by: str
     """What the engines are judged by: this environment, or a foreign machine's architecture."""
     engines: tuple[EngineState, ...]
-    recommended: Recommendation
+    recommended: EngineChoice
     findings: tuple[Finding, ...]
     probes: tuple[SaturationProbe, ...]
 

@@ -48,7 +48,7 @@ class Lead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contender:
+class Named:
     """A contender as a record names it."""
 
     engine: str
@@ -62,7 +62,7 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry(Contender):
+class Entry(Named):
     """A contender that is ranked in a setting, fastest first.
 
     `behind` is its time over the fastest's, from paired samples; the fastest's own is 1. `best` says that it is the
@@ -87,7 +87,7 @@ class Entry(Contender):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unranked(Contender):
+class Unranked(Named):
     """A contender without a rank, and why: failed, skipped, inaccurate, int8 in name only, or not to be paired."""
 
     id: str
@@ -111,7 +111,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing(Contender):
+class Standing(Named):
     """What the rankings add up to for one contender.
 
     `speedup` over the best float32 is the geometric mean over its settings. Its ends are the means of the settings'
@@ -143,7 +143,7 @@ class Win:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunnerUp(Contender):
+class RunnerUp(Named):
     """The contender that is best in most of the settings that the choice loses."""
 
     wins: Annotated[tuple[Win, ...], Length(at_least=1)]

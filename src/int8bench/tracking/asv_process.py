@@ -8,7 +8,7 @@ from int8bench.errors import Int8BenchError
 from int8bench.study import records
 from int8bench.study.records import Run
 from int8bench.tracking import side
-from int8bench.tracking.side import Side, SidePoint
+from int8bench.tracking.side import SideFile, SidePoint
 
 CONFIG = "asv.conf.json"
 
@@ -54,8 +54,10 @@ def results_folder(folder: Path) -> Path:
     return folder / str(configured)
 
 
-def _side(run: Run, points: Sequence[SidePoint], environment: Mapping[str, str], heeded: Mapping[str, bool]) -> Side:
-    return Side(
+def _side(
+    run: Run, points: Sequence[SidePoint], environment: Mapping[str, str], heeded: Mapping[str, bool]
+) -> SideFile:
+    return SideFile(
         commit_hash=environment["ASV_COMMIT"],
         env_name=environment["ASV_ENV_NAME"],
         fingerprint=run.environment.fingerprint,

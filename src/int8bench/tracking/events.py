@@ -12,15 +12,15 @@ from int8bench.stats import drift as drifts
 from int8bench.stats import events as stats
 from int8bench.stats.changes import Change, Floats, Indices, find_changes
 from int8bench.tracking.asv_results import Result
-from int8bench.tracking.kinds import Kind, kind_of
+from int8bench.tracking.kinds import SeriesKind, kind_of
 from int8bench.tracking.series import Point, Series
 
 SESSION_MS = 2 * 3_600_000  # between two starts in one file: what begins later is another session
 SOON_MS = 6 * 3_600_000  # a machine seldom changes between two measurements this close
 TOLD = 3  # differences between two sessions that a sentence lists
-MOVED_BY_MACHINES = (Kind.TIME, Kind.MEMORY)  # what a machine moves without a commit
+MOVED_BY_MACHINES = (SeriesKind.TIME, SeriesKind.MEMORY)  # what a machine moves without a commit
 
-Group = tuple[str, str | None, str, Kind]
+Group = tuple[str, str | None, str, SeriesKind]
 """(machine, fingerprint, environment, kind)."""
 
 
@@ -31,7 +31,7 @@ class Event:
     machine: str
     fingerprint: str | None
     environment: str
-    kind: Kind
+    kind: SeriesKind
     before: Point
     after: Point
     step: float | None
@@ -73,7 +73,7 @@ class Noise:
     machine: str
     fingerprint: str | None
     environment: str
-    kind: Kind
+    kind: SeriesKind
     series: int
     apart: bool
     """Whether what they share was told from what each does."""
@@ -152,7 +152,7 @@ def take_apart(
     floors = np.asarray(least_noise, dtype=np.float64)
     for each in grouped:
         found, own, noise = _without_drift(each, error=error, least_noise=floors[list(each.rows)])
-        if each.group[-1] is Kind.TIME:
+        if each.group[-1] is SeriesKind.TIME:
             noises.append(noise[0])
         correlation[list(each.rows)] = noise[1]
         for row, columns, mine in zip(each.rows, each.columns, own, strict=True):
@@ -228,13 +228,13 @@ def _parts(times: Sequence[int]) -> list[tuple[int, int]]:
 
 def _without_drift(
     sessions: _Sessions, *, error: float, least_noise: Floats
-) -> tuple[list[stats.Event], Floats, tuple[Noise, Floats]]:
+) -> tuple[list[stats.CommonStep], Floats, tuple[Noise, Floats]]:
     """The events of the common drift, (row, session) the series without it, and what is known of their noise."""
     machine, fingerprint, environment, kind = sessions.group
     own, correlation = sessions.values.copy(), np.zeros(len(sessions.values))
-    events, wide = list[stats.Event](), None
+    events, wide = list[stats.CommonStep](), None
     rows = np.flatnonzero((np.nan_to_num(sessions.values, nan=1.0) > 0).all(axis=1))
-    apart = kind is Kind.TIME and len(rows) >= drifts.FEWEST
+    apart = kind is SeriesKind.TIME and len(rows) >= drifts.FEWEST
     if apart:
         logs = np.log(own[rows])
         fit = drifts.fit_drift(logs, sessions.measured, error=error, least_noise=least_noise[rows])
@@ -243,7 +243,7 @@ def _without_drift(
         own[rows], correlation[rows] = np.exp(logs), fit.correlation
         low, high = np.quantile(fit.common, (0.25, 0.75))
         wide = float(np.expm1(high - low))
-    elif kind is not Kind.PAIRED and len(rows):
+    elif kind is not SeriesKind.PAIRED and len(rows):
         _, correlation[rows] = drifts.correlated_levels(np.log(own[rows]), error=error, least_noise=least_noise[rows])
     noise = Noise(
         machine=machine,
@@ -260,7 +260,7 @@ def _without_drift(
 
 def _coinciding(
     sessions: _Sessions, changes: Sequence[Sequence[Change]], controls: frozenset[int]
-) -> list[tuple[stats.Event, frozenset[tuple[int, int]]]]:
+) -> list[tuple[stats.CommonStep, frozenset[tuple[int, int]]]]:
     """Changes that half of the group's series make at one place; keys are (series, number of its change)."""
     leaders = [number for number, row in enumerate(sessions.rows) if row in controls]
     moved = sessions.group[-1] in MOVED_BY_MACHINES
@@ -277,7 +277,7 @@ def _coinciding(
 
 
 def _event(
-    event: stats.Event,
+    event: stats.CommonStep,
     sessions: _Sessions,
     series: Sequence[Series],
     controls: frozenset[int],

@@ -13,7 +13,7 @@ from int8bench.tracking import asv_results, events, kinds, side
 from int8bench.tracking.asv_results import Folder
 from int8bench.tracking.events import Event, Noise
 from int8bench.tracking.series import Point, Series, join, overall, topology
-from int8bench.tracking.side import Side
+from int8bench.tracking.side import SideFile
 
 SPEEDUP, MIRROR = "speedup.Speedup.track_speedup", "speedup.Speedup.track_relative_time"
 # Half of a race interval is about four standard errors (few launches, early stopping); a quarter is the least noise.
@@ -21,7 +21,7 @@ HALF_WIDTHS = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class TrackedChange:
     """A step of a series; the fractions are None where the level before was zero."""
 
     before: Point
@@ -56,7 +56,7 @@ class Tracked:
     """A series with its changes."""
 
     series: Series
-    changes: Sequence[Change]
+    changes: Sequence[TrackedChange]
 
     @property
     def better(self) -> str:
@@ -184,10 +184,10 @@ def _least_noise(points: Sequence[Point]) -> float:
     return sorted(shares)[len(shares) // 2] if 2 * len(shares) > len(points) else 0.0
 
 
-def _judged(series: Series, found: Sequence[stats.Change]) -> tuple[Change, ...]:
+def _judged(series: Series, found: Sequence[stats.Change]) -> tuple[TrackedChange, ...]:
     sign = 1 if kinds.better(series.benchmark, series.unit) == kinds.LOWER else -1
     return tuple(
-        Change(
+        TrackedChange(
             before=series.points[each.before],
             after=series.points[each.after],
             step=each.step,
@@ -213,7 +213,7 @@ def _place(series: Series) -> tuple[object, ...]:
     return (tuple(series.params.items()), series.machine, series.fingerprint, series.env_name)
 
 
-def _machines(folder: Folder, sides: Sequence[Side], series: Sequence[Series]) -> list[MachineRow]:
+def _machines(folder: Folder, sides: Sequence[SideFile], series: Sequence[Series]) -> list[MachineRow]:
     """Each machine with each hardware that it had, the findings of its last commit."""
     dates = {result.commit_hash: result.date_ms for result in folder.results}
     latest = {each.fingerprint: each for each in sorted(sides, key=lambda one: dates.get(one.commit_hash, 0))}
@@ -221,7 +221,7 @@ def _machines(folder: Folder, sides: Sequence[Side], series: Sequence[Series]) -
     return [_machine(name, latest.get(fingerprint or ""), folder.machines.get(name)) for name, fingerprint in pairs]
 
 
-def _machine(name: str, told: Side | None, asv: str | None) -> MachineRow:
+def _machine(name: str, told: SideFile | None, asv: str | None) -> MachineRow:
     if told is None:
         return MachineRow(machine=name, fingerprint=None, cpu=asv, findings=())
     written = side.written_of(told)

@@ -13,7 +13,7 @@ TIMES = {"s", "sec", "second", "seconds", "ms", "milliseconds", "us", "µs", "mi
 SIZES = {"byte", "bytes", "kb", "mb", "gb", "kib", "mib", "gib"}
 
 
-class Kind(StrEnum):
+class SeriesKind(StrEnum):
     """A kind of number."""
 
     PAIRED = "paired"
@@ -25,18 +25,18 @@ class Kind(StrEnum):
     """Whatever else a benchmark returns."""
 
 
-def kind_of(benchmark: str, unit: str | None) -> Kind:
+def kind_of(benchmark: str, unit: str | None) -> SeriesKind:
     """The kind of a benchmark's numbers, by asv's own prefix of its function, else by its unit."""
     function, given = benchmark.rpartition(".")[2], (unit or "").strip().lower()
     if function.startswith(("time_", "timeraw_")):
-        return Kind.TIME
+        return SeriesKind.TIME
     if function.startswith(("mem_", "peakmem_")):
-        return Kind.MEMORY
+        return SeriesKind.MEMORY
     if given in RATIOS:
-        return Kind.PAIRED
+        return SeriesKind.PAIRED
     if given in TIMES:
-        return Kind.TIME
-    return Kind.MEMORY if given in SIZES else Kind.TRACKED
+        return SeriesKind.TIME
+    return SeriesKind.MEMORY if given in SIZES else SeriesKind.TRACKED
 
 
 def better(benchmark: str, unit: str | None) -> str:

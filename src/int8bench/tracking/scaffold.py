@@ -26,7 +26,7 @@ RENDERED = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class ScaffoldSubject:
     """What the written suite measures."""
 
     model: str
@@ -35,7 +35,7 @@ class Subject:
     engine: str
 
 
-def write(subject: Subject, folder: Path) -> tuple[Path, ...]:
+def write(subject: ScaffoldSubject, folder: Path) -> tuple[Path, ...]:
     """Writes every file into a repository, or none; the files.
 
     Raises:
@@ -56,7 +56,7 @@ def write(subject: Subject, folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in files)
 
 
-def check(subject: Subject, folder: Path) -> None:
+def check(subject: ScaffoldSubject, folder: Path) -> None:
     """Makes the model once, with its data: what cannot be measured is not written down.
 
     Raises:
@@ -75,7 +75,7 @@ def check(subject: Subject, folder: Path) -> None:
     models.load_model(subject.model, num_classes=splits.num_classes, input_shape=given)
 
 
-def contents(subject: Subject, *, project: str, packaged: bool) -> Mapping[str, str]:
+def contents(subject: ScaffoldSubject, *, project: str, packaged: bool) -> Mapping[str, str]:
     """File -> text of all that is written.
 
     Args:

@@ -10,7 +10,7 @@ from statistics import geometric_mean
 from typing import NamedTuple
 
 from int8bench.tracking.asv_results import Benchmark, Folder, Result
-from int8bench.tracking.side import SHORT_HASH, Side, SidePoint
+from int8bench.tracking.side import SHORT_HASH, SideFile, SidePoint
 
 SAME = 1e-4  # relative: a side file's value and asv's are the same number
 ALL = "all"  # the value of each parameter in a mean over all of them
@@ -49,7 +49,7 @@ Key = tuple[str, tuple[str, ...], str, str, str | None, str | None]
 """(benchmark, parameters, machine, environment, fingerprint, version): what is never joined where it differs."""
 
 
-def join(folder: Folder, sides: Sequence[Side], order: Mapping[str, int]) -> tuple[list[Series], list[str]]:
+def join(folder: Folder, sides: Sequence[SideFile], order: Mapping[str, int]) -> tuple[list[Series], list[str]]:
     """Every series of a results folder, and a sentence for each thing that did not fit.
 
     Args:
@@ -57,7 +57,7 @@ def join(folder: Folder, sides: Sequence[Side], order: Mapping[str, int]) -> tup
         sides: what is kept beside them.
         order: commits by their place in the repository's topology; none where it is not known.
     """
-    by_commit: defaultdict[tuple[str, str], list[Side]] = defaultdict(list)
+    by_commit: defaultdict[tuple[str, str], list[SideFile]] = defaultdict(list)
     for side in sides:
         by_commit[side.commit_hash, side.env_name].append(side)
     found: defaultdict[Key, dict[str, Point]] = defaultdict(dict)
@@ -130,7 +130,7 @@ def _by_key(item: tuple[Key, object]) -> tuple[str, ...]:
 def _add(
     found: Mapping[Key, dict[str, Point]],
     result: Result,
-    sides: Sequence[Side],
+    sides: Sequence[SideFile],
     benchmarks: Mapping[str, Benchmark],
     rank: int,
 ) -> None:
@@ -144,14 +144,14 @@ def _add(
 
 
 def _belonging(
-    result: Result, sides: Sequence[Side], benchmarks: Mapping[str, Benchmark]
-) -> tuple[Side | None, dict[tuple[str, tuple[str, ...]], SidePoint]]:
+    result: Result, sides: Sequence[SideFile], benchmarks: Mapping[str, Benchmark]
+) -> tuple[SideFile | None, dict[tuple[str, tuple[str, ...]], SidePoint]]:
     """The side file of the machine that a result is of, and its points as asv knows them.
 
     Machines may share a folder, and a side file does not know asv's name of its machine: it is the one whose values
     are the result's, in more of the numbers that both have than not.
     """
-    best: tuple[int, Side | None, dict[tuple[str, tuple[str, ...]], SidePoint]] = (0, None, {})
+    best: tuple[int, SideFile | None, dict[tuple[str, tuple[str, ...]], SidePoint]] = (0, None, {})
     for side in sides:
         there = {(point.benchmark, _values(point, benchmarks)): point for point in side.points}
         both = [
@@ -200,7 +200,7 @@ def _unplaced(results: Sequence[Result], order: Mapping[str, int]) -> list[str]:
     return [f"{_count(len(unknown), 'commit')} not in the repository, placed by date: {_some(unknown)}"]
 
 
-def _strangers(folder: Folder, sides: Sequence[Side]) -> list[str]:
+def _strangers(folder: Folder, sides: Sequence[SideFile]) -> list[str]:
     """Sentences on side files of commits, and names in them, that asv does not know."""
     measured = {(result.commit_hash, result.env_name) for result in folder.results}
     lonely = {side.commit_hash for side in sides if (side.commit_hash, side.env_name) not in measured}

@@ -40,7 +40,7 @@ class SidePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class SideFile:
     """All that is kept of one commit in one environment on one machine."""
 
     commit_hash: str
@@ -57,12 +57,12 @@ class Side:
         return next((each for each in self.points if (each.benchmark, each.params) == (benchmark, params)), None)
 
 
-def file_name(side: Side) -> str:
+def file_name(side: SideFile) -> str:
     """The name of a side file; the same commit, environment and machine measured again replace it."""
     return f"{side.commit_hash[:SHORT_HASH]}-{side.env_name}-{side.fingerprint}{SUFFIX}"
 
 
-def save(side: Side, results: Path) -> Path:
+def save(side: SideFile, results: Path) -> Path:
     """Writes a side file under asv's results folder, whole or not at all; its path.
 
     Raises:
@@ -74,7 +74,7 @@ def save(side: Side, results: Path) -> Path:
     return path
 
 
-def load(path: Path) -> Side:
+def load(path: Path) -> SideFile:
     """The side file at `path`.
 
     Raises:
@@ -87,7 +87,7 @@ def load(path: Path) -> Side:
     return _side(document, str(path))
 
 
-def load_all(results: Path) -> tuple[tuple[Side, ...], tuple[str, ...]]:
+def load_all(results: Path) -> tuple[tuple[SideFile, ...], tuple[str, ...]]:
     """Every side file under asv's results folder that can be read, and a sentence for each that cannot."""
     sides, problems = [], []
     for path in sorted((results / FOLDER).glob(f"*{SUFFIX}")):
@@ -120,7 +120,7 @@ class Written:
     findings: tuple[Finding, ...] = ()
 
 
-def written_of(side: Side) -> Written:
+def written_of(side: SideFile) -> Written:
     """Return what the record of a side file tells of its machine.
 
     Raises:
@@ -129,14 +129,14 @@ def written_of(side: Side) -> Written:
     return documents.read(Written, side.run, name="", at="run", strict=False)
 
 
-def _side(document: Json, name: str) -> Side:
+def _side(document: Json, name: str) -> SideFile:
     if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
         raise RecordError(f"{name}: no side file of int8bench, expected schema {SCHEMA}")
     version = document.get("schema_version")
     if version != SCHEMA_VERSION:
         raise RecordError(f"{name}: schema_version {version}, expected {SCHEMA_VERSION}; upgrade int8bench to read it")
     try:
-        side = documents.read(Side, document, name="", strict=False)
+        side = documents.read(SideFile, document, name="", strict=False)
         written_of(side)
     except RecordError as error:
         raise RecordError(f"{name}: not laid out as a side file: {error}") from error

@@ -9,7 +9,7 @@ import pytest
 
 from int8bench.compare.comparisons import Comparison, Metric
 from int8bench.compare.duet import judged
-from int8bench.compare.duet.samples import Fork, Load, Numbers, Samples
+from int8bench.compare.duet.samples import DuetSamples, Load, PairedFork, TrackedNumbers
 from int8bench.lab.agent.suites.suite import TIME, TRACK
 from int8bench.stats import limits
 from int8bench.stats.stopping import Looks, default_looks
@@ -20,16 +20,20 @@ STEADY = (0.0, 0.0001, -0.0001, 0.0)  # launches that hardly differ
 CELL, FLOAT32 = "fbgemm/b1/t1", "float32/b1/t1"
 
 
-def _forks(log_ratio: float, spread: Sequence[float] = STEADY, *, launches: Sequence[int] | None = None) -> list[Fork]:
+def _forks(
+    log_ratio: float, spread: Sequence[float] = STEADY, *, launches: Sequence[int] | None = None
+) -> list[PairedFork]:
     return [
-        Fork(launch=launch, fork=0, calls=1, base_s=(1.0, 1.0), head_s=(1.0, 1.0), kept=(1, 0), log_ratio=log_ratio + d)
+        PairedFork(
+            launch=launch, fork=0, calls=1, base_s=(1.0, 1.0), head_s=(1.0, 1.0), kept=(1, 0), log_ratio=log_ratio + d
+        )
         for launch, d in zip(launches or range(len(spread)), spread, strict=True)
     ]
 
 
-def _numbers(metric: str, *sides: tuple[float | None, float | None]) -> list[Numbers]:
+def _numbers(metric: str, *sides: tuple[float | None, float | None]) -> list[TrackedNumbers]:
     return [
-        Numbers(
+        TrackedNumbers(
             launch=launch,
             base={} if base is None else {metric: base},
             head={} if head is None else {metric: head},
@@ -38,17 +42,17 @@ def _numbers(metric: str, *sides: tuple[float | None, float | None]) -> list[Num
     ]
 
 
-def _compared(names: Mapping[str, str], samples: Samples, *, error: float = ERROR) -> dict[Metric, Comparison]:
+def _compared(names: Mapping[str, str], samples: DuetSamples, *, error: float = ERROR) -> dict[Metric, Comparison]:
     """The comparisons of one benchmark, by metric."""
     return {each.metric: each for each in judged.comparisons(names, samples, LOOKS, LOOKS, error)}
 
 
 def _timed(log_ratio: float, spread: Sequence[float] = STEADY) -> Comparison:
-    return _compared({"time_it": TIME}, Samples(forks={"time_it": _forks(log_ratio, spread)}))[Metric.TIME]
+    return _compared({"time_it": TIME}, DuetSamples(forks={"time_it": _forks(log_ratio, spread)}))[Metric.TIME]
 
 
 def _tracked(metric: str, *sides: tuple[float | None, float | None]) -> Comparison:
-    found = _compared({"it": TRACK}, Samples(numbers={"it": _numbers(metric, *sides)}))
+    found = _compared({"it": TRACK}, DuetSamples(numbers={"it": _numbers(metric, *sides)}))
     assert len(found) == 1
     return next(iter(found.values()))
 
@@ -89,7 +93,7 @@ def test_too_few_launches_are_no_verdict(launches: int) -> None:
 def test_throughput_is_judged_with_its_own_words() -> None:
     """More of it is better; it has one look."""
     loads = [Load(launch=i, log_ratio=math.log(0.9) + d) for i, d in enumerate(STEADY)]
-    found = _compared({CELL: TIME}, Samples(forks={CELL: _forks(0.0)}, loads={CELL: loads}))
+    found = _compared({CELL: TIME}, DuetSamples(forks={CELL: _forks(0.0)}, loads={CELL: loads}))
     assert found[Metric.TIME].verdict == "same"
     assert found[Metric.THROUGHPUT].verdict == "less"
     assert found[Metric.THROUGHPUT].worse_by == pytest.approx(1 / 0.9 - 1)
@@ -101,7 +105,7 @@ def test_throughput_is_judged_with_its_own_words() -> None:
 )
 def test_a_speed_up_comes_from_two_cells(float32: float, int8: float, word: str, ratio: float) -> None:
     """Of head over base: what made both cells slower leaves it as it was."""
-    samples = Samples(forks={FLOAT32: _forks(math.log(float32)), CELL: _forks(math.log(int8))})
+    samples = DuetSamples(forks={FLOAT32: _forks(math.log(float32)), CELL: _forks(math.log(int8))})
     found = judged.comparisons({FLOAT32: TIME, CELL: TIME}, samples, LOOKS, LOOKS, ERROR)
     (speedup,) = [each for each in found if each.metric is Metric.SPEEDUP]
     assert speedup.id == CELL
@@ -113,7 +117,7 @@ def test_a_speed_up_comes_from_two_cells(float32: float, int8: float, word: str,
 def test_a_speed_up_pairs_forks_of_the_same_launch() -> None:
     """A launch that only one of both has is left out, and what a launch does to both is gone."""
     luck = (0.3, -0.2, 0.1, -0.2)
-    samples = Samples(
+    samples = DuetSamples(
         forks={
             FLOAT32: _forks(0.0, luck),
             CELL: _forks(math.log(1.1), (*luck, 7.0), launches=(0, 1, 2, 3, 4)),
@@ -129,8 +133,8 @@ def test_a_speed_up_pairs_forks_of_the_same_launch() -> None:
 def test_without_its_float32_a_cell_has_no_speed_up() -> None:
     """Nor has one whose float32 was given up, nor a benchmark of another suite."""
     for samples in (
-        Samples(forks={CELL: _forks(0.0)}),
-        Samples(forks={CELL: _forks(0.0)}, stopped={FLOAT32: "head: it broke"}),
+        DuetSamples(forks={CELL: _forks(0.0)}),
+        DuetSamples(forks={CELL: _forks(0.0)}, stopped={FLOAT32: "head: it broke"}),
     ):
         assert Metric.SPEEDUP not in _compared({FLOAT32: TIME, CELL: TIME}, samples)
 
@@ -202,9 +206,12 @@ def test_an_accuracy_that_vanishes_is_bad_news() -> None:
 
 def test_several_metrics_of_one_benchmark_are_judged_each() -> None:
     """Under the id that a person knows the cell by."""
-    both = [Numbers(launch=i, base={"weights": 4.0, "top1": 0.9}, head={"weights": 4.0, "top1": 0.8}) for i in range(4)]
+    both = [
+        TrackedNumbers(launch=i, base={"weights": 4.0, "top1": 0.9}, head={"weights": 4.0, "top1": 0.8})
+        for i in range(4)
+    ]
     found = judged.comparisons(
-        {"fbgemm#answers": TRACK}, Samples(numbers={"fbgemm#answers": both}), LOOKS, LOOKS, ERROR
+        {"fbgemm#answers": TRACK}, DuetSamples(numbers={"fbgemm#answers": both}), LOOKS, LOOKS, ERROR
     )
     assert {(each.id, each.metric.value, each.verdict) for each in found} == {
         ("fbgemm", "weights", "same"),
@@ -214,7 +221,7 @@ def test_several_metrics_of_one_benchmark_are_judged_each() -> None:
 
 def test_what_is_given_up_or_not_measured_yet_is_a_row_with_its_reason() -> None:
     """Never a verdict, and never missing."""
-    samples = Samples(stopped={"a": "head: ValueError: no"})
+    samples = DuetSamples(stopped={"a": "head: ValueError: no"})
     found = judged.comparisons({"a": TIME, "b": TIME, "c": TRACK}, samples, LOOKS, LOOKS, ERROR)
     assert [(each.id, each.verdict, each.ratio) for each in found] == [
         ("a", "unclear", None),
@@ -235,11 +242,11 @@ def test_what_is_given_up_or_not_measured_yet_is_a_row_with_its_reason() -> None
 )
 def test_the_error_of_all_comparisons_together_is_bounded(names: dict[str, str]) -> None:
     """However many there may be: each one's share is small enough."""
-    samples = Samples(
+    samples = DuetSamples(
         forks={name: _forks(0.0) for name, kind in names.items() if kind == TIME},
         loads={name: [Load(launch=i, log_ratio=0.0) for i in range(4)] for name in names if "/" in name},
         numbers={
-            name: [Numbers(launch=0, base={"weights": 1.0, "top1": 1.0, "sqnr": 1.0}, head={})]
+            name: [TrackedNumbers(launch=0, base={"weights": 1.0, "top1": 1.0, "sqnr": 1.0}, head={})]
             for name, kind in names.items()
             if kind == TRACK
         },
@@ -262,7 +269,7 @@ def test_few_comparisons_have_the_declared_error_each() -> None:
 )
 def test_what_has_a_verdict_is_settled(log_ratio: float, spread: Sequence[float], *, settled: bool) -> None:
     """Too few launches or too much noise are not; what was given up is."""
-    samples = Samples(forks={"a": _forks(log_ratio, spread)})
+    samples = DuetSamples(forks={"a": _forks(log_ratio, spread)})
     assert judged.is_settled("a", samples, LOOKS, ERROR) is settled
     samples.give_up("a", "it broke")
     assert judged.is_settled("a", samples, LOOKS, ERROR)
@@ -270,7 +277,7 @@ def test_what_has_a_verdict_is_settled(log_ratio: float, spread: Sequence[float]
 
 def _looked_at(differences: np.ndarray, looks: Looks, error: float) -> Comparison:
     """The comparison where the race stopped: at the first look with a verdict, or at the last."""
-    samples, last = Samples(forks={"a": []}), None
+    samples, last = DuetSamples(forks={"a": []}), None
     for begin, end in pairwise((0, *looks.launches)):
         samples.forks["a"] += _forks(0.0, differences[begin:end], launches=range(begin, end))
         (last,) = judged.comparisons({"a": TIME}, samples, looks, looks, error)

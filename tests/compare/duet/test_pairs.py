@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from int8bench.compare.duet import pairs
-from int8bench.compare.duet.pairs import BASE, HEAD, Durations, PairRace
+from int8bench.compare.duet.pairs import BASE, HEAD, PairDurations, PairRace
 from int8bench.errors import LabError
 from int8bench.lab import noise, sampling
-from int8bench.lab.agent.wire import Request, Sample, Sampled, Sustain, Sustained, Warm, Warmed
+from int8bench.lab.agent.wire import Sampled, SideRequest, Sustain, Sustained, TurnSample, Warm, Warmed
 
-DURATIONS = Durations(warmup_s=0.03, race_s=0.5, timeout_s=9.0)
+DURATIONS = PairDurations(warmup_s=0.03, race_s=0.5, timeout_s=9.0)
 QUIET = noise.Reading(
     involuntary_switches=0, major_faults=0, minor_faults=0, steal_ticks=0, busy_ticks=0, own_cpu_s=0.0
 )
@@ -24,7 +24,7 @@ class _World:
 
     def __init__(self) -> None:
         self.now = 50.0
-        self.asked: list[tuple[int, Request[object]]] = []
+        self.asked: list[tuple[int, SideRequest[object]]] = []
         self.stolen: Iterator[int] = iter(())
         self.ticks = 0
 
@@ -47,14 +47,14 @@ class _Side:
         self.world, self.index, self.call_s, self.lost = world, index, call_s, set(lost)
         self.samples = 0
 
-    def ask(self, request: Request[Any], timeout_s: float) -> Any:
+    def ask(self, request: SideRequest[Any], timeout_s: float) -> Any:
         assert timeout_s == DURATIONS.timeout_s
         mean_s = self.call_s()
         self.world.asked.append((self.index, request))
         if isinstance(request, Warm):
             self.world.now += DURATIONS.warmup_s
             return Warmed(fastest_s=mean_s)
-        assert isinstance(request, Sample)
+        assert isinstance(request, TurnSample)
         self.world.now += mean_s * (request.calls + request.untimed)
         self.samples += 1
         return Sampled(mean_s=mean_s, cpu_s=mean_s * request.calls, lost=int(self.samples - 1 in self.lost))
@@ -68,7 +68,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> _World:
     return world
 
 
-def _raced(world: _World, base: _Side, head: _Side, *, seed: int = 1, durations: Durations = DURATIONS) -> PairRace:
+def _raced(world: _World, base: _Side, head: _Side, *, seed: int = 1, durations: PairDurations = DURATIONS) -> PairRace:
     return pairs.race((base, head), durations, rng=np.random.default_rng(seed), now=world.clock)
 
 
@@ -106,7 +106,7 @@ def test_both_warm_up_before_the_first_sample(world: _World) -> None:
 def test_each_round_has_one_sample_of_each_in_random_order(world: _World) -> None:
     """Drawn by the generator that is given: both orders come up, and a seed says which."""
     _raced(world, *_sides(world, 0.001, 0.001))
-    order = [index for index, message in world.asked if isinstance(message, Sample)]
+    order = [index for index, message in world.asked if isinstance(message, TurnSample)]
     rounds = list(zip(order[::2], order[1::2], strict=True))
     assert {tuple(sorted(each)) for each in rounds} == {(BASE, HEAD)}
     first = sum(each[0] == HEAD for each in rounds) / len(rounds)
@@ -131,9 +131,9 @@ def test_a_sample_is_as_long_as_the_slower_side_needs(
 ) -> None:
     """The same number of calls on both sides, and the same number that is not timed."""
     raced = _raced(world, *_sides(world, base_s, head_s))
-    asked = [message for _, message in world.asked if isinstance(message, Sample)]
+    asked = [message for _, message in world.asked if isinstance(message, TurnSample)]
     assert raced.calls == calls
-    assert all(message == Sample(calls=calls, untimed=untimed) for message in asked)
+    assert all(message == TurnSample(calls=calls, untimed=untimed) for message in asked)
 
 
 def test_it_ends_when_the_time_is_up(world: _World) -> None:
@@ -165,8 +165,8 @@ def test_fresh_processes_have_three_rounds_of_one(world: _World, call_s: float, 
     sides = [_Side(world, side, call) for side in (BASE, HEAD)]
     raced = pairs.race(sides, DURATIONS, rng=np.random.default_rng(1), fresh=True, now=world.clock)
     assert len(raced.base_s) == rounds
-    asked = [message for _, message in world.asked if isinstance(message, Sample)]
-    assert all(message == Sample(calls=1, untimed=0) for message in asked)
+    asked = [message for _, message in world.asked if isinstance(message, TurnSample)]
+    assert all(message == TurnSample(calls=1, untimed=0) for message in asked)
     assert raced.calls == 1
 
 

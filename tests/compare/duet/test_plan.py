@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from int8bench.compare.duet import plan
-from int8bench.compare.duet.plan import FORK_S, FRESH_FORK_S, SHORTEST_RACE_S, TRACK_S, Plan, plan_for
+from int8bench.compare.duet.plan import FORK_S, FRESH_FORK_S, SHORTEST_RACE_S, TRACK_S, DuetPlan, plan_for
 from int8bench.errors import RequestError
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 
 
 def _planned(
     timed: int, tracked: int = 0, *, fresh: int = 0, budget_s: float | None = None, quick: bool = False
-) -> Plan:
+) -> DuetPlan:
     return plan_for(timed=timed, fresh=fresh, tracked=tracked, budget_s=budget_s, quick=quick, timeout_s=60.0)
 
 
-def _spent_s(found: Plan, timed: int, tracked: int, fresh: int = 0) -> float:
+def _spent_s(found: DuetPlan, timed: int, tracked: int, fresh: int = 0) -> float:
     """What the plan takes where nothing settles early."""
     forks_s = (timed - fresh) * FORK_S + fresh * FRESH_FORK_S
     return found.launches * (forks_s + timed * found.durations.race_s) + tracked * TRACK_S * found.track_launches

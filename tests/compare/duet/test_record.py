@@ -11,7 +11,7 @@ import pytest
 from int8bench.compare.comparisons import Comparison, Metric, SideRatio
 from int8bench.compare.duet import record
 from int8bench.compare.duet.record import Duet
-from int8bench.compare.duet.samples import Fork, Load, Numbers, Samples
+from int8bench.compare.duet.samples import DuetSamples, Load, PairedFork, TrackedNumbers
 from int8bench.errors import RecordError, RequestError
 from int8bench.machine.finding import Finding, Severity
 from int8bench.study.records import rounded
@@ -38,11 +38,11 @@ def _finding(severity: str) -> Finding:
     return Finding(code="x", severity=Severity(severity), subject="y", message="z", why="", advice="")
 
 
-def _samples() -> Samples:
-    fork = Fork(launch=0, fork=0, calls=3, base_s=(1e-3, 2e-3), head_s=(1e-3, 3e-3), kept=(1, 0), log_ratio=0.1)
-    return Samples(
+def _samples() -> DuetSamples:
+    fork = PairedFork(launch=0, fork=0, calls=3, base_s=(1e-3, 2e-3), head_s=(1e-3, 3e-3), kept=(1, 0), log_ratio=0.1)
+    return DuetSamples(
         forks={"a": [fork]},
-        numbers={"b": [Numbers(launch=0, base={"value": math.inf}, head={"value": 3.0})]},
+        numbers={"b": [TrackedNumbers(launch=0, base={"value": math.inf}, head={"value": 3.0})]},
         loads={"a": [Load(launch=0, log_ratio=-0.5)]},
     )
 

@@ -139,7 +139,7 @@ def test_a_newer_interpreter_at_the_same_path_has_a_build_of_its_own(
     """What was compiled for the old one does not fit it."""
     commit(toy_py="")
     made()
-    newer = sides.Interpreter(path=sys.executable, tag="cpython-399")
+    newer = sides.SidePython(path=sys.executable, tag="cpython-399")
     monkeypatch.setattr(sides, "_interpreter", lambda _: newer)
     made()
     assert len(list(cache.iterdir())) == 2

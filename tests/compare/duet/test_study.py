@@ -20,10 +20,10 @@ from int8bench.compare.comparisons import Metric
 from int8bench.compare.duet import findings, plan, record, serving, study
 from int8bench.compare.duet.failures import Outcome, Stage
 from int8bench.compare.duet.record import Duet
-from int8bench.compare.duet.state import Request, Row, State
+from int8bench.compare.duet.state import BenchmarkRow, DuetRequest, State
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.agent.wire import FirstCall
-from int8bench.lab.peers import LaunchLostError, SkippedError, StrayedError
+from int8bench.lab.peers import LaunchLostError, SideSkippedError, StrayedError
 from int8bench.lab.progress import Progress
 
 WHO = ("-c", "user.name=toy", "-c", "user.email=toy@example.invalid", "-c", "commit.gpgsign=false")
@@ -98,8 +98,8 @@ def _own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 pytestmark = pytest.mark.usefixtures("_own_cache")
 
 
-def _request(project: Path, **changes: Any) -> Request:
-    asked = Request(base="base", head="head", suite="asv", quick=True, timeout_s=60.0, folder=project)
+def _request(project: Path, **changes: Any) -> DuetRequest:
+    asked = DuetRequest(base="base", head="head", suite="asv", quick=True, timeout_s=60.0, folder=project)
     return replace(asked, **changes)
 
 
@@ -437,7 +437,7 @@ def prepared(project: Path, cache: Path) -> State:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         state = study._prepared(_request(project), None, _quiet)
-    state.rows = {"b.time_it": Row(name="b.time_it", kind="time", variables=state.variables[0])}
+    state.rows = {"b.time_it": BenchmarkRow(name="b.time_it", kind="time", variables=state.variables[0])}
     return state
 
 
@@ -478,11 +478,11 @@ def test_a_failure_is_an_outcome_in_whatever_order_sides_are_opened(
 @pytest.mark.parametrize(
     ("base", "head", "severity", "message"),
     [
-        (SkippedError("base: not here"), LabError("head: it broke"), "warning", "b.time_it: base: not here"),
-        (LabError("base: it broke"), SkippedError("head: not here"), "warning", "b.time_it: head: not here"),
-        (None, SkippedError("head: not here"), "warning", "b.time_it: head: not here"),
-        (SkippedError("base: not here"), SkippedError("head: not here"), "note", "b.time_it: not here"),
-        (SkippedError("base: a"), SkippedError("head: b"), "note", "b.time_it: base: a; head: b"),
+        (SideSkippedError("base: not here"), LabError("head: it broke"), "warning", "b.time_it: base: not here"),
+        (LabError("base: it broke"), SideSkippedError("head: not here"), "warning", "b.time_it: head: not here"),
+        (None, SideSkippedError("head: not here"), "warning", "b.time_it: head: not here"),
+        (SideSkippedError("base: not here"), SideSkippedError("head: not here"), "note", "b.time_it: not here"),
+        (SideSkippedError("base: a"), SideSkippedError("head: b"), "note", "b.time_it: base: a; head: b"),
         (None, StrayedError("head: toy was imported from x"), "warning", "b.time_it: head: toy was imported from x"),
     ],
 )
@@ -583,7 +583,7 @@ def test_an_attempt_tells_what_fails_on_one_side(duet: State, kind: str, seed: i
     serving.attempt(duet, hangs, 1, "b.time_it")
     assert duet.samples.stopped == {"b.time_it": "base: gave no answer in 5 s; head: gave no answer in 5 s"}
     duet.samples.stopped.clear()
-    skips: Any = [PlayedPeer(each, fault=SkippedError(f"{each}: not here")) for each in ("base", "head")]
+    skips: Any = [PlayedPeer(each, fault=SideSkippedError(f"{each}: not here")) for each in ("base", "head")]
     serving.attempt(duet, skips, 2, "b.time_it")
     assert duet.samples.skipped == {"b.time_it": "base: not here; head: not here"}
 
@@ -592,7 +592,7 @@ def test_an_attempt_tells_what_fails_on_one_side(duet: State, kind: str, seed: i
 def test_what_is_not_measured_after_all_is_told_of_both_sides(duet: State, seed: int) -> None:
     """Whichever ends first: what both skip is a note, and of what strays base's reason is told."""
     duet.rng = np.random.default_rng(seed)
-    for late, message in ((SkippedError, "b.time_it: not here"), (StrayedError, "b.time_it: base: not here")):
+    for late, message in ((SideSkippedError, "b.time_it: not here"), (StrayedError, "b.time_it: base: not here")):
         sides: Any = [PlayedPeer(each, fault=None, late=late(f"{each}: not here")) for each in ("base", "head")]
         serving.guarded(duet, sides, 0, "b.time_it", _worked)
         (found,) = findings.of_samples(duet.samples, 0.001)

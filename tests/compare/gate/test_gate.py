@@ -65,7 +65,7 @@ def judge(tmp_path: Path) -> Judge:
         played: Run | None = None, *, policy: Policy | None = None, fingerprint: str = HERE, **options: object
     ) -> Gate:
         return gate.run(
-            gate.Request(folder=tmp_path, **options),
+            gate.GateRequest(folder=tmp_path, **options),
             policy or Policy(),
             lambda _: None,
             race=_duet,
@@ -200,7 +200,9 @@ def test_a_run_that_was_stopped_is_not_judged(tmp_path: Path) -> None:
         raise InterruptedRunError("stopped, with figures for 3 of 8 cells; the same command goes on from x.json")
 
     with pytest.raises(NothingMeasuredError) as raised:
-        gate.run(gate.Request(folder=tmp_path), Policy(), lambda _: None, race=_duet, measure=stopped, fingerprint=HERE)
+        gate.run(
+            gate.GateRequest(folder=tmp_path), Policy(), lambda _: None, race=_duet, measure=stopped, fingerprint=HERE
+        )
     assert str(raised.value) == (
         "not judged: stopped, with figures for 3 of 8 cells; type the same command to start again"
     )
@@ -218,7 +220,7 @@ def test_the_policy_is_what_is_measured(tmp_path: Path) -> None:
         return OLD
 
     for options in ({}, {"quick": True}, {"budget_s": 9.0}):
-        request = gate.Request(folder=tmp_path, **options)
+        request = gate.GateRequest(folder=tmp_path, **options)
         gate.run(request, policy, lambda _: None, race=_duet, measure=measure, fingerprint=HERE)
     first, quick, budgeted = asked
     assert (first.model, first.input_shape, first.engines, first.batches) == ("a.b:c", "1x8x8", ("x86",), (2,))
@@ -242,7 +244,7 @@ def test_what_is_raced_is_what_the_policy_says(tmp_path: Path, monkeypatch: pyte
     asked: list[duet_study.Request] = []
     monkeypatch.setattr(duet_study, "run", lambda request, *_: (asked.append(request), _duet("main", "same"))[1])
     policy = Policy(suite="asv", budget_s=60.0, batch=(2,), threads=(1,), model="a.b:c", input_shape="1x8x8")
-    request = gate.Request(folder=tmp_path, base="main")
+    request = gate.GateRequest(folder=tmp_path, base="main")
     assert gate.run(request, policy, lambda _: None).exit_code == 0
     gate.run(replace(request, select="b1", select_regex="t2"), Policy(engines=("x86",)), lambda _: None)
     first, second = asked

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from int8bench.compare.comparisons import Comparison, Metric, SideRatio
-from int8bench.compare.gate.judging import EXIT_CODES, Gate, Verdict, judged
+from int8bench.compare.gate.judging import EXIT_CODES, Gate, GateVerdict, judged
 from int8bench.compare.gate.policy import JUDGED, Policy
 from int8bench.errors import NothingMeasuredError
 from int8bench.machine.finding import Finding, Severity
@@ -74,7 +74,7 @@ def test_red_is_what_is_surely_worse_by_more_than_its_threshold(
 ) -> None:
     """Each metric in its own direction with its default threshold; doubt is not red."""
     gate = _gate(_comparison(metric, verdict, value), _comparison(Metric.TIME, "same"))
-    assert gate.verdict is (Verdict.FAIL if red else Verdict.PASS)
+    assert gate.verdict is (GateVerdict.FAIL if red else GateVerdict.PASS)
     assert gate.exit_code == (1 if red else 0)
 
 
@@ -94,18 +94,18 @@ def test_the_threshold_and_the_metrics_are_the_policys() -> None:
     slower = _comparison(Metric.TIME, "slower", 1.05)
     same = _comparison(Metric.WEIGHTS, "same")
     thresholds = {**Policy().thresholds, Metric.TIME: 0.06}
-    assert _gate(slower, policy=Policy(thresholds=thresholds)).verdict is Verdict.PASS
-    assert _gate(slower, same, policy=Policy(metrics=(Metric.WEIGHTS,))).verdict is Verdict.PASS
+    assert _gate(slower, policy=Policy(thresholds=thresholds)).verdict is GateVerdict.PASS
+    assert _gate(slower, same, policy=Policy(metrics=(Metric.WEIGHTS,))).verdict is GateVerdict.PASS
 
 
 def test_a_metric_without_a_threshold_of_its_own_is_held_to_the_default() -> None:
     """A policy that states one threshold judges the other metrics, and those that have no default, all the same."""
     slower, less = _comparison(Metric.TIME, "slower", 1.05), _comparison(Metric.SPEEDUP, "less", 0.98)
     policy = Policy(thresholds={Metric.TIME: 0.06})
-    assert _gate(slower, policy=policy).verdict is Verdict.PASS
+    assert _gate(slower, policy=policy).verdict is GateVerdict.PASS
     assert _gate(slower, less, policy=policy).reasons[0].startswith("m/fbgemm/b1/t1: speedup is less")
     tracked = _comparison(Metric.TRACKED, "more", 3.0)
-    assert _gate(tracked, policy=Policy(metrics=tuple(Metric))).verdict is Verdict.PASS
+    assert _gate(tracked, policy=Policy(metrics=tuple(Metric))).verdict is GateVerdict.PASS
 
 
 @pytest.mark.parametrize("severity", list(Severity))
@@ -116,7 +116,7 @@ def test_a_finding_is_red_at_the_policys_severity_or_worse(severity: Severity, h
     finding = Finding(code="a-code", severity=severity, subject="x", message="It is so.", why="", advice="")
     gate = _gate(_comparison(Metric.TIME, "same"), policy=Policy(severity=held), findings=[finding])
     red = rank.index(severity) >= rank.index(held)
-    assert gate.verdict is (Verdict.FAIL if red else Verdict.PASS)
+    assert gate.verdict is (GateVerdict.FAIL if red else GateVerdict.PASS)
     assert gate.reasons == ((f"finding of severity {severity}, a-code: It is so.",) if red else ())
 
 
@@ -126,8 +126,8 @@ def test_doubt_is_said_with_what_would_have_been_seen() -> None:
     gate = _gate(
         *doubts, _comparison(Metric.TIME, "same"), _comparison(Metric.SQNR, "unclear", None, visible=None, reason="why")
     )
-    assert gate.verdict is Verdict.UNCLEAR
-    assert _gate(*doubts).verdict is Verdict.PASS
+    assert gate.verdict is GateVerdict.UNCLEAR
+    assert _gate(*doubts).verdict is GateVerdict.PASS
     assert gate.reasons == (
         "time is unclear in 2 of 3: a change of 7.0% would have been seen in each; a longer --budget sees smaller ones",
         "sqnr has no answer in 1 of 1: why",
@@ -145,7 +145,7 @@ def test_what_is_not_complete_is_not_green() -> None:
     same, slower = _comparison(Metric.TIME, "same"), _comparison(Metric.TIME, "slower", 1.5)
     assert _gate(same, complete=False).exit_code == 3
     assert _gate(slower, complete=False).exit_code == 1
-    assert EXIT_CODES.keys() == set(Verdict)
+    assert EXIT_CODES.keys() == set(GateVerdict)
 
 
 @pytest.mark.parametrize("comparisons", [(), (_comparison(Metric.TIME, "unclear", None, reason="it broke"),)])
@@ -177,6 +177,6 @@ def test_what_is_broken_is_red_though_nothing_else_was_measured() -> None:
         advice="",
     )
     gate = _gate(_comparison(Metric.TIME, "unclear", None, reason="it broke"), findings=[finding])
-    assert (gate.verdict, gate.exit_code) == (Verdict.FAIL, 1)
+    assert (gate.verdict, gate.exit_code) == (GateVerdict.FAIL, 1)
     with pytest.raises(NothingMeasuredError):
         _gate(_comparison(Metric.TIME, "unclear", None), findings=[replace(finding, severity=Severity.WARNING)])

@@ -19,7 +19,7 @@ from int8bench import machine
 from int8bench.compare.comparisons import SideRatio
 from int8bench.compare.pytest import node, race, text
 from int8bench.compare.pytest.node import NodeOrder
-from int8bench.compare.pytest.race import Request
+from int8bench.compare.pytest.race import RaceRequest
 from int8bench.compare.pytest.result import RaceResult
 from int8bench.errors import RequestError
 from int8bench.lab import sampling
@@ -291,20 +291,20 @@ def test_a_launch_has_the_options_that_neither_select_nor_write() -> None:
 
 def test_libraries_of_a_launch_start_no_more_threads_than_asked_for() -> None:
     """Set at its start, so that nothing runs before the forks."""
-    asked = Request(name="t", budget_s=1.0, launches=4, threads=1)
+    asked = RaceRequest(name="t", budget_s=1.0, launches=4, threads=1)
     variables = dict(asked.settings.variables)
     assert (variables["OMP_NUM_THREADS"], variables["OPENBLAS_NUM_THREADS"]) == ("1", "1")
     with pytest.raises(RequestError, match="launches=0"):
-        Request(name="t", budget_s=1.0, launches=0, threads=1)
+        RaceRequest(name="t", budget_s=1.0, launches=0, threads=1)
 
 
 def test_a_race_has_no_more_threads_than_a_quota_pays_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a run: more would be throttled, whatever they call."""
     monkeypatch.setattr(machine, "usable_processors", lambda: (0, 1, 2, 3))
     monkeypatch.setattr(machine, "usable_core_count", lambda: 2)
-    assert Request(name="t", budget_s=1.0, launches=4, threads=2).threads == 2
+    assert RaceRequest(name="t", budget_s=1.0, launches=4, threads=2).threads == 2
     with pytest.raises(RequestError, match="threads=3: this machine can use 1 to 2; try threads=1"):
-        Request(name="t", budget_s=1.0, launches=4, threads=3)
+        RaceRequest(name="t", budget_s=1.0, launches=4, threads=3)
 
 
 @pytest.mark.parametrize(("spread", "launches"), [(0.0, 5), (0.1, 8)])
@@ -325,7 +325,7 @@ def test_launches_are_raced_up_to_the_look_that_is_clear(
     monkeypatch.setattr(machine, "usable_processors", lambda: (0, 1, 2, 3))
     monkeypatch.setattr(machine, "usable_core_count", lambda: 2)
     order = NodeOrder(name="t", arguments=(), options={}, directory="", temporary="", earlier=())
-    found = race.measure(order, Request(name="t", budget_s=1.0, launches=8, threads=1))
+    found = race.measure(order, RaceRequest(name="t", budget_s=1.0, launches=8, threads=1))
     assert found.launches == launches
     assert [index for block in lab.starts for index in block] == list(range(launches))
     assert cores == {(0,), (1,)}

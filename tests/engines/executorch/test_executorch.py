@@ -147,7 +147,7 @@ def test_an_operator_is_told_by_its_name(name, kind):
 )
 def test_a_name_without_a_type_has_that_of_the_graph(name, nodes, kind):
     """XNNPACK calls an elementwise operator the same on every type; in doubt it is float."""
-    given = [files.Node(operator=node, types=(types,), multiply_adds=0) for node, types in nodes.items()]
+    given = [files.EdgeNode(operator=node, types=(types,), multiply_adds=0) for node, types in nodes.items()]
     ran = operators.Operator(name=name, implementation="XNNPACK", kind=operators.kind(name))
     (found,) = operators.completed([ran], given)
     assert found.kind == kind
@@ -155,7 +155,7 @@ def test_a_name_without_a_type_has_that_of_the_graph(name, nodes, kind):
 
 def test_what_xnnpack_did_not_run_keeps_its_kind():
     """Its graph says nothing of the runtime's own kernels."""
-    given = [files.Node(operator="XNNConv2d", types=("qint8",), multiply_adds=9)]
+    given = [files.EdgeNode(operator="XNNConv2d", types=("qint8",), multiply_adds=9)]
     left = operators.Operator(name="log1p.out", implementation="own", kind=operators.Kind.FLOAT)
     assert operators.completed([left], given) == (left,)
 
@@ -169,9 +169,9 @@ def test_a_runtime_without_a_tracer_is_answered_by_the_graph():
         not_delegated_multiply_adds={"aten::_softmax": 0, "aten::convolution.out": 700},
         delegated_share=3 / 7,
         nodes=(
-            files.Node(operator="XNNConv2d", types=("qint8", "qcint8"), multiply_adds=90),
-            files.Node(operator="XNNFullyConnected", types=("fp32",), multiply_adds=10),
-            files.Node(operator="XNNConvert", types=("fp32", "qint8"), multiply_adds=0),
+            files.EdgeNode(operator="XNNConv2d", types=("qint8", "qcint8"), multiply_adds=90),
+            files.EdgeNode(operator="XNNFullyConnected", types=("fp32",), multiply_adds=10),
+            files.EdgeNode(operator="XNNConvert", types=("fp32", "qint8"), multiply_adds=0),
         ),
         operators=(),
         weights_bytes=0,

@@ -12,7 +12,15 @@ from engines import TINY_MULTIPLY_ADDS, require, told
 from int8bench.engines import packages
 from int8bench.engines.base import Material
 from int8bench.engines.onnx.openvino import OpenVinoEngine
-from int8bench.engines.onnx.openvino_graph import NO_WORK, Node, Profile, not_float32, operators, precisions, references
+from int8bench.engines.onnx.openvino_graph import (
+    NO_WORK,
+    GraphNode,
+    GraphProfile,
+    not_float32,
+    operators,
+    precisions,
+    references,
+)
 from int8bench.errors import EngineError
 from int8bench.machine import detect
 
@@ -300,7 +308,7 @@ def node(layer, primitive, takes="f32", gives=None, time="10", name="a"):
         "outputPrecisions": gives or takes,
         "execTimeMcs": time,
     }
-    return Node.of(name, info)
+    return GraphNode.of(name, info)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +353,7 @@ def test_a_node_is_what_its_kernel_computes_in(seen, kind):
 )
 def test_a_node_is_weighed_by_its_shapes(layer, given, answer, expected):
     """As its sums are counted by hand, groups as an axis of their own or not."""
-    seen = Node.of("a", {"layerType": layer, "primitiveType": "jit_f32"}, given=tuple(given), answers=(answer,))
+    seen = GraphNode.of("a", {"layerType": layer, "primitiveType": "jit_f32"}, given=tuple(given), answers=(answer,))
     assert seen.multiply_adds(NO_WORK) == expected
 
 
@@ -360,9 +368,9 @@ def test_products_that_were_fused_into_one_kernel_are_no_edge(primitive, kind):
         "execTimeMcs": "10",
         "originalLayersNames": "node_matmul,node_softmax,node_matmul_1,",
     }
-    fused = Node.of("a", info)
+    fused = GraphNode.of("a", info)
     work = {"node_matmul": 700, "node_softmax": 0, "node_matmul_1": 300, "elsewhere": 9}
-    (found,) = operators([Profile(cold=(fused,), warm=(fused,), calls=2)], work)
+    (found,) = operators([GraphProfile(cold=(fused,), warm=(fused,), calls=2)], work)
     assert (found.kind, found.multiply_adds, found.name) == (kind, 1000, "Subgraph of node_matmul and node_matmul_1")
     assert fused.kind(NO_WORK) == "edge"
 
@@ -373,13 +381,13 @@ def profile(*cold_and_warm, calls=9):
         tuple(node("Convolution", "jit_avx2_I8", "u8", time=time, name=str(i)) for i, time in enumerate(times))
         for times in zip(*cold_and_warm, strict=True)
     )
-    return Profile(cold=cold, warm=warm, calls=calls)
+    return GraphProfile(cold=cold, warm=warm, calls=calls)
 
 
 def test_nodes_that_were_not_executed_are_no_operators():
     """Constants, inputs, and what was done by sharing memory."""
     nodes = (node("Const", "unknown_i8", "i8", time="not_executed"), node("Convolution", "jit_avx2_I8", "u8"))
-    assert [each.name for each in operators([Profile(cold=nodes, warm=nodes, calls=2)])] == ["Convolution"]
+    assert [each.name for each in operators([GraphProfile(cold=nodes, warm=nodes, calls=2)])] == ["Convolution"]
     assert precisions(nodes) == ("i8",)
 
 
@@ -407,14 +415,14 @@ def test_an_operator_without_a_time_in_a_session_has_that_of_another():
 def test_a_node_that_openvino_names_itself_is_one_in_all_sessions():
     """Such as a layer that it makes of several: its number is another in each session."""
     nodes = [node("RNNSeq", "ref_any_f32", name=f"LSTMSequence_{number}") for number in (62172, 68550, 71003)]
-    found = operators([Profile(cold=(each,), warm=(each,), calls=2) for each in nodes])
+    found = operators([GraphProfile(cold=(each,), warm=(each,), calls=2) for each in nodes])
     assert [each.name for each in found] == ["RNNSeq"]
 
 
 def test_a_session_with_another_graph_is_left_out():
     """Its nodes are not those of the others."""
     first, other = node("Convolution", "jit_f32", time="9"), node("Softmax", "jit_f32", time="1")
-    profiles = [Profile(cold=(each,), warm=(each,), calls=2) for each in (first, other)]
+    profiles = [GraphProfile(cold=(each,), warm=(each,), calls=2) for each in (first, other)]
     assert [(each.name, each.seconds) for each in operators(profiles)] == [("Convolution", pytest.approx(9e-6))]
 
 

@@ -44,7 +44,7 @@ ENGINE = TensorRtEngine()
 SERVER = Hardware(arch="x86_64", os="Linux")
 H100 = "NVIDIA H100 80GB HBM3, GPU-aaaa-1, 9.0, 580.65.06\n"
 P100 = "Tesla P100-PCIE-16GB, GPU-bbbb-2, 6.0, 580.65.06\n"
-WELL = nvidia.Facts(driver_library=True, smi=H100)
+WELL = nvidia.GpuFacts(driver_library=True, smi=H100)
 
 
 def pictures(count: int, seed: int = 0) -> Images:
@@ -85,7 +85,7 @@ def built(folder: Path, precision: str = INT8, batch: int = 1) -> Any:
 
 
 def needs(
-    monkeypatch: pytest.MonkeyPatch, facts: nvidia.Facts, *, found: tuple[str, ...] = (), library: bool = True
+    monkeypatch: pytest.MonkeyPatch, facts: nvidia.GpuFacts, *, found: tuple[str, ...] = (), library: bool = True
 ) -> Callable[[Hardware], tuple[str, ...]]:
     """`obstacles` in an environment that is played."""
     monkeypatch.setattr(nvidia, "look", lambda: facts)
@@ -97,18 +97,18 @@ def needs(
 @pytest.mark.parametrize(
     ("facts", "sentence"),
     [
-        (nvidia.Facts(driver_library=False, smi=None), "no NVIDIA driver is there (libcuda.so.1 is not found)"),
-        (nvidia.Facts(driver_library=True, smi=None), "NVIDIA_DRIVER_CAPABILITIES=all"),
-        (nvidia.Facts(driver_library=True, smi="NVIDIA-SMI has failed", smi_failed=True), "NVIDIA-SMI has failed"),
-        (nvidia.Facts(driver_library=True, smi=""), "nvidia-smi lists none"),
-        (nvidia.Facts(driver_library=True, smi="No devices were found\n"), "nvidia-smi lists none"),
+        (nvidia.GpuFacts(driver_library=False, smi=None), "no NVIDIA driver is there (libcuda.so.1 is not found)"),
+        (nvidia.GpuFacts(driver_library=True, smi=None), "NVIDIA_DRIVER_CAPABILITIES=all"),
+        (nvidia.GpuFacts(driver_library=True, smi="NVIDIA-SMI has failed", smi_failed=True), "NVIDIA-SMI has failed"),
+        (nvidia.GpuFacts(driver_library=True, smi=""), "nvidia-smi lists none"),
+        (nvidia.GpuFacts(driver_library=True, smi="No devices were found\n"), "nvidia-smi lists none"),
         (replace(WELL, visible=""), "CUDA_VISIBLE_DEVICES='' hides every GPU (1 there): type unset"),
         (replace(WELL, visible="-1"), "hides every GPU"),
         (replace(WELL, smi=P100), "Tesla P100-PCIE-16GB has compute capability 6.0, expected 7.5 or more"),
     ],
 )
 def test_each_thing_that_is_missing_has_its_own_sentence(
-    monkeypatch: pytest.MonkeyPatch, facts: nvidia.Facts, sentence: str
+    monkeypatch: pytest.MonkeyPatch, facts: nvidia.GpuFacts, sentence: str
 ) -> None:
     """Driver, its tool, its answer, a GPU, one that may be seen, one that is new enough."""
     monkeypatch.setattr(packages, "missing", lambda *_: None)
@@ -133,7 +133,7 @@ def test_bindings_without_their_library_are_told_apart_from_no_package(monkeypat
 def test_everything_that_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One look at doctor is enough."""
     monkeypatch.setattr(packages, "missing", lambda *_: "tensorrt: package tensorrt is not installed")
-    facts = nvidia.Facts(driver_library=False, smi=None)
+    facts = nvidia.GpuFacts(driver_library=False, smi=None)
     cpu = replace(SERVER, torch=TorchView(version="2.14.1+cpu"))
     needs(monkeypatch, facts, found=("tensorrt_bindings",), library=False)
     reason = ENGINE.availability(cpu).reason
@@ -181,7 +181,7 @@ def test_here_it_says_what_it_needs_without_importing_anything() -> None:
 )
 def test_the_variable_hides_gpus_as_cuda_reads_it(variable: str | None, names: list[str]) -> None:
     """Numbers or beginnings of identifiers, up to the first that is unknown or said twice."""
-    facts = nvidia.Facts(driver_library=True, smi=H100 + P100, visible=variable)
+    facts = nvidia.GpuFacts(driver_library=True, smi=H100 + P100, visible=variable)
     assert [gpu.name.replace("-", " ").split()[1] for gpu in nvidia.visible(facts)] == names
 
 

@@ -8,7 +8,7 @@ from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group
 from int8bench.engines.base import Material
 from int8bench.engines.operators import Kind
 from int8bench.engines.tflite import litert
-from int8bench.engines.tflite.litert import LiteRtEngine, Node, kind, taken
+from int8bench.engines.tflite.litert import LiteRtEngine, LitertNode, kind, taken
 from int8bench.errors import EngineError
 from int8bench.machine import Hardware
 
@@ -218,9 +218,9 @@ def test_a_missing_package_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install 'int8bench[litert]'" in reason
 
 
-def node(name: str, inputs: tuple[int, ...], *outputs: int) -> Node:
+def node(name: str, inputs: tuple[int, ...], *outputs: int) -> LitertNode:
     """An entry of a graph, of int8."""
-    return Node(name=name, inputs=inputs, outputs=outputs, result_types=("int8",))
+    return LitertNode(name=name, inputs=inputs, outputs=outputs, result_types=("int8",))
 
 
 def test_what_a_delegate_took_is_followed_back_to_its_inputs() -> None:

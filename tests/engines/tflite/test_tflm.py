@@ -13,7 +13,15 @@ import pytest
 from int8bench.cases import INT8, Group
 from int8bench.engines.tflite import tflm
 from int8bench.engines.tflite.tflm import TflmEngine
-from int8bench.engines.tflite.tflm_compared import MICRO, OPTIMIZED, REFERENCE, XNNPACK, Comparison, Step, compared
+from int8bench.engines.tflite.tflm_compared import (
+    MICRO,
+    OPTIMIZED,
+    REFERENCE,
+    XNNPACK,
+    OutputComparison,
+    Step,
+    compared,
+)
 from int8bench.machine import Hardware
 
 HELPERS = Path(__file__).parents[2] / "helpers"
@@ -231,9 +239,9 @@ def picture(**changed: Mapping[int, list[int]]) -> dict[str, Any]:
     return {name: tensors({**usual, **changed.get(short, {})}) for short, name in names.items()}
 
 
-def compared_with(**changed: Mapping[int, list[int]]) -> Comparison:
+def compared_with(**changed: Mapping[int, list[int]]) -> OutputComparison:
     """A comparison over two pictures, of which the second has the changes."""
-    comparison = Comparison(steps=STEPS)
+    comparison = OutputComparison(steps=STEPS)
     comparison.add(picture())
     comparison.add(picture(**changed))
     return comparison

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.lab.peers import Luck
+from int8bench.lab.peers import SharedLuck
 
 PEER = Path(__file__).parents[3] / "src" / "int8bench" / "lab" / "agent"
 PROGRAM = """
@@ -86,9 +86,9 @@ except ModuleNotFoundError as error:
 
 def test_hashes_go_by_the_seed_unless_the_suite_says_otherwise() -> None:
     """A seed of nothing would be no seed; null of a matrix unsets a variable."""
-    assert Luck(seed=0).applied_to({"A": "1"}) == {"A": "1", "PYTHONHASHSEED": "1"}
-    assert Luck(seed=2**32 - 1).applied_to({}) == {"PYTHONHASHSEED": "1"}
-    assert Luck(seed=5, variables={"PYTHONHASHSEED": "0", "A": None}).applied_to({"A": "1", "B": "2"}) == {
+    assert SharedLuck(seed=0).applied_to({"A": "1"}) == {"A": "1", "PYTHONHASHSEED": "1"}
+    assert SharedLuck(seed=2**32 - 1).applied_to({}) == {"PYTHONHASHSEED": "1"}
+    assert SharedLuck(seed=5, variables={"PYTHONHASHSEED": "0", "A": None}).applied_to({"A": "1", "B": "2"}) == {
         "PYTHONHASHSEED": "0",
         "B": "2",
     }

@@ -18,11 +18,11 @@ from int8bench.lab.agent.wire import (
     First,
     FirstCall,
     Message,
-    Sample,
     Sampled,
     Stop,
     Sustain,
     Sustained,
+    TurnSample,
     Warm,
     Warmed,
 )
@@ -88,7 +88,7 @@ def test_it_introduces_itself() -> None:
 
 def test_stop_is_the_end(clock: _Clock) -> None:
     """Nothing is called or answered after it."""
-    assert told(clock, Stop(), Sample(calls=1, untimed=0)) == []
+    assert told(clock, Stop(), TurnSample(calls=1, untimed=0)) == []
     assert clock.log == []
 
 
@@ -123,7 +123,7 @@ def test_the_fastest_call_of_a_warm_up_is_told() -> None:
 @pytest.mark.parametrize(("calls", "untimed"), [(1, 0), (4, 0), (4, 3)])
 def test_a_sample_is_the_mean_of_its_timed_calls(clock: _Clock, calls: int, untimed: int) -> None:
     """The untimed calls come first and are in no figure."""
-    (answer,) = told(clock, Sample(calls=calls, untimed=untimed))
+    (answer,) = told(clock, TurnSample(calls=calls, untimed=untimed))
     assert answer.mean_s == CALL_S
     assert clock.log == ["call"] * (untimed + calls)
     assert answer.lost >= 0
@@ -132,7 +132,7 @@ def test_a_sample_is_the_mean_of_its_timed_calls(clock: _Clock, calls: int, unti
 
 def test_what_comes_before_a_call_is_not_timed(clock: _Clock) -> None:
     """It is done before each call, the untimed ones and those of the warm-up too."""
-    sample, warm = told(clock, Sample(calls=2, untimed=1), Warm(duration_s=1.5 * (CALL_S + BEFORE_S)), before=True)
+    sample, warm = told(clock, TurnSample(calls=2, untimed=1), Warm(duration_s=1.5 * (CALL_S + BEFORE_S)), before=True)
     assert (sample.mean_s, warm.fastest_s) == (CALL_S, CALL_S)
     assert clock.log == ["before", "call"] * (3 + 3)
 
@@ -168,7 +168,7 @@ def test_the_first_call_of_fresh_processes_is_one(fresh: tuple[list[float], Open
 
 def test_a_sample_is_what_fresh_processes_tell(fresh: tuple[list[float], Opened]) -> None:
     """Not the clock around them."""
-    talk = _Talk([Sample(calls=1, untimed=0), Sample(calls=2, untimed=0)])
+    talk = _Talk([TurnSample(calls=1, untimed=0), TurnSample(calls=2, untimed=0)])
     turns.take_turns(talk, fresh[1], {})  # type: ignore[arg-type]
     assert [each.mean_s for each in talk.told[1:]] == [3.0, 1.5]
     assert all(isinstance(each, Sampled) and each.lost == 0 for each in talk.told[1:])
@@ -181,7 +181,7 @@ def test_the_processor_time_of_a_fresh_process_is_told() -> None:
         subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
         return 1.0
 
-    talk = _Talk([Sample(calls=1, untimed=0)])
+    talk = _Talk([TurnSample(calls=1, untimed=0)])
     turns.take_turns(talk, Opened(timed=timed), {})  # type: ignore[arg-type]
     assert talk.told[1].cpu_s > 0.01
 

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 from int8bench.lab.agent import wire
-from int8bench.lab.agent.wire import Began, FirstCall, Grid, Line, Message, Open, Reap, Sample, Stop, Suite
+from int8bench.lab.agent.wire import (
+    Began,
+    FirstCall,
+    GridOrder,
+    Line,
+    Message,
+    Open,
+    OpenedSuite,
+    Reap,
+    Stop,
+    TurnSample,
+)
 
 Ends = tuple[Line, Line]
 ORDER: Mapping[str, Any] = {"suite": "s", "folder": "f", "packages": ["p"], "path": [], "measured": [], "seed": 7}
@@ -28,9 +39,11 @@ def ends() -> Iterator[Ends]:
     "message",
     [
         Stop(),
-        Sample(calls=3, untimed=0),
-        Suite(names={'a "b" \n µ': "time"}, left_out={}, origins={"toy": ["/a", "/b"], "none": []}),
-        Open(**ORDER, grid=Grid(contenders=["x"], batches=[1], threads=[2], model="m", input_shape=None, data="d")),
+        TurnSample(calls=3, untimed=0),
+        OpenedSuite(names={'a "b" \n µ': "time"}, left_out={}, origins={"toy": ["/a", "/b"], "none": []}),
+        Open(
+            **ORDER, grid=GridOrder(contenders=["x"], batches=[1], threads=[2], model="m", input_shape=None, data="d")
+        ),
         Open(**ORDER),
         FirstCall(first_s=1e-300),
     ],

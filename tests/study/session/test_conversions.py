@@ -26,8 +26,8 @@ from int8bench.study.session.conversions import (  # noqa: E402
     MANIFEST,
     UNLIMITED,
     Allotment,
+    ConversionOutcome,
     Converted,
-    Outcome,
     Wanted,
     due,
     key_of,
@@ -70,7 +70,7 @@ def order() -> Order:
     )
 
 
-Make = Callable[..., Outcome]
+Make = Callable[..., ConversionOutcome]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def make(order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         batches: tuple[int, ...] = (1,),
         allotment: Allotment = UNLIMITED,
         advance: Advance = lambda _: None,
-    ) -> Outcome:
+    ) -> ConversionOutcome:
         cells = [(variant, batch) for variant in asked for batch in batches]
         return conversions.make(wanted(asked, cells), order, advance, allotment=allotment)
 

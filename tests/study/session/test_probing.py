@@ -23,7 +23,7 @@ from int8bench.engines.onnx.openvino import OpenVinoEngine
 from int8bench.errors import EngineError, LabError
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study.session import conversions, probing, worker
-from int8bench.study.session.conversions import Due, Outcome, Unmade
+from int8bench.study.session.conversions import ConversionOutcome, Due, Unmade
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "hardware"
 AMX, ZEN3 = GOLDEN / "linux-kvm-intel-amx", GOLDEN / "linux-ubuntu20.04-zen3"
@@ -99,11 +99,11 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Any:
     def put(*engines: Other, refused: dict[Any, str] | None = None, **answers: Any) -> Played:
         lab = Played(**answers)
 
-        def make(pieces: Any, order: Any, _: Any, *, allotment: Any) -> Outcome:
+        def make(pieces: Any, order: Any, _: Any, *, allotment: Any) -> ConversionOutcome:
             assert allotment is not None
             lab.converted += [(piece.conversion.name, piece.batch) for piece in pieces]
             assert (order.model, order.variants) == (saturation_model.MODEL, ())
-            return Outcome(converted={}, refused=refused or {})
+            return ConversionOutcome(converted={}, refused=refused or {})
 
         there = {each.name: each for each in engines}
         monkeypatch.setattr(probing, "engine_named", there.__getitem__)
@@ -181,7 +181,9 @@ def test_a_probe_whose_conversion_there_was_no_time_for_is_not_asked(play, monke
     late, theirs = Other(name="late"), Other(name="theirs")
     lab = play(theirs, late)
     at = late.variants[0], saturation_model.PICTURES
-    outcome = Outcome(converted={}, refused={}, unmade={at: Unmade(label="late int8", needed_s=9.0, spent_s=None)})
+    outcome = ConversionOutcome(
+        converted={}, refused={}, unmade={at: Unmade(label="late int8", needed_s=9.0, spent_s=None)}
+    )
     monkeypatch.setattr(conversions, "make", lambda *_, **__: outcome)
     assert list(measured(lab, "theirs", "late")) == ["theirs"]
 

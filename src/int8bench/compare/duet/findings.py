@@ -6,7 +6,7 @@ Findings are worded here and nowhere else; what several benchmarks share is told
 from collections.abc import Iterable, Mapping, Sequence
 
 from int8bench.compare.duet.failures import Outcomes, by_sentence, fails_always, is_broken
-from int8bench.compare.duet.samples import Samples
+from int8bench.compare.duet.samples import DuetSamples
 from int8bench.machine.finding import Finding, Severity
 
 MOST_NAMES = 20  # of a finding
@@ -14,7 +14,7 @@ MOST_REASONS = 3  # of a sentence that says why there is nothing at all
 NOT_HERE = "NotImplementedError"
 
 
-def of_samples(samples: Samples, error: float) -> list[Finding]:
+def of_samples(samples: DuetSamples, error: float) -> list[Finding]:
     """The findings of what was measured.
 
     Args:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, SideRatio
-from int8bench.compare.duet.samples import Fork, Numbers, Samples
+from int8bench.compare.duet.samples import DuetSamples, PairedFork, TrackedNumbers
 from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
 from int8bench.lab.agent.suites.suite import TIME
 from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, FAMILY_ERROR_RATE, LAUNCHES_FOR_A_SPREAD, MARGIN
@@ -34,7 +34,7 @@ def error_of_each(names: Mapping[str, str], *, each: float = ERROR_RATE, family:
 
 
 def comparisons(
-    names: Mapping[str, str], samples: Samples, looks: Looks, track_looks: Looks, error: float
+    names: Mapping[str, str], samples: DuetSamples, looks: Looks, track_looks: Looks, error: float
 ) -> tuple[Comparison, ...]:
     """Every comparison of the suite, in its order.
 
@@ -79,7 +79,7 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
     )
 
 
-def is_settled(name: str, samples: Samples, looks: Looks, error: float) -> bool:
+def is_settled(name: str, samples: DuetSamples, looks: Looks, error: float) -> bool:
     """Whether a timed benchmark needs no more launches: its verdict is made."""
     forks = samples.forks.get(name, [])
     table = by_launch((fork.launch, fork.log_ratio) for fork in forks)
@@ -89,7 +89,7 @@ def is_settled(name: str, samples: Samples, looks: Looks, error: float) -> bool:
     )
 
 
-def _of_times(name: str, samples: Samples, looks: Looks, error: float) -> Iterable[Comparison]:
+def _of_times(name: str, samples: DuetSamples, looks: Looks, error: float) -> Iterable[Comparison]:
     forks, loads = samples.forks.get(name, []), samples.loads.get(name, [])
     table = by_launch((fork.launch, fork.log_ratio) for fork in forks)
     yield compared(name, Metric.TIME, table, looks, error, pairs=_pairs(forks))
@@ -98,7 +98,7 @@ def _of_times(name: str, samples: Samples, looks: Looks, error: float) -> Iterab
         yield compared(name, Metric.THROUGHPUT, table, _one_look(table), error, pairs=2 * len(loads))
 
 
-def _of_speedups(names: Mapping[str, str], samples: Samples, looks: Looks, error: float) -> Iterable[Comparison]:
+def _of_speedups(names: Mapping[str, str], samples: DuetSamples, looks: Looks, error: float) -> Iterable[Comparison]:
     """The speed-up of each int8 cell of a grid: float32's log-ratio less int8's, fork by fork."""
     for name, kind in names.items():
         reference = _reference(name)
@@ -114,7 +114,7 @@ def _of_speedups(names: Mapping[str, str], samples: Samples, looks: Looks, error
         yield compared(name, Metric.SPEEDUP, table, looks, error, pairs=_pairs([mine for _, mine in both]))
 
 
-def _of_numbers(name: str, numbers: Sequence[Numbers], looks: Looks, error: float) -> Iterable[Comparison]:
+def _of_numbers(name: str, numbers: Sequence[TrackedNumbers], looks: Looks, error: float) -> Iterable[Comparison]:
     found = dict.fromkeys(key for each in numbers for key in (*each.base, *each.head))
     if not found:
         yield Comparison.unclear(_id(name), Metric.TRACKED, "not measured yet")
@@ -159,7 +159,7 @@ def _log_ratio(base: float, head: float) -> float:
     return 0.0 if base == head else math.log(head / base)
 
 
-def _pairs(forks: Sequence[Fork]) -> int:
+def _pairs(forks: Sequence[PairedFork]) -> int:
     return sum(sum(fork.kept) for fork in forks)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from int8bench.errors import LabError
 from int8bench.lab import noise, sampling
-from int8bench.lab.agent.wire import First, Request, Sample, Sampled, Sustain, Sustained, Warm
+from int8bench.lab.agent.wire import First, Sampled, SideRequest, Sustain, Sustained, TurnSample, Warm
 from int8bench.stats.ratio import fork_log_ratio
 
 T = TypeVar("T")
@@ -25,15 +25,15 @@ FRESH_ROUNDS = 3  # of fresh processes, each of which draws its own luck of layo
 NO_TIME = "a call took no time by the clock; measure something longer"
 
 
-class Side(Protocol):
+class RacingSide(Protocol):
     """What of `peers.Turns` is needed here."""
 
-    def ask(self, request: Request[T], timeout_s: float) -> T:
+    def ask(self, request: SideRequest[T], timeout_s: float) -> T:
         """Its answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Durations:
+class PairDurations:
     """How long the phases of one fork last, in seconds."""
 
     warmup_s: float
@@ -67,7 +67,7 @@ class _Asking:
     Both are so given as much occasion to fail, and neither by the other's fate: two outcomes that can be compared.
     """
 
-    sides: Sequence[Side]
+    sides: Sequence[RacingSide]
     timeout_s: float
     faults: dict[int, str] = field(default_factory=dict)
 
@@ -76,7 +76,7 @@ class _Asking:
         """The sides that have not failed."""
         return [side for side in SIDES if side not in self.faults]
 
-    def all(self, request: Request[T], order: Sequence[int]) -> dict[int, T]:
+    def all(self, request: SideRequest[T], order: Sequence[int]) -> dict[int, T]:
         """The answers of those that give one, asked in that order."""
         answers: dict[int, T] = {}
         for side in order:
@@ -89,8 +89,8 @@ class _Asking:
 
 
 def race(
-    sides: Sequence[Side],
-    durations: Durations,
+    sides: Sequence[RacingSide],
+    durations: PairDurations,
     *,
     rng: np.random.Generator,
     fresh: bool = False,
@@ -113,7 +113,7 @@ def race(
     fastest = [each.fastest_s for each in warm.values()] or [0.0]
     calls, untimed = (1, 0) if fresh else _calls(fastest)
     fewest = FRESH_ROUNDS if fresh else sampling.FEWEST_ROUNDS
-    asked = Sample(calls=calls, untimed=untimed)
+    asked = TurnSample(calls=calls, untimed=untimed)
     rounds: list[tuple[float, float]] = []
     disturbed: list[bool] = []
     turns = 0
@@ -144,7 +144,7 @@ class FirstCalls:
 
 
 def first(
-    sides: Sequence[Side], *, rng: np.random.Generator, timeout_s: float, cores: Sequence[int] = ()
+    sides: Sequence[RacingSide], *, rng: np.random.Generator, timeout_s: float, cores: Sequence[int] = ()
 ) -> FirstCalls:
     """The first call of each side, after which its threads have their cores.
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from int8bench.compare.duet.pairs import Durations
+from int8bench.compare.duet.pairs import PairDurations
 from int8bench.documents import Json
 from int8bench.errors import RequestError
 from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
@@ -86,11 +86,11 @@ MOST_TRACK_LAUNCHES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class DuetPlan:
     """What is measured at most; a benchmark that settles at an earlier look stops there."""
 
     looks: Looks
-    durations: Durations
+    durations: PairDurations
     track_launches: int
     load_s: float | None
     budget_s: float
@@ -119,7 +119,7 @@ class Plan:
 
 def plan_for(
     *, timed: int, tracked: int, budget_s: float | None, quick: bool, timeout_s: float, fresh: int = 0
-) -> Plan:
+) -> DuetPlan:
     """The plan for so many benchmarks of each kind, `fresh` of the timed ones in processes that start for each sample.
 
     Raises:
@@ -140,9 +140,9 @@ def plan_for(
     fit = track_launches if quick or not timed else min(_launches(timed, forks_s, room_s), MOST_LAUNCHES)
     launches = max(track_launches, fit)
     race_s = max(SHORTEST_RACE_S, (room_s / launches - forks_s) / timed) if timed else SHORTEST_RACE_S
-    return Plan(
+    return DuetPlan(
         looks=default_looks(launches) if timed else Looks(launches=(launches,)),
-        durations=Durations(warmup_s=WARMUP_S, race_s=race_s, timeout_s=timeout_s),
+        durations=PairDurations(warmup_s=WARMUP_S, race_s=race_s, timeout_s=timeout_s),
         track_launches=track_launches,
         load_s=None if quick else RACE_S / 2,
         budget_s=budget,

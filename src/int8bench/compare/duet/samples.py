@@ -11,7 +11,7 @@ from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fork:
+class PairedFork:
     """One fork of each side; seconds a call (round,), and which rounds are kept (round,)."""
 
     launch: int
@@ -24,7 +24,7 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Numbers:
+class TrackedNumbers:
     """What a tracked benchmark said in one fork of each side, by metric."""
 
     launch: int
@@ -41,11 +41,11 @@ class Load:
 
 
 @dataclass(slots=True)
-class Samples:
+class DuetSamples:
     """By benchmark: forks, tracked numbers, loads, what became of it launch by launch, and why it has no figures."""
 
-    forks: dict[str, list[Fork]] = field(default_factory=dict)
-    numbers: dict[str, list[Numbers]] = field(default_factory=dict)
+    forks: dict[str, list[PairedFork]] = field(default_factory=dict)
+    numbers: dict[str, list[TrackedNumbers]] = field(default_factory=dict)
     loads: dict[str, list[Load]] = field(default_factory=dict)
     outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class Samples:
             known.pop(name, None)
 
 
-def _written(numbers: Numbers) -> dict[str, Json]:
+def _written(numbers: TrackedNumbers) -> dict[str, Json]:
     """What JSON has no number for is written as Python spells it."""
     sides = {"base": numbers.base, "head": numbers.head}
     spelled = {

@@ -11,7 +11,7 @@ from int8bench.compare.duet import pairs
 from int8bench.compare.duet.failures import Outcome, Stage, is_breaking
 from int8bench.compare.duet.pairs import BASE, HEAD, SIDES
 from int8bench.compare.duet.plan import FORK_S, TRACK_S
-from int8bench.compare.duet.samples import Fork, Load, Numbers
+from int8bench.compare.duet.samples import Load, PairedFork, TrackedNumbers
 from int8bench.compare.duet.state import GRID, State
 from int8bench.compare.revisions.asv_configuration import Variables
 from int8bench.errors import LabError
@@ -24,7 +24,7 @@ from int8bench.lab.peers import (
     SILENT,
     LaunchLostError,
     PeerLaunch,
-    SkippedError,
+    SideSkippedError,
     StrayedError,
     Turns,
 )
@@ -59,7 +59,7 @@ class Life:
 
 
 Work = Callable[[Sequence[Turns]], Worked]
-Tried = Life | SkippedError | StrayedError | LabError
+Tried = Life | SideSkippedError | StrayedError | LabError
 """What became of a benchmark on one side alone, or why it has no figure there."""
 
 
@@ -120,7 +120,7 @@ def _tried(duet: State, launch: PeerLaunch, index: int, name: str) -> Tried:
     """What became of a benchmark on one side, or why it has no figure there."""
     try:
         return _alone(duet, launch, index, name)
-    except (SkippedError, StrayedError, LabError) as reason:
+    except (SideSkippedError, StrayedError, LabError) as reason:
         return reason
 
 
@@ -131,13 +131,13 @@ def _note_lives(duet: State, index: int, name: str, tried: Mapping[int, Tried]) 
         for each in tried.values():
             if isinstance(each, StrayedError | LabError):
                 raise each
-        _refuse_skipped({side: str(each) for side, each in tried.items() if isinstance(each, SkippedError)})
+        _refuse_skipped({side: str(each) for side, each in tried.items() if isinstance(each, SideSkippedError)})
         stage = min((each.stage for each in lives.values()), key=list(Stage).index)
         faults = {side: each.fault for side, each in lives.items() if each.stage is stage and each.fault is not None}
         took_s = {side: each.took_s[stage] for side, each in lives.items() if stage in each.took_s}
         _wait_less(duet, name, stage, faults, took_s)
         duet.samples.note(name, Outcome(launch=index, stage=stage, base=faults.get(BASE), head=faults.get(HEAD)))
-    except (SkippedError, StrayedError, LabError) as error:
+    except (SideSkippedError, StrayedError, LabError) as error:
         _leave_out(duet, name, error, counts=True)
 
 
@@ -174,7 +174,7 @@ def track(duet: State, launches: Launches, index: int, name: str) -> None:
 
     def work(turns: Sequence[Turns]) -> Worked:
         base, head = (dict(each.values or {}) for each in turns)
-        numbers = Numbers(launch=index, base=base, head=head)
+        numbers = TrackedNumbers(launch=index, base=base, head=head)
         return Worked(faults={}, keep=lambda: duet.samples.numbers.setdefault(name, []).append(numbers))
 
     duet.tell(f"tracking {name}")
@@ -204,7 +204,7 @@ def guarded(duet: State, launches: Launches, index: int, name: str, work: Work, 
         if streams is None:
             outcome = Outcome(launch=index, stage=stage, base=faults.get(BASE), head=faults.get(HEAD))
             duet.samples.note(name, outcome)
-    except (SkippedError, StrayedError, LabError) as error:
+    except (SideSkippedError, StrayedError, LabError) as error:
         _leave_out(duet, name, error, counts=streams is None)
     finally:
         for each in turns:
@@ -213,7 +213,7 @@ def guarded(duet: State, launches: Launches, index: int, name: str, work: Work, 
 
 def _leave_out(duet: State, name: str, error: Exception, *, counts: bool) -> None:
     """Notes why a benchmark has no figure; of streams that fail under load the times are still there."""
-    if isinstance(error, SkippedError):
+    if isinstance(error, SideSkippedError):
         duet.samples.skip(name, str(error))
     elif isinstance(error, StrayedError):
         duet.samples.stray(name, str(error))
@@ -256,7 +256,7 @@ def _open(duet: State, launches: Launches, name: str, cores: tuple[int, ...], tu
             try:
                 opened[side] = _entered(duet, launches[side], name, cores)
                 took_s[side] = time.monotonic() - started
-            except SkippedError as reason:
+            except SideSkippedError as reason:
                 skipped[side] = str(reason)
             except LaunchLostError:
                 raise
@@ -281,7 +281,7 @@ def _refuse_skipped(skipped: Mapping[int, str]) -> None:
         SkippedError: a side does.
     """
     if skipped:
-        raise SkippedError("; ".join(skipped[side] for side in SIDES if side in skipped))
+        raise SideSkippedError("; ".join(skipped[side] for side in SIDES if side in skipped))
 
 
 def _patience_s(duet: State, name: str, stage: Stage) -> float:
@@ -320,7 +320,7 @@ def _finished(duet: State, turns: Sequence[Turns], faults: Faults) -> Faults:
             if side not in faults and side not in found:
                 try:
                     each.finish(FINISH_TIMEOUT_S)
-                except SkippedError as reason:
+                except SideSkippedError as reason:
                     skipped[side] = str(reason)
                 except StrayedError as error:
                     strayed[side] = error
@@ -355,7 +355,7 @@ def _timed(duet: State, launches: Launches, index: int, name: str, race_s: float
 
 
 def _race(duet: State, launches: Launches, index: int, name: str, race_s: float) -> None:
-    durations = pairs.Durations(
+    durations = pairs.PairDurations(
         warmup_s=duet.planned.durations.warmup_s, race_s=race_s, timeout_s=duet.request.timeout_s
     )
 
@@ -382,7 +382,7 @@ def _keep_fork(duet: State, name: str, index: int, raced: pairs.PairRace) -> Non
     log_ratio = raced.log_ratio
     if log_ratio is None:
         return
-    fork = Fork(
+    fork = PairedFork(
         launch=index,
         fork=0,
         calls=raced.calls,

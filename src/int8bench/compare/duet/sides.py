@@ -42,7 +42,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interpreter:
+class SidePython:
     """A Python by its path, and the tag of what is compiled for it, which a newer one at the same path changes."""
 
     path: str
@@ -122,14 +122,14 @@ def suite_folder(side: Side, repository: Repository | None, here: Path) -> Path:
     return folder
 
 
-def _interpreter(asked: Asked) -> Interpreter:
+def _interpreter(asked: Asked) -> SidePython:
     """The interpreter that was asked for, or this one.
 
     Raises:
         RequestError: it does not start, or is too old.
     """
     if asked.python is None:
-        return Interpreter(path=sys.executable, tag=str(sys.implementation.cache_tag))
+        return SidePython(path=sys.executable, tag=str(sys.implementation.cache_tag))
     given = shutil.which(asked.python) or asked.python
     option = f"--{asked.label}-python {asked.python}"
     try:
@@ -141,11 +141,11 @@ def _interpreter(asked: Asked) -> Interpreter:
     if done.returncode or word != "tag":  # before 3.11 there is no -P
         raise RequestError(f"{option}: is no Python of 3.11 or later; give the python of an environment")
     path = os.path.abspath(given)  # noqa: PTH100  a link into an environment must stay that link
-    return Interpreter(path=path, tag=tag)
+    return SidePython(path=path, tag=tag)
 
 
 def _built(
-    asked: Asked, repository: Repository, commit: str, python: Interpreter, choice: Choice, cache: Path
+    asked: Asked, repository: Repository, commit: str, python: SidePython, choice: Choice, cache: Path
 ) -> tuple[Path, Overlay]:
     """The tree of a commit and its packages, from the cache or built into it.
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from int8bench.compare.duet import judged
 from int8bench.compare.duet.failures import Stage
-from int8bench.compare.duet.plan import Plan, Selection
-from int8bench.compare.duet.samples import Samples
+from int8bench.compare.duet.plan import DuetPlan, Selection
+from int8bench.compare.duet.samples import DuetSamples
 from int8bench.compare.duet.sides import Side
 from int8bench.compare.revisions.asv_configuration import Variables
 from int8bench.lab.agent.suites.suite import TIME
-from int8bench.lab.peers import Luck, Place
+from int8bench.lab.peers import Place, SharedLuck
 from int8bench.lab.session import Underway
 from int8bench.machine import Hardware
 from int8bench.machine.finding import Finding
@@ -24,7 +24,7 @@ MOST_SEED = 2**31  # what every generator takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class DuetRequest:
     """What a person asked for; None means that the duet chooses."""
 
     base: str | None
@@ -60,7 +60,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class BenchmarkRow:
     """A benchmark with the environment variables that it is measured with."""
 
     name: str
@@ -75,7 +75,7 @@ class Row:
 class State(Underway):
     """Where one duet stands."""
 
-    request: Request
+    request: DuetRequest
     sides: tuple[Side, Side]
     places: tuple[Place, Place]
     machine: Hardware
@@ -85,8 +85,8 @@ class State(Underway):
     rng: np.random.Generator
     findings: list[Finding]
     variables: tuple[Variables, ...] = (Variables(),)
-    samples: Samples = field(default_factory=Samples)
-    rows: dict[str, Row] = field(default_factory=dict)
+    samples: DuetSamples = field(default_factory=DuetSamples)
+    rows: dict[str, BenchmarkRow] = field(default_factory=dict)
     """By the id that is printed."""
     fresh: dict[str, float] = field(default_factory=dict)
     """The timed benchmarks whose samples are fresh processes, with the seconds that a launch of each may take."""
@@ -94,10 +94,10 @@ class State(Underway):
     """How long a benchmark may be silent at a stage, where one side was too long before."""
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    plan: Plan | None = None
+    plan: DuetPlan | None = None
 
     @property
-    def planned(self) -> Plan:
+    def planned(self) -> DuetPlan:
         """The plan, once the suites are open."""
         assert self.plan is not None
         return self.plan
@@ -112,9 +112,9 @@ class State(Underway):
         """The error of one verdict."""
         return judged.error_of_each(self.names, each=self.request.error_rate, family=self.request.family_error_rate)
 
-    def luck(self, variables: Variables) -> Luck:
+    def luck(self, variables: Variables) -> SharedLuck:
         """What the next pair of launches draws."""
-        return Luck(seed=int(self.rng.integers(MOST_SEED)), variables=variables.values)
+        return SharedLuck(seed=int(self.rng.integers(MOST_SEED)), variables=variables.values)
 
     def live(self, kind: str) -> list[str]:
         """The benchmarks of a kind that can be measured."""

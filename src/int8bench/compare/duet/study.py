@@ -16,15 +16,15 @@ from int8bench.compare.duet.pairs import BASE, HEAD, SIDES
 from int8bench.compare.duet.plan import FORK_S, FRESH_FORK_S, TRACK_S, Selection, plan_for
 from int8bench.compare.duet.serving import attempts, serve
 from int8bench.compare.duet.sides import Asked, Side, prepared, suite_folder
-from int8bench.compare.duet.state import ASV, GRID, PYTEST, SUITES, Request, Row, State
+from int8bench.compare.duet.state import ASV, GRID, PYTEST, SUITES, BenchmarkRow, DuetRequest, State
 from int8bench.compare.revisions import asv_configuration
 from int8bench.compare.revisions.asv_configuration import AsvConfiguration, Variables
 from int8bench.compare.revisions.packages import TOP
 from int8bench.compare.revisions.revisions import Repository
 from int8bench.errors import Int8BenchError, LabError, NothingMeasuredError, RequestError
 from int8bench.lab.agent.suites.suite import FRESH, TIME
-from int8bench.lab.agent.wire import Grid
-from int8bench.lab.peers import Luck, Order, PeerLaunch, is_part, launched
+from int8bench.lab.agent.wire import GridOrder
+from int8bench.lab.peers import PeerLaunch, PeerOrder, SharedLuck, is_part, launched
 from int8bench.lab.progress import Advance, Progress
 from int8bench.lab.session import STOPPED, ended, keeping
 from int8bench.machine import emulation
@@ -42,7 +42,7 @@ WHAT_HELPS = {
 }
 
 
-def run(request: Request, output: Path | None, advance: Advance) -> record.Duet:
+def run(request: DuetRequest, output: Path | None, advance: Advance) -> record.Duet:
     """Measures base and head; the comparisons, which also lie at `output` where one is given.
 
     Raises:
@@ -62,7 +62,7 @@ def run(request: Request, output: Path | None, advance: Advance) -> record.Duet:
     return found
 
 
-def _check(request: Request) -> None:
+def _check(request: DuetRequest) -> None:
     if request.suite not in SUITES:
         raise RequestError(f"--suite {request.suite}: expected one of {', '.join(SUITES)}")
     if request.benchmarks not in OWNERS:
@@ -80,7 +80,7 @@ def _check(request: Request) -> None:
             raise RequestError(f"--threads {count}: this machine has {usable} usable cores; try --threads {usable}")
 
 
-def _prepared(request: Request, output: Path | None, advance: Advance) -> State:
+def _prepared(request: DuetRequest, output: Path | None, advance: Advance) -> State:
     notes: list[Finding] = []
     configured = asv_configuration.read(request.folder) if request.suite == ASV else None
     repository = _repository(request, configured)
@@ -114,7 +114,7 @@ def _prepared(request: Request, output: Path | None, advance: Advance) -> State:
     )
 
 
-def _repository(request: Request, configured: AsvConfiguration | None) -> Repository | None:
+def _repository(request: DuetRequest, configured: AsvConfiguration | None) -> Repository | None:
     """The repository that base and head are revisions of: the one that asv measures, or the one around the person.
 
     Raises:
@@ -127,7 +127,7 @@ def _repository(request: Request, configured: AsvConfiguration | None) -> Reposi
 
 
 def _place(
-    request: Request, configured: AsvConfiguration | None, repository: Repository | None
+    request: DuetRequest, configured: AsvConfiguration | None, repository: Repository | None
 ) -> tuple[PurePosixPath, tuple[str, ...]]:
     """The folder of the tree whose package is measured, and the modules that measure it."""
     if repository is None:
@@ -137,7 +137,7 @@ def _place(
     return named or asv_configuration.inside(request.folder, repository.top), ignored
 
 
-def _no_suite(request: Request, side: Side) -> str:
+def _no_suite(request: DuetRequest, side: Side) -> str:
     """Where the suite of asv lies, if not here."""
     top = side.tree or request.folder
     found = sorted(path.parent.relative_to(top) for path in top.glob("*/asv.conf.json*"))
@@ -153,13 +153,13 @@ def _not_built(side: Side, why: str) -> Finding:
     )
 
 
-def _order(request: Request) -> Order:
-    return Order(suite=request.suite, grid=_grid(request) if request.suite == GRID else None)
+def _order(request: DuetRequest) -> PeerOrder:
+    return PeerOrder(suite=request.suite, grid=_grid(request) if request.suite == GRID else None)
 
 
-def _grid(request: Request) -> Grid:
+def _grid(request: DuetRequest) -> GridOrder:
     usable = machine.usable_core_count()
-    return Grid(
+    return GridOrder(
         contenders=["float32", *request.engines],
         batches=list(request.batches),
         threads=list(request.threads or dict.fromkeys((1, usable))),
@@ -169,7 +169,7 @@ def _grid(request: Request) -> Grid:
     )
 
 
-def _found_from_anywhere(request: Request) -> str:
+def _found_from_anywhere(request: DuetRequest) -> str:
     """The data by a path that holds in the folders that launches run in."""
     kind, _, path = request.data.partition(":")
     return f"{kind}:{request.folder / path}" if kind == "imagefolder" else request.data
@@ -225,7 +225,7 @@ def _decide(duet: State) -> None:
 
 
 @contextmanager
-def _by_itself(duet: State, luck: Luck, side: int) -> Iterator[PeerLaunch]:
+def _by_itself(duet: State, luck: SharedLuck, side: int) -> Iterator[PeerLaunch]:
     """A launch of one side while the other one has none.
 
     Raises:
@@ -297,9 +297,9 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     duet.total = duet.planned.launches * each_s + (len(duet.rows) - timed) * TRACK_S * duet.planned.track_launches
 
 
-def _row(name: str, kind: str, variables: Variables) -> Row:
+def _row(name: str, kind: str, variables: Variables) -> BenchmarkRow:
     """A benchmark of fresh processes is a time as any other, but takes its own time."""
-    return Row(name=name, kind=TIME if kind == FRESH else kind, variables=variables, is_fresh=kind == FRESH)
+    return BenchmarkRow(name=name, kind=TIME if kind == FRESH else kind, variables=variables, is_fresh=kind == FRESH)
 
 
 def _explained(launch: PeerLaunch, tried: Sequence[str], selection: Selection) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from int8bench import machine
 from int8bench.compare.comparisons import Changed, Metric
 from int8bench.compare.gate import baselines
-from int8bench.compare.gate.judging import Gate, Verdict, judged, red_findings
+from int8bench.compare.gate.judging import Gate, GateVerdict, judged, red_findings
 from int8bench.compare.gate.policy import TABLE, Policy
 from int8bench.compare.revisions.revisions import Repository
 from int8bench.errors import InterruptedRunError, NothingMeasuredError, RequestError
@@ -37,7 +37,7 @@ SHORT_HASH = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class GateRequest:
     """What a person asked for beside the policy; `folder` is the project's top, where pyproject.toml lies."""
 
     folder: Path
@@ -65,7 +65,7 @@ Race = Callable[[str], Raced]
 
 
 def run(
-    request: Request,
+    request: GateRequest,
     policy: Policy,
     advance: Advance,
     *,
@@ -105,7 +105,7 @@ def run(
     return _against_baseline(request, policy, found, baseline)
 
 
-def _base(request: Request, policy: Policy) -> str | None:
+def _base(request: GateRequest, policy: Policy) -> str | None:
     """The revision to race against; options for baselines win over the policy's base, and contradict one that is typed.
 
     Raises:
@@ -118,7 +118,7 @@ def _base(request: Request, policy: Policy) -> str | None:
     return request.base or (None if stored else policy.base)
 
 
-def _check_stored(request: Request, policy: Policy) -> None:
+def _check_stored(request: GateRequest, policy: Policy) -> None:
     """Refuses what no baseline can answer.
 
     Raises:
@@ -139,7 +139,7 @@ def _check_stored(request: Request, policy: Policy) -> None:
         )
 
 
-def _measured(request: Request, policy: Policy, advance: Advance, measure: Measure | None) -> Run:
+def _measured(request: GateRequest, policy: Policy, advance: Advance, measure: Measure | None) -> Run:
     """A run of its own, never continued from another one, whose code may have been another.
 
     Raises:
@@ -169,12 +169,12 @@ def _measured(request: Request, policy: Policy, advance: Advance, measure: Measu
     return found
 
 
-def _duet(request: Request, policy: Policy, advance: Advance, base: str) -> Raced:
+def _duet(request: GateRequest, policy: Policy, advance: Advance, base: str) -> Raced:
     """A base revision and HEAD, raced now."""
     from int8bench.compare.duet import state as asked
     from int8bench.compare.duet import study as duet_study
 
-    order = asked.Request(
+    order = asked.DuetRequest(
         base=base,
         head="HEAD",
         suite=request.suite or policy.suite,
@@ -197,7 +197,7 @@ def _duet(request: Request, policy: Policy, advance: Advance, base: str) -> Race
     return duet_study.run(order, None, advance)
 
 
-def _budget_s(request: Request, policy: Policy) -> float | None:
+def _budget_s(request: GateRequest, policy: Policy) -> float | None:
     """What was typed wins; --quick alone has a budget of its own."""
     return request.budget_s if request.quick or request.budget_s is not None else policy.budget_s
 
@@ -217,19 +217,19 @@ def _unless_stopped(work: Callable[[], Made]) -> Made:
         ) from error
 
 
-def _against_baseline(request: Request, policy: Policy, found: Run, baseline: Run | None) -> Gate:
+def _against_baseline(request: GateRequest, policy: Policy, found: Run, baseline: Run | None) -> Gate:
     commit = _commit(request.folder)
     gate = (
         _first(request, policy, found, commit) if baseline is None else _held(request, policy, found, baseline, commit)
     )
     path = baselines.path_of(request.folder, found.environment.fingerprint)
-    if request.record or gate.verdict is Verdict.RECORDED:
+    if request.record or gate.verdict is GateVerdict.RECORDED:
         baselines.record(found, request.folder, commit=commit)
         return replace(gate, reasons=(*gate.reasons, f"recorded as the baseline of this hardware: {path}"))
     return gate
 
 
-def _first(request: Request, policy: Policy, found: Run, commit: str | None) -> Gate:
+def _first(request: GateRequest, policy: Policy, found: Run, commit: str | None) -> Gate:
     """A run on hardware that has no baseline: recorded where no finding is red, and not judged."""
     here = found.environment.fingerprint
     foreign = baselines.others(request.folder, here)
@@ -240,7 +240,7 @@ def _first(request: Request, policy: Policy, found: Run, commit: str | None) -> 
     if red and not request.record:
         reasons.append("not recorded, as a finding is red; with --record it is all the same")
     return Gate(
-        verdict=Verdict.FAIL if red else Verdict.RECORDED,
+        verdict=GateVerdict.FAIL if red else GateVerdict.RECORDED,
         reasons=tuple(reasons),
         base="none",
         head=_named("this run", commit),
@@ -255,7 +255,7 @@ def _first(request: Request, policy: Policy, found: Run, commit: str | None) -> 
     )
 
 
-def _held(request: Request, policy: Policy, found: Run, baseline: Run, commit: str | None) -> Gate:
+def _held(request: GateRequest, policy: Policy, found: Run, baseline: Run, commit: str | None) -> Gate:
     """A run against its baseline."""
     from int8bench.compare.stored import compare
 

@@ -20,7 +20,7 @@ from int8bench.machine.finding import Finding, Severity
 RANKS = (Severity.ERROR, Severity.WARNING, Severity.NOTE)  # worst first
 
 
-class Verdict(StrEnum):
+class GateVerdict(StrEnum):
     """What a gate says; its exit code is in `EXIT_CODES`."""
 
     PASS = "pass"  # noqa: S105  no password
@@ -31,14 +31,14 @@ class Verdict(StrEnum):
     """Something that was to be judged has no figure on one side, and nothing of what has figures is red."""
 
 
-EXIT_CODES = {Verdict.PASS: 0, Verdict.RECORDED: 0, Verdict.FAIL: 1, Verdict.UNCLEAR: 3}
+EXIT_CODES = {GateVerdict.PASS: 0, GateVerdict.RECORDED: 0, GateVerdict.FAIL: 1, GateVerdict.UNCLEAR: 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """The verdict, why, and what it rests on."""
 
-    verdict: Verdict
+    verdict: GateVerdict
     reasons: tuple[str, ...]
     base: str
     head: str
@@ -109,7 +109,7 @@ def judged(
     partly = [] if changed.complete else ["not everything that was asked for was measured"]
     whole = changed.complete and not any(each.verdict == UNCLEAR and each.ratio is None for each in mine)
     return Gate(
-        verdict=Verdict.FAIL if red else Verdict.PASS if whole else Verdict.UNCLEAR,
+        verdict=GateVerdict.FAIL if red else GateVerdict.PASS if whole else GateVerdict.UNCLEAR,
         reasons=(*red, *partly, *_doubts(mine)),
         base=changed.base,
         head=changed.head,

@@ -16,7 +16,7 @@ from int8bench.compare.pytest.machines import fingerprint_here, fingerprint_of
 from int8bench.documents import Json
 from int8bench.stats import limits
 from int8bench.stats.limits import RUNS_OF_A_PREDICTION
-from int8bench.stats.prediction import Change, change, runs_to_see
+from int8bench.stats.prediction import PredictedChange, change, runs_to_see
 from int8bench.stats.ratio import comparison_error
 from int8bench.stats.words import Verdict, word
 
@@ -153,7 +153,7 @@ def _judged(
     return comparison, low > 1 + threshold
 
 
-def _ratio(found: Change) -> SideRatio:
+def _ratio(found: PredictedChange) -> SideRatio:
     low, high = found.interval(1 - limits.CONFIDENCE)
     return SideRatio(value=math.exp(found.log_ratio), low=low, high=high)
 
@@ -163,7 +163,7 @@ def _too_few(runs: int) -> str:
     return f"{runs} stored runs of this machine, {RUNS_OF_A_PREDICTION} are needed: {missing}"
 
 
-def _what_it_takes(found: Change, threshold: float, error: float) -> str:
+def _what_it_takes(found: PredictedChange, threshold: float, error: float) -> str:
     runs = runs_to_see(found, threshold, error)
     if runs is None:
         return f"runs differ too much for one of them to show {threshold:.1%}; the race fixture or int8bench duet can"

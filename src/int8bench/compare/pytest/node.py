@@ -126,7 +126,7 @@ def _is_plain(value: object, depth: int = MOST_OPTION_DEPTH) -> bool:
 
 
 @dataclass(slots=True, eq=False)
-class Launch:
+class NodeLaunch:
     """The plug-in of a launch: answers the races that are over, serves the next one, and explains a test without it."""
 
     order: NodeOrder
@@ -182,16 +182,16 @@ def run(order: NodeOrder, serve: Callable[[object], NoReturn]) -> NoReturn:
     """
     os.chdir(order.directory)
     options = {**order.options, "basetemp": str(Path(order.temporary, str(os.getpid())))}
-    launch = Launch(order, serve)
+    launch = NodeLaunch(order, serve)
     config = pytest.Config.fromdictargs(options, list(order.arguments))
     config.pluginmanager.register(launch, NAME)
     config.hook.pytest_cmdline_main(config=config)
     raise LabError(f"run alone in a fresh interpreter, pytest did not start: {launch.why}")
 
 
-def launch_of(config: pytest.Config) -> Launch | None:
+def launch_of(config: pytest.Config) -> NodeLaunch | None:
     """The launch that this pytest runs in; None where a person started it."""
-    found: Launch | None = config.pluginmanager.get_plugin(NAME)
+    found: NodeLaunch | None = config.pluginmanager.get_plugin(NAME)
     return found
 
 

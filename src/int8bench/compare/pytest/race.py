@@ -36,7 +36,7 @@ SHORTEST_RACE_S, LONGEST_RACE_S = 0.1, 2.0  # of a fork: fewer pairs say little;
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class RaceRequest:
     """What one call of race asks for.
 
     Raises:
@@ -64,7 +64,7 @@ class Request:
         return ProcessSettings(variables=(*ProcessSettings().variables, ("OMP_NUM_THREADS", str(self.threads))))
 
 
-def measure(order: NodeOrder, request: Request) -> RaceResult:
+def measure(order: NodeOrder, request: RaceRequest) -> RaceResult:
     """Races the callables of a test in launches of that test.
 
     Raises:
@@ -96,7 +96,7 @@ def _processors() -> tuple[int, ...]:
     return machine.usable_processors()[: machine.usable_core_count()]
 
 
-def _design(request: Request) -> Design:
+def _design(request: RaceRequest) -> Design:
     return Design(
         looks=default_looks(request.launches),
         forks=FORKS,
@@ -126,7 +126,7 @@ def _forks(launch: Launch, design: Design, threads: int, rng: np.random.Generato
     return found
 
 
-def _result(table: LaunchTable, found: Judged, design: Design, look: int, request: Request) -> RaceResult:
+def _result(table: LaunchTable, found: Judged, design: Design, look: int, request: RaceRequest) -> RaceResult:
     nominal = nominal_errors(design.looks, design.error_rate)[look]
     sure = estimate(table, confidence=1 - design.error_rate, nominal_error=nominal)
     judgement = found.judgement

@@ -20,7 +20,7 @@ from int8bench.engines import packages
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
 from int8bench.engines.executorch import files as executorch_files
 from int8bench.engines.executorch import operators
-from int8bench.engines.executorch.files import Files
+from int8bench.engines.executorch.files import ExecutorchFiles
 from int8bench.engines.fixed_batch import check_logits, filled, in_parts, not_made
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
@@ -40,7 +40,7 @@ class _Programs:
     """What a launch has read, by batch size."""
 
     variant: Variant
-    files: Mapping[int, Files]
+    files: Mapping[int, ExecutorchFiles]
     example: Images
 
 
@@ -111,7 +111,7 @@ class _Session:
 class ExecuTorchPredictor:
     """A program with its session; answers any number of pictures in parts of the program's batch size."""
 
-    def __init__(self, session: _Session, *, files: Files, group: Group, name: str, example: Images) -> None:
+    def __init__(self, session: _Session, *, files: ExecutorchFiles, group: Group, name: str, example: Images) -> None:
         """Keeps what it is given.
 
         Args:

@@ -91,7 +91,7 @@ _OBJECTIONS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class EdgeNode:
     """A node of a delegate's graph, the types of its tensors, and how much it computes."""
 
     operator: str
@@ -112,7 +112,7 @@ class Delegation:
     not_delegated_multiply_adds: Mapping[str, int | None]
     """Of those together; None where torch cannot count them."""
     delegated_share: float
-    nodes: tuple[Node, ...]
+    nodes: tuple[EdgeNode, ...]
     operators: tuple[str, ...]
     """Kernels of ExecuTorch's own that the program asks for."""
     weights_bytes: int
@@ -124,7 +124,7 @@ class Delegation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
+class ExecutorchFiles:
     """What a conversion has left: the program, and what it says of itself."""
 
     program: bytes
@@ -167,7 +167,7 @@ def convert(material: Material, options: Options, batch: int | None, folder: Pat
     return notes
 
 
-def read(folder: Path, name: str) -> Files:
+def read(folder: Path, name: str) -> ExecutorchFiles:
     """What a conversion has left in a folder.
 
     Args:
@@ -185,7 +185,7 @@ def read(folder: Path, name: str) -> Files:
         raise EngineError(
             f"{name}: {folder} holds no whole program: {error}; remove the folder and run again"
         ) from error
-    return Files(program=program, delegation=delegation)
+    return ExecutorchFiles(program=program, delegation=delegation)
 
 
 def _exported(model: nn.Module, images: Images, name: str) -> Any:  # noqa: ANN401
@@ -305,7 +305,7 @@ def _called(node: Any) -> str:  # noqa: ANN401
     return str(node.target.name()) if hasattr(node.target, "name") else str(node.target)
 
 
-def _nodes(payload: bytes) -> Iterator[Node]:
+def _nodes(payload: bytes) -> Iterator[EdgeNode]:
     """The nodes of a delegate's graph as XNNPACK will read them, each with the types of its tensors."""
     from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader
 
@@ -318,7 +318,7 @@ def _nodes(payload: bytes) -> Iterator[Node]:
         kind, fields = node["xnode_union_type"], node["xnode_union"]
         numbers = [value for key, value in fields.items() if key.endswith("_id")]
         types = dict.fromkeys(tensors[number]["datatype"] for number in numbers if number in tensors)
-        yield Node(
+        yield EdgeNode(
             operator=kind,
             types=tuple(name.removeprefix("xnn_datatype_") for name in types),
             multiply_adds=multiply_adds(kind, fields, shapes),

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
-from int8bench.engines.executorch.files import PROFILE, Delegation, Node, decoded
+from int8bench.engines.executorch.files import PROFILE, Delegation, EdgeNode, decoded
 from int8bench.engines.operators import Kind, Operator
 
 WARM_UP = 3  # forwards before those that count: the first ones touch memory
@@ -34,7 +34,7 @@ _FLOAT_TYPES = re.compile(r"\b(?:P?F(?:16|32)|BF16)\b")
 _INT8_TENSORS = {"qint8", "quint8", "qcint8"}
 
 
-class Event(TypedDict, total=False):
+class OperatorEvent(TypedDict, total=False):
     """What a tracer tells of a call, of which these are used."""
 
     name: str | None
@@ -45,23 +45,23 @@ class Event(TypedDict, total=False):
     end_time: int
 
 
-class Entry(TypedDict, total=False):
+class ProfileEntry(TypedDict, total=False):
     """An entry of a run, of which some are of other kinds than calls."""
 
-    profile_event: Event | None
+    profile_event: OperatorEvent | None
 
 
-class Run(TypedDict):
+class ProfiledRun(TypedDict):
     """What was traced in one step: ``Execute`` for a forward."""
 
     name: str
-    events: Sequence[Entry]
+    events: Sequence[ProfileEntry]
 
 
-class Profile(TypedDict):
+class ForwardProfile(TypedDict):
     """What a tracer wrote, of which this is used."""
 
-    run_data: Sequence[Run]
+    run_data: Sequence[ProfiledRun]
 
 
 def traced(runtime: Any, program: bytes, pictures: Any) -> tuple[Operator, ...] | None:  # noqa: ANN401
@@ -87,7 +87,7 @@ def _write(session: Any, path: Path) -> None:  # noqa: ANN401
     session.write_etdump_result_to_file(str(path))
 
 
-def profiled(profile: Profile) -> tuple[Operator, ...]:
+def profiled(profile: ForwardProfile) -> tuple[Operator, ...]:
     """The operators of a profile's last forwards, with the mean of their seconds."""
     runs = [list(_events(run)) for run in profile["run_data"] if run["name"] == "Execute"][-FORWARDS:]
     # A forward whose profile lacks an event, or has one twice, is not like the others and says nothing of them.
@@ -97,9 +97,9 @@ def profiled(profile: Profile) -> tuple[Operator, ...]:
     return tuple(_mean(alike) for alike in zip(*whole, strict=True))
 
 
-def _events(run: Run) -> Iterator[Operator]:
+def _events(run: ProfiledRun) -> Iterator[Operator]:
     for entry in run["events"]:
-        event = entry.get("profile_event") or Event()
+        event = entry.get("profile_event") or OperatorEvent()
         seconds = (event.get("end_time", 0) - event.get("start_time", 0)) * _SECONDS
         inside, name = event.get("delegate_debug_id_str"), event.get("name") or ""
         if inside:
@@ -129,7 +129,7 @@ def kind(name: str) -> Kind:
     return Kind.INT8 if _INT8_TYPES.search(plain) else Kind.FLOAT
 
 
-def completed(operators: Iterable[Operator], given: Iterable[Node]) -> tuple[Operator, ...]:
+def completed(operators: Iterable[Operator], given: Iterable[EdgeNode]) -> tuple[Operator, ...]:
     """The same operators, with the types that XNNPACK's names leave out taken from the graph that it was given.
 
     Elementwise operators are called ``Add (ND)`` on any type. They are int8 where all nodes of the graph by that name
@@ -164,7 +164,7 @@ def planned(delegation: Delegation) -> tuple[Operator, ...]:
     return (*_nodes(delegation.nodes), *left)
 
 
-def _nodes(nodes: Iterable[Node]) -> Iterator[Operator]:
+def _nodes(nodes: Iterable[EdgeNode]) -> Iterator[Operator]:
     for node in nodes:
         computes = kind(node.operator)
         if computes is Kind.FLOAT and node.types and node.types[0] in _INT8_TENSORS:

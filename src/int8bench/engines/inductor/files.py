@@ -262,7 +262,7 @@ def _unpacked(package: Path, folder: Path) -> str | None:
     return metadata.get("AOTI_CPU_ISA")
 
 
-class Facts(TypedDict):
+class CompiledFacts(TypedDict):
     """What a conversion wrote down of its library, as JSON."""
 
     instructions: str | None
@@ -277,7 +277,7 @@ class Compiled:
     """A library that a conversion left, and what the conversion wrote down of it."""
 
     folder: Path
-    facts: Facts
+    facts: CompiledFacts
     serialized_bytes: int
 
     def source(self) -> str:

@@ -53,7 +53,7 @@ class Arguments(TypedDict, total=False):
     output_type_shape: Tensors
 
 
-class Event(TypedDict, total=False):
+class ProfileEvent(TypedDict, total=False):
     """One event of a profile as ONNX Runtime writes it, of which these are used."""
 
     name: str
@@ -182,7 +182,7 @@ class OnnxRuntimePredictor:
 
         return forward
 
-    def _profile(self) -> tuple[list[Event], Mapping[str, Sequence[Shape]]]:
+    def _profile(self) -> tuple[list[ProfileEvent], Mapping[str, Sequence[Shape]]]:
         """The events of a few calls at the batch size of the group, and the shapes of each node's weights."""
         pictures = np.repeat(self._example[:1], self._group.batch, axis=0)
         with tempfile.TemporaryDirectory() as folder:
@@ -193,11 +193,11 @@ class OnnxRuntimePredictor:
             session = _opened(self._name, self._content, options)
             for _ in range(1 + PROFILED_CALLS):
                 session.run([LOGITS], {PICTURES: pictures})
-            events: list[Event] = json.loads(Path(session.end_profiling()).read_bytes())
+            events: list[ProfileEvent] = json.loads(Path(session.end_profiling()).read_bytes())
             return events, files.weights_of_nodes(Path(folder) / "optimized.onnx")
 
 
-def operators(events: Sequence[Event], weights: Mapping[str, Sequence[Shape]] = NO_WEIGHTS) -> list[Operator]:
+def operators(events: Sequence[ProfileEvent], weights: Mapping[str, Sequence[Shape]] = NO_WEIGHTS) -> list[Operator]:
     """The operators of one forward, each with its median time; a profile's first call is left out.
 
     The median, since a call that the system interrupts would give its operator the share of ten.
@@ -206,7 +206,7 @@ def operators(events: Sequence[Event], weights: Mapping[str, Sequence[Shape]] = 
         events: of several forwards, in order of time, as ONNX Runtime writes them; times in microseconds.
         weights: shapes of constants by the name of their node; of those that a kernel packs, no event tells.
     """
-    nodes: dict[tuple[str, str | None], list[Event]] = {}
+    nodes: dict[tuple[str, str | None], list[ProfileEvent]] = {}
     for event in events:
         if event.get("name", "").endswith(KERNEL):
             # A pass that adds nodes may name two alike; their numbers differ.
@@ -214,7 +214,7 @@ def operators(events: Sequence[Event], weights: Mapping[str, Sequence[Shape]] = 
     return [_operator(calls[1:], weights) for calls in nodes.values() if len(calls) > 1]
 
 
-def _operator(calls: Sequence[Event], weights: Mapping[str, Sequence[Shape]]) -> Operator:
+def _operator(calls: Sequence[ProfileEvent], weights: Mapping[str, Sequence[Shape]]) -> Operator:
     arguments = calls[0]["args"]
     name = arguments["op_name"]
     types = list(_types(arguments.get("input_type_shape", ())))

@@ -20,7 +20,14 @@ from int8bench.engines import packages
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
 from int8bench.engines.fixed_batch import check_logits, in_parts
 from int8bench.engines.onnx import files
-from int8bench.engines.onnx.openvino_graph import Node, Profile, not_float32, operators, precisions, references
+from int8bench.engines.onnx.openvino_graph import (
+    GraphNode,
+    GraphProfile,
+    not_float32,
+    operators,
+    precisions,
+    references,
+)
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
 
@@ -175,7 +182,7 @@ class OpenVinoPredictor:
     def _compile(self, *, profiled: bool) -> Any:  # noqa: ANN401  the runtime has no types
         return _compiled(self._variant.label, self._content, self._example, self._group, profiled=profiled)
 
-    def _profile(self) -> Profile:
+    def _profile(self) -> GraphProfile:
         compiled = self._compile(profiled=True)
         request = compiled.create_infer_request()
         self._fill(request, np.repeat(self._example, self._group.batch, axis=0))
@@ -183,7 +190,7 @@ class OpenVinoPredictor:
         cold = _nodes(compiled)
         for _ in range(PROFILED_CALLS):
             request.infer()
-        return Profile(cold=cold, warm=_nodes(compiled), calls=1 + PROFILED_CALLS)
+        return GraphProfile(cold=cold, warm=_nodes(compiled), calls=1 + PROFILED_CALLS)
 
 
 @contextmanager
@@ -273,9 +280,9 @@ def _has(compiled: Any, name: str) -> bool:  # noqa: ANN401  the runtime has no 
     return name in compiled.get_property("SUPPORTED_PROPERTIES")
 
 
-def _nodes(compiled: Any) -> tuple[Node, ...]:  # noqa: ANN401  the runtime has no types
+def _nodes(compiled: Any) -> tuple[GraphNode, ...]:  # noqa: ANN401  the runtime has no types
     return tuple(
-        Node.of(
+        GraphNode.of(
             each.get_friendly_name(),
             {key: str(value.value) for key, value in each.get_rt_info().items()},
             given=_shapes(each.inputs()),

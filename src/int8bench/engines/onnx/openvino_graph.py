@@ -59,7 +59,7 @@ _MULTIPLYING: Mapping[str, Callable[[Sequence[Shape], Shape], int]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class GraphNode:
     """A node of the graph after its fusions; without a time where it was not executed, as constants are not."""
 
     name: str
@@ -79,7 +79,7 @@ class Node:
     @classmethod
     def of(
         cls, name: str, info: Mapping[str, str], *, given: tuple[Shape, ...] = (), answers: tuple[Shape, ...] = ()
-    ) -> Node:
+    ) -> GraphNode:
         """A node by its runtime information, and the shapes of what goes in and out."""
         time = info.get("execTimeMcs", _NOT_EXECUTED)
         return cls(
@@ -136,11 +136,11 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class GraphProfile:
     """What one session told of its calls: the graph after the first, which also packed weights, and after all."""
 
-    cold: tuple[Node, ...]
-    warm: tuple[Node, ...]
+    cold: tuple[GraphNode, ...]
+    warm: tuple[GraphNode, ...]
     calls: int
 
     @property
@@ -157,7 +157,7 @@ class Profile:
         }
 
 
-def operators(profiles: Sequence[Profile], work: Mapping[str, int] = NO_WORK) -> list[Operator]:
+def operators(profiles: Sequence[GraphProfile], work: Mapping[str, int] = NO_WORK) -> list[Operator]:
     """The operators of one forward, each with its time in the session where it was quickest.
 
     A node of microseconds that lost its processor for a few milliseconds would else seem to be a third of the forward.
@@ -183,25 +183,25 @@ def operators(profiles: Sequence[Profile], work: Mapping[str, int] = NO_WORK) ->
     ]
 
 
-def precisions(nodes: Sequence[Node]) -> tuple[str, ...]:
+def precisions(nodes: Sequence[GraphNode]) -> tuple[str, ...]:
     """The types that were computed in, without edges and moves: ``i8`` alone where nothing was left in float."""
     return tuple(
         sorted({node.computes_in for node in executed(nodes) if node.kind(NO_WORK) in {Kind.INT8, Kind.FLOAT}})
     )
 
 
-def not_float32(nodes: Sequence[Node]) -> tuple[str, ...]:
+def not_float32(nodes: Sequence[GraphNode]) -> tuple[str, ...]:
     """The kernels that computed in anything but float32."""
     computing = [node for node in executed(nodes) if node.kind(NO_WORK) in {Kind.INT8, Kind.FLOAT}]
     return tuple(sorted({node.primitive for node in computing if node.computes_in != "f32"}))
 
 
-def references(nodes: Sequence[Node]) -> tuple[str, ...]:
+def references(nodes: Sequence[GraphNode]) -> tuple[str, ...]:
     """The kernels that are reference implementations: right, and slow."""
     return tuple(sorted({node.primitive for node in executed(nodes) if node.primitive.startswith("ref")}))
 
 
-def executed(nodes: Sequence[Node]) -> list[Node]:
+def executed(nodes: Sequence[GraphNode]) -> list[GraphNode]:
     """Those that have a time: no constants, and nothing that was done by sharing memory."""
     return [node for node in nodes if node.mean_us is not None]
 

@@ -25,7 +25,7 @@ from int8bench.engines.fixed_batch import filled, in_parts
 from int8bench.engines.tensorrt import layers
 from int8bench.engines.tensorrt.build import PLAN, PRECISION, convert, last, listener, load, started
 from int8bench.engines.tensorrt.needs import NAME, obstacles, off_platform
-from int8bench.engines.tensorrt.session import CUDA_FAULTS, Loaded, Session, ends, profiler
+from int8bench.engines.tensorrt.session import CUDA_FAULTS, Loaded, TensorRtSession, ends, profiler
 from int8bench.errors import EngineError
 from int8bench.machine import nvidia
 
@@ -107,7 +107,7 @@ class TensorRtEngine(Engine[_Plans]):
         return TensorRtPredictor(plan, label=prepared.label, example=prepared.example)
 
 
-def _gpu_of(facts: nvidia.Facts) -> dict[str, str]:
+def _gpu_of(facts: nvidia.GpuFacts) -> dict[str, str]:
     """What a serialized engine depends on besides its packages."""
     gpu = next(iter(nvidia.visible(facts)), None)
     if gpu is None:
@@ -204,9 +204,9 @@ class TensorRtPredictor:
         session.stay()
         return session.run
 
-    def _session(self) -> Session:
+    def _session(self) -> TensorRtSession:
         try:
-            return Session(self._loaded)
+            return TensorRtSession(self._loaded)
         except CUDA_FAULTS as error:
             raise EngineError(f"{self._label}: CUDA refuses: {last([str(error)])}") from error
 

@@ -69,12 +69,12 @@ def _torch(hardware: Hardware) -> str | None:
     return f"{NAME}: torch {version} is built without CUDA, and its tensors are the buffers; type pip install torch."
 
 
-def _driver(facts: nvidia.Facts) -> str | None:
+def _driver(facts: nvidia.GpuFacts) -> str | None:
     missing = nvidia.driver_objection(facts)
     return f"{NAME}: {missing}." if missing else None
 
 
-def _old(facts: nvidia.Facts) -> str | None:
+def _old(facts: nvidia.GpuFacts) -> str | None:
     gpu = next(iter(nvidia.visible(facts)), None)
     if gpu is None or gpu.compute_capability >= OLDEST_GPU:
         return None

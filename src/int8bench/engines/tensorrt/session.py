@@ -30,7 +30,7 @@ class Loaded:
     messages: list[str]
 
 
-class Session:
+class TensorRtSession:
     """An execution context with the memory that it reads and writes, on the engine's stream."""
 
     def __init__(self, loaded: Loaded) -> None:

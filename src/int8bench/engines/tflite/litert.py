@@ -42,7 +42,7 @@ PER_CHANNEL_BYTES = 12  # a float32 scale and an int64 zero point, as the file f
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
+class LitertFiles:
     """What a launch has read: the content of the file of each batch size, and where it came from."""
 
     variant: Variant
@@ -61,7 +61,7 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiteRtEngine(Engine[Files]):
+class LiteRtEngine(Engine[LitertFiles]):
     """Google's LiteRT, formerly TensorFlow Lite."""
 
     name: str = "litert"
@@ -85,7 +85,7 @@ class LiteRtEngine(Engine[Files]):
         """A .tflite file for each batch size."""
         return files.conversion(variant.precision)
 
-    def prepare(self, variant: Variant, material: Material) -> Files:
+    def prepare(self, variant: Variant, material: Material) -> LitertFiles:
         """The files in memory, the runtime imported.
 
         Raises:
@@ -97,7 +97,7 @@ class LiteRtEngine(Engine[Files]):
             raise packages.broken(self.name, error) from error
         return read(variant, material)
 
-    def build(self, prepared: Files, group: Group) -> FixedBatchPredictor:
+    def build(self, prepared: LitertFiles, group: Group) -> FixedBatchPredictor:
         """A session opened, and its weights packed, in the calling process.
 
         Raises:
@@ -132,7 +132,7 @@ def unfit(name: str, hardware: Hardware) -> str | None:
     )
 
 
-def read(variant: Variant, material: Material) -> Files:
+def read(variant: Variant, material: Material) -> LitertFiles:
     """The files of every batch size.
 
     Args:
@@ -143,7 +143,9 @@ def read(variant: Variant, material: Material) -> Files:
         EngineError: one cannot be read.
     """
     folders = {batch: folder for batch, folder in material.files.items() if batch is not None}
-    return Files(variant=variant, contents={b: _read(variant, each) for b, each in folders.items()}, folders=folders)
+    return LitertFiles(
+        variant=variant, contents={b: _read(variant, each) for b, each in folders.items()}, folders=folders
+    )
 
 
 def _read(variant: Variant, folder: Path) -> bytes:
@@ -203,7 +205,7 @@ def _weight_bytes(tensor: TensorDetails) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class LitertNode:
     """One entry of an interpreter's graph: an operator of the file, or a delegate that took some of them."""
 
     name: str
@@ -212,7 +214,7 @@ class Node:
     result_types: tuple[str, ...]
 
 
-def taken(nodes: Sequence[Node]) -> frozenset[int]:
+def taken(nodes: Sequence[LitertNode]) -> frozenset[int]:
     """The positions of the operators that a delegate runs: all that lie between its outputs and its inputs.
 
     The graph keeps what it replaced, and says nothing of it, so that it is followed back from what the delegate makes.
@@ -274,8 +276,8 @@ def _evidence(interpreter: Any, threads: int) -> Mapping[str, Json]:  # noqa: AN
     }
 
 
-def _node(details: OperatorDetails) -> Node:
-    return Node(
+def _node(details: OperatorDetails) -> LitertNode:
+    return LitertNode(
         name=details["op_name"],
         inputs=tuple(details["inputs"].tolist()),
         outputs=tuple(details["outputs"].tolist()),

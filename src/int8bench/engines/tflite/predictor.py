@@ -15,7 +15,7 @@ from int8bench.engines.tflite.files import channels_last
 from int8bench.errors import EngineError
 
 
-class Session(Protocol):
+class TfliteSession(Protocol):
     """A file that a runtime has opened, for one batch size."""
 
     def bound(self, pictures: Images) -> Callable[[], Logits]:
@@ -31,7 +31,7 @@ class FixedBatchPredictor:
         name: str,
         batch: int,
         content: bytes,
-        open_session: Callable[[], Session],
+        open_session: Callable[[], TfliteSession],
         weigh: Callable[[], int],
         describe: Callable[[], Mapping[str, Json]],
     ) -> None:
@@ -48,7 +48,7 @@ class FixedBatchPredictor:
         self.serialized_bytes = len(content)
         self._name, self._batch = name, batch
         self._open, self._weigh, self._describe = open_session, weigh, describe
-        self._spare: Session | None = open_session()
+        self._spare: TfliteSession | None = open_session()
 
     @cached_property
     def weights_bytes(self) -> int:
@@ -80,10 +80,10 @@ class FixedBatchPredictor:
         session, self._spare = self._session(), None
         return session.bound(channels_last(batch))
 
-    def _session(self) -> Session:
+    def _session(self) -> TfliteSession:
         return self._spare or self._open()
 
-    def _answered(self, session: Session, pictures: Images) -> Logits:
+    def _answered(self, session: TfliteSession, pictures: Images) -> Logits:
         try:
             answers = session.bound(channels_last(pictures))()
         except (RuntimeError, ValueError) as error:

@@ -44,7 +44,7 @@ _STANDARD_ERROR = 2
 class _Prepared:
     """A file that the interpreter takes, what it needs, and pictures to compare its answers with."""
 
-    files: litert.Files
+    files: litert.LitertFiles
     arena_bytes: int
     pictures: Images
 
@@ -150,7 +150,7 @@ class _Session:
         return forward
 
 
-def _opened(files: litert.Files) -> Any:  # noqa: ANN401
+def _opened(files: litert.LitertFiles) -> Any:  # noqa: ANN401
     from tflite_micro import runtime
 
     label, content = files.variant.label, files.content(1)
@@ -166,7 +166,7 @@ def _opened(files: litert.Files) -> Any:  # noqa: ANN401
         raise damaged(label, files.folders.get(1), error) from error
 
 
-def _arena_bytes(label: str, files: litert.Files) -> int:
+def _arena_bytes(label: str, files: litert.LitertFiles) -> int:
     """Bytes of the arena that the interpreter uses, by its own recorder; no smaller one is accepted.
 
     Its own structures hold pointers of this machine, of 8 bytes: a 32-bit board needs a little less.

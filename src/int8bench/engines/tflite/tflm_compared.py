@@ -118,7 +118,7 @@ class Tally:
 
 
 @dataclass(slots=True, kw_only=True)
-class Comparison:
+class OutputComparison:
     """Several kernels over the same pictures."""
 
     steps: tuple[Step, ...]
@@ -180,13 +180,13 @@ def compared(content: bytes, pictures: Images, arena_bytes: int) -> dict[str, Js
     }
 
 
-def _compared(content: bytes, pictures: Images, arena_bytes: int) -> tuple[Comparison, int]:
+def _compared(content: bytes, pictures: Images, arena_bytes: int) -> tuple[OutputComparison, int]:
     interpreters = _interpreters(content)
     reference = interpreters[REFERENCE]
     (entry,) = reference.get_input_details()
     kernels = {name: _kernels(each, entry["index"]) for name, each in interpreters.items()}
     kernels[MICRO] = _micro(content, arena_bytes)
-    comparison = Comparison(steps=_steps_of(reference))
+    comparison = OutputComparison(steps=_steps_of(reference))
     chosen = channels_last(pictures[: max(1, min(MOST_PICTURES, _WORK_BYTES // len(content)))])
     quantize = Scale.of(entry).quantizer((1, *chosen.shape[1:]))
     for picture in chosen:

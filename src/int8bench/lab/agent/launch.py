@@ -18,8 +18,7 @@ from typing import NoReturn
 from . import mortal, origins, turns
 from .luck import Luck
 from .suites.suite import BrokenSuiteError, Opened, Options, SkippedError, Suite, first_line
-from .wire import Broken, Ended, Enter, Failed, Forked, Line, Message, Open, Origins, Reap, Reaped, Skipped
-from .wire import Suite as Contents
+from .wire import Broken, Ended, Enter, Failed, Forked, Line, Message, Open, OpenedSuite, Origins, Reap, Reaped, Skipped
 
 _NUMBERS = "i"  # the type of descriptors in an array
 MOST_WORDS = 300  # characters of a fault that are worth telling
@@ -30,7 +29,7 @@ class Opening:
     """A suite that is open, what is told of it, and what its benchmarks draw from."""
 
     suite: Suite
-    contents: Contents
+    contents: OpenedSuite
     luck: Luck
 
 
@@ -70,7 +69,7 @@ def _opening(order: Open) -> Opening | Broken | Failed:
     except Exception as error:  # noqa: BLE001  whatever else is in the way is that side's sentence
         return Failed(error=_words(error))
     loaded = origins.of_packages(order.packages)
-    return Opening(suite=suite, contents=Contents(names=names, left_out=left_out, origins=loaded), luck=luck)
+    return Opening(suite=suite, contents=OpenedSuite(names=names, left_out=left_out, origins=loaded), luck=luck)
 
 
 def _suite(order: Open, luck: Luck) -> Suite:

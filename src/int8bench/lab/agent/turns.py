@@ -15,11 +15,11 @@ from .wire import (
     FirstCall,
     Line,
     Origins,
-    Sample,
     Sampled,
     Stop,
     Sustain,
     Sustained,
+    TurnSample,
     Warm,
     Warmed,
 )
@@ -39,8 +39,8 @@ def take_turns(
 ) -> None:
     """Says what it is and where its modules came from, then answers until it is told to stop or the line ends.
 
-    After a `First` call, its threads are spread over the cores that come along. The answer to a `Sample` says how often
-    the processor was lost during the timed calls. Of fresh processes, a first call and a sample are one each.
+    After a `First` call, its threads are spread over the cores that come along. The answer to a `TurnSample` says how
+    often the processor was lost during the timed calls. Of fresh processes, a first call and a sample are one each.
 
     Args:
         line: to the coordinator.
@@ -58,7 +58,7 @@ def take_turns(
         match asked:
             case Stop():
                 return
-            case First() | Warm() | Sample() | Sustain():
+            case First() | Warm() | TurnSample() | Sustain():
                 line.send(_answer(asked, opened, clock, shared))
             case _:
                 raise ValueError(f"asked for {asked!r:.80}, which is nothing that a benchmark does")
@@ -101,14 +101,14 @@ def _children_s() -> float:
 
 
 def _answer(
-    asked: First | Warm | Sample | Sustain, opened: Opened, clock: Clock, shared: Clock
+    asked: First | Warm | TurnSample | Sustain, opened: Opened, clock: Clock, shared: Clock
 ) -> FirstCall | Warmed | Sampled | Sustained:
     match asked:
         case First():
             return FirstCall(first_s=_first(opened, asked.cores, clock))
-        case Sample() if opened.timed is not None:
+        case TurnSample() if opened.timed is not None:
             return _fresh_sample(opened.timed, asked.calls)
-        case Sample():
+        case TurnSample():
             return _sample(opened, asked, clock)
         case Warm():
             return Warmed(fastest_s=_warm(opened, asked.duration_s, clock))
@@ -135,7 +135,7 @@ def _warm(opened: Opened, duration_s: float, clock: Clock) -> float:
     return fastest
 
 
-def _sample(opened: Opened, asked: Sample, clock: Clock) -> Sampled:
+def _sample(opened: Opened, asked: TurnSample, clock: Clock) -> Sampled:
     if asked.untimed:
         _timed(opened, asked.untimed, clock)
     before, cpu = resource.getrusage(resource.RUSAGE_SELF), time.process_time()

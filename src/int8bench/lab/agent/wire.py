@@ -22,7 +22,7 @@ A_co = TypeVar("A_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request(ABC, Generic[A_co]):
+class SideRequest(ABC, Generic[A_co]):
     """What a benchmark that is open is asked for, and the kind of its answer."""
 
     @property
@@ -32,7 +32,7 @@ class Request(ABC, Generic[A_co]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class GridOrder:
     """The cells of our own grid, as its suite is asked for them."""
 
     contenders: Sequence[str]
@@ -57,12 +57,12 @@ class Open:
     """The packages of either side."""
     seed: int
     """What both sides draw from."""
-    grid: Grid | None = None
+    grid: GridOrder | None = None
     """Of our own suite alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
+class OpenedSuite:
     """From a launch: what is in the suite that it has opened."""
 
     names: Mapping[str, str]
@@ -127,7 +127,7 @@ class FirstCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class First(Request[FirstCall]):
+class First(SideRequest[FirstCall]):
     """To a fork: make one call, and give its threads a core of `cores` each, where there are as many."""
 
     cores: Sequence[int]
@@ -146,7 +146,7 @@ class Warmed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Warm(Request[Warmed]):
+class Warm(SideRequest[Warmed]):
     """To a fork: call for so many seconds, once at least."""
 
     duration_s: float
@@ -167,7 +167,7 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample(Request[Sampled]):
+class TurnSample(SideRequest[Sampled]):
     """To a fork: make so many calls that are not timed, and then so many that are."""
 
     calls: int
@@ -189,7 +189,7 @@ class Sustained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sustain(Request[Sustained]):
+class Sustain(SideRequest[Sustained]):
     """To a fork: call until that moment of the clock that all processes share, once at least."""
 
     until_s: float
@@ -228,15 +228,15 @@ class Failed:
 
 
 ToLaunch: TypeAlias = Open | Enter | Reap
-FromLaunch: TypeAlias = Suite | Broken | Forked | Reaped | Failed
-ToFork: TypeAlias = First | Warm | Sample | Sustain | Stop
+FromLaunch: TypeAlias = OpenedSuite | Broken | Forked | Reaped | Failed
+ToFork: TypeAlias = First | Warm | TurnSample | Sustain | Stop
 FromFork: TypeAlias = Began | FirstCall | Warmed | Sampled | Sustained | Ended | Skipped | Failed
 Message: TypeAlias = ToLaunch | FromLaunch | ToFork | FromFork
 _MESSAGES: Mapping[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
-        *(Open, Enter, Reap, Suite, Broken, Forked, Reaped, Failed),
-        *(First, Warm, Sample, Sustain, Stop, Began, FirstCall, Warmed, Sampled, Sustained, Ended, Skipped),
+        *(Open, Enter, Reap, OpenedSuite, Broken, Forked, Reaped, Failed),
+        *(First, Warm, TurnSample, Sustain, Stop, Began, FirstCall, Warmed, Sampled, Sustained, Ended, Skipped),
     )
 }
 
@@ -248,7 +248,7 @@ class Line:
         """Takes over one end of a socket pair."""
         self.socket = end
 
-    def send(self, message: Message | Request[object]) -> None:
+    def send(self, message: Message | SideRequest[object]) -> None:
         """Sends one message.
 
         Raises:
@@ -286,7 +286,7 @@ def _message(body: bytes) -> Message:
     try:
         kind = _MESSAGES[fields.pop(_KIND)]
         if kind is Open and fields["grid"] is not None:
-            fields["grid"] = Grid(**fields["grid"])
+            fields["grid"] = GridOrder(**fields["grid"])
         return kind(**fields)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no message: {body[:80]!r}") from error

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from int8bench.errors import RequestError
 from int8bench.machine import Hardware, Told
-from int8bench.machine.finding import Recommendation, SaturationProbe
+from int8bench.machine.finding import EngineChoice, SaturationProbe
 from int8bench.machine.levels import ARM, UNKNOWN, X86
 
 INT8_ENGINES = ("fbgemm", "x86", "onednn", "qnnpack")
@@ -80,7 +80,7 @@ def preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
     return (), "ARM without NEON, which qnnpack's kernels need"
 
 
-def recommend(hardware: Hardware, probes: Mapping[str, SaturationProbe] | None = None) -> Recommendation:
+def recommend(hardware: Hardware, probes: Mapping[str, SaturationProbe] | None = None) -> EngineChoice:
     """The engine to choose: by rule, unless what was measured on the machine speaks against the rule's choice.
 
     Args:
@@ -93,23 +93,23 @@ def recommend(hardware: Hardware, probes: Mapping[str, SaturationProbe] | None =
     if probe is None or not probe.saturates:
         return by_rule
     exact = [name for name in preference(hardware)[0] if name in measured and not measured[name].saturates]
-    return Recommendation(
+    return EngineChoice(
         engine=exact[0] if exact else None,
         basis=f"measured here: {by_rule.engine}, the rule's choice, saturates on this CPU "
         f"({probe.sqnr_db:.1f} dB against exact integers)",
     )
 
 
-def _by_rule(hardware: Hardware) -> Recommendation:
+def _by_rule(hardware: Hardware) -> EngineChoice:
     """The best that fits the processor and that the installed torch has."""
     engines, reason = preference(hardware)
     built = engines_of_torch(hardware)
     there = engines if built is None else tuple(engine for engine in engines if engine in built)
     if there == engines[: len(there)]:
         missing = "" if there or not engines else f", but this torch has no {' or '.join(engines)}"
-        return Recommendation(engine=there[0] if there else None, basis=f"rule: {reason}{missing}")
+        return EngineChoice(engine=there[0] if there else None, basis=f"rule: {reason}{missing}")
     lacking = " or ".join(engines[: engines.index(there[0])])
-    return Recommendation(
+    return EngineChoice(
         engine=there[0], basis=f"rule: {reason}; {there[0]} is next best, since this torch has no {lacking}"
     )
 

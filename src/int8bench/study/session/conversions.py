@@ -116,7 +116,7 @@ UNLIMITED = Allotment()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ConversionOutcome:
     """What came of all conversions of a run: the files by variant, and why a variant has none."""
 
     converted: Mapping[Variant, Mapping[int | None, Converted]]
@@ -230,7 +230,9 @@ def due(pieces: Sequence[Wanted], order: Order, guess: Callable[[Conversion], fl
     )
 
 
-def make(pieces: Sequence[Wanted], order: Order, advance: Advance, *, allotment: Allotment = UNLIMITED) -> Outcome:
+def make(
+    pieces: Sequence[Wanted], order: Order, advance: Advance, *, allotment: Allotment = UNLIMITED
+) -> ConversionOutcome:
     """The files of every piece of work: those that are kept, and those that are made now.
 
     Args:
@@ -240,7 +242,7 @@ def make(pieces: Sequence[Wanted], order: Order, advance: Advance, *, allotment:
         allotment: how long all may take; what would not be done is not begun, and what takes too long is stopped.
     """
     if not pieces:
-        return Outcome(converted={}, refused={})
+        return ConversionOutcome(converted={}, refused={})
     digest, store = _digest(order), _store()
     with _aside(store) as aside:
         work = _Work(
@@ -510,7 +512,7 @@ def _room(store: Path) -> str:
     return ""
 
 
-def _outcome(pieces: Sequence[Wanted], made: Mapping[int, Converted | str | Unmade]) -> Outcome:
+def _outcome(pieces: Sequence[Wanted], made: Mapping[int, Converted | str | Unmade]) -> ConversionOutcome:
     converted: dict[Variant, dict[int | None, Converted]] = {}
     refused: dict[tuple[Variant, int | None], str] = {}
     unmade: dict[tuple[Variant, int | None], Unmade] = {}
@@ -523,4 +525,4 @@ def _outcome(pieces: Sequence[Wanted], made: Mapping[int, Converted | str | Unma
                 unmade[variant, piece.batch] = came
             else:
                 refused[variant, piece.batch] = f"{piece.label}: {came}"
-    return Outcome(converted=converted, refused=refused, unmade=unmade)
+    return ConversionOutcome(converted=converted, refused=refused, unmade=unmade)

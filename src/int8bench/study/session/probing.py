@@ -24,7 +24,7 @@ from int8bench.lab.progress import Advance, Progress
 from int8bench.machine import Hardware
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study.session import conversions, worker
-from int8bench.study.session.conversions import UNLIMITED, Allotment, Due, Outcome, Wanted
+from int8bench.study.session.conversions import UNLIMITED, Allotment, ConversionOutcome, Due, Wanted
 from int8bench.study.session.worker import Check
 from int8bench.workload.order import Order
 
@@ -166,7 +166,7 @@ def _in_a_launch(
     return found
 
 
-def _lacks(outcome: Outcome, check: Check) -> bool:
+def _lacks(outcome: ConversionOutcome, check: Check) -> bool:
     """Whether the files of a check are not there."""
     at = check.variant, check.group.batch
     return outcome.refusal(*at) is not None or outcome.left_out(*at) is not None

@@ -7,11 +7,11 @@ import pytest
 from int8bench import facade
 from int8bench.lab.agent.suites import grid_suite
 from int8bench.lab.agent.suites.suite import TIME, TRACK, Opened, Options, SkippedError
-from int8bench.lab.agent.wire import Grid
+from int8bench.lab.agent.wire import GridOrder
 
 OPTIONS = Options(
     packages=["int8bench"],
-    grid=Grid(
+    grid=GridOrder(
         contenders=["float32", "fbgemm"],
         batches=[1, 8],
         threads=[1, 2],

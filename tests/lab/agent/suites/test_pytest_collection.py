@@ -11,11 +11,11 @@ import bare_python
 import pytest
 
 from int8bench.errors import LabError
-from int8bench.lab.agent.wire import Sample
-from int8bench.lab.peers import Order, PeerLaunch, Place, launched
+from int8bench.lab.agent.wire import TurnSample
+from int8bench.lab.peers import PeerLaunch, PeerOrder, Place, launched
 
 HELPERS = Path(__file__).parents[3] / "helpers"
-ORDER = Order(suite="pytest")
+ORDER = PeerOrder(suite="pytest")
 Files = Mapping[str, str]
 
 TESTS = """
@@ -471,7 +471,7 @@ def test_a_project_that_blocks_sockets_and_makes_errors_of_warnings_is_measured(
     )
     with launched([place], ORDER) as (launch,):
         turns = launch.enter("tests/test_it.py::test_made", cores=(), shift=1, timeout_s=60)
-        assert turns.ask(Sample(calls=2, untimed=1), 60).mean_s > 0
+        assert turns.ask(TurnSample(calls=2, untimed=1), 60).mean_s > 0
         turns.finish(60)
         turns.end()
 

@@ -27,7 +27,7 @@ class AlreadyUsedError(Exception):
     """A test used its fixture twice."""
 
 
-class Numbers(SimpleNamespace):
+class FixtureNumbers(SimpleNamespace):
     """Statistics by attribute and by key, as pytest-benchmark gives them."""
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
@@ -36,7 +36,7 @@ class Numbers(SimpleNamespace):
 
 
 NOTHING = dict.fromkeys(STATISTICS, math.nan)  # calls that are paired have no statistics of their own
-NO_STATISTICS = Numbers(stats=Numbers(**NOTHING, data=[]), **NOTHING)
+NO_STATISTICS = FixtureNumbers(stats=FixtureNumbers(**NOTHING, data=[]), **NOTHING)
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +72,7 @@ class Measurement:
         test()
 
 
-class Benchmark:
+class BenchmarkFixture:
     """The fixture: called as pytest-benchmark's is, with the attributes that tests know of it."""
 
     disabled, enabled, skipped, cprofile = False, True, False, False
@@ -94,7 +94,7 @@ class Benchmark:
         self._gives_setup_arguments = gives_setup_arguments
 
     @property
-    def stats(self) -> Numbers | None:
+    def stats(self) -> FixtureNumbers | None:
         """None before use; afterwards statistics that are not numbers, and a note that the test asked for them."""
         if not self._measurement.used:
             return None

@@ -28,7 +28,7 @@ from _pytest.pathlib import ImportPathMismatchError
 
 from ..imports import Imports, install
 from . import pytest_options
-from .pytest_fixture import Benchmark, Measurement
+from .pytest_fixture import BenchmarkFixture, Measurement
 from .suite import TIME, BrokenSuiteError, Options, SkippedError, Within, first_line
 
 FIXTURES, WEAVE = ("benchmark", "codspeed_benchmark"), "benchmark_weave"
@@ -167,19 +167,19 @@ class Front:
         return _asks(item) or bool(marked)
 
     @pytest.fixture
-    def benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
+    def benchmark(self, request: pytest.FixtureRequest) -> BenchmarkFixture:
         """Stands where pytest-benchmark's stands."""
         assert self.measurement is not None
-        return Benchmark(request.node, self.measurement, gives_setup_arguments=self.is_codspeeds)
+        return BenchmarkFixture(request.node, self.measurement, gives_setup_arguments=self.is_codspeeds)
 
     @pytest.fixture
-    def codspeed_benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
+    def codspeed_benchmark(self, request: pytest.FixtureRequest) -> BenchmarkFixture:
         """Stands where pytest-codspeed's stands."""
         assert self.measurement is not None
-        return Benchmark(request.node, self.measurement, gives_setup_arguments=True)
+        return BenchmarkFixture(request.node, self.measurement, gives_setup_arguments=True)
 
     @pytest.fixture
-    def benchmark_weave(self, benchmark: Benchmark) -> Any:  # noqa: ANN401
+    def benchmark_weave(self, benchmark: BenchmarkFixture) -> Any:  # noqa: ANN401
         """There so that tests which ask for it are collected; they are left out."""
         return benchmark.weave
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..wire import Grid, Origins
+from ..wire import GridOrder, Origins
 
 
 def first_line(error: BaseException) -> str:
@@ -43,7 +43,7 @@ class Options:
     """Begins the luck of this launch anew."""
     seed: int | None = None
     """What both sides draw from."""
-    grid: Grid | None = None
+    grid: GridOrder | None = None
     """The cells of our own grid."""
 
 
