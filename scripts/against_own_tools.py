@@ -39,7 +39,6 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from int8bench.cases import FLOAT32, INT8, Case, Group, Variant, parse_id
 from int8bench.engines.onnx import files as onnx_files
 from int8bench.engines.registry import engine_named
 from int8bench.engines.tflite import files as tflite_files
@@ -54,6 +53,7 @@ from int8bench.study.cells import OK, Cell
 from int8bench.study.racing import launch_table
 from int8bench.study.session import conversions
 from int8bench.study.session.ledger import Ledger
+from int8bench.workload.cases import FLOAT32, INT8, Case, Group, Variant, parse_id
 from int8bench.workload.subject import default_subject, order_for
 
 CONFIDENCE = 0.95

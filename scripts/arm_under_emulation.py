@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from int8bench.cases import Group
 from int8bench.engines.base import Logits, Material
 from int8bench.engines.registry import engine_named
 from int8bench.errors import Int8BenchError
 from int8bench.machine import detect, emulation
 from int8bench.workload import fidelity
+from int8bench.workload.cases import Group
 from int8bench.workload.data import load_data
 from int8bench.workload.models import SimpleCNN, load_model
 from int8bench.workload.training import fit, load_weights, save_checkpoint

@@ -18,9 +18,9 @@ from statistics import mean, stdev
 
 from scipy.stats import t as student
 
-from int8bench.cases import CHANNELS_LAST, Case, parse_id
 from int8bench.lab.environment import ProcessSettings
 from int8bench.study import records
+from int8bench.workload.cases import CHANNELS_LAST, Case, parse_id
 
 CONFIDENCE = 0.95
 

@@ -22,12 +22,12 @@ from int8bench.study.cells import BEST
 from int8bench.workload.importing import make_importable
 
 if TYPE_CHECKING:
-    from int8bench.cases import Group, Variant
     from int8bench.study.cells import Cell
     from int8bench.study.records import Run
     from int8bench.study.session.conversions import ConversionOutcome
     from int8bench.study.session.worker import Prepared
     from int8bench.tracking.published import Values
+    from int8bench.workload.cases import Group, Variant
 
 __all__ = [
     "FLOAT32",
@@ -176,8 +176,8 @@ class Grid:
         Raises:
             NotImplementedError: it cannot.
         """
-        from int8bench.cases import Group
         from int8bench.engines.registry import engine_named
+        from int8bench.workload.cases import Group
 
         variant, group = _variant(contender), Group(batch=batch, threads=threads)
         refused = self.converted.refusal(variant, batch) or self.prepared.refused.get(variant)
@@ -233,8 +233,8 @@ def grid(
 
 
 def _variant(contender: str) -> "Variant":
-    from int8bench.cases import INT8, float32_references, int8_variant
     from int8bench.engines.registry import engine_named, engine_names
+    from int8bench.workload.cases import INT8, float32_references, int8_variant
 
     if contender == FLOAT32:
         return float32_references()[0]

@@ -7,11 +7,11 @@ import numpy as np
 from cells import cell
 from runs import race
 
-from int8bench.cases import FLOAT32, INT8, Case, Variant, grid
 from int8bench.stats.stopping import Looks
 from int8bench.study.cells import BEST, FAILED, OK, SKIPPED, Cell
 from int8bench.study.ranking import Rules
 from int8bench.study.session.ledger import Ledger
+from int8bench.workload.cases import FLOAT32, INT8, Case, Variant, grid
 
 RULES = Rules(
     accuracy_loss=0.01, trained=True, confidence=0.95, family_error=0.05, margin=0.01, looks=Looks(launches=(8,))

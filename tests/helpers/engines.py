@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from int8bench.cases import Group, Variant
 from int8bench.engines.base import AnyEngine, Images, Material, Predictor
 from int8bench.machine import Hardware, detect
+from int8bench.workload.cases import Group, Variant
 
 CI = os.environ.get("CI") == "true"
 # What may be missing in CI too: a GPU's engine, and those whose packages forbid the newest torch (make test-newest).

@@ -10,10 +10,10 @@ import torch
 from onnx import TensorProto, numpy_helper
 
 import engines
-from int8bench.cases import FLOAT16, FLOAT32, INT8
 from int8bench.engines.base import Images, Material
 from int8bench.engines.tensorrt import build
 from int8bench.workload import fidelity
+from int8bench.workload.cases import FLOAT16, FLOAT32, INT8
 
 BATCH = 4
 

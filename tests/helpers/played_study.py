@@ -9,7 +9,6 @@ import pytest
 from played_lab import PlayedFork, PlayedLab
 
 from int8bench import machine
-from int8bench.cases import Variant
 from int8bench.lab.noise import Reading
 from int8bench.lab.progress import Progress
 from int8bench.lab.sampling import Race, Track
@@ -21,6 +20,7 @@ from int8bench.study.plan.request import Request
 from int8bench.study.records import Run
 from int8bench.study.session import measuring, worker
 from int8bench.study.session.worker import Alone, Checked, Expected, RaceOrder, Stream
+from int8bench.workload.cases import Variant
 from int8bench.workload.fidelity import Fidelity
 from int8bench.workload.order import Network
 from int8bench.workload.subject import Subject

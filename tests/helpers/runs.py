@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from int8bench.cases import INT8, NCHW, Variant, grid, int8_variant
 from int8bench.lab.sampling import Durations
 from int8bench.machine import Hardware, load
 from int8bench.stats.stopping import default_looks
@@ -14,6 +13,7 @@ from int8bench.study.cells import RaceSample, SoloSample
 from int8bench.study.plan.plan import Plan
 from int8bench.study.session.ledger import Ledger
 from int8bench.study.session.worker import Checked
+from int8bench.workload.cases import INT8, NCHW, Variant, grid, int8_variant
 from int8bench.workload.fidelity import Fidelity
 
 RECORDED = Path(__file__).parents[1] / "golden" / "hardware"

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from int8bench.cases import INT8, NCHW, Group, Variant
 from int8bench.documents import Json
 from int8bench.engines.base import AnyEngine, Availability, Engine, Images, Logits, Material
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.errors import EngineError
 from int8bench.machine import Hardware
+from int8bench.workload.cases import INT8, NCHW, Group, Variant
 
 DEPTH, WIDTH = 12, 192  # layers for torch to run one by one: several times what one matrix takes
 SLEEP_S = 10e-3  # two hundred times what torch takes: clear in four launches of a busy machine

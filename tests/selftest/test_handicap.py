@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from int8bench.cases import Group, int8_variant
 from int8bench.errors import EngineError
 from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings
@@ -15,6 +14,7 @@ from int8bench.lab.launches import launched
 from int8bench.lab.sampling import Contender, Durations
 from int8bench.selftest import handicap
 from int8bench.study.session import worker
+from int8bench.workload.cases import Group, int8_variant
 from int8bench.workload.order import Order
 
 VARIANT = int8_variant("fbgemm")

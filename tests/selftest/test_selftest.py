@@ -12,7 +12,6 @@ import pytest
 from played_lab import PlayedFork, PlayedLab
 
 from int8bench import __version__, machine
-from int8bench.cases import Group
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError
 from int8bench.lab.progress import Progress
 from int8bench.machine import Hardware
@@ -20,6 +19,7 @@ from int8bench.selftest import handicap, selftest, trust
 from int8bench.selftest.handicap import Handicapped
 from int8bench.study import records
 from int8bench.study.plan import plan
+from int8bench.workload.cases import Group
 
 MACHINE = Hardware(arch="x86_64", brand="A processor", flags=frozenset({"avx2"}), usable_cores=2)
 CALL_S = 0.001

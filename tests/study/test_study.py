@@ -17,7 +17,6 @@ from played_lab import Fault, PlayedLaunch
 from played_study import MACHINE, SECONDS, TORCH, Session, played, statuses
 
 from int8bench import files, machine
-from int8bench.cases import int8_variant
 from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError, RecordError, RequestError
 from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings
@@ -28,6 +27,7 @@ from int8bench.study.cells import Cell, Samples
 from int8bench.study.records import Run
 from int8bench.study.session import measuring
 from int8bench.study.session.session import SAVE_EVERY_S
+from int8bench.workload.cases import int8_variant
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from runs import int8_variants
 
-from int8bench.cases import Case, grid
 from int8bench.lab.sampling import Durations
 from int8bench.machine import Hardware
 from int8bench.stats.stopping import Looks
@@ -19,6 +18,7 @@ from int8bench.study.plan.plan import Plan
 from int8bench.study.records import Run
 from int8bench.study.session.ledger import NOT_YET, Ledger
 from int8bench.study.session.worker import Checked
+from int8bench.workload.cases import Case, grid
 from int8bench.workload.fidelity import Fidelity
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "runs" / "quick.json"

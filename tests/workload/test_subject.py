@@ -12,9 +12,9 @@ from int8bench.lab.progress import Progress
 
 torch = pytest.importorskip("torch")
 
-from int8bench.cases import float32_references  # noqa: E402
 from int8bench.workload import data, models, training  # noqa: E402  torch first: without it this module is skipped
 from int8bench.workload import subject as subjects  # noqa: E402
+from int8bench.workload.cases import float32_references  # noqa: E402
 from int8bench.workload.subject import Subject, prepare_subject, train  # noqa: E402
 
 pytestmark = pytest.mark.torch

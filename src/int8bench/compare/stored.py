@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from int8bench import documents
-from int8bench.cases import INT8
 from int8bench.compare.comparisons import Comparison, Differences, Metric, SideRatio
 from int8bench.documents import Json, JsonObject
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
@@ -29,6 +28,7 @@ from int8bench.study.cells import OK, Cell, SoloSample, known
 from int8bench.study.findings.chance import TOP1_CHANCE
 from int8bench.study.racing import launch_table
 from int8bench.study.records import Run
+from int8bench.workload.cases import INT8
 
 NOT_JUDGED = (
     "the interval holds the launches of both runs, not the drift from run to run; judge it paired with: int8bench duet"

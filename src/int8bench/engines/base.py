@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from int8bench.cases import Group, Variant
 from int8bench.documents import Json
+from int8bench.workload.cases import Group, Variant
 
 if TYPE_CHECKING:
     from torch import nn

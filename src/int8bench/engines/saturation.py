@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from int8bench.cases import Group, int8_variant
 from int8bench.engines.base import Images, Material
 from int8bench.engines.torch.int8 import QuantizedEngine, is_packed
 from int8bench.errors import EngineError
 from int8bench.machine.finding import EXACT_INTEGERS, SaturationProbe
+from int8bench.workload.cases import Group, int8_variant
 
 if TYPE_CHECKING:
     import torch

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from int8bench import units
-from int8bench.cases import INT8
 from int8bench.report.ranking import view
 from int8bench.report.text import answers, guesses, is_constant, machine_of, model_of, proven
 from int8bench.report.words import exact_interval
 from int8bench.study.cells import BEST, NAIVE, OK, Cell
 from int8bench.study.records import Run
+from int8bench.workload.cases import INT8
 
 
 def rendered(template: str, filters: Mapping[str, Callable[..., object]], **names: object) -> str:

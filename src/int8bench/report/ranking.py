@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from statistics import geometric_mean
 
 from int8bench import units
-from int8bench.cases import FLOAT32, Variant
 from int8bench.report import words
 from int8bench.report.recommendation import sentence
 from int8bench.report.words import Column, label, name, points
 from int8bench.study.cells import BEST, FAILED, SKIPPED
 from int8bench.study.findings.causes import cause_of
 from int8bench.study.standings import Entry, Ratio, Recommendation, Setting, Unranked
+from int8bench.workload.cases import FLOAT32, Variant
 
 Ranking = Sequence[Setting]
 FINE = 0.01  # half an interval: below, it is shown as less than a percent

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from int8bench import units
-from int8bench.cases import FLOAT32, INT8, TORCH
 from int8bench.machine.finding import Finding, Severity
 from int8bench.report import ranking, recommendation
 from int8bench.report.words import counted, fitting, interval, label, name, printable
@@ -18,6 +17,7 @@ from int8bench.study.cells import BEST, NAIVE, OK, Cell, Speedup, known
 from int8bench.study.findings.causes import cause_of, listed, together
 from int8bench.study.findings.chance import CONSTANT, TOP1_CHANCE
 from int8bench.study.records import Run
+from int8bench.workload.cases import FLOAT32, INT8, TORCH
 from int8bench.workload.fidelity import Fidelity
 
 COLOURS = {"faster": "green", "slower": "red", "same": "default", "unclear": "yellow"}

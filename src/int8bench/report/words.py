@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from int8bench import units
-from int8bench.cases import FLOAT32, TORCH
+from int8bench.workload.cases import FLOAT32, TORCH
 
 
 class _Setting(Protocol):

@@ -10,13 +10,13 @@ from statistics import median
 
 import numpy as np
 
-from int8bench.cases import Group, Variant
 from int8bench.lab import sampling
 from int8bench.lab.channel import Channel
 from int8bench.lab.clock import spin
 from int8bench.lab.sampling import Call, Contender, Durations, Race
 from int8bench.lab.session import heap_shift, shuffled
 from int8bench.study.session.worker import CANDIDATE, REFERENCE, Prepared, pictures, predictor
+from int8bench.workload.cases import Group, Variant
 
 SLOWED = "slowed"
 SETTLING_CALLS = 3  # the first packs, the next ones reuse

@@ -8,7 +8,6 @@ from functools import cached_property
 from statistics import median
 
 from int8bench import units
-from int8bench.cases import Group
 from int8bench.selftest.answer import (
     Bounded,
     CellFigures,
@@ -27,6 +26,7 @@ from int8bench.stats.stopping import nominal_errors
 from int8bench.stats.words import Verdict
 from int8bench.study.cells import speed_word
 from int8bench.study.racing import Design, Judged, judged
+from int8bench.workload.cases import Group
 
 FIRST_SHARE = 0.02  # the slow-down of the first races, before the spread of the machine is known
 MOST_SHARE = 0.2  # beyond, a machine is too noisy for any figure of ours

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from int8bench import __version__, documents, machine
-from int8bench.cases import Group, Variant, float32_references, int8_variant
 from int8bench.engines.registry import engine_named
 from int8bench.errors import Int8BenchError, NothingMeasuredError, RecordError
 from int8bench.lab import clock, sampling
@@ -34,6 +33,7 @@ from int8bench.study import records
 from int8bench.study.plan import plan
 from int8bench.study.racing import Design, log_ratio
 from int8bench.study.session import worker
+from int8bench.workload.cases import Group, Variant, float32_references, int8_variant
 from int8bench.workload.subject import default_subject, order_for
 
 BUDGET_S = 300.0

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from int8bench.cases import Case, Group, Variant
 from int8bench.documents import (
     Count,
     Each,
@@ -18,6 +17,7 @@ from int8bench.documents import (
     is_number,
 )
 from int8bench.stats.words import Verdict
+from int8bench.workload.cases import Case, Group, Variant
 from int8bench.workload.fidelity import Fidelity
 
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from int8bench import machine
-from int8bench.cases import INT8
 from int8bench.engines.registry import engine_named, engine_names
 from int8bench.engines.saturation import PROBED
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
@@ -18,6 +17,7 @@ from int8bench.lab.progress import Progress
 from int8bench.machine import Hardware, rules
 from int8bench.machine.finding import EngineChoice, Finding, SaturationProbe, Severity
 from int8bench.study.session import probing, worker
+from int8bench.workload.cases import INT8
 
 TIMEOUT_S = 120.0
 

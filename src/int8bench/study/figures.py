@@ -7,7 +7,6 @@ from statistics import median
 import numpy as np
 
 from int8bench import __version__
-from int8bench.cases import ALL, NCHW, TORCH, Case, Group
 from int8bench.documents import JsonObject
 from int8bench.lab.environment import ProcessSettings
 from int8bench.machine import Hardware, fingerprint
@@ -42,6 +41,7 @@ from int8bench.study.ranking import Rules, ranked
 from int8bench.study.recommendation import recommended
 from int8bench.study.records import Environment, Run, versions
 from int8bench.study.session.ledger import NOT_YET, Ledger
+from int8bench.workload.cases import ALL, NCHW, TORCH, Case, Group
 
 FEWEST_SOLOS = 2  # an interval needs two replicates
 

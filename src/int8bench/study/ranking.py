@@ -13,7 +13,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from int8bench.cases import INT8, TORCH, Case, Group
 from int8bench.stats.ratio import LaunchTable, centre_and_error, estimate
 from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.study.cells import OK, Cell, RaceSample, Speedup, known, measured
@@ -22,6 +21,7 @@ from int8bench.study.findings.outcomes import LOSSY_SQNR_DB
 from int8bench.study.racing import launch_table
 from int8bench.study.session.ledger import Ledger
 from int8bench.study.standings import IN_NAME_ONLY, INACCURATE, UNPAIRED, Entry, Lead, Ratio, Setting, Unranked
+from int8bench.workload.cases import INT8, TORCH, Case, Group
 from int8bench.workload.fidelity import Fidelity
 
 EXACT_DB = math.inf  # float32 is what answers are held against

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from int8bench.cases import Variant, parse_id
 from int8bench.study.cells import BEST, FASTER
 from int8bench.study.ranking import Rules
 from int8bench.study.standings import (
@@ -19,6 +18,7 @@ from int8bench.study.standings import (
     Standing,
     Win,
 )
+from int8bench.workload.cases import Variant, parse_id
 
 
 def recommended(settings: Sequence[Setting], rules: Rules, *, complete: bool) -> Recommendation | None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from int8bench.cases import Group, Variant
 from int8bench.documents import (
     AT_LEAST_MINUS_1,
     AT_MOST_1,
@@ -18,6 +17,7 @@ from int8bench.documents import (
     Share,
 )
 from int8bench.study.cells import FAILED, SKIPPED, Precision, Role, Word
+from int8bench.workload.cases import Group, Variant
 
 SWITCH, STAY, UNCLEAR = "switch", "stay", "unclear"
 INACCURATE, IN_NAME_ONLY, UNPAIRED = "inaccurate", "in name only", "unpaired"

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from int8bench import cache, files, machine, units
-from int8bench.cases import ALL, INT8, Case, Variant, grid
 from int8bench.documents import Json
 from int8bench.engines.registry import engine_named, engine_names
 from int8bench.errors import Int8BenchError, NothingMeasuredError, RequestError
@@ -35,6 +34,7 @@ from int8bench.study.session import conversions, measuring, probing
 from int8bench.study.session.ledger import PLAN, Ledger
 from int8bench.study.session.session import Session
 from int8bench.workload import models
+from int8bench.workload.cases import ALL, INT8, Case, Variant, grid
 from int8bench.workload.subject import Subject, order_for, prepare_subject
 
 BESIDE = Overhead(start_s=START_S + ENDING_S, launch_s=2.5)  # what the least run pays beside measuring: torch alone

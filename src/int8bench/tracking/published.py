@@ -6,11 +6,11 @@ together.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8
 from int8bench.study.cells import BEST, Cell, Peak, Throughput, known, measured
 from int8bench.study.racing import launch_table
 from int8bench.study.records import Run
 from int8bench.tracking.side import SidePoint
+from int8bench.workload.cases import CHANNELS_LAST, FLOAT32, INT8
 
 Values = Mapping[str, Mapping[tuple[str, ...], float]]
 """Benchmark -> parameters in asv's order and spelling -> number."""

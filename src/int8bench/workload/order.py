@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from int8bench.cases import Variant
+from int8bench.workload.cases import Variant
 
 if TYPE_CHECKING:
     import numpy as np

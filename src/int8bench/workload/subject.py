@@ -16,13 +16,13 @@ import numpy.typing as npt
 import torch
 
 from int8bench import cache, files, units
-from int8bench.cases import Variant
 from int8bench.documents import Json
 from int8bench.errors import ModelError
 from int8bench.lab import clock, sampling
 from int8bench.lab.progress import Advance, Progress
 from int8bench.workload import data as data_sets
 from int8bench.workload import models, training
+from int8bench.workload.cases import Variant
 from int8bench.workload.order import INITIAL, Network, Order
 
 TIMED, TIMES = 2, 3  # pictures of a call that is timed, and calls: the first one allocates

@@ -9,13 +9,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engines import TINY_MULTIPLY_ADDS, require, some_pictures, tiny_cnn, told  # noqa: E402  after the skip
-from int8bench.cases import Group  # noqa: E402
 from int8bench.engines import packages  # noqa: E402
 from int8bench.engines.base import Material  # noqa: E402
 from int8bench.engines.executorch import files, operators  # noqa: E402
 from int8bench.engines.executorch.engine import ExecuTorchEngine  # noqa: E402
 from int8bench.errors import EngineError  # noqa: E402
 from int8bench.machine import detect  # noqa: E402
+from int8bench.workload.cases import Group  # noqa: E402
 
 pytestmark = pytest.mark.torch
 ENGINE = ExecuTorchEngine()
@@ -27,7 +27,7 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 import torch
 from engines import made, some_pictures, tiny_cnn
-from int8bench.cases import Group
+from int8bench.workload.cases import Group
 from int8bench.engines.executorch.engine import ExecuTorchEngine
 from int8bench.errors import EngineError
 from int8bench.workload.fidelity import compare

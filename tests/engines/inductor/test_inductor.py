@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from tests.helpers import engines as help_with
 
-from int8bench.cases import FLOAT32, INT8, Group
 from int8bench.engines import packages
 from int8bench.engines.base import Material
 from int8bench.engines.inductor import files
@@ -22,6 +21,7 @@ from int8bench.engines.operators import Kind, ran
 from int8bench.engines.torch.onednn_log import Primitive
 from int8bench.errors import EngineError
 from int8bench.machine import Hardware
+from int8bench.workload.cases import FLOAT32, INT8, Group
 
 ENGINE = InductorEngine()
 VNNI = Hardware(arch="x86_64", os="Linux", flags=frozenset({"avx2", "fma", "avx_vnni"}), logical_cores=4)
@@ -65,7 +65,7 @@ import json, sys
 from pathlib import Path
 import numpy as np, torch
 from tests.helpers.engines import made, some_pictures, tiny_cnn
-from int8bench.cases import Group
+from int8bench.workload.cases import Group
 from int8bench.engines.inductor.engine import InductorEngine
 from int8bench.errors import EngineError
 

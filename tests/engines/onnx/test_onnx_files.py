@@ -8,12 +8,12 @@ import pytest
 pytest.importorskip("torch")
 
 from engines import require, told
-from int8bench.cases import Variant
 from int8bench.engines.base import Material
 from int8bench.engines.onnx import files
 from int8bench.engines.onnx.onnxruntime import OnnxRuntimeEngine
 from int8bench.errors import EngineError
 from int8bench.machine import load
+from int8bench.workload.cases import Variant
 
 pytestmark = pytest.mark.torch
 RECORDED = Path(__file__).parents[2] / "golden" / "hardware"

@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 import torch
 from engines import made, some_pictures, tiny_cnn
-from int8bench.cases import Group
+from int8bench.workload.cases import Group
 from int8bench.engines.base import Material
 from int8bench.engines.onnx.onnxruntime import OnnxRuntimeEngine, _options
 from int8bench.errors import EngineError

@@ -36,7 +36,7 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 import torch
 from engines import made, some_pictures, tiny_cnn
-from int8bench.cases import Group
+from int8bench.workload.cases import Group
 from int8bench.engines.onnx.openvino import OpenVinoEngine, OpenVinoPredictor
 from int8bench.errors import EngineError
 from int8bench.workload.fidelity import compare
@@ -90,7 +90,7 @@ import json, os, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from engines import some_pictures
-from int8bench.cases import Group
+from int8bench.workload.cases import Group
 from int8bench.engines.base import Material
 from int8bench.engines.onnx.openvino import OpenVinoEngine
 
@@ -134,7 +134,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
-from int8bench.cases import Group
+from int8bench.workload.cases import Group
 from int8bench.engines.base import Material
 from int8bench.engines.onnx.openvino import OpenVinoEngine
 from int8bench.errors import EngineError

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from int8bench.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.engines import packages
 from int8bench.engines.base import Images, Material
 from int8bench.engines.operators import Kind
@@ -22,6 +21,7 @@ from int8bench.engines.tensorrt.engine import TensorRtEngine
 from int8bench.errors import EngineError
 from int8bench.machine import Hardware, nvidia
 from int8bench.machine.hardware import TorchView
+from int8bench.workload.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 

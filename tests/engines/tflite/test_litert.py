@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group
 from int8bench.engines.base import Material
 from int8bench.engines.operators import Kind
 from int8bench.engines.tflite import litert
 from int8bench.engines.tflite.litert import LiteRtEngine, LitertNode, kind, taken
 from int8bench.errors import EngineError
 from int8bench.machine import Hardware
+from int8bench.workload.cases import CHANNELS_LAST, FLOAT32, INT8, Group
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 _SPEC = importlib.util.spec_from_file_location("engines", HELPERS / "engines.py")
@@ -29,7 +29,7 @@ import numpy as np
 import torch
 sys.path.insert(0, sys.argv[2])
 from engines import made, some_pictures, tiny_cnn, variant_of
-from int8bench.cases import Group
+from int8bench.workload.cases import Group
 from int8bench.engines.base import Material
 from int8bench.engines.tflite.litert import LiteRtEngine
 from int8bench.errors import EngineError

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from int8bench.cases import FLOAT32, INT8
 from int8bench.engines.base import AnyEngine
 from int8bench.engines.fixed_batch import parts
 from int8bench.engines.tflite import files
 from int8bench.engines.tflite.litert import LiteRtEngine
 from int8bench.engines.tflite.tflm import TflmEngine
 from int8bench.machine import Hardware
+from int8bench.workload.cases import FLOAT32, INT8
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 _SPEC = importlib.util.spec_from_file_location("engines", HELPERS / "engines.py")

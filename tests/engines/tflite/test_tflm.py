@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from int8bench.cases import INT8, Group
 from int8bench.engines.tflite import tflm
 from int8bench.engines.tflite.tflm import TflmEngine
 from int8bench.engines.tflite.tflm_compared import (
@@ -23,6 +22,7 @@ from int8bench.engines.tflite.tflm_compared import (
     compared,
 )
 from int8bench.machine import Hardware
+from int8bench.workload.cases import INT8, Group
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 _SPEC = importlib.util.spec_from_file_location("engines", HELPERS / "engines.py")
@@ -41,7 +41,7 @@ import torch
 from torch import nn
 sys.path.insert(0, sys.argv[2])
 from engines import made, some_pictures, tiny_cnn, variant_of
-from int8bench.cases import Group
+from int8bench.workload.cases import Group
 from int8bench.engines.base import Material
 from int8bench.engines.tflite.tflm import TflmEngine
 from int8bench.errors import EngineError

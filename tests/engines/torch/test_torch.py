@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from int8bench.cases import Group, float32_references, int8_variant
 from int8bench.engines.base import Material
 from int8bench.engines.registry import engine_named
 from int8bench.engines.torch import int8
@@ -16,6 +15,7 @@ from int8bench.engines.torch.onednn_log import parse
 from int8bench.errors import EngineError
 from int8bench.machine import detect, load
 from int8bench.machine.rules.choice import x86_reaches_onednn
+from int8bench.workload.cases import Group, float32_references, int8_variant
 from int8bench.workload.fidelity import compare
 
 torch = pytest.importorskip("torch")
@@ -358,7 +358,7 @@ FORKED = """
     import os, struct, sys
     import numpy as np, torch
     from torch import nn
-    from int8bench.cases import Group, float32_references, int8_variant
+    from int8bench.workload.cases import Group, float32_references, int8_variant
     from int8bench.engines.base import Material
     from int8bench.engines.registry import engine_named
 

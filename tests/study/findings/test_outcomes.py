@@ -9,13 +9,13 @@ from cells import cell
 from runs import int8_variants
 
 from int8bench import machine
-from int8bench.cases import Case, grid
 from int8bench.machine import Hardware
 from int8bench.machine.finding import Finding, SaturationProbe
 from int8bench.study.cells import Cell, RaceSample
 from int8bench.study.findings import chance
 from int8bench.study.findings.outcomes import findings_of
 from int8bench.study.session.ledger import NOT_YET, Ledger
+from int8bench.workload.cases import Case, grid
 
 MACHINE = Hardware(arch="x86_64", vendor="AuthenticAMD", flags=frozenset({"avx2"}), os="Linux", usable_cores=2)
 ENGINES = ("fbgemm", "x86")

@@ -4,7 +4,6 @@ import converters
 import pytest
 from runs import int8_variants
 
-from int8bench.cases import Case, grid
 from int8bench.engines.base import Conversion
 from int8bench.study.cells import RaceSample, SoloSample
 from int8bench.study.plan.agenda import Agenda
@@ -12,6 +11,7 @@ from int8bench.study.plan.forecast import Pace
 from int8bench.study.plan.plan import plan_for
 from int8bench.study.session.conversions import Due, Wanted
 from int8bench.study.session.ledger import Ledger
+from int8bench.workload.cases import Case, grid
 from int8bench.workload.order import Network
 
 CASES = grid(model="m", variants=int8_variants("fbgemm", "x86"), batches=(1, 8), threads=(1,))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from int8bench.cases import TORCH, Case, Variant, grid
 from int8bench.study.plan.fitting import LEAST_LAUNCHES, fitted
+from int8bench.workload.cases import TORCH, Case, Variant, grid
 
 ENGINES = ("quick", "slow", "converted")
 

@@ -6,7 +6,6 @@ import converters
 import numpy as np
 import pytest
 
-from int8bench.cases import Case, Group, Variant, float32_references, int8_variant
 from int8bench.engines.base import Conversion
 from int8bench.engines.registry import engine_named, engine_names
 from int8bench.lab.noise import Reading
@@ -15,6 +14,7 @@ from int8bench.machine import Hardware
 from int8bench.stats.stopping import default_looks
 from int8bench.study.plan.forecast import CONVERSIONS, MOST_DRIFT, UNKNOWN, Pace, Spent, together_s
 from int8bench.study.plan.plan import FORK_S, Plan
+from int8bench.workload.cases import Case, Group, Variant, float32_references, int8_variant
 from int8bench.workload.order import CALIBRATION, PYTHON_S, Guess, Network
 
 NETWORK = Network(layers=10, picture_s=0.01)

@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import int8_variants
 
-from int8bench.cases import Case, grid
 from int8bench.errors import RequestError
 from int8bench.study.plan.plan import (
     DEFAULT_BUDGET_S,
@@ -17,6 +16,7 @@ from int8bench.study.plan.plan import (
     Plan,
     plan_for,
 )
+from int8bench.workload.cases import Case, grid
 
 DEFAULT = grid(model="m", variants=int8_variants("fbgemm", "x86"), batches=(1, 8, 32), threads=(1, 2))
 SMALL = grid(model="m", variants=int8_variants("fbgemm"), batches=(1,), threads=(1,))

@@ -17,7 +17,6 @@ from caches import let_go
 
 torch = pytest.importorskip("torch")
 
-from int8bench.cases import Variant, float32_references, int8_variant  # noqa: E402
 from int8bench.engines.base import Conversion  # noqa: E402
 from int8bench.lab.progress import Advance, Progress  # noqa: E402
 from int8bench.machine import Hardware  # noqa: E402
@@ -35,6 +34,7 @@ from int8bench.study.session.conversions import (  # noqa: E402
     remembered_s,
     wanted,
 )
+from int8bench.workload.cases import Variant, float32_references, int8_variant  # noqa: E402
 from int8bench.workload.models import load_model  # noqa: E402
 from int8bench.workload.order import Order  # noqa: E402
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from runs import int8_variants
 
-from int8bench.cases import Case, grid
 from int8bench.errors import RecordError, RequestError
 from int8bench.lab.noise import Reading
 from int8bench.lab.sampling import Race, Track
@@ -16,6 +15,7 @@ from int8bench.study.cells import Samples
 from int8bench.study.plan import omissions
 from int8bench.study.session.ledger import NOT_YET, Ledger
 from int8bench.study.session.worker import Alone, Stream
+from int8bench.workload.cases import Case, grid
 
 FIGURES = ("latency_s", "cold_s", "throughput_items_per_s", "threads_used", "memory_bytes", "fidelity", "conversion")
 GOLDEN = Path(__file__).parents[2] / "golden" / "runs" / "quick.json"

@@ -15,7 +15,6 @@ from played_lab import PlayedFork, PlayedLab
 
 from engines import require
 from int8bench import machine
-from int8bench.cases import INT8, NCHW, Group, Variant
 from int8bench.engines import saturation_model
 from int8bench.engines.base import Availability, Conversion, Engine
 from int8bench.engines.onnx.onnxruntime import OnnxRuntimeEngine
@@ -24,6 +23,7 @@ from int8bench.errors import EngineError, LabError
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study.session import conversions, probing, worker
 from int8bench.study.session.conversions import ConversionOutcome, Due, Unmade
+from int8bench.workload.cases import INT8, NCHW, Group, Variant
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "hardware"
 AMX, ZEN3 = GOLDEN / "linux-kvm-intel-amx", GOLDEN / "linux-ubuntu20.04-zen3"

@@ -15,7 +15,6 @@ from played_lab import Cost, PlayedFork
 from played_study import SUBJECT, Session, played, statuses
 
 from int8bench import cli
-from int8bench.cases import Group, int8_variant
 from int8bench.engines.base import Conversion
 from int8bench.errors import InterruptedRunError, NothingMeasuredError
 from int8bench.machine.finding import SaturationProbe
@@ -26,6 +25,7 @@ from int8bench.study.records import Run
 from int8bench.study.session.conversions import Due, Wanted
 from int8bench.study.session.probing import Probes
 from int8bench.study.session.worker import Check, Checked
+from int8bench.workload.cases import Group, int8_variant
 from int8bench.workload.order import Network
 
 

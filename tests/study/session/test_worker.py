@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from int8bench.cases import Group, Variant, float32_references, int8_variant
 from int8bench.engines import registry
 from int8bench.errors import EngineError, LabError
 from int8bench.lab.channel import Setup
@@ -17,6 +16,7 @@ from int8bench.lab.launches import Launch, launched
 from int8bench.lab.sampling import Durations
 from int8bench.study.session import worker
 from int8bench.study.session.worker import Alone, Check, Expect, Order, RaceOrder, SoloOrder, Stream
+from int8bench.workload.cases import Group, Variant, float32_references, int8_variant
 
 torch = pytest.importorskip("torch")
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
@@ -25,6 +24,7 @@ from int8bench.engines.fixed_batch import check_logits, filled, in_parts, not_ma
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
 from int8bench.units import reason
+from int8bench.workload.cases import FLOAT32, INT8, NCHW, Group, Variant
 
 if TYPE_CHECKING:
     import torch

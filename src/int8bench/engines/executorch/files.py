@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from int8bench import documents
-from int8bench.cases import INT8
 from int8bench.documents import Json
 from int8bench.engines.base import Conversion, Images, Material, Options
 from int8bench.engines.fixed_batch import parts
@@ -29,6 +28,7 @@ from int8bench.engines.operators import linear, product
 from int8bench.engines.plain import plain
 from int8bench.errors import EngineError, RecordError
 from int8bench.units import reason
+from int8bench.workload.cases import INT8
 
 PROFILE = "devtools/etdump/etdump_schema_flatcc.fbs"
 XNNPACK_GRAPH = "backends/xnnpack/serialization/schema.fbs"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from int8bench import units
-from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material
@@ -22,6 +21,7 @@ from int8bench.engines.inductor.files import LIBRARY, Compiled, images
 from int8bench.engines.operators import ran
 from int8bench.engines.torch import onednn_log
 from int8bench.errors import EngineError
+from int8bench.workload.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 
 if TYPE_CHECKING:
     import torch

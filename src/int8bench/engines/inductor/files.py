@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from int8bench import units
-from int8bench.cases import FLOAT32, INT8
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Conversion, Images, Material, Options
@@ -32,6 +31,7 @@ from int8bench.engines.torch.int8 import CALIBRATION_BATCH
 from int8bench.engines.torch.operators import float_multiply_adds
 from int8bench.errors import EngineError
 from int8bench.machine.rules.limits import exact_for_onednn
+from int8bench.workload.cases import FLOAT32, INT8
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from int8bench import units
-from int8bench.cases import FLOAT32, Variant
 from int8bench.documents import Json
 from int8bench.engines import operators, packages
 from int8bench.engines.base import Conversion, Images, Material, Options
@@ -27,6 +26,7 @@ from int8bench.engines.operators import Shape
 from int8bench.engines.plain import plain
 from int8bench.errors import EngineError
 from int8bench.machine.rules.choice import dot_products
+from int8bench.workload.cases import FLOAT32, Variant
 
 _CONVOLUTIONS = {"Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "QLinearConv", "ConvInteger"}
 _TRANSPOSED = {"ConvTranspose", "QLinearConvTranspose"}

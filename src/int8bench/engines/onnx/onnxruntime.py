@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 import numpy as np
 
 from int8bench import units
-from int8bench.cases import FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
@@ -24,6 +23,7 @@ from int8bench.engines.onnx.files import LOGITS, multiply_adds
 from int8bench.engines.onnx.quantizer import PICTURES
 from int8bench.engines.operators import Kind, Operator, Shape, ran
 from int8bench.errors import EngineError
+from int8bench.workload.cases import FLOAT32, INT8, NCHW, Group, Variant
 
 if TYPE_CHECKING:
     from int8bench.machine import Hardware

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
@@ -30,6 +29,7 @@ from int8bench.engines.onnx.openvino_graph import (
 )
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
+from int8bench.workload.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 
 if TYPE_CHECKING:
     from int8bench.machine import Hardware

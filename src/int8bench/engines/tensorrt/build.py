@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from int8bench.cases import FLOAT16, INT8
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Images, Material, Options
@@ -23,6 +22,7 @@ from int8bench.engines.onnx import files, quantizer
 from int8bench.engines.tensorrt.needs import EXTRA, NAME
 from int8bench.errors import EngineError
 from int8bench.units import reason
+from int8bench.workload.cases import FLOAT16, INT8
 
 QUANTIZED = ("Conv", "Gemm", "MatMul", "Add")  # their inputs; the rest moves along: TensorRT pulls pairs through it
 OPTIONS = {

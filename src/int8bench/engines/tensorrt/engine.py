@@ -17,7 +17,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from int8bench.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
 from int8bench.documents import Json
 from int8bench.engines import operators
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material
@@ -28,6 +27,7 @@ from int8bench.engines.tensorrt.needs import NAME, obstacles, off_platform
 from int8bench.engines.tensorrt.session import CUDA_FAULTS, Loaded, TensorRtSession, ends, profiler
 from int8bench.errors import EngineError
 from int8bench.machine import nvidia
+from int8bench.workload.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
 
 if TYPE_CHECKING:
     from int8bench.machine import Hardware

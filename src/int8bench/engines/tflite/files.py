@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from int8bench import units
-from int8bench.cases import FLOAT32, INT8
 from int8bench.documents import Json
 from int8bench.engines import operators, packages
 from int8bench.engines.base import Conversion, Images, Material, Options
 from int8bench.engines.fixed_batch import parts
 from int8bench.engines.operators import Shape
 from int8bench.errors import EngineError
+from int8bench.workload.cases import FLOAT32, INT8
 
 _UNTOLD = {"STABLEHLO_COMPOSITE", "CUSTOM", "WHILE", "IF", "CALL_ONCE"}  # with work of their own inside
 _LSTM_WEIGHTS = slice(1, 9)  # of the four gates, for the input and for the state

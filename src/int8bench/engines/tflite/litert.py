@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from int8bench.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material
@@ -26,6 +25,7 @@ from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.engines.tflite import files
 from int8bench.engines.tflite.files import OperatorDetails, TensorDetails, multiply_adds
 from int8bench.engines.tflite.predictor import FixedBatchPredictor, damaged
+from int8bench.workload.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
 
 if TYPE_CHECKING:
     from int8bench.machine import Hardware

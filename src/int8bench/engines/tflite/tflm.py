@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from int8bench import units
-from int8bench.cases import INT8, Group, Variant, int8_variant
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material
@@ -28,6 +27,7 @@ from int8bench.engines.tflite.files import multiply_adds
 from int8bench.engines.tflite.predictor import FixedBatchPredictor, damaged
 from int8bench.engines.tflite.tflm_compared import Scale
 from int8bench.errors import EngineError
+from int8bench.workload.cases import INT8, Group, Variant, int8_variant
 
 if TYPE_CHECKING:
     from int8bench.machine import Hardware

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from int8bench.cases import CHANNELS_LAST, TORCH, Group, Variant, float32_references
 from int8bench.documents import Json
 from int8bench.engines.base import Availability, Engine, Images, Material
 from int8bench.engines.plain import frozen
 from int8bench.engines.torch.predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
+from int8bench.workload.cases import CHANNELS_LAST, TORCH, Group, Variant, float32_references
 
 if TYPE_CHECKING:
     from torch import nn

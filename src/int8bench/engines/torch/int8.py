@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from int8bench.cases import CHANNELS_LAST, INT8, Group, Variant, int8_variant
 from int8bench.documents import Json
 from int8bench.engines.base import Availability, Engine, Images, Material
 from int8bench.engines.plain import check_python, frozen, with_numbered_padding
@@ -21,6 +20,7 @@ from int8bench.engines.torch.predictor import TorchPredictor, layout_format
 from int8bench.errors import EngineError
 from int8bench.machine import Told
 from int8bench.units import reason
+from int8bench.workload.cases import CHANNELS_LAST, INT8, Group, Variant, int8_variant
 
 if TYPE_CHECKING:
     import torch

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from int8bench.cases import CHANNELS_LAST
 from int8bench.documents import Json
 from int8bench.engines.base import Images, Logits
 from int8bench.engines.fixed_batch import check_logits
 from int8bench.errors import EngineError
 from int8bench.units import reason
+from int8bench.workload.cases import CHANNELS_LAST
 
 if TYPE_CHECKING:
     import torch

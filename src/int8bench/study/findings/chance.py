@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from int8bench import documents
-from int8bench.cases import INT8
 from int8bench.documents import JsonObject
 from int8bench.machine.finding import Finding, Severity
 from int8bench.study.cells import Cell, known
+from int8bench.workload.cases import INT8
 from int8bench.workload.order import INITIAL
 
 TOP1_CHANCE, CONSTANT = "top1-is-chance", "constant-answers"  # the codes of the findings

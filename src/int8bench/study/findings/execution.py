@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from int8bench import documents
-from int8bench.cases import FLOAT32, INT8
 from int8bench.documents import JsonObject
 from int8bench.machine.finding import Finding, Severity
 from int8bench.study.cells import Cell
+from int8bench.workload.cases import FLOAT32, INT8
 
 NEARLY_NO_INT8 = 0.05  # of the multiply-adds: a layer that is quantized here and there is none in an int8 model
 MUCH_FLOAT = 0.05  # of the multiply-adds or the time: below, what is left in float is not worth a person's time

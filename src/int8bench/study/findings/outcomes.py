@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from int8bench import documents, units
-from int8bench.cases import INT8, Case
 from int8bench.machine import Hardware
 from int8bench.machine.finding import Finding, SaturationProbe, Severity
 from int8bench.machine.rules.choice import KNOWN_ENGINES
@@ -21,6 +20,7 @@ from int8bench.study.findings.rivals import OUTDONE, outdone, setting
 from int8bench.study.plan import omissions
 from int8bench.study.plan.plan import LAUNCH_BUDGET_S, MOST_LAUNCHES
 from int8bench.study.session.ledger import NOT_YET, Ledger
+from int8bench.workload.cases import INT8, Case
 
 LOSSY_SQNR_DB = 25.0  # METHOD: engines that compute exactly gave 30 dB and more, saturating ones 21 to 22
 LOSSY_TOP1 = 0.01  # a point of top-1 is what people notice

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from int8bench import units
-from int8bench.cases import Case, Group, Variant
 from int8bench.study.plan.forecast import Pace, together_s
 from int8bench.study.plan.plan import Plan
 from int8bench.study.session.conversions import Due
 from int8bench.study.session.ledger import Ledger
+from int8bench.workload.cases import Case, Group, Variant
 
 CHECKING = 0.1  # of a run's total: the most that checks of answers may take
 

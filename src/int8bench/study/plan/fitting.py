@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from int8bench.cases import TORCH, Case
 from int8bench.stats.limits import LAUNCHES_FOR_A_VERDICT
+from int8bench.workload.cases import TORCH, Case
 
 LEAST_LAUNCHES = LAUNCHES_FOR_A_VERDICT  # before an engine goes altogether, all are measured in so few
 

@@ -8,10 +8,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from int8bench.cases import FLOAT32, Case, Group, Variant
 from int8bench.engines.base import Conversion
 from int8bench.lab.sampling import FEWEST_PAIRS, FEWEST_ROUNDS, LEAD_IN_BELOW_S, LISTENING_S, LONGEST
 from int8bench.study.plan.plan import FORK_S, Plan
+from int8bench.workload.cases import FLOAT32, Case, Group, Variant
 from int8bench.workload.order import PYTHON_S, Guess, Network
 
 SOLO_CALLS = 5  # of a contender alone, before its load: cold, settling, peak

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from int8bench import documents
-from int8bench.cases import Case
 from int8bench.documents import Json
 from int8bench.errors import RequestError
 from int8bench.lab.sampling import Durations
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 from int8bench.stats.stopping import Looks, default_looks
+from int8bench.workload.cases import Case
 
 # Measuring time, where no budget was given. Launches, conversions and checks come on top; what all of it together may
 # take is stated and kept by `budget`.

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-from int8bench.cases import INT8, Group, Variant, float32_references
 from int8bench.engines.base import Logits
 from int8bench.errors import LabError
 from int8bench.lab.launches import Launch
@@ -11,6 +10,7 @@ from int8bench.study.plan.budget import TimeIsUp
 from int8bench.study.plan.forecast import EVIDENCE_S
 from int8bench.study.session import probing, worker
 from int8bench.study.session.session import Session
+from int8bench.workload.cases import INT8, Group, Variant, float32_references
 
 FLOAT32_SHARES = 2.0  # float32's answers are what all others are held against, and as many as these are checked at most
 

@@ -24,7 +24,6 @@ from typing import Any
 
 from int8bench import cache, units
 from int8bench.cache import MANIFEST
-from int8bench.cases import Variant
 from int8bench.documents import JsonObject
 from int8bench.engines.base import Conversion, converts
 from int8bench.engines.packages import versions
@@ -39,6 +38,7 @@ from int8bench.machine import Hardware
 from int8bench.study.plan.budget import SHORTEST_S, Clock
 from int8bench.study.session import worker
 from int8bench.study.session.worker import ConversionOrder, Made
+from int8bench.workload.cases import Variant
 from int8bench.workload.order import Order
 
 FORMAT = 2  # of the manifest, and of how a key is made

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from int8bench import files
-from int8bench.cases import Case, Variant
 from int8bench.documents import JsonObject
 from int8bench.errors import RecordError, RequestError
 from int8bench.lab.sampling import Race
@@ -17,6 +16,7 @@ from int8bench.study.plan.omissions import is_reason
 from int8bench.study.plan.plan import Plan
 from int8bench.study.session.conversions import Converted
 from int8bench.study.session.worker import Alone, Checked, Stream
+from int8bench.workload.cases import Case, Variant
 
 NOT_YET = "not measured yet"
 PLAN = "plan"  # of the settings: follows from the others, and from how fast things were

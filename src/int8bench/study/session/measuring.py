@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from int8bench import units
-from int8bench.cases import INT8, Case, Group
 from int8bench.errors import LabError
 from int8bench.lab import sampling
 from int8bench.lab.channel import Setup
@@ -22,6 +21,7 @@ from int8bench.study.plan.budget import SHORTEST_S, TimeIsUp
 from int8bench.study.plan.forecast import TOGETHER, Spent
 from int8bench.study.session import checking, worker
 from int8bench.study.session.session import Session
+from int8bench.workload.cases import INT8, Case, Group
 from int8bench.workload.subject import order_for
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from int8bench.cases import INT8, Group, Variant
 from int8bench.engines import saturation, saturation_model
 from int8bench.engines.base import Conversion
 from int8bench.engines.registry import engine_named
@@ -26,6 +25,7 @@ from int8bench.machine.finding import SaturationProbe
 from int8bench.study.session import conversions, worker
 from int8bench.study.session.conversions import UNLIMITED, Allotment, ConversionOutcome, Due, Wanted
 from int8bench.study.session.worker import Check
+from int8bench.workload.cases import INT8, Group, Variant
 from int8bench.workload.order import Order
 
 TIMEOUT_S = 120.0  # of one engine's probe; a compiler may be at work

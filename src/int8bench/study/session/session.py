@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from int8bench.cases import TORCH, Case, Group, Variant, float32_references
 from int8bench.documents import Json
 from int8bench.errors import LabError, SilenceError
 from int8bench.lab.session import Underway
@@ -21,6 +20,7 @@ from int8bench.study.plan.plan import Plan
 from int8bench.study.plan.request import Request
 from int8bench.study.session.conversions import Due
 from int8bench.study.session.ledger import PLAN, Ledger
+from int8bench.workload.cases import TORCH, Case, Group, Variant, float32_references
 from int8bench.workload.subject import Subject
 
 SAVE_EVERY_S = 3.0  # what a kill -9 costs at most, beside the task at work

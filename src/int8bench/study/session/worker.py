@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from int8bench import units
-from int8bench.cases import FLOAT32, Group, Variant, float32_references
 from int8bench.documents import JsonObject
 from int8bench.engines.base import Conversion, Material, Predictor
 from int8bench.engines.registry import engine_named
@@ -27,6 +26,7 @@ from int8bench.lab.session import heap_shift, shuffled
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study.plan.budget import Clock
 from int8bench.workload import fidelity
+from int8bench.workload.cases import FLOAT32, Group, Variant, float32_references
 from int8bench.workload.order import Order
 
 if TYPE_CHECKING:

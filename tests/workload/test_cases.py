@@ -3,8 +3,8 @@
 import pytest
 from runs import int8_variants
 
-from int8bench.cases import Group, float32_references, grid, int8_variant, parse_id
 from int8bench.errors import RequestError
+from int8bench.workload.cases import Group, float32_references, grid, int8_variant, parse_id
 
 
 def _default_grid():
