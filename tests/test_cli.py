@@ -190,10 +190,10 @@ def test_the_exit_code_of_a_duet(call: Call, monkeypatch: pytest.MonkeyPatch, du
 
 def test_a_duet_is_asked_for_as_typed(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option reaches the request; what is left out has the request's own default."""
-    requests: list[duet_study.Request] = []
+    requests: list[duet_study.DuetRequest] = []
     outputs: list[Path | None] = []
 
-    def run(request: duet_study.Request, output: Path | None, _: object) -> Duet:
+    def run(request: duet_study.DuetRequest, output: Path | None, _: object) -> Duet:
         requests.append(request)
         outputs.append(output)
         return changed()
@@ -206,8 +206,8 @@ def test_a_duet_is_asked_for_as_typed(call: Call, monkeypatch: pytest.MonkeyPatc
         *("--engines", "x86,onednn", "--batch", "2", "--threads", "1", "--timeout", "5s", "-o", "here.json"),
     )
     default, typed = requests
-    assert default == duet_study.Request(base="a", head="b", folder=default.folder)
-    assert typed == duet_study.Request(
+    assert default == duet_study.DuetRequest(base="a", head="b", folder=default.folder)
+    assert typed == duet_study.DuetRequest(
         base="a",
         head=None,
         head_python="p",

@@ -423,13 +423,13 @@ def test_forks_end_with_their_launch(place: Make) -> None:
 
 COORDINATOR = """
 import json, os, sys, time
-from int8bench.lab.agent.wire import Sample, Sampled
-from int8bench.lab.peers import Order, Place, launched
+from int8bench.lab.agent.wire import Sampled, TurnSample
+from int8bench.lab.peers import PeerOrder, Place, launched
 places = [Place(**each) for each in json.loads(sys.argv[1])]
-with launched(places, Order(suite="asv"), timeout_s=60) as launches:
+with launched(places, PeerOrder(suite="asv"), timeout_s=60) as launches:
     for name in ("b.time_hangs", "b.time_spawns"):
         turns = launches[0].enter(name, cores=(), shift=1, timeout_s=60)
-        turns.say(Sample(calls=1, untimed=0))
+        turns.say(TurnSample(calls=1, untimed=0))
     turns.hear(Sampled, 60)
     print(json.dumps([each._interpreter._process.pid for each in launches]), flush=True)
     time.sleep(600)

@@ -241,7 +241,7 @@ def test_a_base_is_a_duet_and_needs_no_baseline(judge: Judge, tmp_path: Path) ->
 
 def test_what_is_raced_is_what_the_policy_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a stand-in the duet is asked for HEAD against the base, with the policy's suite, grid and budget."""
-    asked: list[duet_study.Request] = []
+    asked: list[duet_study.DuetRequest] = []
     monkeypatch.setattr(duet_study, "run", lambda request, *_: (asked.append(request), _duet("main", "same"))[1])
     policy = Policy(suite="asv", budget_s=60.0, batch=(2,), threads=(1,), model="a.b:c", input_shape="1x8x8")
     request = gate.GateRequest(folder=tmp_path, base="main")
