@@ -26,6 +26,7 @@ def test_packages_are_known_by_three_files() -> None:
         ({"pyproject.toml": "[tool.poetry]\npackage-mode = false\n[build-system]\nrequires = []\n"}, []),
         ({"pyproject.toml": '[tool.poetry]\nname = "old"\n'}, [(".", "old", True)]),
         ({"pyproject.toml": "[build-system\n"}, [(".", None, True)]),
+        ({"pyproject.toml": 'tool = 1\n[project]\nname = "x"\n'}, [(".", "x", False)]),
         (
             {"pyproject.toml": '[build-system]\nrequires = []\n[tool.flit.metadata]\nmodule = "flat"\n'},
             [(".", "flat", True)],

@@ -4,9 +4,9 @@ import math
 import reprlib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from int8bench import options
 from int8bench.compare.comparisons import WORSE, Metric, Worse
@@ -109,9 +109,10 @@ def parse(text: str, *, name: str = FILE) -> Policy:
     for part in TABLE.split("."):
         found = found.get(part, {}) if isinstance(found, dict) else found
     table = _table(found, f"{name}: {TABLE}", READERS)
-    given = {key: READERS[key](value, f"{name}: {TABLE}.{key}") for key, value in table.items()}
-    fields = {"budget_s" if key == "budget" else key.replace("-", "_"): value for key, value in given.items()}
-    return Policy(**fields)
+    policy = Policy()
+    for key, value in table.items():
+        policy = READERS[key](policy, value, f"{name}: {TABLE}.{key}")
+    return policy
 
 
 def _table(value: object, where: str, known: Iterable[str]) -> Mapping[str, Json]:
@@ -204,19 +205,20 @@ def _wrong(where: str, expected: str, value: object) -> RequestError:
     return RequestError(f"{where}: expected {expected}, got {reprlib.repr(value)}")
 
 
-READERS: dict[str, Callable[[Any, str], Any]] = {
-    "metrics": _metrics,
-    "thresholds": _thresholds,
-    "severity": _severity,
-    "error-rate": _rate,
-    "family-error-rate": _rate,
-    "budget": _budget,
-    "base": _text,
-    "suite": _suite,
-    "model": _text,
-    "input-shape": _text,
-    "data": _text,
-    "engines": _texts,
-    "batch": _counts,
-    "threads": _counts,
+# The keys of the table: each changes its field of a policy.
+READERS: dict[str, Callable[[Policy, object, str], Policy]] = {
+    "metrics": lambda policy, value, where: replace(policy, metrics=_metrics(value, where)),
+    "thresholds": lambda policy, value, where: replace(policy, thresholds=_thresholds(value, where)),
+    "severity": lambda policy, value, where: replace(policy, severity=_severity(value, where)),
+    "error-rate": lambda policy, value, where: replace(policy, error_rate=_rate(value, where)),
+    "family-error-rate": lambda policy, value, where: replace(policy, family_error_rate=_rate(value, where)),
+    "budget": lambda policy, value, where: replace(policy, budget_s=_budget(value, where)),
+    "base": lambda policy, value, where: replace(policy, base=_text(value, where)),
+    "suite": lambda policy, value, where: replace(policy, suite=_suite(value, where)),
+    "model": lambda policy, value, where: replace(policy, model=_text(value, where)),
+    "input-shape": lambda policy, value, where: replace(policy, input_shape=_text(value, where)),
+    "data": lambda policy, value, where: replace(policy, data=_text(value, where)),
+    "engines": lambda policy, value, where: replace(policy, engines=_texts(value, where)),
+    "batch": lambda policy, value, where: replace(policy, batch=_counts(value, where)),
+    "threads": lambda policy, value, where: replace(policy, threads=_counts(value, where)),
 }

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from int8bench.compare.revisions.packages import TOP
+from int8bench.documents import Json
 from int8bench.errors import RequestError
 from int8bench.lab.agent.suites.asv_file import DEFAULT_FOLDER, configuration
 
@@ -32,8 +32,8 @@ class AsvConfiguration:
     benchmark_dir: str
     repo: str
     subdir: str
-    matrix: Mapping[str, Any]
-    exclude: Sequence[Mapping[str, Any]]
+    matrix: Mapping[str, Json]
+    exclude: Sequence[Mapping[str, Json]]
 
     @property
     def repository(self) -> Path | None:
@@ -120,14 +120,14 @@ def _values(given: object) -> tuple[str | None, ...]:
     return tuple(None if each is None else str(each) for each in several) or (None,)
 
 
-def _excludes(rule: Mapping[str, Any], values: Mapping[str, str | None]) -> bool:
+def _excludes(rule: Mapping[str, Json], values: Mapping[str, str | None]) -> bool:
     """Whether a rule of asv's is about these variables alone, and leaves this combination out."""
     if not rule or set(rule) - set(ENVIRONMENTS):
         return False
     return all(_matches(wanted, values.get(name)) for name, wanted in _conditions(rule))
 
 
-def _conditions(rule: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+def _conditions(rule: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
     for table in rule.values():
         yield from table.items() if isinstance(table, Mapping) else ()
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 PROJECT, SETUP, CONFIGURED = "pyproject.toml", "setup.py", "setup.cfg"
 DESCRIBING = (PROJECT, SETUP, CONFIGURED)
@@ -33,6 +32,17 @@ class Package:
     """Whether it says how it is built; what does not may be an application that is run where it lies."""
     uses: tuple[str, ...] = ()
     """Other distributions of the repository that its description names, which are most often its dependencies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Described:
+    """A pyproject.toml, as far as it matters here."""
+
+    name: str | None
+    is_project: bool
+    builds: bool
+    is_no_package: bool
+    """Whether uv or poetry are told that there is nothing to install."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,16 +162,16 @@ def _importable(folder: Path, ignored: Collection[str], depth: int) -> set[str]:
 
 
 def _package(folder: PurePosixPath, texts: Mapping[str, str | None]) -> Package | None:
-    described = _toml(texts[PROJECT])
+    described = _described(texts[PROJECT])
     if described is None:  # pip says better than we what is wrong with it
         return Package(folder=folder, name=None, builds=True)
-    tool = described.get("tool", {})
-    if tool.get("uv", {}).get("package") is False or tool.get("poetry", {}).get("package-mode") is False:
+    if described.is_no_package:
         return None
-    builds = texts[SETUP] is not None or "build-system" in described or "poetry" in tool
-    if not builds and "project" not in described:
+    builds = texts[SETUP] is not None or described.builds
+    if not builds and not described.is_project:
         return None
-    return Package(folder=folder, name=_name(described, texts), builds=builds)
+    name = described.name if described.name is not None else _name_elsewhere(texts)
+    return Package(folder=folder, name=name, builds=builds)
 
 
 def _uses(package: Package, texts: Mapping[str, str | None], names: Collection[str]) -> tuple[str, ...]:
@@ -170,19 +180,32 @@ def _uses(package: Package, texts: Mapping[str, str | None], names: Collection[s
     return tuple(sorted(found & set(names) - {normalized(package.name or "")}))
 
 
-def _toml(text: str | None) -> Mapping[str, Any] | None:
-    """What a pyproject.toml says; None where it is none."""
-    with suppress(tomllib.TOMLDecodeError):
-        return tomllib.loads(text or "")
-    return None
+def _described(text: str | None) -> _Described | None:
+    """Read what a pyproject.toml says of its package; None where it is no TOML."""
+    try:
+        whole: object = tomllib.loads(text or "")
+    except tomllib.TOMLDecodeError:
+        return None
+    tables = (_at(whole, "project"), _at(whole, "tool", "poetry"), _at(whole, "tool", "flit", "metadata"))
+    names = (_at(table, key) for table in tables for key in ("name", "dist-name", "module"))
+    return _Described(
+        name=next((name for name in names if isinstance(name, str)), None),
+        is_project=_at(whole, "project") is not None,
+        builds=_at(whole, "build-system") is not None or _at(whole, "tool", "poetry") is not None,
+        is_no_package=_at(whole, "tool", "uv", "package") is False
+        or _at(whole, "tool", "poetry", "package-mode") is False,
+    )
 
 
-def _name(described: Mapping[str, Any], texts: Mapping[str, str | None]) -> str | None:
-    tool = described.get("tool", {})
-    for table in (described.get("project", {}), tool.get("poetry", {}), tool.get("flit", {}).get("metadata", {})):
-        for key in ("name", "dist-name", "module"):
-            if isinstance(table.get(key), str):
-                return str(table[key])
+def _at(value: object, *keys: str) -> object:
+    """Return what lies in tables within tables; None where a key is missing, or something on the way is no table."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _name_elsewhere(texts: Mapping[str, str | None]) -> str | None:
+    """Return the name that setup.cfg or setup.py gives."""
     configured = configparser.ConfigParser(interpolation=None)
     with suppress(configparser.Error):
         configured.read_string(texts[CONFIGURED] or "")
