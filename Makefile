@@ -54,7 +54,8 @@ readme: $(STAMP) ## put the table of reports/run.json into the README
 	$(BIN)/python scripts/readme_output.py reports/run.json
 
 test: $(ENGINES) ## lint, types and tests, of every engine
-	$(MAKE) --no-print-directory BESIDE="lint $(ENDS)" tests
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory BESIDE="$(ENDS)" tests
 
 # A lesser processor, as far as one can be played here: what dispatches by it is held to AVX2. What asks the processor
 # itself is not, such as engine x86, which uses oneDNN where there is AVX-512 VNNI.
