@@ -108,7 +108,7 @@ def test_use_is_what_counts_and_not_age(place: Path, monkeypatch: pytest.MonkeyP
     """An old entry that a run has found again outlives a newer one that nobody asked for."""
     old, newer = entry(place, "old", used_at=1.0), entry(place, "newer", used_at=2.0)
     assert cache.hold(old)
-    let_go(monkeypatch)
+    let_go()
     monkeypatch.setenv(cache.CAP_VARIABLE, "150kB")
     cache.trim()
     assert (old.exists(), newer.exists()) == (True, False)

@@ -2,13 +2,10 @@
 
 import os
 
-import pytest
-
 from int8bench import cache
 
 
-def let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def let_go() -> None:
     """Lets go of everything that this process holds, as its end would."""
-    for descriptor in cache._HELD:
-        os.close(descriptor)
-    monkeypatch.setattr(cache, "_HELD", [])
+    while cache._HELD:
+        os.close(cache._HELD.pop())

@@ -226,7 +226,7 @@ def test_the_oldest_builds_go(
         made(name)
         os.utime(next(cache.glob(f"{name[:16]}-*")), (i, i))
     made(commits[0])
-    let_go(monkeypatch)
+    let_go()
     made(commits[2])
     assert {each.name[:16] for each in cache.iterdir()} == {commits[0][:16], commits[2][:16]}
 

@@ -323,7 +323,7 @@ def test_the_cap_removes_what_was_used_longest_ago_but_nothing_in_use(
 ) -> None:
     """What this very run has made or found stays, however small the cap; what nobody uses goes."""
     old = make({ONE: conversion("sums", options={"scale": 1})}).converted[ONE][None].folder
-    let_go(monkeypatch)
+    let_go()
     monkeypatch.setenv("INT8BENCH_CACHE_CAP", "1")
     new = make({ONE: conversion("sums", options={"scale": 2})}).converted[ONE][None].folder
     assert kept(tmp_path) == [new]
