@@ -50,6 +50,7 @@ from int8bench.stats.ratio import estimate
 from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.study import records, study
 from int8bench.study.cells import OK, Cell
+from int8bench.study.plan.request import Request
 from int8bench.study.racing import launch_table
 from int8bench.study.session import conversions
 from int8bench.study.session.ledger import Ledger
@@ -194,7 +195,7 @@ def _tell(progress: Progress) -> None:
 
 def _run(group: Group, engines: Sequence[str], budget_s: float) -> records.Run:
     """int8bench's own record, as `int8bench run` would make it."""
-    request = study.Request(
+    request = Request(
         model="simplecnn",
         weights=None,
         input_shape=None,

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from int8bench import documents
 from int8bench.engines.base import Logits, Material
 from int8bench.engines.registry import engine_named
 from int8bench.errors import Int8BenchError
@@ -120,10 +121,11 @@ def _answers(folder: Path) -> Mapping[str, object]:
     labels = np.load(folder / "questions" / "pictures.npz")["labels"]
     for name in told["engines"]:
         answered = np.load(folder / f"answers-{name}.npy")
-        told["engines"][name]["against float32 on x86"] = fidelity.compare(here["torch"], answered, labels).to_dict()
+        against_float32 = documents.written(fidelity.compare(here["torch"], answered, labels))
+        told["engines"][name]["against float32 on x86"] = against_float32
     against = here["qnnpack"], np.load(folder / "answers-qnnpack.npy")
     told["qnnpack against qnnpack on x86"] = {
-        **fidelity.compare(*against).to_dict(),
+        **documents.written(fidelity.compare(*against)),
         "equal": float((against[0] == against[1]).mean()),
         "largest_difference": float(np.abs(against[0] - against[1]).max()),
     }

@@ -13,6 +13,9 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +271,7 @@ def pairs(text: str) -> dict[str, str]:
         name, is_one_line, value = line.partition("=")
         if "<<" in name:
             name, _, end = line.partition("<<")
-            found[name] = "\n".join(iter(lambda end=end: next(lines, end), end))
+            found[name] = "\n".join(takewhile(partial(ne, end), lines))
         elif is_one_line:
             found[name] = value
     return found
