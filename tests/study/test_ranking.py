@@ -62,7 +62,7 @@ def test_a_place_carries_what_a_choice_needs() -> None:
 def test_settings_stand_by_threads_and_batch() -> None:
     """Each batch on each number of threads has a ranking of its own."""
     found = _ranked(contest(FAST, SLOW, batches=(8, 1), threads=(2, 1)))
-    assert [(each.group.threads, each.group.batch) for each in found] == [(1, 1), (1, 8), (2, 1), (2, 8)]
+    assert [(each.threads, each.batch) for each in found] == [(1, 1), (1, 8), (2, 1), (2, 8)]
     assert all(each.entries for each in found)
 
 

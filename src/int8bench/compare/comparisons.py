@@ -235,3 +235,16 @@ class Differences:
     reasons: tuple[str, ...] = ()
     selftest: str | None = None
     """What a selftest said of this hardware, where there was one."""
+
+    @classmethod
+    def of(cls, changed: Changed) -> "Differences":
+        """Return what all that changed have in common; who has more to show puts it in."""
+        return cls(
+            base=changed.base,
+            head=changed.head,
+            complete=changed.complete,
+            error_rate=changed.error_rate,
+            comparisons=changed.comparisons,
+            added=changed.added,
+            removed=changed.removed,
+        )

@@ -11,7 +11,7 @@ Only int8 cells are compared; the float32 of a run is in it as what the speed-up
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from int8bench import documents
 from int8bench.compare.comparisons import Comparison, Differences, Metric, SideRatio
@@ -60,16 +60,7 @@ class Compared:
     @property
     def differences(self) -> Differences:
         """What a report draws."""
-        return Differences(
-            base=self.base,
-            head=self.head,
-            complete=self.complete,
-            error_rate=self.error_rate,
-            comparisons=self.comparisons,
-            added=self.added,
-            removed=self.removed,
-            notes=self.notes,
-        )
+        return replace(Differences.of(self), notes=self.notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,33 +28,6 @@ class Finding:
     why: str
     advice: str
 
-    @classmethod
-    def from_dict(cls, document: Mapping[str, str]) -> "Finding":
-        """The inverse of `to_dict`.
-
-        Raises:
-            KeyError, ValueError: it is none.
-        """
-        return cls(
-            code=document["code"],
-            severity=Severity(document["severity"]),
-            subject=document["subject"],
-            message=document["message"],
-            why=document["why"],
-            advice=document["advice"],
-        )
-
-    def to_dict(self) -> dict[str, str]:
-        """The JSON form; the inverse of `from_dict`."""
-        return {
-            "code": self.code,
-            "severity": self.severity.value,
-            "subject": self.subject,
-            "message": self.message,
-            "why": self.why,
-            "advice": self.advice,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaturationProbe:

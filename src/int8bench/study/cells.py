@@ -79,12 +79,9 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Throughput:
+class Throughput(Interval):
     """Items a second of all streams together."""
 
-    value: Positive
-    low: Positive
-    high: Positive
     streams: Count
 
 

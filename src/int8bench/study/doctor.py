@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from int8bench import machine
+from int8bench import documents, machine
 from int8bench.engines.registry import engine_named, engine_names
 from int8bench.engines.saturation import PROBED
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
@@ -64,7 +64,7 @@ class Diagnosis:
                 {"name": each.name, "available": each.available, "reason": each.reason} for each in self.engines
             ],
             "recommended": {"engine": self.recommended.engine, "basis": self.recommended.basis},
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": [documents.written(finding) for finding in self.findings],
             "probes": [
                 {
                     "engine": each.engine,

@@ -115,7 +115,7 @@ class Run:
         Raises:
             RecordError: the settings do not tell; a record that was loaded does.
         """
-        return documents.read(Rates, self.settings, name="settings", strict=False)
+        return documents.read(Rates, self.settings, name="", at="settings", strict=False)
 
 
 def to_dict(run: Run) -> dict[str, Json]:
@@ -143,7 +143,10 @@ def from_dict(document: Json, *, name: str = "record") -> Run:
         raise RecordError(f"{name}: schema_version: expected {SCHEMA_VERSION}, got {reprlib.repr(version)}")
     run = documents.read(Run, {key: document[key] for key in document if key not in HEADER}, name=name)
     documents.read(_Machine, run.environment.hardware, name=name, at="environment.hardware", strict=False)
-    documents.read(Rates, run.settings, name=name, at="settings", strict=False)
+    try:
+        _ = run.rates
+    except RecordError as error:
+        raise RecordError(f"{name}: {error}") from None
     for where, objection in _objections(run):
         raise RecordError(f"{name}: {where}: {objection}")
     return run

@@ -16,8 +16,8 @@ from int8bench.documents import (
     Positive,
     Share,
 )
-from int8bench.study.cells import FAILED, SKIPPED, Precision, Role, Word
-from int8bench.workload.cases import Group, Variant
+from int8bench.study.cells import FAILED, SKIPPED, Interval, Precision, Role, Word
+from int8bench.workload.cases import Variant
 
 SWITCH, STAY, UNCLEAR = "switch", "stay", "unclear"
 INACCURATE, IN_NAME_ONLY, UNPAIRED = "inaccurate", "in name only", "unpaired"
@@ -26,12 +26,9 @@ ShareChange = Annotated[float, AT_LEAST_MINUS_1, AT_MOST_1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ratio:
+class Ratio(Interval):
     """A ratio with its interval, and the launches it rests on."""
 
-    value: Positive
-    low: Positive
-    high: Positive
     launches: Count
 
 
@@ -103,11 +100,6 @@ class Setting:
     threads: Count
     entries: tuple[Entry, ...]
     unranked: tuple[Unranked, ...]
-
-    @property
-    def group(self) -> Group:
-        """The batch and the threads."""
-        return Group(batch=self.batch, threads=self.threads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

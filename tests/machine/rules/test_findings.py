@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from int8bench import documents
 from int8bench.errors import RequestError
 from int8bench.machine import Hardware, TorchView, load, rules
 from int8bench.machine.finding import Finding, SaturationProbe, Severity
@@ -138,7 +139,7 @@ def test_an_unknown_engine_is_refused_with_the_closest() -> None:
 def test_a_finding_is_written_whole() -> None:
     """Six texts."""
     finding = said(ZEN3, engine="qnnpack")["qnnpack-on-x86"]
-    assert finding.to_dict() == {
+    assert documents.written(finding) == {
         "code": "qnnpack-on-x86",
         "severity": "error",
         "subject": "qnnpack",

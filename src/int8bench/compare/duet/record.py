@@ -55,16 +55,7 @@ class Duet:
     @property
     def differences(self) -> Differences:
         """What a report draws."""
-        return Differences(
-            base=self.base,
-            head=self.head,
-            complete=self.complete,
-            error_rate=self.error_rate,
-            comparisons=self.comparisons,
-            added=self.added,
-            removed=self.removed,
-            findings=self.findings,
-        )
+        return replace(Differences.of(self), findings=self.findings)
 
     def to_dict(self) -> dict[str, Json]:
         """Return the JSON form; the inverse of `from_dict`."""

@@ -7,7 +7,7 @@ one side is not green; nothing measured is no verdict.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from int8bench import documents, units
@@ -63,14 +63,8 @@ class Gate:
     @property
     def differences(self) -> Differences:
         """What a report draws."""
-        return Differences(
-            base=self.base,
-            head=self.head,
-            complete=self.complete,
-            error_rate=self.error_rate,
-            comparisons=self.comparisons,
-            added=self.added,
-            removed=self.removed,
+        return replace(
+            Differences.of(self),
             findings=self.findings,
             notes=self.notes,
             verdict=self.verdict.value,
