@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
+from types import GenericAlias, NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from int8bench.errors import RecordError
@@ -220,6 +220,7 @@ def _converter(strict: bool) -> "Converter":  # noqa: FBT001  a cache wants it b
     for is_ours, hook in (
         (is_dataclass, _object),
         (_is_array, _array),
+        (_is_set, _set),
         (_is_pair, _pair),
         (_is_mapping, _mapping),
         (_is_optional, _optional),
@@ -227,6 +228,7 @@ def _converter(strict: bool) -> "Converter":  # noqa: FBT001  a cache wants it b
     ):
         converter.register_structure_hook_factory(is_ours, hook)
     converter.register_unstructure_hook_factory(is_dataclass, _keys)
+    converter.register_unstructure_hook_factory(_is_set, lambda _: sorted)
     return converter
 
 
@@ -298,6 +300,17 @@ def _array(kind: type, converter: "Converter") -> _Hook:
     from cattrs.cols import homogenous_tuple_structure_factory
 
     return _checked(homogenous_tuple_structure_factory(kind, converter), "array", (list, tuple))
+
+
+def _is_set(kind: object) -> bool:
+    return get_origin(kind) is frozenset
+
+
+def _set(kind: type, converter: "Converter") -> _Hook:
+    """An array whose order says nothing; it is written sorted."""
+    entries = GenericAlias(tuple, (*get_args(kind), ...))
+    structure = converter.get_structure_hook(entries)
+    return lambda value, _: frozenset(structure(value, entries))
 
 
 def _is_pair(kind: object) -> bool:

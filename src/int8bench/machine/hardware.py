@@ -3,12 +3,12 @@
 import hashlib
 import json
 import reprlib
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from int8bench.documents import Json
+from int8bench import documents
+from int8bench.documents import Count, Json, Natural, NotNegative
 from int8bench.errors import RecordError
 from int8bench.machine.levels import (
     DECIDING_FLAGS,
@@ -26,7 +26,6 @@ from int8bench.machine.levels import (
 
 SCHEMA = "int8bench.hardware"
 SCHEMA_VERSION = 1
-MOST = sys.float_info.max  # JSON numbers above are no float
 FINGERPRINT_DIGITS = 12  # 48 bits: two of a million machines clash with a chance of 0.2 %
 
 
@@ -39,32 +38,6 @@ class TorchView:
     supported_engines: tuple[str, ...] = ()
     default_engine: str | None = None
     flags: frozenset[str] = frozenset()
-
-    def to_dict(self) -> dict[str, Json]:
-        """The JSON form; the inverse of `from_dict`."""
-        return {
-            "version": self.version,
-            "capability": self.capability,
-            "supported_engines": list(self.supported_engines),
-            "default_engine": self.default_engine,
-            "flags": sorted(self.flags),
-        }
-
-    @classmethod
-    def from_dict(cls, document: object, *, path: str = "torch") -> "TorchView":
-        """The value that `to_dict` wrote.
-
-        Raises:
-            RecordError: a field has another type.
-        """
-        fields = _Fields(_mapping(document, path), path)
-        return cls(
-            version=fields.text("version"),
-            capability=fields.text("capability"),
-            supported_engines=fields.texts("supported_engines"),
-            default_engine=fields.text("default_engine"),
-            flags=canonical_flags(fields.texts("flags")),
-        )
 
 
 class Gap(StrEnum):
@@ -87,31 +60,31 @@ class Hardware:
     arch: str
     vendor: str | None = None
     brand: str | None = None
-    family: int | None = None
-    model: int | None = None
-    stepping: int | None = None
+    family: Natural | None = None
+    model: Natural | None = None
+    stepping: Natural | None = None
     os: str = UNKNOWN
     flags: frozenset[str] = frozenset()
     untold: frozenset[str] = frozenset()
     """The deciding flags that may be there or not; without any flags, that is all of them."""
     gap: Gap | None = None
-    logical_cores: int | None = None
-    physical_cores: int | None = None
-    usable_cores: int | None = None
+    logical_cores: Count | None = None
+    physical_cores: Count | None = None
+    usable_cores: Count | None = None
     core_kinds: tuple[str, ...] = ()
     """The kinds of cores where there are several, each with how many: ``6 with 2 threads``."""
-    cgroup_quota: float | None = None
+    cgroup_quota: NotNegative | None = None
     hypervisor: str | None = None
     cpu_type: str | None = None
     """The name that a hypervisor makes up for the CPU that it shows, whose instructions are its choice as well."""
     emulated: str | None = None
-    l1d_bytes: int | None = None
-    l2_bytes: int | None = None
-    l3_bytes: int | None = None
-    memory_bytes: int | None = None
-    steal_fraction: float | None = None
+    l1d_bytes: Natural | None = None
+    l2_bytes: Natural | None = None
+    l3_bytes: Natural | None = None
+    memory_bytes: Natural | None = None
+    steal_fraction: NotNegative | None = None
     torch: TorchView | None = None
-    isa_environment: tuple[tuple[str, str], ...] = ()
+    isa_environment: Mapping[str, str] = field(default_factory=dict)
     disagreements: tuple[str, ...] = ()
 
     @property
@@ -165,38 +138,12 @@ class Hardware:
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON form; the inverse of `from_dict`. Levels and instructions are for readers, and not read back."""
-        return {
-            "schema": SCHEMA,
-            "schema_version": SCHEMA_VERSION,
-            "arch": self.arch,
-            "vendor": self.vendor,
-            "brand": self.brand,
-            "family": self.family,
-            "model": self.model,
-            "stepping": self.stepping,
-            "os": self.os,
-            "levels": list(self.levels),
-            "instructions": self.instructions,
-            "flags": sorted(self.flags),
-            "untold": sorted(self.untold),
-            "gap": self.gap,
-            "logical_cores": self.logical_cores,
-            "physical_cores": self.physical_cores,
-            "usable_cores": self.usable_cores,
-            "core_kinds": list(self.core_kinds),
-            "cgroup_quota": self.cgroup_quota,
-            "hypervisor": self.hypervisor,
-            "cpu_type": self.cpu_type,
-            "emulated": self.emulated,
-            "l1d_bytes": self.l1d_bytes,
-            "l2_bytes": self.l2_bytes,
-            "l3_bytes": self.l3_bytes,
-            "memory_bytes": self.memory_bytes,
-            "steal_fraction": self.steal_fraction,
-            "torch": self.torch.to_dict() if self.torch else None,
-            "isa_environment": dict(self.isa_environment),
-            "disagreements": list(self.disagreements),
-        }
+        form: dict[str, Json] = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION}
+        for key, value in documents.written(self).items():
+            if key == "flags":
+                form |= {"levels": list(self.levels), "instructions": self.instructions}
+            form[key] = value
+        return form
 
     @classmethod
     def from_dict(cls, document: object, *, path: str = "hardware") -> "Hardware":
@@ -207,37 +154,25 @@ class Hardware:
         Raises:
             RecordError: not such a document, a field of another type, another schema or a newer one.
         """
-        fields = _Fields(_mapping(document, path), path)
-        fields.check_version()
-        torch = fields.values.get("torch")
-        return cls(
-            arch=canonical_arch(fields.required_text("arch")),
-            vendor=fields.text("vendor"),
-            brand=fields.text("brand"),
-            family=fields.count("family"),
-            model=fields.count("model"),
-            stepping=fields.count("stepping"),
-            os=fields.text("os") or UNKNOWN,
-            flags=canonical_flags(fields.texts("flags")),
-            untold=canonical_flags(fields.texts("untold")),
-            gap=fields.gap(),
-            logical_cores=fields.count("logical_cores", least=1),
-            physical_cores=fields.count("physical_cores", least=1),
-            usable_cores=fields.count("usable_cores", least=1),
-            core_kinds=fields.texts("core_kinds"),
-            cgroup_quota=fields.number("cgroup_quota"),
-            hypervisor=fields.text("hypervisor"),
-            cpu_type=fields.text("cpu_type"),
-            emulated=fields.text("emulated"),
-            l1d_bytes=fields.count("l1d_bytes"),
-            l2_bytes=fields.count("l2_bytes"),
-            l3_bytes=fields.count("l3_bytes"),
-            memory_bytes=fields.count("memory_bytes"),
-            steal_fraction=fields.number("steal_fraction"),
-            torch=None if torch is None else TorchView.from_dict(torch, path=f"{path}.torch"),
-            isa_environment=fields.pairs("isa_environment"),
-            disagreements=fields.texts("disagreements"),
+        _check_version(documents.read(_Version, document, name=path, strict=False), path)
+        told = documents.read(cls, document, name=path, strict=False)
+        if not told.arch:
+            raise RecordError(f"{path}: arch: expected text such as x86_64 or arm64, got nothing")
+        return replace(
+            told,
+            arch=canonical_arch(told.arch),
+            flags=canonical_flags(told.flags),
+            untold=canonical_flags(told.untold),
+            torch=told.torch and replace(told.torch, flags=canonical_flags(told.torch.flags)),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    """What a document says of its own form; nothing, where a person wrote it."""
+
+    schema: str | None = None
+    schema_version: Natural | None = None
 
 
 def fingerprint(hardware: Hardware) -> str:
@@ -251,84 +186,19 @@ def fingerprint(hardware: Hardware) -> str:
         hardware.usable_cores,
         hardware.hypervisor is not None,
         hardware.emulated is not None,
-        hardware.isa_environment,
+        sorted(hardware.isa_environment.items()),
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def _mapping(document: object, path: str) -> Mapping[str, Json]:
-    if not isinstance(document, Mapping):
-        raise RecordError(f"{path}: expected an object with fields, got {reprlib.repr(document)}")
-    return document
-
-
-def _writable(text: str) -> str:
-    """The text without the half characters that JSON can hold and no terminal can show."""
-    return text.encode(errors="replace").decode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """The fields of one object of a document, checked one by one; errors name the path."""
-
-    values: Mapping[str, Json]
-    path: str
-
-    def check_version(self) -> None:
-        if self.text("schema") not in {None, SCHEMA}:
-            raise RecordError(
-                f"{self.path}.schema: expected {SCHEMA}, got {reprlib.repr(self.values['schema'])}; "
-                "on the machine itself type: int8bench doctor --json > machine.json"
-            )
-        version = self.count("schema_version")
-        if version is not None and version > SCHEMA_VERSION:
-            raise RecordError(
-                f"{self.path}.schema_version: this int8bench reads up to {SCHEMA_VERSION}, got {version}; "
-                "type: pip install --upgrade int8bench"
-            )
-
-    def required_text(self, name: str) -> str:
-        text = self.text(name)
-        if not text:
-            raise RecordError(f"{self.path}.{name}: expected text such as x86_64 or arm64, got nothing")
-        return text
-
-    def text(self, name: str) -> str | None:
-        value = self.values.get(name)
-        if value is None or isinstance(value, str):
-            return None if value is None else _writable(value)
-        raise RecordError(f"{self.path}.{name}: expected text, got {reprlib.repr(value)}")
-
-    def gap(self) -> Gap | None:
-        name = self.text("gap")
-        if name is None or name in set(Gap):
-            return None if name is None else Gap(name)
-        raise RecordError(f"{self.path}.gap: expected one of {', '.join(Gap)}, got {reprlib.repr(name)}")
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        values = self.values.get(name, [])
-        if not isinstance(values, list | tuple):
-            raise RecordError(f"{self.path}.{name}: expected a list of texts, got {reprlib.repr(values)}")
-        for index, value in enumerate(values):
-            if not isinstance(value, str):
-                raise RecordError(f"{self.path}.{name}[{index}]: expected text, got {reprlib.repr(value)}")
-        return tuple(map(_writable, values))
-
-    def count(self, name: str, *, least: int = 0) -> int | None:
-        value = self.values.get(name)
-        if value is None or (type(value) is int and value >= least):
-            return value
-        raise RecordError(f"{self.path}.{name}: expected a whole number from {least} up, got {reprlib.repr(value)}")
-
-    def number(self, name: str) -> float | None:
-        value = self.values.get(name)
-        if value is None:
-            return None
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST:
-            return float(value)
-        raise RecordError(f"{self.path}.{name}: expected a number from 0 up, got {reprlib.repr(value)}")
-
-    def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
-        values = _mapping(self.values.get(name, {}), f"{self.path}.{name}")
-        texts = _Fields(values, f"{self.path}.{name}")
-        return tuple(sorted((key, texts.text(key) or "") for key in values))
+def _check_version(version: _Version, path: str) -> None:
+    if version.schema not in {None, SCHEMA}:
+        raise RecordError(
+            f"{path}: schema: expected {SCHEMA}, got {reprlib.repr(version.schema)}; "
+            "on the machine itself type: int8bench doctor --json > machine.json"
+        )
+    if version.schema_version is not None and version.schema_version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{path}: schema_version: this int8bench reads up to {SCHEMA_VERSION}, got {version.schema_version}; "
+            "type: pip install --upgrade int8bench"
+        )

@@ -132,7 +132,7 @@ def describe(seen: Surroundings) -> Hardware:
         l3_bytes=caches.get(("3", "Unified"), machine.l3_bytes),
         memory_bytes=seen.memory_bytes or machine.memory_bytes,
         steal_fraction=steal_fraction(seen.root),
-        isa_environment=tuple((name, seen.environment[name]) for name in ISA_VARIABLES if seen.environment.get(name)),
+        isa_environment={name: seen.environment[name] for name in ISA_VARIABLES if seen.environment.get(name)},
         disagreements=_disagreements(kernel, witness),
     )
 

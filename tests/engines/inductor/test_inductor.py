@@ -31,7 +31,7 @@ LIMITED = Hardware(
     os="Linux",
     flags=VNNI.flags,
     logical_cores=4,
-    isa_environment=(("ONEDNN_MAX_CPU_ISA", "AVX2"),),
+    isa_environment={"ONEDNN_MAX_CPU_ISA": "AVX2"},
 )
 BATCH = 2
 

@@ -312,7 +312,7 @@ def test_a_default_engine_that_does_not_fit_is_told(machine: Hardware, default: 
 )
 def test_a_variable_that_holds_the_isa_back_is_told(machine: Hardware, name: str, value: str, held: str | None) -> None:
     """Only where the processor has what is held back."""
-    finding = said(replace(machine, isa_environment=((name, value),))).get("isa-limited-by-environment")
+    finding = said(replace(machine, isa_environment={name: value})).get("isa-limited-by-environment")
     assert (finding is None) == (held is None)
     if finding and held:
         assert finding.message == f"{name}={value} holds back {held}, which this CPU has."
@@ -321,7 +321,7 @@ def test_a_variable_that_holds_the_isa_back_is_told(machine: Hardware, name: str
 
 def test_a_variable_that_takes_vnni_away_lets_onednn_saturate() -> None:
     """The processor could do better, the variable decides."""
-    limited = replace(SPR, isa_environment=(("ONEDNN_MAX_CPU_ISA", "AVX512_CORE"),))
+    limited = replace(SPR, isa_environment={"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"})
     assert "onednn-full-range" in said(limited, engine="onednn")
     assert "onednn-full-range" not in said(SPR, engine="onednn")
 
@@ -330,7 +330,7 @@ def test_torch_that_dispatches_lower_than_it_could_is_told() -> None:
     """Once: a variable that asks for it is another finding."""
     below = replace(SPR, torch=replace(X86_BUILD, capability="AVX2"))
     assert "torch-dispatches-below-cpu" in said(below)
-    asked = replace(below, isa_environment=(("ATEN_CPU_CAPABILITY", "avx2"),))
+    asked = replace(below, isa_environment={"ATEN_CPU_CAPABILITY": "avx2"})
     assert "torch-dispatches-below-cpu" not in said(asked)
     assert "torch-dispatches-below-cpu" not in said(replace(SPR, torch=X86_BUILD))
     assert "torch-dispatches-below-cpu" not in said(replace(ZEN3, torch=replace(X86_BUILD, capability="AVX2")))

@@ -71,7 +71,7 @@ def conversion(precision: str, hardware: Hardware) -> Conversion:
         "cores": hardware.logical_cores or 1,
         "instructions": hashlib.sha256(" ".join(sorted(hardware.flags)).encode()).hexdigest()[:_FLAGS_DIGITS],
         "levels": " ".join(hardware.levels),
-        "limits": " ".join(f"{name}={value}" for name, value in hardware.isa_environment),
+        "limits": " ".join(f"{name}={value}" for name, value in hardware.isa_environment.items()),
     }
     if precision == INT8:
         # Unsigned by signed products of the full range saturate in 16 bits where no instruction adds them up in 32.

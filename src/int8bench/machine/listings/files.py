@@ -75,6 +75,8 @@ def _check(text: str, path: Path) -> None:
 def _from_json(text: str, source: str) -> Hardware:
     try:
         document = _loaded(text)
+        if "\\ud" in text.lower():  # perhaps half a character, which JSON can hold and no terminal can show
+            document = json.loads(json.dumps(document, ensure_ascii=False).encode(errors="replace"))
     except RecursionError:
         raise RecordError(f"{source}: JSON nested too deeply to be a description of a machine") from None
     except ValueError as error:

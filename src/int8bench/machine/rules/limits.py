@@ -75,7 +75,7 @@ def exactness_of_onednn(hardware: Hardware) -> Told:
     """What is said of such an instruction: there and free to use, not there or held back, or untold."""
     held = {
         level
-        for name, value in hardware.isa_environment
+        for name, value in hardware.isa_environment.items()
         if name in _OF_ONEDNN
         for level in withheld(hardware, name, value)
     }
@@ -87,7 +87,7 @@ def isa_limited_by_environment(situation: Situation) -> Iterator[Finding]:
     """A variable holds back instruction sets that the processor has."""
     if situation.hardware.isa_family != X86:
         return
-    for name, value in situation.hardware.isa_environment:
+    for name, value in situation.hardware.isa_environment.items():
         held = withheld(situation.hardware, name, value)
         if held:
             yield Finding(

@@ -169,7 +169,7 @@ def torch_dispatches_below_cpu(situation: Situation) -> Iterator[Finding]:
     capability = hardware.torch.capability.upper()
     below_avx512 = capability == "AVX2" and "avx512" in hardware.levels
     below_avx2 = capability in _BELOW_AVX2 and "avx2" in hardware.levels
-    limited = "ATEN_CPU_CAPABILITY" in dict(hardware.isa_environment)
+    limited = "ATEN_CPU_CAPABILITY" in hardware.isa_environment
     if (below_avx512 or below_avx2) and not limited:
         has = "AVX-512" if "avx512" in hardware.levels else "AVX2"
         yield Finding(
