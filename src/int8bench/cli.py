@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import signal
 import sys
 import time
@@ -16,7 +17,12 @@ from typer.core import TyperGroup
 
 from int8bench import __version__, files, options
 from int8bench.errors import Int8BenchError, NothingMeasuredError
-from int8bench.lab import platforms
+from int8bench.lab import environment, platforms
+from int8bench.lab.clock import SILENCE_S
+from int8bench.options import Counts, Names
+from int8bench.stats.limits import HISTORY_ERROR_RATE
+from int8bench.study.plan.request import Request
+from int8bench.workload.cases import BATCHES, DATA, ENGINES, MODEL
 
 if TYPE_CHECKING:
     from int8bench.compare.duet.record import Duet
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 EXIT_FINE = 0
 EXIT_BAD_NEWS = 1
 EXIT_CANNOT_TELL = 3
+
+DEFAULT = Request()
 
 STOPPING_S = 3.0  # a second Ctrl-C within this is the same wish: saving and ending what runs takes less
 MOST_SEED = 2**32 - 1  # what NumPy, scikit-learn and torch all take
@@ -63,6 +71,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _read_by(reader: Callable[[str, str], object], option: str, text: str) -> Any:  # noqa: ANN401  Typer's
+    """An option whose text is turned into a value at the door; its default is a value already, and said in `text`."""
+
+    def parse(typed: object) -> object:
+        return reader(option, typed) if isinstance(typed, str) else typed
+
+    return typer.Option(option, parser=parse, metavar="<str>", show_default=False, help=text)
+
+
 Model = Annotated[
     str, typer.Option("--model", help="simplecnn, resnet18, mobilenet_v2, or your own package.module:factory.")
 ]
@@ -86,9 +104,25 @@ SelectRegex = Annotated[
     str | None, typer.Option("--select-regex", help="The benchmarks in whose id this regular expression is found.")
 ]
 CacheCap = Annotated[
-    str | None,
-    typer.Option("--cache-cap", help="The most that is kept between runs; default: $INT8BENCH_CACHE_CAP, else 5GB."),
+    int | None,
+    _read_by(
+        options.size, "--cache-cap", "The most that is kept between runs; default: $INT8BENCH_CACHE_CAP, else 5GB."
+    ),
 ]
+Batch = Annotated[
+    Counts,
+    _read_by(options.counts, "--batch", f"Batch sizes with commas between; default: {options.listed(BATCHES)}."),
+]
+Threads = Annotated[
+    Counts | None,
+    _read_by(options.counts, "--threads", "Thread counts with commas between; default: 1 and all usable."),
+]
+Timeout = Annotated[
+    float,
+    _read_by(options.seconds, "--timeout", f"How long a measuring process may be silent; default: {SILENCE_S:.0f}s."),
+]
+Measuring = Annotated[float | None, _read_by(options.seconds, "--budget", "Measuring time, such as 90s or 10m.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Less time, wider intervals.")]
 Markdown = Annotated[
     Path | None, typer.Option("--markdown", help="Write the answer there for a comment on a pull request.")
 ]
@@ -113,7 +147,7 @@ def doctor(
             "--hardware", help="Answer for the machine this file describes: /proc/cpuinfo, lscpu, sysctl, JSON."
         ),
     ] = None,
-    threads: Annotated[str | None, typer.Option("--threads", help="Thread counts you mean to use.")] = None,
+    threads: Annotated[Counts | None, _read_by(options.counts, "--threads", "Thread counts you mean to use.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """This CPU, the engines it has, what is wrong with them and what to do about it."""
@@ -121,10 +155,9 @@ def doctor(
     from int8bench.report import doctor as sheet
     from int8bench.study.doctor import diagnose
 
-    counts = options.counts("--threads", threads) if threads is not None else ()
     with _bar() as advance:
         advance(Progress(phase="looking at the machine"))
-        found = diagnose(hardware, engine=engine, threads=counts)
+        found = diagnose(hardware, engine=engine, threads=threads or ())
     _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict(), **_screen()))
     raise typer.Exit(EXIT_BAD_NEWS if found.has_error else EXIT_FINE)
 
@@ -132,29 +165,40 @@ def doctor(
 @app.command()
 def run(
     *,
-    model: Model = "simplecnn",
+    model: Model = MODEL,
     weights: Weights = None,
     input_shape: InputShape = None,
     engines: Annotated[
-        str | None,
-        typer.Option(
+        Names | None,
+        _read_by(
+            options.names,
             "--engines",
-            help="Engines with commas between, or all; default: fbgemm and the recommended one.",
+            "Engines with commas between, or all; default: fbgemm and the recommended one.",
         ),
     ] = None,
-    batch: Annotated[str, typer.Option("--batch", help="Batch sizes with commas between.")] = "1,8,32",
-    threads: Annotated[
-        str | None, typer.Option("--threads", help="Thread counts with commas between; default: 1 and all usable.")
-    ] = None,
-    data: Data = "digits",
+    batch: Batch = BATCHES,
+    threads: Threads = None,
+    data: Data = DATA,
     data_dir: DataDir = None,
-    precision: Annotated[str, typer.Option("--precision", help="Half-width of an interval to stop at.")] = "1%",
+    precision: Annotated[
+        float,
+        _read_by(
+            options.fraction, "--precision", f"Half-width of an interval to stop at; default: {DEFAULT.precision:.0%}."
+        ),
+    ] = DEFAULT.precision,
     accuracy_loss: Annotated[
-        str, typer.Option("--accuracy-loss", help="Of top-1, in points: an engine that loses more is not ranked.")
-    ] = "1%",
+        float,
+        _read_by(
+            options.fraction,
+            "--accuracy-loss",
+            f"Of top-1, in points: an engine that loses more is not ranked; default: {DEFAULT.accuracy_loss:.0%}.",
+        ),
+    ] = DEFAULT.accuracy_loss,
     budget: Annotated[
-        str | None,
-        typer.Option("--budget", help="The most that all may take, from start to exit, such as 90s; default: 10m."),
+        float | None,
+        _read_by(
+            options.seconds, "--budget", "The most that all may take, from start to exit, such as 90s; default: 10m."
+        ),
     ] = None,
     quick: Annotated[
         bool,
@@ -162,7 +206,7 @@ def run(
             "--quick", help="Wider intervals, in 5 minutes at most from start to exit; what does not fit is left out."
         ),
     ] = False,
-    timeout: Annotated[str, typer.Option("--timeout", help="How long a measuring process may be silent.")] = "120s",
+    timeout: Timeout = SILENCE_S,
     seed: Seed = 0,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The record; an unfinished one of the same settings is continued.")
@@ -175,26 +219,25 @@ def run(
     from int8bench.lab.clock import began_s
     from int8bench.study import study
     from int8bench.study.plan.budget import Budget
-    from int8bench.study.plan.request import Request
 
     request = Request(
         model=model,
         weights=weights,
         input_shape=input_shape,
-        engines=options.names("--engines", engines) if engines is not None else None,
-        batches=options.counts("--batch", batch),
-        threads=options.counts("--threads", threads) if threads is not None else None,
+        engines=engines,
+        batches=batch,
+        threads=threads,
         data=data,
         data_dir=data_dir,
-        precision=options.fraction("--precision", precision),
-        accuracy_loss=options.fraction("--accuracy-loss", accuracy_loss),
-        budget_s=options.seconds("--budget", budget) if budget is not None else None,
+        precision=precision,
+        accuracy_loss=accuracy_loss,
+        budget_s=budget,
         quick=quick,
         seed=seed,
-        timeout_s=options.seconds("--timeout", timeout),
+        timeout_s=timeout,
     )
     if cache_cap is not None:
-        kept.cap_at(options.size("--cache-cap", cache_cap))
+        kept.cap_at(cache_cap)
     spent = Budget(total_s=request.total_s, started_s=began_s())
     with _bar() as advance:
         record = study.run(request, output, advance, budget=spent)
@@ -237,8 +280,8 @@ def report(
 @app.command()
 def train(
     *,
-    model: Model = "simplecnn",
-    data: Data = "digits",
+    model: Model = MODEL,
+    data: Data = DATA,
     data_dir: DataDir = None,
     input_shape: InputShape = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training pictures.")] = None,
@@ -288,17 +331,17 @@ def duet(
     benchmarks: Annotated[
         str, typer.Option("--benchmarks", help="Whose benchmark code both sides run: head, base, or own.")
     ] = "head",
-    quick: Annotated[bool, typer.Option("--quick", help="Less time, wider intervals.")] = False,
-    budget: Annotated[str | None, typer.Option("--budget", help="Measuring time, such as 90s or 10m.")] = None,
-    model: Model = "simplecnn",
+    quick: Quick = False,
+    budget: Measuring = None,
+    model: Model = MODEL,
     input_shape: InputShape = None,
-    data: Data = "digits",
-    engines: Annotated[str, typer.Option("--engines", help="int8 engines of the grid.")] = "fbgemm",
-    batch: Annotated[str, typer.Option("--batch", help="Batch sizes of the grid.")] = "1,8,32",
-    threads: Annotated[
-        str | None, typer.Option("--threads", help="Thread counts of the grid; default: 1 and all usable.")
-    ] = None,
-    timeout: Annotated[str, typer.Option("--timeout", help="How long a measuring process may be silent.")] = "120s",
+    data: Data = DATA,
+    engines: Annotated[
+        Names, _read_by(options.names, "--engines", f"int8 engines of the grid; default: {options.listed(ENGINES)}.")
+    ] = ENGINES,
+    batch: Batch = BATCHES,
+    threads: Threads = None,
+    timeout: Timeout = SILENCE_S,
     markdown: Markdown = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The record, with all samples, saved as it grows.")
@@ -319,14 +362,14 @@ def duet(
         select_regex=select_regex,
         benchmarks=benchmarks,
         quick=quick,
-        budget_s=options.seconds("--budget", budget) if budget is not None else None,
-        timeout_s=options.seconds("--timeout", timeout),
+        budget_s=budget,
+        timeout_s=timeout,
         model=model,
         input_shape=input_shape,
         data=data,
-        engines=options.names("--engines", engines),
-        batches=options.counts("--batch", batch),
-        threads=options.counts("--threads", threads) if threads is not None else None,
+        engines=engines,
+        batches=batch,
+        threads=threads,
     )
     with _bar() as advance:
         found = study.run(request, output, advance)
@@ -371,8 +414,8 @@ def gate(
     ] = None,
     select: Select = None,
     select_regex: SelectRegex = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Less time, wider intervals.")] = False,
-    budget: Annotated[str | None, typer.Option("--budget", help="Measuring time, such as 90s or 10m.")] = None,
+    quick: Quick = False,
+    budget: Measuring = None,
     markdown: Markdown = None,
     as_json: AsJson = False,
 ) -> None:
@@ -391,7 +434,7 @@ def gate(
         require_baseline=require_baseline,
         record=record,
         quick=quick,
-        budget_s=options.seconds("--budget", budget) if budget is not None else None,
+        budget_s=budget,
     )
     with _bar() as advance:
         found = verdicts.run(request, held, advance)
@@ -437,8 +480,8 @@ def init(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="package.module:factory, or a known model.")],
     *,
     input_shape: InputShape = None,
-    data: Data = "digits",
-    engine: Annotated[str, typer.Option("--engine", help="The int8 engine.")] = "fbgemm",
+    data: Data = DATA,
+    engine: Annotated[str, typer.Option("--engine", help="The int8 engine.")] = ENGINES[0],
     folder: Annotated[Path, typer.Option("--folder", help="The top of your repository.")] = Path(),
 ) -> None:
     """Write an asv suite, performance tests and a CI workflow for your model into your repository."""
@@ -461,8 +504,13 @@ def history(
     ] = None,
     *,
     error_rate: Annotated[
-        str, typer.Option("--error-rate", help="Of one wrong change or more in all series together.")
-    ] = "1%",
+        float,
+        _read_by(
+            options.fraction,
+            "--error-rate",
+            f"Of one wrong change or more in all series together; default: {HISTORY_ERROR_RATE:.0%}.",
+        ),
+    ] = HISTORY_ERROR_RATE,
     control: Annotated[
         str | None,
         typer.Option("--control", metavar="REGEX", help="Rows that no commit changes: their steps are the machine's."),
@@ -479,9 +527,7 @@ def history(
     folder = results if results is not None else asv_process.results_folder(Path.cwd())
     with _bar() as advance:
         advance(Progress(phase=f"searching {folder}"))
-        found = tracked.history(
-            folder, repository=folder, error_rate=options.fraction("--error-rate", error_rate), control=control
-        )
+        found = tracked.history(folder, repository=folder, error_rate=error_rate, control=control)
     document = found.document()
     _print(_json(documents.written(document)) if as_json else sheet.render(document, **_screen()))
     raise typer.Exit(EXIT_BAD_NEWS if found.regressions else EXIT_FINE)
@@ -502,6 +548,7 @@ def asv(
 def main() -> None:
     """The entry point: every error of ours, Ctrl-C and SIGTERM are one sentence and an exit code."""
     try:
+        environment.spare_cores(os.environ)
         with _stoppable():
             app()
     except (Int8BenchError, KeyboardInterrupt) as error:

@@ -19,6 +19,7 @@ from int8bench.errors import NothingMeasuredError, RequestError
 from int8bench.lab.environment import adopt_settings
 from int8bench.lab.progress import Progress
 from int8bench.study.cells import BEST
+from int8bench.workload.cases import BATCHES, DATA
 from int8bench.workload.importing import make_importable
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ __all__ = [
 
 FLOAT32 = "float32"  # the name of the float32 contender; every other contender is an int8 engine by its name
 ENGINES_OF_HEALTH = ("fbgemm", "x86", "onednn", "qnnpack")
-BATCHES = (1, 8, 32)  # those of the default grid
 PRECISION = 0.001  # finer than a budget reaches, so that every commit gets the same effort
 
 
@@ -97,7 +97,7 @@ def usable_threads() -> int:
 
 @lru_cache(maxsize=1)
 def forward(
-    contender: str, *, batch: int, threads: int, model: str, input_shape: str | None = None, data: str = "digits"
+    contender: str, *, batch: int, threads: int, model: str, input_shape: str | None = None, data: str = DATA
 ) -> Callable[[], object]:
     """A warmed call that answers one batch; the last one is kept, since asv sets up again before each sample.
 
@@ -192,7 +192,7 @@ def grid(
     contenders: Sequence[str],
     model: str,
     input_shape: str | None = None,
-    data: str = "digits",
+    data: str = DATA,
     batches: Sequence[int] = BATCHES,
 ) -> Grid:
     """Prepares contenders; starts no thread, so that forks of this process are whole.
@@ -250,7 +250,7 @@ def compare(
     budget_s: float,
     model: str,
     input_shape: str | None = None,
-    data: str = "digits",
+    data: str = DATA,
 ) -> Comparison:
     """Races an int8 engine against float32 over a grid, as ``int8bench run`` does.
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 
 from int8bench.errors import RequestError
 
@@ -17,7 +18,24 @@ LARGEST_BYTES = 10**15  # beyond any disk
 LONGEST_S = 7 * 86_400.0  # a week: nobody waits longer, and a socket cannot
 
 
-def names(option: str, text: str) -> tuple[str, ...]:
+class Counts(tuple[int, ...]):
+    """Whole numbers, as `counts` reads them; a class of its own, since Typer takes a plain tuple for several words."""
+
+    __slots__ = ()
+
+
+class Names(tuple[str, ...]):
+    """Names, as `names` reads them."""
+
+    __slots__ = ()
+
+
+def listed(values: Iterable[object]) -> str:
+    """The values as a person types them: with commas between."""
+    return ",".join(map(str, values))
+
+
+def names(option: str, text: str) -> Names:
     """The names of a comma-separated list, each once, in order.
 
     Raises:
@@ -26,16 +44,16 @@ def names(option: str, text: str) -> tuple[str, ...]:
     found = _parts(text)
     if not found:
         raise RequestError(f"{option} {text!r}: expected names with commas between them; try {option} fbgemm,x86")
-    return found
+    return Names(found)
 
 
-def counts(option: str, text: str) -> tuple[int, ...]:
+def counts(option: str, text: str) -> Counts:
     """The whole numbers of a comma-separated list, each 1 or more, each once, in order.
 
     Raises:
         RequestError: something else than whole numbers from 1 up.
     """
-    return tuple(dict.fromkeys(_count(option, part) for part in _parts(text) or ("",)))
+    return Counts(dict.fromkeys(_count(option, part) for part in _parts(text) or ("",)))
 
 
 def fraction(option: str, text: str) -> float:

@@ -11,7 +11,7 @@ import pytest
 from lean_pytest import LEAN
 
 CASE = Path(__file__).parents[1] / "cases" / "pytest_traps.sh"
-TYPED = ("docs~1", "docs", "--suite", "pytest", "--quick", "--budget", "20s", "--base-python")
+TYPED = ("docs~1", "docs", "--suite", "pytest", "--quick", "--budget", "16s", "--base-python")
 HABITS = "tests/test_habits.py::test_"
 MEASURED = {
     "benchmarking/bench_core.py::test_elsewhere",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from int8bench.lab.environment import ProcessSettings, cores_for
+from int8bench.lab.environment import ProcessSettings, cores_for, spare_cores
 
 
 def test_settings_come_on_top_of_the_callers_environment() -> None:
@@ -39,3 +39,10 @@ def test_more_threads_than_cores_is_refused() -> None:
     """Nothing can be held to cores that are not there."""
     with pytest.raises(ValueError, match="3 threads asked for, 2 cores usable"):
         cores_for(threads=3, launch=0, usable=(0, 1))
+
+
+def test_idle_threads_of_the_coordinator_sleep_soon() -> None:
+    """As in a measuring process, unless a person has said how long they spin."""
+    environment = {"GOMP_SPINCOUNT": "infinite"}
+    spare_cores(environment)
+    assert environment == {"GOMP_SPINCOUNT": "infinite", "KMP_BLOCKTIME": "1"}

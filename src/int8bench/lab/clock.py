@@ -13,6 +13,7 @@ from pathlib import Path
 STEPS = 200_000  # of a loop that shows how fast Python is: some 10 ms
 LOOPS = 5
 STARTED = 22  # the field of /proc/self/stat, which counts from 1
+SILENCE_S = 120.0  # for which a process or a fork is waited for, unless a person says how long
 READINGS = 2000  # some 0.1 ms in all: seldom interrupted
 
 

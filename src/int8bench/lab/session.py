@@ -16,7 +16,6 @@ from int8bench.errors import InterruptedRunError, LabError, NothingMeasuredError
 from int8bench.lab.progress import Advance, Progress
 
 OVERRUN = 1.2  # of the time for measuring: what a forecast is off by before a block of launches is not begun
-SILENCE_S = 120.0  # for which a fork is waited for, unless a person says how long
 HEAP_SHIFT_BYTES = 2_000_000  # upper end of the random shift of the heap before anything is set up in a fork
 STOPPED = "stopped"  # by the person: the reason where the lab has none
 

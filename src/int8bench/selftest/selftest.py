@@ -19,10 +19,11 @@ from int8bench.engines.registry import engine_named
 from int8bench.errors import Int8BenchError, NothingMeasuredError, RecordError
 from int8bench.lab import clock, sampling
 from int8bench.lab.channel import Setup
+from int8bench.lab.clock import SILENCE_S
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import TOGETHER, Launch, launched
 from int8bench.lab.progress import Advance, Progress
-from int8bench.lab.session import SILENCE_S, blocks, ended, keeping, seed_of_fork, shuffled
+from int8bench.lab.session import blocks, ended, keeping, seed_of_fork, shuffled
 from int8bench.machine import Hardware, emulation, rules
 from int8bench.selftest import handicap, reliability, trust
 from int8bench.selftest.answer import SCHEMA, ClockSteps, RacedDesign, RacedSettings, Selftest

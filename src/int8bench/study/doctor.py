@@ -11,6 +11,7 @@ from int8bench.engines.saturation import PROBED
 from int8bench.errors import LabError, NothingMeasuredError, RequestError
 from int8bench.lab import platforms
 from int8bench.lab.channel import Setup
+from int8bench.lab.clock import SILENCE_S
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import launched
 from int8bench.lab.progress import Progress
@@ -18,9 +19,6 @@ from int8bench.machine import Hardware, rules
 from int8bench.machine.finding import EngineChoice, Finding, SaturationProbe, Severity
 from int8bench.study.session import probing, worker
 from int8bench.workload.cases import INT8
-
-TIMEOUT_S = 120.0
-
 
 HERE = "this environment"
 ELSEWHERE = "architecture"
@@ -60,20 +58,10 @@ class Diagnosis:
             "hardware": self.hardware.to_dict(),
             "fingerprint": self.fingerprint,
             "engines_judged_by": self.judged_by,
-            "engines": [
-                {"name": each.name, "available": each.available, "reason": each.reason} for each in self.engines
-            ],
-            "recommended": {"engine": self.recommended.engine, "basis": self.recommended.basis},
+            "engines": [documents.written(each) for each in self.engines],
+            "recommended": documents.written(self.recommended),
             "findings": [documents.written(finding) for finding in self.findings],
-            "probes": [
-                {
-                    "engine": each.engine,
-                    "sqnr_db": _finite(each.sqnr_db),
-                    "saturates": each.saturates,
-                    "against": each.against,
-                }
-                for each in self.probes
-            ],
+            "probes": [{**documents.written(each), "sqnr_db": _finite(each.sqnr_db)} for each in self.probes],
         }
 
 
@@ -125,7 +113,7 @@ def measured_here(engine: str | None = None) -> tuple[Hardware, Mapping[str, Sat
     here = machine.detect()
     setup = Setup(function=worker.import_torch, payload=None)
     with launched((0,), setup, settings=ProcessSettings()) as (launch,):
-        view = launch.fork(worker.torch_view, None).result(TIMEOUT_S)
+        view = launch.fork(worker.torch_view, None).result(SILENCE_S)
         here = replace(here, torch=view)
         asked = {*PROBED, engine}
         there = [state.name for state in engine_states(here) if state.available and state.name in asked]

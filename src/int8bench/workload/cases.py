@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from itertools import product
 
 from int8bench.errors import RequestError
+from int8bench.options import Counts, Names
 
 FLOAT32 = "float32"
 INT8 = "int8"
 FLOAT16 = "float16"
 CHANNELS_LAST = "channels_last"
 NCHW = "nchw"
+# The grid, where nobody asks for another one.
+MODEL, DATA = "simplecnn", "digits"
+BATCHES = Counts((1, 8, 32))
+ENGINES = Names(("fbgemm",))
 ALL = "all"  # what a person types for every engine
 TORCH = "torch"  # the engine, and the family, of the float32 that every answer is held against
 

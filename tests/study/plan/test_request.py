@@ -54,7 +54,12 @@ def test_the_command_is_one_that_measures_the_part() -> None:
     values = typed(request.command(engines=["inductor"], batches=[8], needed_s=100.0))
     assert (values["model"], values["input_shape"], values["data"]) == ("my models:make", "3x8x8", "imagefolder:a b")
     assert (values["weights"], values["data_dir"], values["seed"]) == (Path("w.pt"), Path("d"), 7)
-    assert (values["engines"], values["batch"], values["threads"], values["quick"]) == ("inductor", "8", "1,2", True)
+    assert (values["engines"], values["batch"], values["threads"], values["quick"]) == (
+        ("inductor",),
+        (8,),
+        (1, 2),
+        True,
+    )
 
 
 def test_a_plain_command_stays_short() -> None:
@@ -69,3 +74,11 @@ def test_the_budget_that_is_proposed_has_room_for_what_was_left_out(needed_s: fl
     """And for what every run takes."""
     proposed = typed(REQUEST.command(engines=["x"], batches=[1], needed_s=needed_s))["budget"]
     assert options.seconds("--budget", str(proposed)) >= needed_s + SPARE_S
+
+
+def test_the_command_and_the_request_have_the_same_defaults() -> None:
+    """So that who builds a request, here or in a program of their own, gets what the command line gives."""
+    values, asked = typed("int8bench run"), Request()
+    assert (values["batch"], values["timeout"], values["engines"]) == (asked.batches, asked.timeout_s, asked.engines)
+    same = ("model", "data", "precision", "accuracy_loss", "seed", "quick", "threads", "weights")
+    assert {name: values[name] for name in same} == {name: getattr(asked, name) for name in same}

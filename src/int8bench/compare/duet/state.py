@@ -13,11 +13,13 @@ from int8bench.compare.duet.samples import DuetSamples
 from int8bench.compare.duet.sides import Side
 from int8bench.compare.revisions.asv_configuration import Variables
 from int8bench.lab.agent.suites.suite import TIME
+from int8bench.lab.clock import SILENCE_S
 from int8bench.lab.peers import Place, SharedLuck
 from int8bench.lab.session import Underway
 from int8bench.machine import Hardware
 from int8bench.machine.finding import Finding
 from int8bench.stats import limits
+from int8bench.workload.cases import BATCHES, DATA, ENGINES, MODEL
 
 GRID, ASV, PYTEST = SUITES = ("grid", "asv", "pytest")
 MOST_SEED = 2**31  # what every generator takes
@@ -37,15 +39,15 @@ class DuetRequest:
     benchmarks: str = "head"
     quick: bool = False
     budget_s: float | None = None
-    timeout_s: float = 120.0
+    timeout_s: float = SILENCE_S
     seed: int = 0
     error_rate: float = limits.ERROR_RATE
     family_error_rate: float = limits.FAMILY_ERROR_RATE
-    model: str = "simplecnn"
+    model: str = MODEL
     input_shape: str | None = None
-    data: str = "digits"
-    engines: tuple[str, ...] = ("fbgemm",)
-    batches: tuple[int, ...] = (1, 8, 32)
+    data: str = DATA
+    engines: tuple[str, ...] = ENGINES
+    batches: tuple[int, ...] = BATCHES
     threads: tuple[int, ...] | None = None
     folder: Path = field(default_factory=Path.cwd)
 

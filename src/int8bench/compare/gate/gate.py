@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from int8bench.study.plan.request import Request as Asked
 
 PRECISION = 0.005  # half of what a speed-up may lose: a cell that precise leaves its time to the others
-SILENCE_S = 120.0  # of a measuring process, as in `int8bench run`
 PAIRED_ONLY = (Metric.TIME, Metric.THROUGHPUT)  # what two stored runs cannot tell
 RUN_FILE = Path("reports") / "gate-run.json"  # the record of the run that was judged last, for `int8bench report`
 SHORT_HASH = 12
@@ -159,7 +158,6 @@ def _measured(request: GateRequest, policy: Policy, advance: Advance, measure: M
         precision=PRECISION,
         measuring_s=_budget_s(request, policy),
         quick=request.quick,
-        timeout_s=SILENCE_S,
     )
     with tempfile.TemporaryDirectory(prefix="int8bench-gate-") as folder:
         # No total: a cell that is left out to keep one would be a cell that is not judged.
@@ -182,7 +180,6 @@ def _duet(request: GateRequest, policy: Policy, advance: Advance, base: str) -> 
         select_regex=request.select_regex,
         quick=request.quick,
         budget_s=_budget_s(request, policy),
-        timeout_s=SILENCE_S,
         model=policy.model,
         input_shape=policy.input_shape,
         data=policy.data,

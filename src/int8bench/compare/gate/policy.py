@@ -15,6 +15,7 @@ from int8bench.errors import RequestError
 from int8bench.machine.finding import Severity
 from int8bench.options import LARGEST_COUNT
 from int8bench.stats.limits import ERROR_RATE, FAMILY_ERROR_RATE
+from int8bench.workload.cases import BATCHES, DATA, MODEL
 
 FILE = "pyproject.toml"
 TABLE = "tool.int8bench.gate"
@@ -46,11 +47,11 @@ class Policy:
     budget_s: float | None = None
     base: str | None = None
     suite: str = "grid"
-    model: str = "simplecnn"
+    model: str = MODEL
     input_shape: str | None = None
-    data: str = "digits"
+    data: str = DATA
     engines: tuple[str, ...] | None = None
-    batch: tuple[int, ...] = (1, 8, 32)
+    batch: tuple[int, ...] = BATCHES
     threads: tuple[int, ...] | None = None
 
     def threshold(self, metric: Metric) -> float:

@@ -17,9 +17,10 @@ from int8bench.compare.pytest.result import RaceResult
 from int8bench.errors import RequestError
 from int8bench.lab import sampling
 from int8bench.lab.channel import Setup
+from int8bench.lab.clock import SILENCE_S
 from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.launches import Launch, launched
-from int8bench.lab.session import SILENCE_S, blocks, seed_of_fork
+from int8bench.lab.session import blocks, seed_of_fork
 from int8bench.machine import emulation
 from int8bench.stats import limits
 from int8bench.stats.ratio import LaunchTable, estimate

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from int8bench import options
+from int8bench.lab.clock import SILENCE_S
 from int8bench.study.plan import budget
+from int8bench.workload.cases import BATCHES, DATA, MODEL
 
-MODEL, DATA = "simplecnn", "digits"
 SPARE_S = 60.0  # of a proposed budget: launches, checks and float32, beside what is to be included
 SPARE = 1.5  # ... and how much longer that may take than foreseen
 
@@ -22,7 +23,7 @@ class Request:
     weights: Path | None = None
     input_shape: str | None = None
     engines: tuple[str, ...] | None = None
-    batches: tuple[int, ...] = (1, 8, 32)
+    batches: tuple[int, ...] = BATCHES
     threads: tuple[int, ...] | None = None
     data: str = DATA
     data_dir: Path | None = None
@@ -34,7 +35,7 @@ class Request:
     """The total, from start to exit."""
     quick: bool = False
     seed: int = 0
-    timeout_s: float = 120.0
+    timeout_s: float = SILENCE_S
     """How long a measuring process may be silent."""
     measuring_s: float | None = None
     """Of measuring alone, whatever comes on top: what a suite gives each commit; nothing is then promised."""
@@ -57,9 +58,9 @@ class Request:
             "--input-shape": self.input_shape,
             "--data": None if self.data == DATA else self.data,
             "--data-dir": self.data_dir,
-            "--engines": ",".join(engines) if engines else None,
-            "--batch": ",".join(map(str, batches)),
-            "--threads": ",".join(map(str, self.threads)) if self.threads else None,
+            "--engines": options.listed(engines) if engines else None,
+            "--batch": options.listed(batches),
+            "--threads": options.listed(self.threads) if self.threads else None,
             "--seed": self.seed or None,
             "--budget": options.typed_seconds(max(2 * SPARE_S, SPARE * needed_s + SPARE_S)),
         }

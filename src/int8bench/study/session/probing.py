@@ -17,6 +17,7 @@ from int8bench.engines.base import Conversion
 from int8bench.engines.registry import engine_named
 from int8bench.errors import LabError
 from int8bench.lab.channel import Setup
+from int8bench.lab.clock import SILENCE_S
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import Fork, Launch, launched
 from int8bench.lab.progress import Advance, Progress
@@ -27,8 +28,6 @@ from int8bench.study.session.conversions import UNLIMITED, Allotment, Conversion
 from int8bench.study.session.worker import Check
 from int8bench.workload.cases import INT8, Group, Variant
 from int8bench.workload.order import Order
-
-TIMEOUT_S = 120.0  # of one engine's probe; a compiler may be at work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,7 @@ def wanted(engines: Sequence[str], machine: Hardware, guess: Callable[[Conversio
 
 
 def by_answers(
-    probes: Probes, advance: Advance, *, allotment: Allotment = UNLIMITED, timeout_s: float = TIMEOUT_S
+    probes: Probes, advance: Advance, *, allotment: Allotment = UNLIMITED, timeout_s: float = SILENCE_S
 ) -> dict[str, SaturationProbe]:
     """The probes of engines that are judged by their answers, in a launch of their own.
 
@@ -176,7 +175,7 @@ def _told(found: Mapping[str, SaturationProbe | None]) -> dict[str, SaturationPr
     return {name: probe for name, probe in found.items() if probe is not None}
 
 
-def _answered(fork: Fork[SaturationProbe], timeout_s: float = TIMEOUT_S) -> SaturationProbe | None:
+def _answered(fork: Fork[SaturationProbe], timeout_s: float = SILENCE_S) -> SaturationProbe | None:
     try:
         return fork.result(timeout_s)
     except LabError:
