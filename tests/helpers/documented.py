@@ -64,15 +64,9 @@ QUICK: Mapping[str, Promise] = {
     ),
     "int8bench cache": Promise(place="records", says=r"empty it with int8bench cache --prune"),
     "int8bench compare old.json new.json": Promise(place="records", says=r"^head new\.json over base old\.json"),
-    "int8bench duet main HEAD --suite asv --select parse.time_it": Promise(
-        place="project", says=PARSING, codes=(1,), shortened="--budget 3s"
-    ),
     "int8bench history": Promise(place="history", says=r"^Got worse, and stands\n.*\n\+.* time_it ", codes=(1,)),
     "int8bench history --control time_noop": Promise(
         place="history", says=r"^Got worse, and stands\n.*\n\+.* time_it ", codes=(1,)
-    ),
-    "int8bench init package.module:factory --input-shape 3x224x224": Promise(
-        place="own", says=r"^wrote asv\.conf\.json", makes=SCAFFOLD
     ),
     GATE: Promise(place="project", says=r"^fail: proven: 1 slower \(worse\)", codes=(1,)),
     "int8bench gate --require-baseline": Promise(place="records", says=r"no baseline of this hardware", codes=(3,)),
@@ -109,6 +103,12 @@ LONG: Mapping[str, Promise] = {
     ),
     "int8bench duet --base-python old/bin/python --head-python new/bin/python --suite asv": Promise(
         place="project", says=PARSING, codes=(1,), shortened="--budget 10s"
+    ),
+    "int8bench duet main HEAD --suite asv --select parse.time_it": Promise(
+        place="project", says=PARSING, codes=(1,), shortened="--budget 3s"
+    ),
+    "int8bench init package.module:factory --input-shape 3x224x224": Promise(
+        place="own", says=r"^wrote asv\.conf\.json", makes=SCAFFOLD
     ),
     "int8bench selftest": Promise(place="empty", says=r"^verdicts here ", codes=BAD_NEWS),
     "int8bench gate --record": Promise(
