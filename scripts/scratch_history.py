@@ -136,7 +136,7 @@ def changes_by_cell(found: History, cells: Sequence[Cell]) -> dict[int, list[int
     by_hash = {commit(number): number for number in range(COMMITS)}
     return {
         places[each.series.params["batch"], each.series.params["threads"]]: [
-            by_hash[change.after.commit] for change in each.changes
+            by_hash[change.commit_after] for change in each.changes
         ]
         for each in found.tracked
     }

@@ -65,7 +65,7 @@ def _commit(session: int) -> str:
 def places(found: History) -> set[tuple[int, int]]:
     """(series, session) of each change of a single series."""
     return {
-        (int(each.series.benchmark.rpartition("_")[2]), int(change.after.commit[:8], 16))
+        (int(each.series.benchmark.rpartition("_")[2]), int(change.commit_after[:8], 16))
         for each in found.tracked
         for change in each.changes
     }

@@ -97,7 +97,7 @@ def test_what_one_does_beside_an_event_is_its_own(tmp_path: Path) -> None:
     assert found.regressions == 1
     (change,) = found.tracked[4].changes
     assert change.step == pytest.approx(0.1, abs=0.02)
-    assert change.after.commit == _hash(40)
+    assert change.commit_after == _hash(40)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_environments_are_not_moved_together(tmp_path: Path) -> None:
     """Half of each would be a quarter of both: each environment has its own event."""
     _write(tmp_path, _stepped(rows=12))
     found = _write(tmp_path, _stepped(at=40, rows=12, seed=2), env="conda-py3.12")
-    assert [(each.environment, each.after.commit) for each in found.events] == [
+    assert [(each.environment, each.commit_after) for each in found.events] == [
         ("conda-py3.12", _hash(40)),
         (ENV, _hash(30)),
     ]

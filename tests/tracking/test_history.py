@@ -100,7 +100,7 @@ def test_a_step_is_worse_in_the_direction_that_its_unit_says(
     found = _written(tmp_path, [levels[0]] * 15 + [levels[1]] * 15, name)
     (tracked,) = found.tracked
     (change,) = tracked.changes
-    assert (change.before.commit, change.after.commit) == (_hash(14), _hash(15))
+    assert (change.commit_before, change.commit_after) == (_hash(14), _hash(15))
     assert change.step == pytest.approx(levels[1] / levels[0] - 1, abs=0.005)
     assert change.low < change.step < change.high
     assert (change.worse, tracked.better, found.regressions) == (worse, better, int(worse))

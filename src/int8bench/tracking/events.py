@@ -25,85 +25,14 @@ Group = tuple[str, str | None, str, SeriesKind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """A step that half or more of a machine's series make at one place, or that a row makes that no commit changes."""
-
-    machine: str
-    fingerprint: str | None
-    environment: str
-    kind: SeriesKind
-    before: Point
-    after: Point
-    step: float | None
-    low: float | None
-    high: float | None
-    members: Sequence[Series]
-    present: int
-    """How many series were measured on both sides."""
-    control: bool
-    """Whether a row moved that no commit changes."""
-    evidence: Sequence[str]
-
-    def row(self) -> EventRow:
-        """Return the event as the document has it."""
-        return EventRow(
-            machine=self.machine,
-            environment=self.environment,
-            fingerprint=self.fingerprint,
-            kind=str(self.kind),
-            commit_before=self.before.commit,
-            commit_after=self.after.commit,
-            date=self.after.date_ms,
-            step=self.step,
-            low=self.low,
-            high=self.high,
-            series=len(self.members),
-            of=self.present,
-            share=len(self.members) / self.present,
-            control=self.control,
-            evidence=tuple(self.evidence),
-            members=tuple(MemberRow(benchmark=each.benchmark, params=dict(each.params)) for each in self.members),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
-    """What is known of the noise of a machine's series of one kind, and what was done about it."""
-
-    machine: str
-    fingerprint: str | None
-    environment: str
-    kind: SeriesKind
-    series: int
-    apart: bool
-    """Whether what they share was told from what each does."""
-    correlation: float
-    """Of neighbours by commit, in the middle of the series."""
-    drift: float | None
-    """By how much the series drift together, as a fraction: the middle half of all sessions."""
-
-    def row(self) -> NoiseRow:
-        """Return the noise as the document has it."""
-        return NoiseRow(
-            machine=self.machine,
-            environment=self.environment,
-            fingerprint=self.fingerprint,
-            kind=str(self.kind),
-            series=self.series,
-            apart=self.apart,
-            correlation=self.correlation,
-            drift=self.drift,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Apart:
     """Each series' own changes, and what the series of a machine did together."""
 
     changes: Sequence[Sequence[Change]]
     """(series)(change,)."""
-    events: Sequence[Event]
-    noises: Sequence[Noise]
+    events: Sequence[EventRow]
+    """What half or more of a machine's series do at one place, or a row that no commit changes."""
+    noises: Sequence[NoiseRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +75,7 @@ def take_apart(
     """
     values: list[Floats] = [np.array([point.value for point in each.points]) for each in series]
     correlation = np.zeros(len(series))
-    events, noises = list[Event](), list[Noise]()
+    events, noises = list[EventRow](), list[NoiseRow]()
     grouped = [_sessions(group, rows, series) for group, rows in _groups(series).items()]
     told = {(each.machine, each.env_name, each.commit_hash): each for each in results}
     floors = np.asarray(least_noise, dtype=np.float64)
@@ -166,11 +95,11 @@ def take_apart(
             for row in {row for row, _ in keys}:
                 gone = {number for at, number in keys if at == row}
                 changes[row] = tuple(change for number, change in enumerate(changes[row]) if number not in gone)
-    return Apart(changes=changes, events=sorted(events, key=_order), noises=noises)
-
-
-def _order(event: Event) -> tuple[str, str, int]:
-    return (event.machine, event.environment, event.after.date_ms)
+    return Apart(
+        changes=changes,
+        events=sorted(events, key=lambda each: (each.machine, each.environment, each.date)),
+        noises=noises,
+    )
 
 
 def _groups(series: Sequence[Series]) -> dict[Group, list[int]]:
@@ -228,7 +157,7 @@ def _parts(times: Sequence[int]) -> list[tuple[int, int]]:
 
 def _without_drift(
     sessions: _Sessions, *, error: float, least_noise: Floats
-) -> tuple[list[stats.CommonStep], Floats, tuple[Noise, Floats]]:
+) -> tuple[list[stats.CommonStep], Floats, tuple[NoiseRow, Floats]]:
     """The events of the common drift, (row, session) the series without it, and what is known of their noise."""
     machine, fingerprint, environment, kind = sessions.group
     own, correlation = sessions.values.copy(), np.zeros(len(sessions.values))
@@ -245,11 +174,11 @@ def _without_drift(
         wide = float(np.expm1(high - low))
     elif kind is not SeriesKind.PAIRED and len(rows):
         _, correlation[rows] = drifts.correlated_levels(np.log(own[rows]), error=error, least_noise=least_noise[rows])
-    noise = Noise(
+    noise = NoiseRow(
         machine=machine,
-        fingerprint=fingerprint,
         environment=environment,
-        kind=kind,
+        fingerprint=fingerprint,
+        kind=str(kind),
         series=len(own),
         apart=apart,
         correlation=float(np.median(correlation)),
@@ -282,29 +211,31 @@ def _event(
     series: Sequence[Series],
     controls: frozenset[int],
     told: Mapping[tuple[str, str, str], Result],
-) -> Event:
+) -> EventRow:
     machine, fingerprint, environment, kind = sessions.group
     before, after = sessions.first[event.before], sessions.first[event.after]
     members = [sessions.rows[row] for row in event.members]
-    there = [row for row in sessions.rows if row in controls]
-    moved = [row for row in members if row in controls]
+    present = max(event.present, len(members))
+    moved = len(controls.intersection(members))
     results = [told.get((machine, environment, point.commit)) for point in (before, after)]
-    return Event(
+    there = len(controls.intersection(sessions.rows))
+    return EventRow(
         machine=machine,
-        fingerprint=fingerprint,
         environment=environment,
-        kind=kind,
-        before=before,
-        after=after,
+        fingerprint=fingerprint,
+        kind=str(kind),
+        commit_before=before.commit,
+        commit_after=after.commit,
+        date=after.date_ms,
         step=event.step,
         low=event.low,
         high=event.high,
-        members=[series[row] for row in members],
-        present=max(event.present, len(members)),
+        series=len(members),
+        of=present,
+        share=len(members) / present,
         control=bool(moved),
-        evidence=tuple(
-            _evidence(before, after, results, by_commit=event.by_commit, moved=len(moved), controls=len(there))
-        ),
+        evidence=tuple(_evidence(before, after, results, by_commit=event.by_commit, moved=moved, controls=there)),
+        members=tuple(MemberRow(benchmark=series[row].benchmark, params=dict(series[row].params)) for row in members),
     )
 
 

@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from int8bench.errors import RequestError
-from int8bench.report.history.document import HistoryDocument, MachineRow, PointRow, SeriesRow, StepRow
+from int8bench.report.history.document import (
+    EventRow,
+    HistoryDocument,
+    MachineRow,
+    NoiseRow,
+    PointRow,
+    SeriesRow,
+    StepRow,
+)
 from int8bench.stats import changes as stats
 from int8bench.stats.limits import HISTORY_ERROR_RATE
 from int8bench.tracking import asv_results, events, kinds, side
 from int8bench.tracking.asv_results import Folder
-from int8bench.tracking.events import Event, Noise
 from int8bench.tracking.series import Point, Series, join, overall, topology
 from int8bench.tracking.side import SideFile
 
@@ -21,42 +28,11 @@ HALF_WIDTHS = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrackedChange:
-    """A step of a series; the fractions are None where the level before was zero."""
-
-    before: Point
-    after: Point
-    step: float | None
-    low: float | None
-    high: float | None
-    worse: bool
-    recovered: bool
-
-    @property
-    def stands(self) -> bool:
-        """Whether it is a regression that nothing has made good."""
-        return self.worse and not self.recovered
-
-    def row(self) -> StepRow:
-        """Return the change as the document has it."""
-        return StepRow(
-            commit_before=self.before.commit,
-            commit_after=self.after.commit,
-            step=self.step,
-            low=self.low,
-            high=self.high,
-            worse=self.worse,
-            recovered=self.recovered,
-            date=self.after.date_ms,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tracked:
     """A series with its changes."""
 
     series: Series
-    changes: Sequence[TrackedChange]
+    changes: tuple[StepRow, ...]
 
     @property
     def better(self) -> str:
@@ -80,7 +56,7 @@ class Tracked:
                 PointRow(commit=commit, date=date, value=value, low=low, high=high)
                 for commit, date, value, low, high, *_ in series.points
             ),
-            changes=tuple(change.row() for change in self.changes),
+            changes=self.changes,
         )
 
 
@@ -91,8 +67,8 @@ class History:
     results: Path
     error_rate: float
     tracked: Sequence[Tracked]
-    events: Sequence[Event]
-    noises: Sequence[Noise]
+    events: Sequence[EventRow]
+    noises: Sequence[NoiseRow]
     machines: Sequence[MachineRow]
     problems: Sequence[str]
 
@@ -101,7 +77,7 @@ class History:
         """Regressions that stand; the inverse of a speed-up says nothing new."""
         speedups = {_place(each.series) for each in self.tracked if each.series.benchmark == SPEEDUP}
         told = [each for each in self.tracked if each.series.benchmark != MIRROR or _place(each.series) not in speedups]
-        return sum(change.stands for each in told for change in each.changes)
+        return sum(change.worse and not change.recovered for each in told for change in each.changes)
 
     def document(self) -> HistoryDocument:
         """Return the document of ``int8bench history --json``."""
@@ -110,8 +86,8 @@ class History:
             error_rate=self.error_rate,
             series=tuple(each.row() for each in self.tracked),
             regressions=self.regressions,
-            events=tuple(event.row() for event in self.events),
-            noise=tuple(noise.row() for noise in self.noises),
+            events=tuple(self.events),
+            noise=tuple(self.noises),
             machines=tuple(self.machines),
             problems=tuple(self.problems),
         )
@@ -184,17 +160,18 @@ def _least_noise(points: Sequence[Point]) -> float:
     return sorted(shares)[len(shares) // 2] if 2 * len(shares) > len(points) else 0.0
 
 
-def _judged(series: Series, found: Sequence[stats.Change]) -> tuple[TrackedChange, ...]:
+def _judged(series: Series, found: Sequence[stats.Change]) -> tuple[StepRow, ...]:
     sign = 1 if kinds.better(series.benchmark, series.unit) == kinds.LOWER else -1
     return tuple(
-        TrackedChange(
-            before=series.points[each.before],
-            after=series.points[each.after],
+        StepRow(
+            commit_before=series.points[each.before].commit,
+            commit_after=series.points[each.after].commit,
             step=each.step,
             low=each.low,
             high=each.high,
             worse=sign * (each.level_after - each.level_before) > 0,
             recovered=any(_back(each, later) for later in found[number + 1 :]),
+            date=series.points[each.after].date_ms,
         )
         for number, each in enumerate(found)
     )
