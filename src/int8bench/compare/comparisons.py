@@ -1,8 +1,8 @@
 """What is said of one number on two sides: base and head, old and new, each with its interval and its word. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Protocol
+from typing import Any
 
 from int8bench.machine.finding import Finding
 from int8bench.stats.words import Verdict
@@ -85,45 +85,6 @@ class Comparison:
     reason: str | None
 
     @classmethod
-    def judged(
-        cls,
-        name: str,
-        metric: Metric,
-        verdict: Verdict,
-        ratio: SideRatio | None,
-        *,
-        launches: int,
-        forks: int,
-        pairs: int,
-        smallest_visible_effect: float | None,
-        reason: str | None = None,
-    ) -> "Comparison":
-        """Word a verdict on the ratio of the new side to the old one.
-
-        Args:
-            name: the id of what is compared.
-            metric: what of it is compared; it says how the verdict is worded.
-            verdict: what the ratio shows.
-            ratio: the new side over the old one; None where there is none.
-            launches: behind the ratio.
-            forks: behind the ratio.
-            pairs: behind the ratio.
-            smallest_visible_effect: the fraction that would have been called; None where nothing would have been.
-            reason: why there is no word, or no ratio.
-        """
-        return cls(
-            id=name,
-            metric=metric,
-            verdict=worded(verdict, metric),
-            ratio=ratio,
-            launches=launches,
-            forks=forks,
-            pairs=pairs,
-            smallest_visible_effect=smallest_visible_effect,
-            reason=reason,
-        )
-
-    @classmethod
     def unclear(
         cls,
         name: str,
@@ -133,8 +94,6 @@ class Comparison:
         ratio: SideRatio | None = None,
         launches: int = 0,
         forks: int = 0,
-        pairs: int = 0,
-        smallest_visible_effect: float | None = None,
     ) -> "Comparison":
         """Say why there is no word, with the ratio where there is one.
 
@@ -145,18 +104,16 @@ class Comparison:
             ratio: the new side over the old one; None where a side has no number.
             launches: behind the ratio, or measured in vain.
             forks: behind the ratio.
-            pairs: behind the ratio.
-            smallest_visible_effect: the fraction that would have been called; None where nothing would have been.
         """
-        return cls.judged(
-            name,
-            metric,
-            Verdict.UNCLEAR,
-            ratio,
+        return cls(
+            id=name,
+            metric=metric,
+            verdict=UNCLEAR,
+            ratio=ratio,
             launches=launches,
             forks=forks,
-            pairs=pairs,
-            smallest_visible_effect=smallest_visible_effect,
+            pairs=0,
+            smallest_visible_effect=None,
             reason=reason,
         )
 
@@ -185,49 +142,32 @@ def words(metric: Metric) -> tuple[str, str]:
     return WORDS.get(metric, OTHER_WORDS)
 
 
-class Changed(Protocol):
-    """What changed from a base to a head: a duet, or two stored runs."""
-
-    @property
-    def base(self) -> str:
-        """What the base is called."""
-
-    @property
-    def head(self) -> str:
-        """What the head is called."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything that was asked for was measured."""
-
-    @property
-    def error_rate(self) -> float:
-        """Of one verdict."""
-
-    @property
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """What came of it."""
-
-    @property
-    def added(self) -> tuple[str, ...]:
-        """What head alone has."""
-
-    @property
-    def removed(self) -> tuple[str, ...]:
-        """What base alone has."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Differences:
-    """What changed between two sides, as a report draws it; a ratio above 1 means that head has more."""
+class Changed:
+    """What changed from a base to a head: what a duet, two stored runs, and a gate on either have in common."""
 
     base: str
     head: str
     complete: bool
+    """Whether everything that was asked for was measured."""
     error_rate: float
+    """Of one verdict."""
     comparisons: tuple[Comparison, ...]
     added: tuple[str, ...]
+    """What head alone has."""
     removed: tuple[str, ...]
+    """What base alone has."""
+
+
+def shared(changed: Changed) -> dict[str, Any]:
+    """The fields of what changed, for whoever says more of it."""
+    return {each.name: getattr(changed, each.name) for each in fields(Changed)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences(Changed):
+    """What changed between two sides, as a report draws it; a ratio above 1 means that head has more."""
+
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     verdict: str | None = None
@@ -235,16 +175,3 @@ class Differences:
     reasons: tuple[str, ...] = ()
     selftest: str | None = None
     """What a selftest said of this hardware, where there was one."""
-
-    @classmethod
-    def of(cls, changed: Changed) -> "Differences":
-        """Return what all that changed have in common; who has more to show puts it in."""
-        return cls(
-            base=changed.base,
-            head=changed.head,
-            complete=changed.complete,
-            error_rate=changed.error_rate,
-            comparisons=changed.comparisons,
-            added=changed.added,
-            removed=changed.removed,
-        )

@@ -11,10 +11,10 @@ Only int8 cells are compared; the float32 of a run is in it as what the speed-up
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from int8bench import documents
-from int8bench.compare.comparisons import Comparison, Differences, Metric, SideRatio
+from int8bench.compare.comparisons import Changed, Comparison, Differences, Metric, SideRatio, shared, worded
 from int8bench.documents import Json, JsonObject
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
 from int8bench.machine import Hardware
@@ -41,16 +41,9 @@ MEMORY_NOTE = "Peak memory: few replicates a cell, each with the spread of all c
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class Compared(Changed):
     """What came of it; `notes` says in whole sentences what was left out, and what the intervals hold."""
 
-    base: str
-    head: str
-    complete: bool
-    error_rate: float
-    comparisons: tuple[Comparison, ...]
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Json]:
@@ -60,7 +53,7 @@ class Compared:
     @property
     def differences(self) -> Differences:
         """What a report draws."""
-        return replace(Differences.of(self), notes=self.notes)
+        return Differences(**shared(self), notes=self.notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,11 +286,11 @@ def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
     else:
         verdict, value = _direction(old, new), math.inf
     known = math.isfinite(value)
-    return Comparison.judged(
-        name,
-        metric,
-        verdict,
-        SideRatio(value=value, low=value, high=value) if known else None,
+    return Comparison(
+        id=name,
+        metric=metric,
+        verdict=worded(verdict, metric),
+        ratio=SideRatio(value=value, low=value, high=value) if known else None,
         launches=1,
         forks=1,
         pairs=0,
@@ -325,11 +318,11 @@ def _compared(
         verdict, reason = Verdict.UNCLEAR, why_too_few(launches)
     elif verdict is Verdict.UNCLEAR:
         reason = why_unclear(change.surely_low, change.surely_high, limits.MARGIN, error)
-    return Comparison.judged(
-        name,
-        metric,
-        verdict,
-        _ratio(change),
+    return Comparison(
+        id=name,
+        metric=metric,
+        verdict=worded(verdict, metric),
+        ratio=_ratio(change),
         launches=launches,
         forks=forks,
         pairs=pairs,

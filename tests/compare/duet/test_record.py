@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     record.save(duet, path)
     document = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
     loaded = record.from_dict(document)
-    assert loaded == Duet(**{**{name: getattr(duet, name) for name in duet.__slots__}, "samples": document["samples"]})
+    assert loaded == replace(duet, samples=document["samples"])
     assert loaded.to_dict() == document
 
 

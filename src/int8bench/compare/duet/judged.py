@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, SideRatio
+from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, SideRatio, worded
 from int8bench.compare.duet.samples import DuetSamples, PairedFork, TrackedNumbers
 from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
 from int8bench.lab.agent.suites.suite import TIME
@@ -66,11 +66,11 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
         return Comparison.unclear(_id(name), metric, "it differs from launch to launch by more than any ratio can say")
     ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
     found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
-    return Comparison.judged(
-        _id(name),
-        metric,
-        found.verdict,
-        SideRatio(value=ratio.value, low=ratio.low, high=ratio.high),
+    return Comparison(
+        id=_id(name),
+        metric=metric,
+        verdict=worded(found.verdict, metric),
+        ratio=SideRatio(value=ratio.value, low=ratio.low, high=ratio.high),
         launches=ratio.launches,
         forks=ratio.forks,
         pairs=ratio.pairs,
@@ -174,11 +174,11 @@ def _id(name: str) -> str:
 
 def _gone(name: str, metric: Metric, launches: int) -> Comparison:
     """A number that was there in base and is nothing in head, such as the accuracy of a broken calibration."""
-    return Comparison.judged(
-        _id(name),
-        metric,
-        Verdict.BELOW,
-        SideRatio(value=0.0, low=0.0, high=0.0),
+    return Comparison(
+        id=_id(name),
+        metric=metric,
+        verdict=worded(Verdict.BELOW, metric),
+        ratio=SideRatio(value=0.0, low=0.0, high=0.0),
         launches=launches,
         forks=launches,
         pairs=launches,

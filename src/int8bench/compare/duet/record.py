@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from int8bench import documents, files
-from int8bench.compare.comparisons import Comparison, Differences
+from int8bench.compare.comparisons import Changed, Comparison, Differences, shared
 from int8bench.documents import Json, JsonObject
 from int8bench.errors import RecordError
 from int8bench.machine.finding import Finding, Severity
@@ -17,16 +17,9 @@ HEADER = ("schema", "schema_version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Duet:
+class Duet(Changed):
     """Base and head, compared; `samples` is None where a duet is shown, which has no need of them."""
 
-    base: str
-    head: str
-    complete: bool
-    error_rate: float
-    comparisons: tuple[Comparison, ...]
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
     findings: tuple[Finding, ...]
     environment: JsonObject
     settings: JsonObject
@@ -55,7 +48,7 @@ class Duet:
     @property
     def differences(self) -> Differences:
         """What a report draws."""
-        return replace(Differences.of(self), findings=self.findings)
+        return Differences(**shared(self), findings=self.findings)
 
     def to_dict(self) -> dict[str, Json]:
         """Return the JSON form; the inverse of `from_dict`."""

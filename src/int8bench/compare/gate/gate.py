@@ -11,22 +11,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from int8bench import machine
-from int8bench.compare.comparisons import Changed, Metric
+from int8bench.compare.comparisons import Metric
 from int8bench.compare.gate import baselines
 from int8bench.compare.gate.judging import Gate, GateVerdict, judged, red_findings
 from int8bench.compare.gate.policy import TABLE, Policy
 from int8bench.compare.revisions.revisions import Repository
 from int8bench.errors import InterruptedRunError, NothingMeasuredError, RequestError
 from int8bench.lab.progress import Advance
-from int8bench.machine.finding import Finding
 from int8bench.study import records
 from int8bench.study.cells import OK
 from int8bench.study.records import Run
 
 if TYPE_CHECKING:
+    from int8bench.compare.duet.record import Duet
     from int8bench.study.plan.request import Request as Asked
 
 PRECISION = 0.005  # half of what a speed-up may lose: a cell that precise leaves its time to the others
@@ -50,17 +50,9 @@ class GateRequest:
     budget_s: float | None = None
 
 
-class Raced(Changed, Protocol):
-    """What the gate takes of a duet."""
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What is wrong on the head side."""
-
-
 Made = TypeVar("Made")
 Measure = Callable[["Asked", Path, Advance], Run]
-Race = Callable[[str], Raced]
+Race = Callable[[str], "Duet"]
 
 
 def run(
@@ -167,7 +159,7 @@ def _measured(request: GateRequest, policy: Policy, advance: Advance, measure: M
     return found
 
 
-def _duet(request: GateRequest, policy: Policy, advance: Advance, base: str) -> Raced:
+def _duet(request: GateRequest, policy: Policy, advance: Advance, base: str) -> "Duet":
     """A base revision and HEAD, raced now."""
     from int8bench.compare.duet import state as asked
     from int8bench.compare.duet import study as duet_study

@@ -7,11 +7,11 @@ one side is not green; nothing measured is no verdict.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from int8bench import documents, units
-from int8bench.compare.comparisons import UNCLEAR, Changed, Comparison, Differences, Metric
+from int8bench.compare.comparisons import UNCLEAR, Changed, Comparison, Differences, Metric, shared
 from int8bench.compare.gate.policy import Policy
 from int8bench.documents import Json
 from int8bench.errors import NothingMeasuredError
@@ -35,18 +35,11 @@ EXIT_CODES = {GateVerdict.PASS: 0, GateVerdict.RECORDED: 0, GateVerdict.FAIL: 1,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(Changed):
     """The verdict, why, and what it rests on."""
 
     verdict: GateVerdict
     reasons: tuple[str, ...]
-    base: str
-    head: str
-    complete: bool
-    error_rate: float
-    comparisons: tuple[Comparison, ...]
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
     notes: tuple[str, ...]
     findings: tuple[Finding, ...]
     policy: Policy
@@ -58,13 +51,14 @@ class Gate:
 
     def to_dict(self) -> dict[str, Json]:
         """Return the JSON answer."""
-        return {**documents.written(self), "policy": self.policy.to_dict()}
+        answer = {"verdict": self.verdict.value, "reasons": list(self.reasons)}
+        return {**answer, **documents.written(self), "policy": self.policy.to_dict()}
 
     @property
     def differences(self) -> Differences:
         """What a report draws."""
-        return replace(
-            Differences.of(self),
+        return Differences(
+            **shared(self),
             findings=self.findings,
             notes=self.notes,
             verdict=self.verdict.value,
@@ -103,15 +97,9 @@ def judged(
     partly = [] if changed.complete else ["not everything that was asked for was measured"]
     whole = changed.complete and not any(each.verdict == UNCLEAR and each.ratio is None for each in mine)
     return Gate(
+        **shared(changed),
         verdict=GateVerdict.FAIL if red else GateVerdict.PASS if whole else GateVerdict.UNCLEAR,
         reasons=(*red, *partly, *_doubts(mine)),
-        base=changed.base,
-        head=changed.head,
-        complete=changed.complete,
-        error_rate=changed.error_rate,
-        comparisons=tuple(changed.comparisons),
-        added=tuple(changed.added),
-        removed=tuple(changed.removed),
         notes=tuple(notes),
         findings=tuple(findings),
         policy=policy,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from int8bench import documents
-from int8bench.compare.comparisons import Comparison, Metric, SideRatio
+from int8bench.compare.comparisons import Comparison, Metric, SideRatio, worded
 from int8bench.compare.pytest.machines import fingerprint_here, fingerprint_of
 from int8bench.documents import Json
 from int8bench.stats import limits
@@ -139,11 +139,11 @@ def _judged(
         return Comparison.unclear(key[0], Metric.TIME, reason, launches=runs), False
     low, high = found.interval(error)
     verdict = word(low, high, limits.MARGIN)
-    comparison = Comparison.judged(
-        key[0],
-        Metric.TIME,
-        verdict,
-        _ratio(found),
+    comparison = Comparison(
+        id=key[0],
+        metric=Metric.TIME,
+        verdict=worded(verdict, Metric.TIME),
+        ratio=_ratio(found),
         launches=runs,
         forks=0,
         pairs=0,
