@@ -223,9 +223,11 @@ def _launch_times(cell: Cell) -> list[float]:
 
 def _of_replicates(two: _Two, metric: Metric, value: Callable[[SoloSample], float]) -> Iterator[Comparison]:
     """A figure that each cell has two or three replicates of, with one spread for all cells."""
-    sides = {old.id: (_replicates(old, value), _replicates(new, value)) for old, new in two.cells}
+    sides = {pair[0].id: [[value(solo) for solo in cell.samples.solos] for cell in pair] for pair in two.cells}
     usable = {name: both for name, both in sides.items() if all(len(side) > 1 and min(side) > 0 for side in both)}
-    found = two_runs.pooled({name: (_logs(old), _logs(new)) for name, (old, new) in usable.items()})
+    found = two_runs.pooled(
+        {name: (list(map(math.log, old)), list(map(math.log, new))) for name, (old, new) in usable.items()}
+    )
     for name, (old, new) in sides.items():
         if name not in found:  # a peak that is no higher than an idle process has no ratio, and nothing went wrong
             continue
@@ -239,14 +241,6 @@ def _of_replicates(two: _Two, metric: Metric, value: Callable[[SoloSample], floa
             yield _compared(
                 name, metric, change, error=two.errors.judged, launches=replicates, forks=replicates, pairs=0
             )
-
-
-def _replicates(cell: Cell, value: Callable[[SoloSample], float]) -> list[float]:
-    return [value(solo) for solo in cell.samples.solos]
-
-
-def _logs(values: Sequence[float]) -> list[float]:
-    return [math.log(value) for value in values]
 
 
 def _exact(two: _Two, *, same_answers: bool) -> Iterator[Comparison]:
@@ -279,12 +273,13 @@ def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
 
     No SQNR at all means that the answers are exact: infinitely many decibels, of which any number is a share of 0.
     """
+    verdict = Verdict.SAME if old == new else Verdict.ABOVE if new > old else Verdict.BELOW
     if old == new:
-        verdict, value = Verdict.SAME, 1.0
+        value = 1.0
     elif old > 0:
-        verdict, value = _direction(old, new), 0.0 if math.isinf(old) else max(0.0, new / old)
+        value = 0.0 if math.isinf(old) else max(0.0, new / old)
     else:
-        verdict, value = _direction(old, new), math.inf
+        value = math.inf
     known = math.isfinite(value)
     return Comparison(
         id=name,
@@ -297,11 +292,6 @@ def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
         smallest_visible_effect=0.0,
         reason=None if known else f"no ratio of {new:g} to {old:g}",
     )
-
-
-def _direction(old: float, new: float) -> Verdict:
-    """Return the verdict on two figures without noise that differ."""
-    return Verdict.ABOVE if new > old else Verdict.BELOW
 
 
 def _ratio(change: RunChange) -> SideRatio:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from int8bench.machine import Hardware
 
@@ -27,6 +28,10 @@ class Finding:
     message: str
     why: str
     advice: str
+
+
+warning = partial(Finding, severity=Severity.WARNING)
+note = partial(Finding, severity=Severity.NOTE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,14 +134,7 @@ class RankingRow:
     def speedup(self, role: str) -> Ratio | None:
         """The geometric mean over its settings, and that of the ends of their intervals; None for float32."""
         leads = [entry.speedups[role] for entry in self.ranked if role in entry.speedups]
-        if not leads:
-            return None
-        return Ratio(
-            value=geometric_mean(lead.value for lead in leads),
-            low=geometric_mean(lead.low for lead in leads),
-            high=geometric_mean(lead.high for lead in leads),
-            launches=min(lead.launches for lead in leads),
-        )
+        return Ratio.mean_of(leads) if leads else None
 
 
 def rows(ranking: Ranking, *, constant: bool = False) -> tuple[RankingRow, ...]:

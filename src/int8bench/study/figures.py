@@ -13,7 +13,7 @@ from int8bench.machine import Hardware, fingerprint
 from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, FAMILY_ERROR_RATE, LAUNCHES_FOR_A_SPREAD, MARGIN
 from int8bench.stats.ratio import Estimate, LaunchTable, comparison_error, estimate, mean_interval, smallest_of
 from int8bench.stats.stopping import nominal_error_at
-from int8bench.stats.verdict import Judgement, judge, judge_against_best
+from int8bench.stats.verdict import Judgement, judge_against_best
 from int8bench.stats.words import Verdict
 from int8bench.study.cells import (
     BEST,
@@ -60,10 +60,10 @@ def _other_families(cases: Sequence[Case]) -> bool:
 def settled(group: Group, cases: Sequence[Case], ledger: Ledger, plan: Plan, *, precision: float) -> bool:
     """Whether every headline of a group is as precise as asked and its verdict made."""
     mine = [case for case in cases if case.group == group and case.variant.is_reduced and case.id not in ledger.stopped]
-    found = [_against_best(case, cases, ledger, plan) for case in mine]
-    return all(
-        each is not None and each.shown.half_width <= precision and each.judgement.verdict is not Verdict.UNCLEAR
-        for each in found
+    tables = [_tables(case, cases, ledger).get(BEST) for case in mine]
+    found = [_against(each, cases, plan) for each in tables if each is not None]
+    return len(found) == len(mine) and all(
+        each.shown.half_width <= precision and each.judgement.verdict is not Verdict.UNCLEAR for each in found
     )
 
 
@@ -218,36 +218,45 @@ def _peak(deltas: Sequence[int]) -> Peak:
 
 
 def _speedups(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> Iterable[Speedup]:
-    if not case.variant.is_reduced:
-        return
-    for role, against in (
-        (BEST, _against_best(case, cases, ledger, plan)),
-        (NAIVE, _against_naive(case, cases, ledger, plan)),
-        (OWN, _against_own(case, cases, ledger, plan)),
-    ):
-        if against is not None:
-            yield Speedup(
-                reference=against.reference,
-                role=role,
-                value=against.shown.value,
-                low=against.shown.low,
-                high=against.shown.high,
-                confidence=CONFIDENCE,
-                verdict=speed_word(against.judgement.verdict),
-                launches=against.shown.launches,
-                forks=against.shown.forks,
-                pairs=against.shown.pairs,
-                smallest_visible_effect=against.judgement.smallest_visible_effect,
-                reason=against.judgement.reason,
-                more_launches=against.judgement.more_launches,
-            )
+    for role, tables in _tables(case, cases, ledger).items() if case.variant.is_reduced else ():
+        against = _against(tables, cases, plan)
+        yield Speedup(
+            reference=against.reference,
+            role=role,
+            value=against.shown.value,
+            low=against.shown.low,
+            high=against.shown.high,
+            confidence=CONFIDENCE,
+            verdict=speed_word(against.judgement.verdict),
+            launches=against.shown.launches,
+            forks=against.shown.forks,
+            pairs=against.shown.pairs,
+            smallest_visible_effect=against.judgement.smallest_visible_effect,
+            reason=against.judgement.reason,
+            more_launches=against.judgement.more_launches,
+        )
 
 
-def _tables(case: Case, cases: Sequence[Case], ledger: Ledger) -> dict[Case, LaunchTable]:
-    """Against each float32 case of the same group that has launches in common with the case."""
-    references = [each for each in cases if each.group == case.group and not each.variant.is_reduced]
-    tables = {each: launch_table(ledger.races.get(each.id, []), ledger.races.get(case.id, [])) for each in references}
-    return {each: table for each, table in tables.items() if table is not None}
+def _tables(case: Case, cases: Sequence[Case], ledger: Ledger) -> dict[str, dict[str, LaunchTable]]:
+    """Role -> float32 case of the same group that has launches in common with the case -> log-ratios.
+
+    A case is held against the best float32 of its own engine too, or of torch where that has none; where there are no
+    others than torch's, that role has nobody.
+    """
+    found: dict[Case, LaunchTable] = {}
+    for each in cases:
+        if each.group == case.group and not each.variant.is_reduced:
+            table = launch_table(ledger.races.get(each.id, []), ledger.races.get(case.id, []))
+            if table is not None:
+                found[each] = table
+    torchs = [each for each in found if each.variant.engine == TORCH]
+    own = [each for each in found if each.variant.engine == case.variant.engine] or torchs
+    roles = {
+        BEST: list(found),
+        NAIVE: [each for each in torchs if each.variant.layout == NCHW],
+        OWN: own if _other_families(cases) else [],
+    }
+    return {role: {each.id: found[each] for each in mine} for role, mine in roles.items() if mine}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,39 +268,13 @@ class _Against:
     judgement: Judgement
 
 
-def _against_best(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> _Against | None:
-    tables = {each.id: table for each, table in _tables(case, cases, ledger).items()}
-    return _against(tables, cases, plan) if tables else None
-
-
-def _against_own(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> _Against | None:
-    """Against the best float32 of its own engine, or of torch where that has none; None where there are no others."""
-    if not _other_families(cases):
-        return None
-    found = _tables(case, cases, ledger)
-    own = {each.id: table for each, table in found.items() if each.variant.engine == case.variant.engine}
-    tables = own or {each.id: table for each, table in found.items() if each.variant.engine == TORCH}
-    return _against(tables, cases, plan) if tables else None
-
-
 def _against(tables: Mapping[str, LaunchTable], cases: Sequence[Case], plan: Plan) -> _Against:
+    """The speed-up over the best of some float32 cells."""
     launches = min(table.launches for table in tables.values())
     shown, judged = _errors(cases, plan, launches)
     name, found = smallest_of(tables, confidence=CONFIDENCE, nominal_error=shown)
     judgement = judge_against_best(tables, nominal_error=judged, margin=MARGIN)
     return _Against(reference=name, shown=found, judgement=judgement)
-
-
-def _against_naive(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> _Against | None:
-    for each, table in _tables(case, cases, ledger).items():
-        if (each.variant.engine, each.variant.layout) == (TORCH, NCHW):
-            shown, judged = _errors(cases, plan, table.launches)
-            return _Against(
-                reference=each.id,
-                shown=estimate(table, confidence=CONFIDENCE, nominal_error=shown),
-                judgement=judge(table, nominal_error=judged, margin=MARGIN),
-            )
-    return None
 
 
 def _errors(cases: Sequence[Case], plan: Plan, launches: int) -> tuple[float, float]:

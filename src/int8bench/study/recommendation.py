@@ -1,8 +1,9 @@
 """One engine and precision for this machine, from the rankings of its settings; or that none can be told yet. Pure."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from statistics import fmean
 
 from int8bench.study.cells import BEST, FASTER
 from int8bench.study.ranking import Rules
@@ -10,7 +11,6 @@ from int8bench.study.standings import (
     STAY,
     SWITCH,
     UNCLEAR,
-    Lead,
     Ratio,
     Recommendation,
     RunnerUp,
@@ -72,22 +72,12 @@ def _standing(variant: Variant, settings: Sequence[Setting]) -> Standing:
         best_in=sum(variant in winners for winners in wins),
         alone_in=wins.count([variant]),
         ranked_in=len(mine),
-        mean_log_behind=_mean_log(entry.behind.value for entry in mine),
-        speedup=_mean_lead(leads) if leads else None,
+        mean_log_behind=fmean(math.log(entry.behind.value) for entry in mine),
+        speedup=Ratio.mean_of(leads) if leads else None,
         references=tuple(sorted({parse_id(lead.reference).variant.engine for lead in leads})),
         sqnr_db=min((entry.sqnr_db for entry in mine if entry.sqnr_db is not None), default=None),
         top1_change=min(changes, default=None),
         verdicts=tuple(lead.verdict for lead in leads),
-    )
-
-
-def _mean_lead(leads: Sequence[Lead]) -> Ratio:
-    """The geometric means of the ratios and of the ends of their intervals."""
-    return Ratio(
-        value=math.exp(_mean_log(lead.value for lead in leads)),
-        low=math.exp(_mean_log(lead.low for lead in leads)),
-        high=math.exp(_mean_log(lead.high for lead in leads)),
-        launches=min(lead.launches for lead in leads),
     )
 
 
@@ -119,8 +109,3 @@ def _runner_up(choice: Standing, precedence: Sequence[Variant], settings: Sequen
 
 def _behind(choice: Standing, setting: Setting) -> Ratio | None:
     return next((entry.behind for entry in setting.entries if entry.variant == choice.variant), None)
-
-
-def _mean_log(values: Iterable[float]) -> float:
-    logs = [math.log(value) for value in values]
-    return math.fsum(logs) / len(logs)

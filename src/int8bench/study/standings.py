@@ -1,7 +1,8 @@
 """Who is the fastest: what a record keeps of a ranking and a recommendation, and what a report draws."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import geometric_mean
 from typing import Annotated
 
 from int8bench.documents import (
@@ -30,6 +31,16 @@ class Ratio(Interval):
     """A ratio with its interval, and the launches it rests on."""
 
     launches: Count
+
+    @classmethod
+    def mean_of(cls, leads: Sequence["Lead"]) -> "Ratio":
+        """The geometric means of the ratios and of the ends of their intervals."""
+        return cls(
+            value=geometric_mean(lead.value for lead in leads),
+            low=geometric_mean(lead.low for lead in leads),
+            high=geometric_mean(lead.high for lead in leads),
+            launches=min(lead.launches for lead in leads),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

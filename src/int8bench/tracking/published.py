@@ -5,6 +5,7 @@ together.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from int8bench.study.cells import BEST, Cell, Peak, Throughput, known, measured
 from int8bench.study.racing import launch_table
@@ -64,17 +65,9 @@ def _speedups(cell: Cell, run: Run) -> Iterator[SidePoint]:
         ("track_speedup", best.value, best.low, best.high),
         ("track_relative_time", 1 / best.value, 1 / best.high, 1 / best.low),
     ):
-        yield SidePoint(
-            benchmark=f"speedup.Speedup.{name}",
-            params=_params({"batch": cell.batch, "threads": cell.threads}),
-            value=value,
-            low=low,
-            high=high,
-            log_ratios=table.log_ratios,
-            launches=best.launches,
-            forks=best.forks,
-            pairs=best.pairs,
-        )
+        params = {"batch": cell.batch, "threads": cell.threads}
+        point = _point(f"speedup.Speedup.{name}", params, value, low, high, launches=best.launches, forks=best.forks)
+        yield replace(point, pairs=best.pairs, log_ratios=table.log_ratios)
 
 
 def _costs(cell: Cell) -> Iterator[SidePoint]:
@@ -100,35 +93,27 @@ def _fidelity(cell: Cell) -> Iterator[SidePoint]:
 
 
 def _within(benchmark: str, params: Mapping[str, object], interval: Throughput | Peak, cell: Cell) -> SidePoint:
-    forks = len(cell.samples.solos)
-    return SidePoint(
-        benchmark=benchmark,
-        params=_params(params),
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        launches=forks,  # one fork of each launch measures a contender alone
-        forks=forks,
-        pairs=0,
-        log_ratios=(),
-    )
+    forks = len(cell.samples.solos)  # one fork of each launch measures a contender alone
+    return _point(benchmark, params, interval.value, interval.low, interval.high, launches=forks, forks=forks)
 
 
 def _exactly(benchmark: str, params: Mapping[str, object], value: float) -> SidePoint:
     """A number without an interval: counted, not estimated."""
+    return _point(benchmark, params, value, value, value, launches=1, forks=1)
+
+
+def _point(
+    benchmark: str, params: Mapping[str, object], value: float, low: float, high: float, *, launches: int, forks: int
+) -> SidePoint:
+    """A number that is no ratio of paired samples; parameters are spelled as asv does, by their repr."""
     return SidePoint(
         benchmark=benchmark,
-        params=_params(params),
+        params={name: repr(each) for name, each in params.items()},
         value=value,
-        low=value,
-        high=value,
-        launches=1,
-        forks=1,
+        low=low,
+        high=high,
+        launches=launches,
+        forks=forks,
         pairs=0,
         log_ratios=(),
     )
-
-
-def _params(params: Mapping[str, object]) -> dict[str, str]:
-    """Parameters as asv spells them: by their repr."""
-    return {name: repr(value) for name, value in params.items()}

@@ -4,9 +4,11 @@ Findings are worded here and nowhere else; what several benchmarks share is told
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from int8bench.compare.duet.failures import Outcomes, by_sentence, fails_always, is_broken
 from int8bench.compare.duet.samples import DuetSamples
+from int8bench.machine import finding
 from int8bench.machine.finding import Finding, Severity
 
 MOST_NAMES = 20  # of a finding
@@ -55,12 +57,12 @@ def is_not_here(outcomes: Outcomes) -> bool:
 
 def note(code: str, message: str) -> Finding:
     """A finding that only tells."""
-    return _finding(code, Severity.NOTE, "duet", message)
+    return finding.note(code=code, subject="duet", message=message, why="", advice="")
 
 
 def warning(code: str, message: str, *, advice: str) -> Finding:
     """A finding that does no harm by itself, but may."""
-    return _finding(code, Severity.WARNING, "duet", message, advice=advice)
+    return finding.warning(code=code, subject="duet", message=message, why="", advice=advice)
 
 
 def why_nothing(findings: Sequence[Finding]) -> str:
@@ -88,21 +90,19 @@ def _failing(told: str, names: Sequence[str], outcomes: Outcomes, error: float) 
     """An error where head surely fails more often; a note where both sides say that they cannot do it."""
     if is_not_here(outcomes):
         return note("skipped", f"{listed(names)}: raises NotImplementedError when it is called")
-    message = f"{listed(names)}: {told}"
     if is_broken(outcomes, error):
-        return _finding(
-            "benchmark-failed",
-            Severity.ERROR,
-            listed(names),
-            message,
+        found = _about(
+            names,
+            told,
+            code="benchmark-failed",
             why="By chance alone head would fail so much more often than base less often than the declared error.",
             advice="Mend it in head, or leave it out with --select.",
         )
-    return _finding(
-        "benchmark-failed",
-        Severity.WARNING,
-        listed(names),
-        message,
+        return replace(found, severity=Severity.ERROR)
+    return _about(
+        names,
+        told,
+        code="benchmark-failed",
         why="Where a side fails there is nothing to compare; launches in which both sides answer are compared.",
         advice="Mend it, or leave it out with --select; chance alone may fail as often, so this is not red.",
     )
@@ -119,22 +119,20 @@ def _skipped(reason: str, names: Sequence[str]) -> Finding:
         return note("skipped", f"{listed(names)}: {sides[0][2]}")
     if len(sides) > 1:
         return note("skipped", f"{listed(names)}: {reason}")
-    return _finding(
-        "skipped",
-        Severity.WARNING,
-        listed(names),
-        f"{listed(names)}: {reason}",
+    return _about(
+        names,
+        reason,
+        code="skipped",
         why="One side says that it cannot run there, so there is nothing to hold the other one against.",
         advice="Was that meant?",
     )
 
 
 def _strayed(reason: str, names: Sequence[str]) -> Finding:
-    return _finding(
-        "not-this-revision",
-        Severity.WARNING,
-        listed(names),
-        f"{listed(names)}: {reason}",
+    return _about(
+        names,
+        reason,
+        code="not-this-revision",
         why="A figure of what is not this revision's own would say nothing of what changed.",
         advice=(
             "Type the command in the folder of the package that is measured (asv: repo_subdir). Where another project "
@@ -144,15 +142,15 @@ def _strayed(reason: str, names: Sequence[str]) -> Finding:
 
 
 def _stopped(reason: str, names: Sequence[str]) -> Finding:
-    return _finding(
-        "not-measured",
-        Severity.WARNING,
-        listed(names),
-        f"{listed(names)}: {reason}",
+    return _about(
+        names,
+        reason,
+        code="not-measured",
         why="It has no figure, and is not compared.",
         advice="Leave it out with --select, or let it do more.",
     )
 
 
-def _finding(code: str, severity: Severity, subject: str, message: str, *, why: str = "", advice: str = "") -> Finding:
-    return Finding(code=code, severity=severity, subject=subject, message=message, why=why, advice=advice)
+def _about(names: Sequence[str], told: str, *, code: str, why: str, advice: str) -> Finding:
+    """A warning about benchmarks, with their names."""
+    return finding.warning(code=code, subject=listed(names), message=f"{listed(names)}: {told}", why=why, advice=advice)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeGuard
 
-from int8bench import options
+from int8bench import documents, options
 from int8bench.compare.comparisons import WORSE, Metric, Worse
 from int8bench.documents import Json
 from int8bench.errors import RequestError
@@ -63,22 +63,12 @@ class Policy:
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON form, with the keys and units of the file: thresholds in percent."""
-        return {
-            "metrics": [metric.value for metric in self.metrics],
+        told = {
+            **documents.written(self),
             "thresholds": {metric.value: 100 * value for metric, value in self.thresholds.items()},
-            "severity": self.severity.value,
-            "error-rate": self.error_rate,
-            "family-error-rate": self.family_error_rate,
             "budget": None if self.budget_s is None else f"{self.budget_s:g}s",
-            "base": self.base,
-            "suite": self.suite,
-            "model": self.model,
-            "input-shape": self.input_shape,
-            "data": self.data,
-            "engines": None if self.engines is None else list(self.engines),
-            "batch": list(self.batch),
-            "threads": None if self.threads is None else list(self.threads),
         }
+        return {key: told[key.replace("-", "_")] for key in READERS}
 
 
 def load(folder: Path) -> Policy:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 from int8bench import documents, units
 from int8bench.documents import JsonObject
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Finding, note
 from int8bench.study.cells import Cell
 
 CHECKED = "2026-11"  # when the table below was last held against its sources
@@ -26,55 +27,27 @@ class Board:
     """Where the two figures stand."""
 
 
+def _board(name: str, *, ram: float, flash: float, page: str) -> Board:
+    """A board by its KiB of memory, and where they stand: a page on boards, or another address."""
+    return Board(
+        name=name, ram_bytes=int(ram * _KIB), flash_bytes=int(flash * _KIB), source=urljoin(f"{_PAGES}/", page)
+    )
+
+
 BOARDS = (
-    Board(
-        name="Arduino Uno R3",
-        ram_bytes=2 * _KIB,
-        flash_bytes=63 * _KIB // 2,
-        source=f"{_PAGES}/atmelavr/uno.html",
+    _board("Arduino Uno R3", ram=2, flash=31.5, page="atmelavr/uno.html"),
+    _board(
+        "Arduino Uno R4 Minima",
+        ram=32,
+        flash=256,
+        page="https://docs.zephyrproject.org/latest/boards/arduino/uno_r4/doc/index.html",
     ),
-    Board(
-        name="Arduino Uno R4 Minima",
-        ram_bytes=32 * _KIB,
-        flash_bytes=256 * _KIB,
-        source="https://docs.zephyrproject.org/latest/boards/arduino/uno_r4/doc/index.html",
-    ),
-    Board(
-        name="STM32F4 Discovery",
-        ram_bytes=128 * _KIB,
-        flash_bytes=1024 * _KIB,
-        source=f"{_PAGES}/ststm32/disco_f407vg.html",
-    ),
-    Board(
-        name="Arduino Nano 33 BLE Sense",
-        ram_bytes=256 * _KIB,
-        flash_bytes=960 * _KIB,
-        source=f"{_PAGES}/nordicnrf52/nano33ble.html",
-    ),
-    Board(
-        name="Raspberry Pi Pico",
-        ram_bytes=264 * _KIB,
-        flash_bytes=2048 * _KIB,
-        source=f"{_PAGES}/raspberrypi/pico.html",
-    ),
-    Board(
-        name="STM32F746G Discovery",
-        ram_bytes=320 * _KIB,
-        flash_bytes=1024 * _KIB,
-        source=f"{_PAGES}/ststm32/disco_f746ng.html",
-    ),
-    Board(
-        name="ESP32 DevKit",
-        ram_bytes=320 * _KIB,
-        flash_bytes=4096 * _KIB,
-        source=f"{_PAGES}/espressif32/esp32dev.html",
-    ),
-    Board(
-        name="ESP32-S3 DevKitC",
-        ram_bytes=320 * _KIB,
-        flash_bytes=8192 * _KIB,
-        source=f"{_PAGES}/espressif32/esp32-s3-devkitc-1.html",
-    ),
+    _board("STM32F4 Discovery", ram=128, flash=1024, page="ststm32/disco_f407vg.html"),
+    _board("Arduino Nano 33 BLE Sense", ram=256, flash=960, page="nordicnrf52/nano33ble.html"),
+    _board("Raspberry Pi Pico", ram=264, flash=2048, page="raspberrypi/pico.html"),
+    _board("STM32F746G Discovery", ram=320, flash=1024, page="ststm32/disco_f746ng.html"),
+    _board("ESP32 DevKit", ram=320, flash=4096, page="espressif32/esp32dev.html"),
+    _board("ESP32-S3 DevKitC", ram=320, flash=8192, page="espressif32/esp32-s3-devkitc-1.html"),
 )
 
 
@@ -157,9 +130,8 @@ def findings_of(engine: str, cells: Sequence[Cell]) -> Iterator[Finding]:
     fits = verdicts(arena, model)
     there = [each.board.name for each in fits if each.fits]
     lacking = " ".join(f"{each.sentence}." for each in fits if not each.fits)
-    yield Finding(
+    yield note(
         code="boards",
-        severity=Severity.NOTE,
         subject=engine,
         message=f"{units.size(arena)} of RAM for the arena and {units.size(model)} of flash for the file fit "
         f"{len(there)} of {len(fits)} boards: {', '.join(there) or 'none'}.{f' {lacking}' if lacking else ''}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from int8bench import documents
 from int8bench.documents import JsonObject
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Finding, note, warning
 from int8bench.study.cells import Cell, known
 from int8bench.workload.cases import INT8
 from int8bench.workload.order import INITIAL
@@ -76,9 +76,8 @@ def findings_of(subject: Described, cells: Sequence[Cell]) -> Iterator[Finding]:
 def _chance(subject: Described) -> Finding:
     random = subject.weights == INITIAL
     guess = f" among {subject.num_classes} classes" if subject.num_classes else ""
-    return Finding(
+    return note(
         code=TOP1_CHANCE,
-        severity=Severity.NOTE,
         subject="top-1",
         message=f"The weights are random: top-1 is chance{guess}, and is left out."
         if random
@@ -90,9 +89,8 @@ def _chance(subject: Described) -> Finding:
 
 def _constant(cells: Sequence[Cell]) -> Iterator[Finding]:
     if any(known(cell.fidelity).constant_float32 for cell in cells):
-        yield Finding(
+        yield warning(
             code=CONSTANT,
-            severity=Severity.WARNING,
             subject="float32",
             message="Float32 answers every picture alike: that int8 answers as it does proves nothing.",
             why="A layer that is never on, such as a rectifier of negative sums, hides all that lies before it; "
@@ -102,9 +100,8 @@ def _constant(cells: Sequence[Cell]) -> Iterator[Finding]:
         return
     for engine in dict.fromkeys(cell.engine for cell in cells if cell.precision == INT8):
         if any(cell.engine == engine and known(cell.fidelity).constant for cell in cells):
-            yield Finding(
+            yield warning(
                 code=CONSTANT,
-                severity=Severity.WARNING,
                 subject=engine,
                 message=f"{engine} int8 answers every picture alike, which float32 does not: its SQNR proves nothing.",
                 why="The step of its last layer is larger than what tells the pictures apart.",

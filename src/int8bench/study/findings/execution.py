@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from int8bench import documents
 from int8bench.documents import JsonObject
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Finding, Severity, note, warning
 from int8bench.study.cells import Cell
 from int8bench.workload.cases import FLOAT32, INT8
 
@@ -139,9 +139,8 @@ def _of_int8(engine: str, cells: Sequence[Cell]) -> Iterator[Finding]:
 
 
 def _missing(engine: str) -> Finding:
-    return Finding(
+    return note(
         code="evidence-missing",
-        severity=Severity.NOTE,
         subject=engine,
         message=f"Nothing says what {engine} int8 ran: its figures may be those of float arithmetic.",
         why="No profile, graph or log of this engine tells which operators it ran, or none could be taken here.",
@@ -170,9 +169,8 @@ def _partly_float(engine: str, ran: _Ran) -> Finding:
             f"{ran.time.in_float:.0%} of its time in float{_named(ran.time)}, "
             f"though {work.in_float:.0%} of its {work.of}"
         )
-    return Finding(
+    return warning(
         code="partly-float",
-        severity=Severity.WARNING,
         subject=engine,
         message=f"{engine} int8 leaves {left}.",
         why=f"Operators that the engine has no int8 kernel for run in float, as {ran.witness} tells.",

@@ -7,7 +7,7 @@ from statistics import median
 
 from int8bench import documents, units
 from int8bench.machine import Hardware
-from int8bench.machine.finding import Finding, SaturationProbe, Severity
+from int8bench.machine.finding import Finding, SaturationProbe, Severity, note, warning
 from int8bench.machine.rules.choice import KNOWN_ENGINES
 from int8bench.machine.rules.table import inspect
 from int8bench.stats.words import Verdict
@@ -154,9 +154,8 @@ def _not_here(engine: str, mine: Cells, total: int, reason: str) -> Finding:
     where = (
         "takes no part" if len(mine) == total else f"takes no part in {len(mine)} of {total} cells ({_settings(mine)})"
     )
-    return Finding(
+    return note(
         code="engine-not-here",
-        severity=Severity.NOTE,
         subject=engine,
         message=f"{engine} {where}: {told(reason, engine)}.",
         why="All engines were asked for, whichever there are; of one that is named, this would be an error.",
@@ -181,9 +180,8 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
     slower = [(cell, best) for cell, best in leads if best.verdict == SLOWER]
     if slower:
         worst, least = min(slower, key=lambda lead: lead[1].value)
-        yield Finding(
+        yield warning(
             code="slower-than-float32",
-            severity=Severity.WARNING,
             subject=engine,
             message=f"{engine} int8 is slower than float32 in {len(slower)} of {len(cells)} cells, "
             f"at worst {least.value:.2f}x at {setting(worst)}.",
@@ -221,9 +219,8 @@ def _of_left_out(cells: Cells) -> Iterator[Finding]:
                 engines_of.setdefault(left, []).append(cell.engine)
     for left, of in engines_of.items():
         engines = list(dict.fromkeys(of))
-        yield Finding(
+        yield warning(
             code="left-in-float",
-            severity=Severity.WARNING,
             subject=", ".join(engines),
             message=f"{listed(engines)} int8 leave{'s' if len(engines) == 1 else ''} {left.operator} "
             f"{left.node} in float: the tool that quantizes cannot take it ({left.reason}).",
@@ -241,9 +238,8 @@ def _of_accuracy(lossy: Cells, probe: SaturationProbe | None) -> Iterator[Findin
     """
     if lossy:
         engine, fidelity = lossy[0].engine, known(lossy[0].fidelity)
-        yield Finding(
+        yield warning(
             code="accuracy-loss",
-            severity=Severity.WARNING,
             subject=engine,
             message=f"{engine} int8 answers differ from float32's: {known(fidelity.sqnr_db):.1f} dB SQNR, "
             f"{fidelity.agreement:.1%} of the top classes agree.",
@@ -268,9 +264,8 @@ def _of_unclear(engine: str, unclear: Sequence[Speedup], total: int) -> Finding:
     wanted = [best.launches + best.more_launches for best in unclear if best.more_launches is not None]
     launches = min(max(wanted, default=MOST_LAUNCHES), MOST_LAUNCHES)
     enough = len(wanted) == len(unclear) and max(wanted) <= MOST_LAUNCHES
-    return Finding(
+    return note(
         code="unclear",
-        severity=Severity.NOTE,
         subject=engine,
         message=f"{engine} is unclear in {len(unclear)} of {total} cells{seen}.",
         why="A verdict is made at a much smaller error than an interval is shown at, so that whole grids stay right.",
@@ -291,9 +286,8 @@ def _of_threads(cells: Cells) -> Iterator[Finding]:
 
 
 def _beyond(engine: str, cell: Cell) -> Finding:
-    return Finding(
+    return warning(
         code="threads-beyond-asked",
-        severity=Severity.WARNING,
         subject=engine,
         message=f"{engine} used {known(cell.threads_used):.1f} threads, not the {cell.threads} asked for.",
         why="Its thread pool does not follow the setting, so its figures are of another thread count.",
@@ -303,9 +297,8 @@ def _beyond(engine: str, cell: Cell) -> Finding:
 
 def _below(engine: str, cells: Cells, total: int) -> Finding:
     least = min(cells, key=lambda cell: known(cell.threads_used) / cell.threads)
-    return Finding(
+    return note(
         code="threads-below-asked",
-        severity=Severity.NOTE,
         subject=engine,
         message=f"{engine} used far fewer threads than asked for in {len(cells)} of {total} cells, down to "
         f"{known(least.threads_used):.1f} of {least.threads} at batch {least.batch}.",
@@ -321,9 +314,8 @@ def _of_lingering(cases: Sequence[Case], ledger: Ledger) -> Iterator[Finding]:
         lingering = [race.lingering_s for case in mine for race in ledger.races.get(case.id, ())]
         if lingering and median(lingering) > LINGERS_S:
             time = units.seconds(median(lingering))
-            yield Finding(
+            yield note(
                 code="threads-linger",
-                severity=Severity.NOTE,
                 subject=engine,
                 message=f"{engine}'s idle threads take {time} of processor time after a call.",
                 why="They spin to start sooner on the next call, and others on those cores wait; the race waited.",
@@ -334,9 +326,8 @@ def _of_lingering(cases: Sequence[Case], ledger: Ledger) -> Iterator[Finding]:
 def _of_noise(ledger: Ledger) -> Iterator[Finding]:
     loads = [sample.noise["competing_load"] for samples in ledger.races.values() for sample in samples]
     if loads and median(loads) > NOISY_LOAD:
-        yield Finding(
+        yield note(
             code="competing-load",
-            severity=Severity.NOTE,
             subject="machine",
             message=f"Other processes kept {median(loads):.1f} cores busy during the measurement.",
             why="Pairing keeps this out of the ratios, not out of the absolute times.",

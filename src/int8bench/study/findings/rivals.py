@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Finding, warning
 from int8bench.study.cells import Cell
 
 OUTDONE = "outdone"  # the code of the finding
@@ -32,9 +32,8 @@ def outdone(cells: Sequence[Cell], misfits: frozenset[str], sound: Sequence[Cell
         losses = [loss for cell in mine if (loss := _loss(cell, sound)) is not None]
         if losses:
             most = max(losses, key=lambda each: each.factor)
-            yield Finding(
+            yield warning(
                 code=OUTDONE,
-                severity=Severity.WARNING,
                 subject=engine,
                 message=f"{engine} is outdone here by {most.winner}, {most.factor:.1f} times as fast at "
                 f"{setting(most.cell)}, and in {len(losses)} of {len(mine)} cells in all.",

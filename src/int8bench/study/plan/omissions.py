@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from int8bench import units
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Finding, note
 from int8bench.study.cells import SKIPPED, Cell, measured
 
 LEFT_OUT = "left out for time"
@@ -58,9 +58,8 @@ def _cells(engine: str, error: str, mine: Sequence[Cell], cells: Sequence[Cell])
     why, _, command = error.partition("; to include it, type: ")
     total = sum(cell.engine == engine for cell in cells)
     batches = ", ".join(str(batch) for batch in dict.fromkeys(cell.batch for cell in mine))
-    return Finding(
+    return note(
         code="left-out-for-time",
-        severity=Severity.NOTE,
         subject=engine,
         message=f"{engine} is {why.replace(LEFT_OUT, 'left out', 1)} ({len(mine)} of {total} cells, batch {batches}).",
         why="The run keeps the time that it stated, from start to exit, and what does not fit is left out.",
@@ -69,9 +68,8 @@ def _cells(engine: str, error: str, mine: Sequence[Cell], cells: Sequence[Cell])
 
 
 def _pictures(engine: str, checked: int, total: int) -> Finding:
-    return Finding(
+    return note(
         code="checked-on-fewer",
-        severity=Severity.NOTE,
         subject=engine,
         message=f"The answers of {engine} were checked on {checked} of {total} pictures, as more would take too long.",
         why="SQNR is that of these pictures; of few, top-1 says nothing, and is not told.",
@@ -80,9 +78,8 @@ def _pictures(engine: str, checked: int, total: int) -> Finding:
 
 
 def _probe(engine: str, needed_s: float) -> Finding:
-    return Finding(
+    return note(
         code="probe-left-out",
-        severity=Severity.NOTE,
         subject=engine,
         message=f"Whether the arithmetic of {engine} saturates here was not probed: "
         f"that takes about {units.duration(needed_s)}, which were not left.",

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from int8bench import documents
 from int8bench.documents import Json
@@ -121,18 +121,14 @@ class Plan:
 
     def to_dict(self) -> dict[str, Json]:
         """Return what a record keeps of the plan."""
-        form = _Stored(
-            looks=self.looks.launches,
-            forks=self.forks,
-            warmup_s=self.durations.warmup_s,
-            race_s=self.durations.race_s,
-            single_s=self.durations.single_s,
-            sample_s=self.durations.sample_s,
-            replicates=self.replicates,
-            load_s=self.load_s,
-            budget_s=self.budget_s,
-        )
-        return documents.written(form)
+        return {
+            "looks": list(self.looks.launches),
+            "forks": self.forks,
+            **asdict(self.durations),
+            "replicates": self.replicates,
+            "load_s": self.load_s,
+            "budget_s": self.budget_s,
+        }
 
 
 def plan_for(cases: tuple[Case, ...], *, budget_s: float | None, quick: bool, overhead: Overhead = NONE) -> Plan:
