@@ -117,7 +117,8 @@ def compare(
             f"{base} and {head} have no int8 cell in common that both measured, so there is nothing to compare; "
             "run both with the same --model, --engines, --batch and --threads"
         )
-    machine, process = differing_hardware(old, new), differing_process(old, new)
+    machine = differing_hardware(old, new)
+    process = _differing(old.environment.process, new.environment.process)
     judged = len(cells) * (1 if machine or process else 2)  # speed-ups, and peak memory where it is comparable
     error = comparison_error(judged, each=error_rate, family=family_error_rate)
     two = _Two(
@@ -335,7 +336,7 @@ def _notes(two: _Two, machine: Sequence[str], process: Sequence[str], base: str,
     answers = differing_answers(two.old, two.new)
     if answers and not machine:
         yield f"SQNR and top-1 are not compared: the runs differ in {', '.join(answers)}."
-    versions = differing_versions(two.old, two.new)
+    versions = _differing(two.old.environment.versions, two.new.environment.versions)
     if versions:
         yield f"Versions differ in {', '.join(versions)}: what changed may be theirs."
     for name, run in ((base, two.old), (head, two.new)):
@@ -363,16 +364,6 @@ def differing_answers(old: Run, new: Run) -> tuple[str, ...]:
     """What makes the answers of two runs answers of different things: other weights or other pictures."""
     before, after = ({key: run.subject.get(key) for key in SAME_ANSWERS} for run in (old, new))
     return _differing(before, after)
-
-
-def differing_process(old: Run, new: Run) -> tuple[str, ...]:
-    """The variables of the measuring processes in which two runs differ."""
-    return _differing(old.environment.process, new.environment.process)
-
-
-def differing_versions(old: Run, new: Run) -> tuple[str, ...]:
-    """The packages of which two runs used different versions."""
-    return _differing(old.environment.versions, new.environment.versions)
 
 
 def _fingerprinted(machine: Hardware) -> dict[str, str]:

@@ -16,7 +16,7 @@ from int8bench.report.words import Column, label, name, points
 from int8bench.study.cells import BEST, FAILED, SKIPPED
 from int8bench.study.findings.causes import cause_of
 from int8bench.study.standings import Entry, Ratio, Recommendation, Setting, Unranked
-from int8bench.workload.cases import FLOAT32, Variant
+from int8bench.workload.cases import FLOAT32
 
 Ranking = Sequence[Setting]
 FINE = 0.01  # half an interval: below, it is shown as less than a percent
@@ -141,20 +141,10 @@ def rows(ranking: Ranking, *, constant: bool = False) -> tuple[RankingRow, ...]:
     """Every contender that is ranked somewhere, the least behind in the mean of its settings first."""
     variants = dict.fromkeys(entry.variant for setting in ranking for entry in setting.entries)
     table = [
-        RankingRow(
-            name=name(entry), entries=tuple(_entry_of(setting, entry.variant) for setting in ranking), constant=constant
-        )
-        for entry in (_first_of(ranking, variant) for variant in variants)
+        RankingRow(name=name(each), entries=tuple(setting.entry_of(each) for setting in ranking), constant=constant)
+        for each in variants
     ]
     return tuple(sorted(table, key=lambda row: (row.mean_log_behind, row.name)))
-
-
-def _first_of(ranking: Ranking, variant: Variant) -> Entry:
-    return next(entry for setting in ranking for entry in setting.entries if entry.variant == variant)
-
-
-def _entry_of(setting: Setting, variant: Variant) -> Entry | None:
-    return next((entry for entry in setting.entries if entry.variant == variant), None)
 
 
 def _table(ranking: Ranking, width: int, *, constant: bool) -> Iterator[str]:

@@ -257,10 +257,6 @@ def _naive(cell: Cell) -> str:
     return units.ratio(naive.value) if naive else ""
 
 
-def _sqnr(cell: Cell) -> str:
-    return proven(known(cell.fidelity))
-
-
 def proven(fidelity: Fidelity) -> str:
     """The SQNR of a cell's answers as a person reads it; of answers that no picture changes, that they are constant."""
     if fidelity.constant or fidelity.constant_float32:
@@ -335,18 +331,15 @@ def _footer(run: Run) -> Text:
     rates = run.rates
     launches = sorted({speedup.launches for cell in run.cells for speedup in cell.speedups})
     kept = [flag for cell in run.cells for race in cell.samples.races for flag in race.kept]
+    dropped = 1 - sum(kept) / len(kept) if kept else 0.0
     streams = sorted({cell.throughput_items_per_s.streams for cell in run.cells if cell.throughput_items_per_s})
     return Text(
         f"t2 b8: 2 threads, batch 8. [low, high]: {rates.confidence:.0%} intervals over {_range(launches)} "
         f"launches, which hold for early stopping; a verdict is made at an error of {rates.error_rate:g}, "
-        f"{rates.family_error_rate:.0%} at most for the grid. Left out as disturbed: {_dropped(kept):.1%} of "
+        f"{rates.family_error_rate:.0%} at most for the grid. Left out as disturbed: {dropped:.1%} of "
         f"samples. items/s: {_range(streams)} streams at once. Times are this machine's, today's: compare ratios.",
         style="dim",
     )
-
-
-def _dropped(kept: Sequence[int]) -> float:
-    return 1 - sum(kept) / len(kept) if kept else 0.0
 
 
 def _range(values: list[int]) -> str:
@@ -364,7 +357,7 @@ COLUMNS = (
     _Column(title="memory", show=lambda cell: units.size(known(cell.memory_bytes).peak_delta.value)),
     _Column(title="vs best float32", show=_best, justify="left"),
     _Column(title="vs nchw", show=_naive),
-    _Column(title="SQNR", show=_sqnr),
+    _Column(title="SQNR", show=lambda cell: proven(known(cell.fidelity))),
     _Column(title="top-1", show=_top1),
 )
 LEAST_ASKED_FOR = ("p99", "top-1", "memory", "vs nchw", "items/s")  # left out in this order where a screen is narrow

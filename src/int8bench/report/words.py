@@ -5,63 +5,30 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from int8bench import units
-from int8bench.workload.cases import FLOAT32, TORCH
+from int8bench.selftest.answer import CellFigures
+from int8bench.study.cells import Cell, Interval, Speedup
+from int8bench.study.standings import Lead, Named, Ratio, Setting, Win
+from int8bench.workload.cases import FLOAT32, TORCH, Variant
 
 
-class _Setting(Protocol):
-    """What has a batch and a thread count."""
-
-    @property
-    def batch(self) -> int: ...
-    @property
-    def threads(self) -> int: ...
-
-
-class _Contender(Protocol):
-    """What has an engine, a precision and a layout."""
-
-    @property
-    def engine(self) -> str: ...
-    @property
-    def precision(self) -> str: ...
-    @property
-    def layout(self) -> str: ...
-
-
-class HasInterval(Protocol):
-    """What has an interval."""
-
-    @property
-    def value(self) -> float:
-        """The figure."""
-
-    @property
-    def low(self) -> float:
-        """The lower end."""
-
-    @property
-    def high(self) -> float:
-        """The upper end."""
-
-
-def label(setting: _Setting) -> str:
+def label(setting: Cell | CellFigures | Setting | Win) -> str:
     """Return a setting as a person reads it: ``t2 b8``."""
     return f"t{setting.threads} b{setting.batch}"
 
 
-def name(contender: _Contender) -> str:
+def name(contender: Cell | Named | Variant) -> str:
     """Return a contender as a person reads it: ``openvino int8``, or ``float32 channels-last`` of torch's two."""
     if (contender.engine, contender.precision) == (TORCH, FLOAT32):
         return f"float32 {contender.layout.replace('_', '-')}"
     return f"{contender.engine} {contender.precision}"
 
 
-def interval(ratio: HasInterval) -> str:
+def interval(ratio: Ratio | Speedup) -> str:
     """Return a ratio with its interval: ``1.27x [1.20, 1.34]``."""
     return f"{units.ratio(ratio.value)} [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
-def exact_interval(ratio: HasInterval | None) -> str:
+def exact_interval(ratio: Interval | Lead | Speedup | None) -> str:
     """Return a ratio with its interval to three decimals; nothing of none, and no interval of what is a point."""
     if ratio is None:
         return ""

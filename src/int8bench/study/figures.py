@@ -157,12 +157,8 @@ def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> Cell
 def is_measured(case: Case, ledger: Ledger) -> bool:
     """Whether a case has its figures."""
     races, solos = ledger.races.get(case.id, []), ledger.solos.get(case.id, [])
-    return case.id not in ledger.stopped and case.variant in ledger.checks and _enough(races, solos)
-
-
-def _enough(races: Sequence[RaceSample], solos: Sequence[SoloSample]) -> bool:
-    """Whether every figure of a cell can have an interval."""
-    return len({race.launch for race in races}) >= LAUNCHES_FOR_A_SPREAD and len(solos) >= FEWEST_SOLOS
+    enough = len({race.launch for race in races}) >= LAUNCHES_FOR_A_SPREAD and len(solos) >= FEWEST_SOLOS
+    return case.id not in ledger.stopped and case.variant in ledger.checks and enough
 
 
 def _with_figures(cell: Cell, case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> Cell:

@@ -21,7 +21,7 @@ from int8bench.study.findings.outcomes import LOSSY_SQNR_DB
 from int8bench.study.racing import launch_table
 from int8bench.study.session.ledger import Ledger
 from int8bench.study.standings import IN_NAME_ONLY, INACCURATE, UNPAIRED, Entry, Lead, Ratio, Setting, Unranked
-from int8bench.workload.cases import INT8, TORCH, Case, Group
+from int8bench.workload.cases import INT8, TORCH, Case
 from int8bench.workload.fidelity import Fidelity
 
 EXACT_DB = math.inf  # float32 is what answers are held against
@@ -66,7 +66,8 @@ def ranked(cases: Sequence[Case], cells: Sequence[Cell], ledger: Ledger, rules: 
     contenders = [_Contender(case=each, cell=figures[each.id], races=ledger.races.get(each.id, ())) for each in cases]
     objections = {each.case.id: _objection(each, rules) for each in contenders}
     sound = [each for each in contenders if objections[each.case.id] is None]
-    settings = {each: [mine for mine in sound if mine.case.group == each] for each in _groups(cases)}
+    groups = sorted({case.group for case in cases}, key=lambda each: (each.threads, each.batch))
+    settings = {each: [mine for mine in sound if mine.case.group == each] for each in groups}
     error = rules.family_error / max(1, sum(max(0, len(mine) - 1) for mine in settings.values()))
     settings_ranked: list[Setting] = []
     for group, mine in settings.items():
@@ -78,10 +79,6 @@ def ranked(cases: Sequence[Case], cells: Sequence[Cell], ledger: Ledger, rules: 
             Setting(batch=group.batch, threads=group.threads, entries=entries, unranked=tuple(unranked))
         )
     return tuple(settings_ranked)
-
-
-def _groups(cases: Sequence[Case]) -> list[Group]:
-    return sorted({case.group for case in cases}, key=lambda each: (each.threads, each.batch))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,8 @@ def recommended(settings: Sequence[Setting], rules: Rules, *, complete: bool) ->
     contested = [each for each in settings if each.entries]
     if not complete or not contested:
         return None
-    standings = sorted((_standing(each, contested) for each in _variants(contested)), key=_precedence)
+    variants = dict.fromkeys(entry.variant for each in contested for entry in each.entries)
+    standings = sorted((_standing(each, contested) for each in variants), key=_precedence)
     reduced = [each for each in standings if each.variant.is_reduced]
     exact = [each for each in standings if not each.variant.is_reduced]
     candidates = [each for each in standings if not each.variant.is_reduced or FASTER in each.verdicts]
@@ -58,13 +59,9 @@ def _answer(choice: Standing, verdicts: Sequence[str]) -> str:
     return UNCLEAR if verdicts and set(verdicts) == {UNCLEAR} else STAY
 
 
-def _variants(settings: Sequence[Setting]) -> tuple[Variant, ...]:
-    return tuple(dict.fromkeys(entry.variant for each in settings for entry in each.entries))
-
-
 def _standing(variant: Variant, settings: Sequence[Setting]) -> Standing:
-    mine = [entry for each in settings for entry in each.entries if entry.variant == variant]
-    wins = [[entry.variant for entry in each.entries if entry.best] for each in settings]
+    mine = [entry for each in settings if (entry := each.entry_of(variant)) is not None]
+    wins = [each.best for each in settings]
     leads = [entry.speedups[BEST] for entry in mine if BEST in entry.speedups]
     changes = [entry.top1_change for entry in mine if entry.top1_change is not None]
     return Standing(
@@ -88,13 +85,8 @@ def _precedence(standing: Standing) -> tuple[int, int, float, str]:
 
 
 def _runner_up(choice: Standing, precedence: Sequence[Variant], settings: Sequence[Setting]) -> RunnerUp | None:
-    lost = [
-        each for each in settings if not any(entry.best and entry.variant == choice.variant for entry in each.entries)
-    ]
-    wins = {
-        other: [each for each in lost if any(e.best and e.variant == other for e in each.entries)]
-        for other in precedence
-    }
+    lost = [each for each in settings if choice.variant not in each.best]
+    wins = {other: [each for each in lost if other in each.best] for other in precedence}
     if not lost:
         return None
     other = min(precedence, key=lambda each: (-len(wins[each]), precedence.index(each)))
@@ -108,4 +100,5 @@ def _runner_up(choice: Standing, precedence: Sequence[Variant], settings: Sequen
 
 
 def _behind(choice: Standing, setting: Setting) -> Ratio | None:
-    return next((entry.behind for entry in setting.entries if entry.variant == choice.variant), None)
+    entry = setting.entry_of(choice.variant)
+    return entry.behind if entry is not None else None

@@ -112,6 +112,15 @@ class Setting:
     entries: tuple[Entry, ...]
     unranked: tuple[Unranked, ...]
 
+    @property
+    def best(self) -> list[Variant]:
+        """The fastest, and those tied with it."""
+        return [entry.variant for entry in self.entries if entry.best]
+
+    def entry_of(self, variant: Variant) -> Entry | None:
+        """The entry of a contender; None where it is not ranked."""
+        return next((entry for entry in self.entries if entry.variant == variant), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing(Named):

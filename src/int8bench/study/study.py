@@ -102,7 +102,8 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
         pace=Pace(network=subject.network),
     )
     session.replan(ledger.plan or plan)
-    _skip_unavailable(session)
+    for case, hindrance in _hindrances(session.cases, session.machine).items():
+        ledger.skip(case.id, hindrance)
     session.save(complete=False)
     with keeping(partial(_kept, session)):
         _convert(session)
@@ -139,14 +140,11 @@ def _cases(request: Request, hardware: Hardware) -> tuple[Case, ...]:
 
 def _offered(engines: Sequence[str]) -> tuple[Variant, ...]:
     """All that these engines offer; of `ALL`, every engine, with torch's float32 raced along in any case."""
-    names = dict.fromkeys(name for each in engines for name in (_every_int8() if each == ALL else (each,)))
+    every = [name for name in engine_names() if doctor.has_int8(name)] if ALL in engines else []
+    names = dict.fromkeys(name for each in engines for name in (every if each == ALL else (each,)))
     for name in names:
         doctor.check_int8("--engines", name)
     return tuple(variant for name in names for variant in engine_named(name).variants)
-
-
-def _every_int8() -> tuple[str, ...]:
-    return tuple(name for name in engine_names() if doctor.has_int8(name))
 
 
 def _check_batches(request: Request, hardware: Hardware) -> None:
@@ -194,11 +192,6 @@ def _runnable(cases: Sequence[Case], hardware: Hardware) -> tuple[Case, ...]:
     """The cases that take time; all of them where none can run, each of which then says why."""
     hindrances = _hindrances(cases, hardware)
     return tuple(case for case in cases if case not in hindrances) or tuple(cases)
-
-
-def _skip_unavailable(session: Session) -> None:
-    for case, hindrance in _hindrances(session.cases, session.machine).items():
-        session.ledger.skip(case.id, hindrance)
 
 
 def _hindrances(cases: Sequence[Case], hardware: Hardware) -> dict[Case, str]:

@@ -199,12 +199,10 @@ def _machines(folder: Folder, sides: Sequence[SideFile], series: Sequence[Series
 
 
 def _machine(name: str, told: SideFile | None, asv: str | None) -> MachineRow:
-    if told is None:
-        return MachineRow(machine=name, fingerprint=None, cpu=asv, findings=())
-    written = side.written_of(told)
+    written = side.written_of(told) if told is not None else side.Written()
     return MachineRow(
         machine=name,
-        fingerprint=told.fingerprint,
+        fingerprint=told.fingerprint if told is not None else None,
         cpu=written.environment.hardware.brand or asv,
         findings=written.findings,
     )

@@ -271,7 +271,7 @@ def test_what_has_a_verdict_is_settled(log_ratio: float, spread: Sequence[float]
     """Too few launches or too much noise are not; what was given up is."""
     samples = DuetSamples(forks={"a": _forks(log_ratio, spread)})
     assert judged.is_settled("a", samples, LOOKS, ERROR) is settled
-    samples.give_up("a", "it broke")
+    samples.drop("a", "it broke", among=samples.stopped)
     assert judged.is_settled("a", samples, LOOKS, ERROR)
 
 

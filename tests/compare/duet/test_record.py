@@ -174,8 +174,8 @@ def test_bad_news_are_what_is_surely_worse_or_broken(
 def test_a_benchmark_that_is_given_up_keeps_no_figures() -> None:
     """Its reason stays; one that skips itself is told apart from one that failed."""
     samples = _samples()
-    samples.give_up("a", "head: it broke")
-    samples.skip("b", "head: not here")
+    samples.drop("a", "head: it broke", among=samples.stopped)
+    samples.drop("b", "head: not here", among=samples.skipped)
     assert (samples.forks, samples.numbers, samples.loads) == ({}, {}, {})
     assert (samples.stopped, samples.skipped) == ({"a": "head: it broke"}, {"b": "head: not here"})
     assert samples.gone == {"a", "b"}

@@ -53,20 +53,18 @@ class DuetSamples:
     strayed: dict[str, str] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
 
-    def give_up(self, name: str, reason: str) -> None:
-        """Drops what is known of a benchmark that cannot be measured, and keeps the reason."""
-        self.stopped[name] = reason
-        self._drop(name)
+    def drop(self, name: str, reason: str, *, among: dict[str, str]) -> None:
+        """Drops what is known of a benchmark that is not measured any more.
 
-    def skip(self, name: str, reason: str) -> None:
-        """Leaves a benchmark out that says of itself that it cannot run on a side."""
-        self.skipped[name] = reason
-        self._drop(name)
-
-    def stray(self, name: str, reason: str) -> None:
-        """Drops what is known of a benchmark that measures something else than a side's own code."""
-        self.strayed[name] = reason
-        self._drop(name)
+        Args:
+            name: the benchmark's row.
+            reason: why.
+            among: `stopped`: it cannot be measured; `skipped`: it says itself that it cannot run on a side; `strayed`:
+                it measures something else than a side's own code.
+        """
+        among[name] = reason
+        for known in (self.forks, self.numbers, self.loads):
+            known.pop(name, None)
 
     def note(self, name: str, outcome: Outcome) -> None:
         """Keeps what became of a benchmark in a launch."""
@@ -100,10 +98,6 @@ class DuetSamples:
             "loads": {name: list(map(documents.written, loads)) for name, loads in self.loads.items()},
             "outcomes": {name: list(map(documents.written, each)) for name, each in self.failing.items()},
         }
-
-    def _drop(self, name: str) -> None:
-        for known in (self.forks, self.numbers, self.loads):
-            known.pop(name, None)
 
 
 def _written(numbers: TrackedNumbers) -> dict[str, Json]:

@@ -213,14 +213,15 @@ def guarded(duet: State, launches: Launches, index: int, name: str, work: Work, 
 
 def _leave_out(duet: State, name: str, error: Exception, *, counts: bool) -> None:
     """Notes why a benchmark has no figure; of streams that fail under load the times are still there."""
+    samples, reason = duet.samples, str(error)
     if isinstance(error, SideSkippedError):
-        duet.samples.skip(name, str(error))
+        samples.drop(name, reason, among=samples.skipped)
     elif isinstance(error, StrayedError):
-        duet.samples.stray(name, str(error))
+        samples.drop(name, reason, among=samples.strayed)
     elif isinstance(error, LaunchLostError) or not counts:
-        duet.samples.lost[name] = str(error)
+        samples.lost[name] = reason
     else:
-        duet.samples.give_up(name, str(error))
+        samples.drop(name, reason, among=samples.stopped)
 
 
 def _worked(

@@ -151,14 +151,6 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _severity(value: object, where: str) -> Severity:
-    return Severity(_one_of(value, where, tuple(Severity)))
-
-
-def _suite(value: object, where: str) -> str:
-    return _one_of(value, where, SUITES)
-
-
 def _one_of(value: object, where: str, choices: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise _wrong(where, f"one of {', '.join(choices)}", value)
@@ -200,12 +192,12 @@ def _wrong(where: str, expected: str, value: object) -> RequestError:
 READERS: dict[str, Callable[[Policy, object, str], Policy]] = {
     "metrics": lambda policy, value, where: replace(policy, metrics=_metrics(value, where)),
     "thresholds": lambda policy, value, where: replace(policy, thresholds=_thresholds(value, where)),
-    "severity": lambda policy, value, where: replace(policy, severity=_severity(value, where)),
+    "severity": lambda policy, value, where: replace(policy, severity=Severity(_one_of(value, where, [*Severity]))),
     "error-rate": lambda policy, value, where: replace(policy, error_rate=_rate(value, where)),
     "family-error-rate": lambda policy, value, where: replace(policy, family_error_rate=_rate(value, where)),
     "budget": lambda policy, value, where: replace(policy, budget_s=_budget(value, where)),
     "base": lambda policy, value, where: replace(policy, base=_text(value, where)),
-    "suite": lambda policy, value, where: replace(policy, suite=_suite(value, where)),
+    "suite": lambda policy, value, where: replace(policy, suite=_one_of(value, where, SUITES)),
     "model": lambda policy, value, where: replace(policy, model=_text(value, where)),
     "input-shape": lambda policy, value, where: replace(policy, input_shape=_text(value, where)),
     "data": lambda policy, value, where: replace(policy, data=_text(value, where)),

@@ -38,23 +38,14 @@ class Verdicts:
     threshold: float
     error_rate: float
     fingerprint: str | None
-    comparisons: tuple[Comparison, ...]
     regressions: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
     not_measured: tuple[str, ...]
-    others: tuple[str, ...]
+    not_comparable: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Json]:
         """What ``--int8bench-gate-json`` writes."""
-        return {
-            "schema": "int8bench.pytest-gate",
-            "threshold": self.threshold,
-            "error_rate": self.error_rate,
-            "fingerprint": self.fingerprint,
-            "regressions": list(self.regressions),
-            "comparisons": [documents.written(each) for each in self.comparisons],
-            "not_measured": list(self.not_measured),
-            "not_comparable": list(self.others),
-        }
+        return {"schema": "int8bench.pytest-gate", **documents.written(self)}
 
 
 def judge_session(session: Any, *, threshold: float) -> Verdicts:  # noqa: ANN401  pytest-benchmark has no types
@@ -82,7 +73,7 @@ def judge_session(session: Any, *, threshold: float) -> Verdicts:  # noqa: ANN40
         comparisons=tuple(comparison for comparison, _ in judged),
         regressions=tuple(comparison.id for comparison, regressed in judged if regressed),
         not_measured=tuple(bench.fullname for bench in session.benchmarks if bench.has_error),
-        others=stored.others,
+        not_comparable=stored.others,
     )
 
 

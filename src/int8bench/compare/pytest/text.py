@@ -28,7 +28,7 @@ def gate_lines(verdicts: Verdicts) -> list[str]:
         regressed = "REGRESSION  " if each.id in verdicts.regressions else ""
         lines.append(f"{each.id:<{width}}  {regressed}{_row(each)}")
     lines += [f"not measured, it raised: {name}" for name in verdicts.not_measured]
-    lines += [f"not compared: {other}" for other in verdicts.others]
+    lines += [f"not compared: {other}" for other in verdicts.not_comparable]
     return lines
 
 

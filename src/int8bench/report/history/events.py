@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from int8bench.report.history.document import EventRow, HistoryDocument, SeriesRow
+from int8bench.report.history.document import EventRow, HistoryDocument, SeriesRow, StepRow
 from int8bench.report.history.view import SHORT_HASH, params
 
 DIGITS = (3, 4, 5)  # of a factor: as few as tell the ends of its interval apart
@@ -21,9 +21,9 @@ def moved(event: EventRow) -> str:
     return f"{event.series} of {event.of} {what} moved together by x{shown[0]} [{shown[1]}, {shown[2]}]"
 
 
-def between(event: EventRow) -> str:
+def between(step: EventRow | StepRow) -> str:
     """Its two commits."""
-    return f"{event.commit_before[:SHORT_HASH]}..{event.commit_after[:SHORT_HASH]}"
+    return f"{step.commit_before[:SHORT_HASH]}..{step.commit_after[:SHORT_HASH]}"
 
 
 def cause(event: EventRow) -> str:

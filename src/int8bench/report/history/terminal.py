@@ -1,7 +1,6 @@
 """A history as one screen of text: what got worse, what got better, and how hard was looked. Draws, never searches."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -9,7 +8,7 @@ from rich.text import Text
 
 from int8bench.report.history import events as history_events
 from int8bench.report.history.document import EventRow, HistoryDocument, MachineRow, SeriesRow, StepRow
-from int8bench.report.history.view import BETTER, RECOVERED, SHORT_HASH, WORSE, kind, magnitude, step, unmirrored
+from int8bench.report.history.view import BETTER, RECOVERED, WORSE, day, kind, magnitude, step, unmirrored
 from int8bench.report.text import SEVERITIES, draw
 from int8bench.report.words import counted
 
@@ -93,13 +92,8 @@ def _table(rows: Sequence[tuple[tuple[str, str], StepRow]]) -> Table:
     table.add_column("on", no_wrap=True)
     table.add_column("machine", overflow="fold")
     for (name, place), change in rows:
-        between = f"{change.commit_before[:SHORT_HASH]}..{change.commit_after[:SHORT_HASH]}"
-        table.add_row(step(change), name, between, _day(change.date), place)
+        table.add_row(step(change), name, history_events.between(change), day(change.date), place)
     return table
-
-
-def _day(date_ms: float) -> str:
-    return datetime.fromtimestamp(date_ms / 1000, tz=UTC).strftime("%Y-%m-%d")
 
 
 def _findings(machines: Sequence[MachineRow]) -> Iterator[Text]:

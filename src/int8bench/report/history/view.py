@@ -101,10 +101,15 @@ def _commit(commit_hash: str, date_ms: float, show_commit_url: str) -> Commit:
     return Commit(
         commit_hash=commit_hash,
         short=commit_hash[:SHORT_HASH],
-        date=datetime.fromtimestamp(date_ms / 1000, tz=UTC).strftime("%Y-%m-%d"),
+        date=day(date_ms),
         anchor=anchor,
         href=f"{show_commit_url}{quote(commit_hash, safe='')}" if on_host else f"#{quote(anchor, safe='')}",
     )
+
+
+def day(date_ms: float) -> str:
+    """The day of a moment that is told in milliseconds."""
+    return datetime.fromtimestamp(date_ms / 1000, tz=UTC).strftime("%Y-%m-%d")
 
 
 def unmirrored(series: Sequence[SeriesRow]) -> list[SeriesRow]:

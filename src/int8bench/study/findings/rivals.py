@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from int8bench.machine.finding import Finding, warning
 from int8bench.study.cells import Cell
+from int8bench.workload.cases import Group
 
 OUTDONE = "outdone"  # the code of the finding
 TIMES = 2.0  # as fast: what a processor's wider instructions are worth, and no choice of settings is
@@ -53,6 +54,6 @@ def _loss(cell: Cell, sound: Sequence[Cell]) -> _Loss | None:
     return _Loss(cell=cell, winner=best.engine, factor=factor) if clear and factor >= TIMES else None
 
 
-def setting(cell: Cell) -> str:
-    """Say where a cell stands: ``batch 8 on 1 thread``."""
+def setting(cell: Cell | Group) -> str:
+    """Say where a cell stands, or a group of them: ``batch 8 on 1 thread``."""
     return f"batch {cell.batch} on {cell.threads} thread{'s' if cell.threads > 1 else ''}"

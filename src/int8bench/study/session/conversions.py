@@ -299,8 +299,10 @@ def recalled(folder: Path) -> Converted | None:
     """What is kept in a folder; None where it is not there, cut short, changed, or of another format."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
-        sound = manifest["format"] == FORMAT and manifest["files"] == _listed(folder)
-        return _of(folder, manifest) if sound else None
+        if manifest["format"] != FORMAT or manifest["files"] != _listed(folder):
+            return None
+        seconds, notes = float(manifest["seconds"]), dict(manifest["notes"])
+        return Converted(folder=folder, seconds=seconds, reused=True, notes=notes)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -328,10 +330,6 @@ def keep(made: Made, aside: Path, folder: Path, *, label: str) -> Converted:
 def _described(conversion: Conversion) -> dict[str, Any]:
     function = f"{conversion.function.__module__}:{conversion.function.__qualname__}"
     return {"function": function, "options": dict(conversion.options), "name": conversion.name}
-
-
-def _of(folder: Path, manifest: Mapping[str, Any]) -> Converted:
-    return Converted(folder=folder, seconds=float(manifest["seconds"]), reused=True, notes=dict(manifest["notes"]))
 
 
 def _listed(folder: Path) -> dict[str, list[Any]]:

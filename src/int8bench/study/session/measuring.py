@@ -16,6 +16,7 @@ from int8bench.lab.launches import SETUP_TIMEOUT_S, Fork, Launch, launched
 from int8bench.lab.session import seed_of_fork, shuffled
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 from int8bench.study import figures
+from int8bench.study.findings.rivals import setting
 from int8bench.study.plan import fitting
 from int8bench.study.plan.budget import SHORTEST_S, TimeIsUp
 from int8bench.study.plan.forecast import TOGETHER, Spent
@@ -173,7 +174,7 @@ def _race(session: Session, group: Group, fork: int, launch: Launch) -> None:
     cases = session.live(group)
     if not cases:
         return
-    session.tell(f"racing batch {group.batch} on {_threads(group.threads)}")
+    session.tell(f"racing {setting(group)}")
     try:
         raced = _raced(session, launch, cases)
     except LabError as error:
@@ -227,7 +228,7 @@ def _solo(session: Session, case: Case, launch: Launch) -> None:
     """One contender alone: cold, memory, and its throughput with as many streams as the cores carry."""
     if case.id in session.ledger.stopped:
         return
-    session.tell(f"measuring alone: {case.variant.label}, batch {case.group.batch} on {_threads(case.group.threads)}")
+    session.tell(f"measuring alone: {case.variant.label}, {setting(case.group)}")
     forks: list[Fork[worker.Stream]] = []
     try:
         alone = _streams(session, launch, case, forks)
@@ -272,7 +273,3 @@ def _streams(session: Session, launch: Launch, case: Case, forks: list[Fork[work
 def _settled(session: Session, group: Group, look: int) -> bool:
     asked = session.request.precision
     return look > 0 and figures.settled(group, session.cases, session.ledger, session.plan, precision=asked)
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
