@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from int8bench.machine import Hardware
 
-PACKAGED = ("x86_64", "arm64")
-
 Images: TypeAlias = npt.NDArray[np.float32]
 """Axes (image, channel, height, width)."""
 Logits: TypeAlias = npt.NDArray[np.float32]
@@ -36,18 +34,10 @@ class Availability:
     """None where it hangs on instructions that are not told."""
     reason: str | None = None
 
-
-def fit_of_packages(engine: str, hardware: Hardware) -> Availability:
-    """The fit of an engine that has packages for 64-bit x86 and ARM, as torch has, whatever their instructions.
-
-    Args:
-        engine: its name, with which the reason begins.
-        hardware: of any machine.
-    """
-    if hardware.arch in PACKAGED:
-        return Availability(available=True)
-    reason = f"{engine} has packages for {' and '.join(PACKAGED)} only, this CPU is {hardware.arch}; stay with float32"
-    return Availability(available=False, reason=reason)
+    @classmethod
+    def unless(cls, reason: str | None) -> Availability:
+        """It can, unless there is a reason why not."""
+        return cls(available=reason is None, reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +78,11 @@ class Material:
     """The folder of each converted batch size; None is for all of them."""
     shared: dict[str, object] = field(default_factory=dict)
     """What engines leave for others of their kind that are made ready with the same model and pictures."""
+
+    @property
+    def by_batch(self) -> dict[int, Path]:
+        """The folders of files that are for one batch size each."""
+        return {batch: folder for batch, folder in self.files.items() if batch is not None}
 
 
 Options: TypeAlias = Mapping[str, bool | int | float | str]

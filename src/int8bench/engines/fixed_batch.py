@@ -1,12 +1,16 @@
 """Answers of a program that takes a fixed number of pictures: split, filled up and checked in one way. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from int8bench.engines.base import Images, Logits
 from int8bench.errors import EngineError
+from int8bench.units import reason
 
+T = TypeVar("T")
 _AXES = 2  # image, class
 
 
@@ -64,14 +68,31 @@ def filled(pictures: Images, size: int) -> Images:
     return next(parts(pictures, size))
 
 
-def not_made(name: str, what: str, batch: int, made: Iterable[int]) -> EngineError:
-    """What to raise where no conversion was made for a batch size.
+def made_for(batch: int, made: Mapping[int, T], *, name: str, otherwise: str) -> T:
+    """What a conversion made for a batch size.
+
+    Args:
+        batch: the size that is asked for.
+        made: what there is, by batch size.
+        name: how errors call the contender.
+        otherwise: what was not done: "no file was made".
+
+    Raises:
+        EngineError: there is none.
+    """
+    if batch not in made:
+        there = ", ".join(map(str, sorted(made))) or "none"
+        raise EngineError(f"{name}: {otherwise} for batch {batch}, only for {there}")
+    return made[batch]
+
+
+def damaged(name: str, folder: Path | None, error: BaseException, *, what: str = "converted file") -> EngineError:
+    """What to raise where a runtime cannot open what was made for it.
 
     Args:
         name: how errors call the contender.
-        what: was not done: "no file was made".
-        batch: the size that is asked for.
-        made: those that there are.
+        folder: that holds it.
+        error: of the runtime.
+        what: was made.
     """
-    there = ", ".join(map(str, sorted(made))) or "none"
-    return EngineError(f"{name}: {what} for batch {batch}, only for {there}")
+    return EngineError(f"{name}: its {what} cannot be opened ({reason(error)}); remove {folder} to have it made again")

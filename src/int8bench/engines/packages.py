@@ -1,15 +1,58 @@
-"""Whether the packages of an extra are installed as int8bench asks for them; reads metadata alone."""
+"""Whether the packages of an extra are installed as int8bench asks for them, and the engines that need some.
 
+Reads metadata alone, until a module is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from packaging.requirements import Requirement
 
+from int8bench.engines.base import Availability, Engine, Prepared
 from int8bench.errors import EngineError
 from int8bench.units import first_line
+from int8bench.workload.cases import FLOAT32, INT8, Variant
+
+if TYPE_CHECKING:
+    from int8bench.machine import Hardware
 
 DISTRIBUTION = "int8bench"
+PACKAGED = ("x86_64", "arm64")
+
+
+class PackagedEngine(Engine[Prepared]):
+    """An engine that is here where its packages are; they are for some architectures, whatever their instructions."""
+
+    modules: ClassVar[tuple[str, ...]]
+    """Import names that must be found, since a package can be half installed."""
+    precisions: ClassVar[tuple[str, ...]] = (FLOAT32, INT8)
+    layout: ClassVar[str]
+    """Of the pictures that it is fed with."""
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Its precisions, in its one layout."""
+        return tuple(Variant(engine=self.name, precision=each, layout=self.layout) for each in self.precisions)
+
+    def availability(self, hardware: Hardware) -> Availability:
+        """Whether its packages are there, for a platform that has them."""
+        return Availability.unless(self.unfit(hardware) or missing(self.name, self.modules))
+
+    def fit(self, hardware: Hardware) -> Availability:
+        """By the platforms that have packages."""
+        return Availability.unless(self.unfit(hardware))
+
+    def unfit(self, hardware: Hardware) -> str | None:
+        """Why no package can be had for a machine, or None where it can: for 64-bit x86 and ARM, as of torch."""
+        if hardware.arch in PACKAGED:
+            return None
+        platforms = " and ".join(PACKAGED)
+        return f"{self.name} has packages for {platforms} only, this CPU is {hardware.arch}; stay with float32"
 
 
 def missing(extra: str, modules: Sequence[str]) -> str | None:
@@ -39,6 +82,22 @@ def broken(extra: str, error: BaseException) -> EngineError:
     return EngineError(
         f"{extra}: its packages are installed but cannot be loaded ({what}); type {command(extra)} --force-reinstall"
     )
+
+
+def loaded(extra: str, module: str) -> Any:  # noqa: ANN401  runtimes have no types
+    """A module of a package, imported.
+
+    Args:
+        extra: that brings the package.
+        module: its whole name.
+
+    Raises:
+        EngineError: the package is there, and cannot be imported or loaded.
+    """
+    try:
+        return importlib.import_module(module)
+    except (ImportError, OSError) as error:
+        raise broken(extra, error) from error
 
 
 def versions(distributions: Sequence[str]) -> dict[str, str | None]:

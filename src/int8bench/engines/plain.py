@@ -10,6 +10,9 @@ from int8bench.errors import EngineError
 if TYPE_CHECKING:
     from torch import nn
 
+# What a model's own forward is known to raise, and exporters, quantizers and converters of it.
+REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError, AssertionError)
+
 
 def plain(model: nn.Module) -> nn.Module:
     """A copy of a model that computes the same from plain operators: in eval mode, without gradients.

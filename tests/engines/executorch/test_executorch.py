@@ -285,6 +285,6 @@ def test_a_missing_package_is_told_with_what_to_type(monkeypatch):
 
 def test_a_half_installed_package_is_a_sentence(monkeypatch):
     """Its extension cannot be imported."""
-    monkeypatch.setitem(sys.modules, "executorch.extension.pybindings", None)
+    monkeypatch.setitem(sys.modules, "executorch.extension.pybindings._C", None)
     with pytest.raises(EngineError, match=r"executorch: its packages are installed but cannot be loaded"):
         ENGINE.prepare(ENGINE.variants[0], Material(model=tiny_cnn(), calibration=None, example=some_pictures(1)))

@@ -110,7 +110,7 @@ def test_weights_keep_to_seven_bits_where_the_range_is_reduced(converted):
 )
 def test_the_range_is_reduced_by_what_the_processor_has(machine, reduced):
     """An x86 without VNNI would saturate; the choice is part of what the files are kept by."""
-    asked = files.conversion(INT8, load(RECORDED / machine))
+    asked = OnnxRuntimeEngine().conversion(INT8, load(RECORDED / machine))
     assert asked.options == {"reduce_range": reduced}
 
 

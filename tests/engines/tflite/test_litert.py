@@ -212,7 +212,7 @@ def test_a_platform_without_the_converter_is_told_so() -> None:
 
 def test_a_missing_package_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """What to type comes with what is missing."""
-    monkeypatch.setattr(litert, "MODULES", ("ai_edge_litert_of_tomorrow",))
+    monkeypatch.setattr(litert.LiteRtEngine, "modules", ("ai_edge_litert_of_tomorrow",))
     reason = str(ENGINE.availability(Hardware(arch="x86_64", os="Linux")).reason)
     assert "ai_edge_litert_of_tomorrow" in reason
     assert "pip install 'int8bench[litert]'" in reason

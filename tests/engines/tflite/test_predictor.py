@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from int8bench.engines.base import Images, Logits
-from int8bench.engines.tflite.predictor import FixedBatchPredictor, damaged
+from int8bench.engines.fixed_batch import damaged
+from int8bench.engines.tflite.predictor import FixedBatchPredictor
 from int8bench.errors import EngineError
 
 

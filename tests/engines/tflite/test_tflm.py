@@ -208,7 +208,7 @@ def test_a_platform_without_the_package_is_told_so(arch: str, system: str) -> No
 
 def test_a_missing_package_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """What to type comes with what is missing."""
-    monkeypatch.setattr(tflm, "MODULES", ("tflite_micro_of_tomorrow",))
+    monkeypatch.setattr(tflm.TflmEngine, "modules", ("tflite_micro_of_tomorrow",))
     reason = str(ENGINE.availability(Hardware(arch="x86_64", os="Linux")).reason)
     assert "tflite_micro_of_tomorrow" in reason
     assert "pip install 'int8bench[tflm]'" in reason

@@ -10,28 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
+from int8bench.engines.base import Conversion, Images, Logits, Material
 from int8bench.engines.executorch import files as executorch_files
 from int8bench.engines.executorch import operators
 from int8bench.engines.executorch.files import ExecutorchFiles
-from int8bench.engines.fixed_batch import check_logits, filled, in_parts, not_made
+from int8bench.engines.fixed_batch import check_logits, filled, in_parts, made_for
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
 from int8bench.units import reason
-from int8bench.workload.cases import FLOAT32, INT8, NCHW, Group, Variant
+from int8bench.workload.cases import NCHW, Group, Variant
 
 if TYPE_CHECKING:
     import torch
 
     from int8bench.machine import Hardware
 
-MODULES = ("executorch.extension.pybindings._C", "executorch.backends.xnnpack", "executorch.exir", "torchao")
+_RUNTIME = "executorch.extension.pybindings._C"
 _METHOD = "forward"
 
 
@@ -45,24 +45,12 @@ class _Programs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExecuTorchEngine(Engine[_Programs]):
+class ExecuTorchEngine(packages.PackagedEngine[_Programs]):
     """ExecuTorch with XNNPACK."""
 
     name: str = "executorch"
-
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        """Float32 and int8 with NCHW pictures: fed with channels-last ones, XNNPACK gets the model in two pieces."""
-        return tuple(Variant(engine=self.name, precision=each, layout=NCHW) for each in (FLOAT32, INT8))
-
-    def availability(self, hardware: Hardware) -> Availability:
-        """Whether its packages are there."""
-        reason = self.fit(hardware).reason or packages.missing(self.name, MODULES)
-        return Availability(available=reason is None, reason=reason)
-
-    def fit(self, hardware: Hardware) -> Availability:
-        """By architecture: its kernels take what instructions there are."""
-        return fit_of_packages(self.name, hardware)
+    modules: ClassVar = (_RUNTIME, "executorch.backends.xnnpack", "executorch.exir", "torchao")
+    layout: ClassVar = NCHW  # fed with channels-last pictures, XNNPACK gets the model in two pieces
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
         """A program for each batch size."""
@@ -75,11 +63,7 @@ class ExecuTorchEngine(Engine[_Programs]):
             EngineError: the runtime cannot be loaded, or a file cannot be read.
         """
         _runtime()
-        files = {
-            batch: executorch_files.read(folder, variant.label)
-            for batch, folder in material.files.items()
-            if batch is not None
-        }
+        files = {batch: executorch_files.read(folder, variant.label) for batch, folder in material.by_batch.items()}
         return _Programs(variant=variant, files=files, example=material.example)
 
     def build(self, prepared: _Programs, group: Group) -> ExecuTorchPredictor:
@@ -89,12 +73,10 @@ class ExecuTorchEngine(Engine[_Programs]):
             EngineError: there is no program for the batch size, or the runtime refuses it.
         """
         name = prepared.variant.label
-        if group.batch not in prepared.files:
-            raise not_made(name, "no program was made", group.batch, prepared.files)
+        files = made_for(group.batch, prepared.files, name=name, otherwise="no program was made")
         runtime = _runtime()
         if runtime._threadpool_get_thread_count() != group.threads:  # noqa: SLF001  they have no other name
             runtime._unsafe_reset_threadpool(group.threads)  # noqa: SLF001
-        files = prepared.files[group.batch]
         session = _opened(runtime, files.program, name)
         return ExecuTorchPredictor(session, files=files, group=group, name=name, example=prepared.example)
 
@@ -205,11 +187,7 @@ def _runtime() -> Any:  # noqa: ANN401
     """
     import torch  # noqa: F401  the extension links against its libraries
 
-    try:
-        from executorch.extension.pybindings import _C
-    except (ImportError, OSError) as error:
-        raise packages.broken("executorch", error) from error
-    return _C
+    return packages.loaded("executorch", _RUNTIME)
 
 
 def _opened(runtime: Any, content: bytes, name: str) -> _Session:  # noqa: ANN401

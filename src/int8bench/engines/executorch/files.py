@@ -25,7 +25,7 @@ from int8bench.documents import Json
 from int8bench.engines.base import Conversion, Images, Material, Options
 from int8bench.engines.fixed_batch import parts
 from int8bench.engines.operators import linear, product
-from int8bench.engines.plain import plain
+from int8bench.engines.plain import REFUSALS, plain
 from int8bench.errors import EngineError, RecordError
 from int8bench.units import reason
 from int8bench.workload.cases import INT8
@@ -87,7 +87,6 @@ DELEGATION = "delegation.json"
 
 _EPS = 2**-12  # least scale of an activation, as XNNPACKQuantizer's own configuration has it
 _SERIALIZED_HEADER_BYTES = 30  # of a delegate's program; its fields say where the graph lies
-_OBJECTIONS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +193,7 @@ def _exported(model: nn.Module, images: Images, name: str) -> Any:  # noqa: ANN4
     try:
         with torch.no_grad():
             return torch.export.export(model, (torch.tensor(images, dtype=torch.float32),))
-    except _OBJECTIONS as error:
+    except REFUSALS as error:
         raise EngineError(
             f"executorch: {name} cannot be exported by torch.export: {reason(error)}; "
             "keep control flow that depends on the data out of forward"
@@ -214,7 +213,7 @@ def _quantized(model: nn.Module, images: tuple[Images, ...], name: str) -> Any: 
             for each in images:
                 observed(torch.tensor(each, dtype=torch.float32))
         converted: nn.Module = convert_pt2e(observed)
-    except _OBJECTIONS as error:
+    except REFUSALS as error:
         raise EngineError(f"executorch: {name} cannot be quantized by XNNPACKQuantizer: {reason(error)}") from error
     return _exported(converted, images[0], name)
 
@@ -241,7 +240,7 @@ def _lowered(exported: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
     try:
         edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
         return edge, edge.to_executorch(ExecutorchBackendConfig(memory_planning_pass=in_place))
-    except _OBJECTIONS as error:
+    except REFUSALS as error:
         raise EngineError(f"executorch: {name} cannot be made a program: {reason(error)}") from error
 
 

@@ -6,29 +6,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from int8bench import units
 from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material
-from int8bench.engines.fixed_batch import in_parts, not_made
+from int8bench.engines.base import Availability, Conversion, Images, Logits, Material
+from int8bench.engines.fixed_batch import damaged, in_parts, made_for
 from int8bench.engines.inductor import files
 from int8bench.engines.inductor.evidence import operators, written
 from int8bench.engines.inductor.files import LIBRARY, Compiled, images
 from int8bench.engines.operators import ran
+from int8bench.engines.packages import PACKAGED
 from int8bench.engines.torch import onednn_log
 from int8bench.errors import EngineError
-from int8bench.workload.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
+from int8bench.workload.cases import CHANNELS_LAST, Group, Variant
 
 if TYPE_CHECKING:
     import torch
 
     from int8bench.machine import Hardware
 
-MODULES = ("torchao",)  # no deeper: to find a module, its package would be imported, and torch with it
+_WHAT = "compiled library"
 _WITNESS = "oneDNN's verbose lines, and the code that inductor wrote"
 
 
@@ -40,37 +41,26 @@ class Libraries:
     example: Images
     by_batch: Mapping[int, Compiled]
 
-    def of(self, batch: int) -> Compiled:
-        """The library for a batch size.
-
-        Raises:
-            EngineError: none was made.
-        """
-        if batch not in self.by_batch:
-            raise not_made(self.variant.label, "nothing was compiled", batch, self.by_batch)
-        return self.by_batch[batch]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InductorEngine(Engine[Libraries]):
+class InductorEngine(packages.PackagedEngine[Libraries]):
     """Torch's own compiler for x86 processors."""
 
     name: str = "inductor"
-
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        """Float32 and int8, both fed with channels-last pictures."""
-        return tuple(Variant(engine=self.name, precision=each, layout=CHANNELS_LAST) for each in (FLOAT32, INT8))
+    modules: ClassVar = ("torchao",)  # no deeper: to find a module, its package would be imported, and torch with it
+    layout: ClassVar = CHANNELS_LAST
 
     def availability(self, hardware: Hardware) -> Availability:
         """Whether the processor is an x86, torchao is there, and a C++ compiler too."""
-        reason = _unfit(hardware) or packages.missing(self.name, MODULES) or _without_compiler()
-        return Availability(available=reason is None, reason=reason)
+        found = packages.PackagedEngine.availability(self, hardware)
+        return found if not found.available or files.found_compiler() else Availability.unless(files.no_compiler())
 
-    def fit(self, hardware: Hardware) -> Availability:
+    def unfit(self, hardware: Hardware) -> str | None:
         """By architecture."""
-        reason = _unfit(hardware)
-        return Availability(available=reason is None, reason=reason)
+        if hardware.arch == "x86_64":
+            return None
+        instead = "choose --engines executorch or onnxruntime" if hardware.arch in PACKAGED else "stay with float32"
+        return f"{self.name}: its int8 quantizer here is for x86_64, this CPU is {hardware.arch}; {instead}"
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:
         """A library for each batch size, compiled for this processor."""
@@ -82,11 +72,8 @@ class InductorEngine(Engine[Libraries]):
         Raises:
             EngineError: torch cannot be loaded, or a file is not there.
         """
-        try:
-            import torch  # noqa: F401  paid before the forks
-        except (ImportError, OSError) as error:
-            raise packages.broken(self.name, error) from error
-        by_batch = {b: _read(variant, each) for b, each in material.files.items() if b is not None}
+        packages.loaded(self.name, "torch")  # paid before the forks
+        by_batch = {batch: _read(variant, folder) for batch, folder in material.by_batch.items()}
         return Libraries(variant=variant, example=material.example, by_batch=by_batch)
 
     def build(self, prepared: Libraries, group: Group) -> CompiledPredictor:
@@ -101,28 +88,11 @@ class InductorEngine(Engine[Libraries]):
         return CompiledPredictor(prepared, group)
 
 
-def _unfit(hardware: Hardware) -> str | None:
-    if hardware.arch == "x86_64":
-        return None
-    instead = "choose --engines executorch or onnxruntime" if hardware.arch in PACKAGED else "stay with float32"
-    return f"inductor: its int8 quantizer here is for x86_64, this CPU is {hardware.arch}; {instead}"
-
-
-def _without_compiler() -> str | None:
-    return None if files.found_compiler() else files.no_compiler()
-
-
 def _read(variant: Variant, folder: Path) -> Compiled:
     try:
         return files.compiled(folder)
     except (OSError, ValueError) as error:
-        raise _damaged(variant.label, folder, error) from error
-
-
-def _damaged(name: str, folder: Path, error: BaseException) -> EngineError:
-    return EngineError(
-        f"{name}: its compiled library cannot be opened ({units.reason(error)}); remove {folder} to have it made again"
-    )
+        raise damaged(variant.label, folder, error, what=_WHAT) from error
 
 
 class CompiledPredictor:
@@ -137,7 +107,7 @@ class CompiledPredictor:
         self._name = libraries.variant.label
         self._group = group
         self._example = libraries.example
-        self._compiled = libraries.of(group.batch)
+        self._compiled = made_for(group.batch, libraries.by_batch, name=self._name, otherwise="nothing was compiled")
         self._runner = _opened(self._name, self._compiled.folder)
         self.serialized_bytes = self._compiled.serialized_bytes
 
@@ -204,7 +174,7 @@ def _opened(name: str, folder: Path) -> Any:  # noqa: ANN401  torch gives it no 
         # ended leaves that behind.
         return _aoti.AOTIModelContainerRunnerCpu(str(folder / LIBRARY), 1)
     except (RuntimeError, ValueError) as error:
-        raise _damaged(name, folder, error) from error
+        raise damaged(name, folder, error, what=_WHAT) from error
 
 
 def _evidence(compiled: Compiled, group: Group, forward: Callable[[], object]) -> Mapping[str, Json]:

@@ -26,7 +26,7 @@ from int8bench import units
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Conversion, Images, Material, Options
-from int8bench.engines.plain import plain
+from int8bench.engines.plain import REFUSALS, plain
 from int8bench.engines.torch.int8 import CALIBRATION_BATCH
 from int8bench.engines.torch.operators import float_multiply_adds
 from int8bench.errors import EngineError
@@ -45,17 +45,6 @@ LIBRARY, NODES = "model.so", "model.json"  # torch looks for the nodes beside th
 _SOURCE, _FACTS = "model.cpp", "facts.json"
 _BY_A_COMPILER = re.compile(r"\S+: (fatal )?error: ")  # a file and a line, or a program, before it
 _FLAGS_DIGITS = 12  # of a digest that tells processors apart: 48 bits
-# What a model's own forward, the exporter, the quantizer, inductor and its compiler are known to raise.
-_REFUSALS = (
-    ValueError,
-    TypeError,
-    RuntimeError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    AssertionError,
-    subprocess.SubprocessError,
-)
 _SUBJECTS = {FLOAT32: "inductor float32", INT8: "inductor int8"}
 
 
@@ -159,7 +148,7 @@ def _reported(precision: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:  # a full disk, which is no broken package
             raise
         raise packages.broken(EXTRA, error) from error
-    except _REFUSALS as error:
+    except (*REFUSALS, subprocess.SubprocessError) as error:  # inductor calls its compiler
         raise EngineError(f"{_SUBJECTS[precision]}: the model cannot be compiled: {_complaint(error)}") from error
 
 

@@ -6,13 +6,12 @@ quantizer.py. Multiply-adds of operators, of ONNX and of ONNX Runtime, are told 
 
 from __future__ import annotations
 
-import importlib
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from int8bench.engines.base import Conversion, Images, Material, Options
 from int8bench.engines.onnx import quantizer
 from int8bench.engines.onnx.quantizer import PICTURES
 from int8bench.engines.operators import Shape
+from int8bench.engines.packages import PackagedEngine
 from int8bench.engines.plain import plain
 from int8bench.errors import EngineError
 from int8bench.machine.rules.choice import dot_products
@@ -98,21 +98,32 @@ ADVICE = "change the model, or leave the engines that read ONNX out of --engines
 _X86 = "x86_64"
 
 
-def conversion(variant: Variant, hardware: Hardware) -> Conversion:
-    """The files of a float32 or an int8 variant, whichever engine reads them.
+class OnnxEngine(PackagedEngine["Model"]):
+    """An engine that reads ONNX: one file for every batch size, whichever engine reads it."""
 
-    Args:
-        variant: float32, or int8.
-        hardware: the processor, which decides on the bits of weights.
-    """
-    if variant.precision == FLOAT32:
-        return Conversion(name="onnx float32", function=export, packages=PACKAGES)
-    return Conversion(
-        name="onnx int8",
-        function=quantize,
-        packages=PACKAGES,
-        options={"reduce_range": reduces_range(hardware)},
-    )
+    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion:
+        """The file of a float32 or an int8 variant; the processor decides on the bits of weights."""
+        if variant.precision == FLOAT32:
+            return Conversion(name="onnx float32", function=export, packages=PACKAGES)
+        options = {"reduce_range": reduces_range(hardware)}
+        return Conversion(name="onnx int8", function=quantize, packages=PACKAGES, options=options)
+
+    def prepare(self, variant: Variant, material: Material) -> Model:
+        """The file's content, and the runtime imported.
+
+        Raises:
+            EngineError: the package cannot be loaded, or the file cannot be read.
+        """
+        self.runtime()
+        return Model(variant=variant, content=content(material), example=material.example[:1])
+
+    def runtime(self) -> Any:  # noqa: ANN401  runtimes have no types
+        """The package, which has the engine's name, imported.
+
+        Raises:
+            EngineError: it cannot be loaded.
+        """
+        return packages.loaded(self.name, self.name)
 
 
 def reduces_range(hardware: Hardware) -> bool:
@@ -128,19 +139,6 @@ class Model:
     content: bytes
     example: Images
     """One picture."""
-
-
-def read(variant: Variant, material: Material) -> Model:
-    """What a runtime of ONNX keeps from one fork to the next.
-
-    Args:
-        variant: that the file is of.
-        material: with the folder of the conversion.
-
-    Raises:
-        EngineError: the converted file is not there.
-    """
-    return Model(variant=variant, content=content(material), example=material.example[:1])
 
 
 def content(material: Material) -> bytes:
@@ -244,11 +242,8 @@ def quantize(material: Material, options: Options, _batch: int | None, folder: P
 
 def _check_packages() -> None:
     """Says of a package which is half there what is wrong; the exporter would blame the model."""
-    try:
-        for each in ("onnx", "onnxscript", "onnxruntime.quantization"):
-            importlib.import_module(each)
-    except (ImportError, OSError) as error:
-        raise packages.broken("onnxruntime", error) from error
+    for each in ("onnx", "onnxscript", "onnxruntime.quantization"):
+        packages.loaded("onnxruntime", each)
 
 
 def _exported(model: nn.Module, example: Images, path: Path) -> Mapping[str, Json]:

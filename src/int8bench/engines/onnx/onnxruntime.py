@@ -10,25 +10,20 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import Any, ClassVar, TypeAlias, TypedDict
 
 import numpy as np
 
 from int8bench import units
 from int8bench.documents import Json
-from int8bench.engines import packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
+from int8bench.engines.base import Images, Logits
 from int8bench.engines.onnx import files
 from int8bench.engines.onnx.files import LOGITS, multiply_adds
 from int8bench.engines.onnx.quantizer import PICTURES
 from int8bench.engines.operators import Kind, Operator, Shape, ran
 from int8bench.errors import EngineError
-from int8bench.workload.cases import FLOAT32, INT8, NCHW, Group, Variant
+from int8bench.workload.cases import NCHW, Group
 
-if TYPE_CHECKING:
-    from int8bench.machine import Hardware
-
-MODULES = ("onnx", "onnxruntime", "onnxscript")
 PROVIDER = "CPUExecutionProvider"
 ERRORS_ONLY = 3  # severity: the runtime tells of what it optimizes away at lower ones
 PROFILED_CALLS = 10  # after one that is left out, as it also allocates
@@ -63,37 +58,12 @@ class ProfileEvent(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnnxRuntimeEngine(Engine[files.Model]):
+class OnnxRuntimeEngine(files.OnnxEngine):
     """ONNX Runtime on the CPU."""
 
     name: str = "onnxruntime"
-
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        """Float32 and int8, fed with NCHW as ONNX has it; the runtime blocks channels itself."""
-        return tuple(Variant(engine=self.name, precision=each, layout=NCHW) for each in (FLOAT32, INT8))
-
-    def availability(self, hardware: Hardware) -> Availability:
-        """By its packages: there is a wheel for every system that torch runs on."""
-        reason = self.fit(hardware).reason or packages.missing(self.name, MODULES)
-        return Availability(available=reason is None, reason=reason)
-
-    def fit(self, hardware: Hardware) -> Availability:
-        """By architecture: its kernels take what instructions there are."""
-        return fit_of_packages(self.name, hardware)
-
-    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion:
-        """One file for every batch size."""
-        return files.conversion(variant, hardware)
-
-    def prepare(self, variant: Variant, material: Material) -> files.Model:
-        """The file's content, and the runtime imported.
-
-        Raises:
-            EngineError: the package cannot be loaded, or the file cannot be read.
-        """
-        _runtime()
-        return files.read(variant, material)
+    modules: ClassVar = ("onnx", "onnxruntime", "onnxscript")
+    layout: ClassVar = NCHW  # as ONNX has it; the runtime blocks channels itself
 
     def build(self, prepared: files.Model, group: Group) -> OnnxRuntimePredictor:
         """A session with a pool of its own.
@@ -249,21 +219,15 @@ def _types(inputs: Tensors) -> Iterator[str]:
         yield from tensor
 
 
-def _runtime() -> Any:  # noqa: ANN401  the runtime has no types
-    try:
-        import onnxruntime
-    except (ImportError, OSError) as error:
-        raise packages.broken("onnxruntime", error) from error
-    return onnxruntime
-
-
 def _options(group: Group) -> Any:  # noqa: ANN401  the runtime has no types
     """As many threads as asked, which sleep while they have nothing to do, or they would take the next one's core.
 
     Memory comes from the runtime's own arena, as its users have it: without it each call asks the common allocator
     anew, which was slower wherever it was tried (SimpleCNN at batch 1 and 32), by an amount that the tries differ in.
     """
-    options = _runtime().SessionOptions()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = group.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
@@ -272,9 +236,10 @@ def _options(group: Group) -> Any:  # noqa: ANN401  the runtime has no types
 
 
 def _opened(name: str, content: bytes, options: Any) -> Any:  # noqa: ANN401  the runtime has no types
-    runtime = _runtime()
+    import onnxruntime
+
     try:
-        return runtime.InferenceSession(content, options, providers=[PROVIDER])
+        return onnxruntime.InferenceSession(content, options, providers=[PROVIDER])
     except Exception as error:  # the runtime's errors have no base but Exception
         raise EngineError(
             f"{name}: ONNX Runtime cannot take the converted model: {units.reason(error)}; "

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material, fit_of_packages
+from int8bench.engines.base import Images, Logits
 from int8bench.engines.fixed_batch import check_logits, in_parts
 from int8bench.engines.onnx import files
 from int8bench.engines.onnx.openvino_graph import (
@@ -29,12 +29,8 @@ from int8bench.engines.onnx.openvino_graph import (
 )
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
-from int8bench.workload.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
+from int8bench.workload.cases import CHANNELS_LAST, FLOAT32, Group, Variant
 
-if TYPE_CHECKING:
-    from int8bench.machine import Hardware
-
-MODULES = ("onnx", "onnxruntime", "onnxscript", "openvino")
 DEVICE = "CPU"
 TELEMETRY = "openvino_telemetry"
 PROFILES, PROFILED_CALLS = 3, 5  # sessions, and calls of each after one that is left out, as it also packs weights
@@ -44,37 +40,16 @@ _REQUIREMENTS, _ISA = "RUNTIME_REQUIREMENTS", "isa="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenVinoEngine(Engine[files.Model]):
+class OpenVinoEngine(files.OnnxEngine):
     """OpenVINO on the CPU."""
 
     name: str = "openvino"
+    modules: ClassVar = ("onnx", "onnxruntime", "onnxscript", "openvino")  # onnxruntime has the quantizer
+    layout: ClassVar = CHANNELS_LAST  # NCHW pictures it would reorder: 2 to 4 % of SimpleCNN
 
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        """Float32 and int8, fed with channels-last pictures: NCHW ones it would reorder, 2 to 4 % of SimpleCNN."""
-        return tuple(Variant(engine=self.name, precision=each, layout=CHANNELS_LAST) for each in (FLOAT32, INT8))
-
-    def availability(self, hardware: Hardware) -> Availability:
-        """By its packages, onnxruntime's quantizer among them."""
-        reason = self.fit(hardware).reason or packages.missing(self.name, MODULES)
-        return Availability(available=reason is None, reason=reason)
-
-    def fit(self, hardware: Hardware) -> Availability:
-        """By architecture: its kernels take what instructions there are."""
-        return fit_of_packages(self.name, hardware)
-
-    def conversion(self, variant: Variant, hardware: Hardware) -> Conversion:
-        """One ONNX file for every batch size, the same as onnxruntime's."""
-        return files.conversion(variant, hardware)
-
-    def prepare(self, variant: Variant, material: Material) -> files.Model:
-        """The file's content, and the runtime imported.
-
-        Raises:
-            EngineError: the package cannot be loaded, or the file cannot be read.
-        """
-        _runtime()
-        return files.read(variant, material)
+    def runtime(self) -> Any:  # noqa: ANN401  the runtime has no types
+        """The package, imported without its telemetry."""
+        return _runtime()
 
     def build(self, prepared: files.Model, group: Group) -> OpenVinoPredictor:
         """The model compiled for the batch size, with threads of the calling process.
@@ -211,12 +186,8 @@ def _telemetry_off() -> Iterator[None]:
 
 
 def _runtime() -> Any:  # noqa: ANN401  the runtime has no types
-    try:
-        with _telemetry_off():
-            import openvino
-    except (ImportError, OSError) as error:
-        raise packages.broken("openvino", error) from error
-    return openvino
+    with _telemetry_off():
+        return packages.loaded("openvino", "openvino")
 
 
 def _properties(threads: int, *, profiled: bool) -> dict[str, bool | int | str]:

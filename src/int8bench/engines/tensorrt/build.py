@@ -119,24 +119,11 @@ def convert(material: Material, options: Options, batch: int | None, folder: Pat
         EngineError: the package cannot be loaded, or TensorRT refuses the model.
     """
     assert batch is not None
-    trt = load()
+    trt = packages.loaded(EXTRA, NAME)
     messages: list[str] = []
     plan = serialized(trt, network(material, str(options[PRECISION]), batch), messages)
     (folder / PLAN).write_bytes(plan)
     return {"tensorrt": str(trt.__version__), "plan_bytes": len(plan), "messages": messages[:MOST_ERRORS]}
-
-
-def load() -> Any:  # noqa: ANN401  a module whose package is not there when types are checked
-    """TensorRT's Python package.
-
-    Raises:
-        EngineError: it is not there, or the library behind it is not.
-    """
-    try:
-        import tensorrt
-    except (ImportError, OSError) as error:
-        raise packages.broken(EXTRA, error) from error
-    return tensorrt
 
 
 def serialized(trt: Any, onnx: bytes, messages: list[str]) -> bytes:  # noqa: ANN401

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from int8bench.documents import Json
-from int8bench.engines import operators
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material
+from int8bench.engines import operators, packages
+from int8bench.engines.base import Availability, Conversion, Images, Logits, Material
 from int8bench.engines.fixed_batch import filled, in_parts
 from int8bench.engines.tensorrt import layers
-from int8bench.engines.tensorrt.build import PLAN, PRECISION, convert, last, listener, load, started
-from int8bench.engines.tensorrt.needs import NAME, obstacles, off_platform
+from int8bench.engines.tensorrt.build import PLAN, PRECISION, convert, last, listener, started
+from int8bench.engines.tensorrt.needs import EXTRA, NAME, obstacles, off_platform
 from int8bench.engines.tensorrt.session import CUDA_FAULTS, Loaded, TensorRtSession, ends, profiler
 from int8bench.errors import EngineError
 from int8bench.machine import nvidia
@@ -47,27 +47,24 @@ class _Plans:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorRtEngine(Engine[_Plans]):
+class TensorRtEngine(packages.PackagedEngine[_Plans]):
     """TensorRT on the first GPU that this process may see."""
 
     name: str = NAME
 
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        """Three precisions of a plain NCHW input, TensorRT's own linear format."""
-        return tuple(Variant(engine=self.name, precision=each, layout=NCHW) for each in (FLOAT32, FLOAT16, INT8))
+    precisions: ClassVar = (FLOAT32, FLOAT16, INT8)
+    layout: ClassVar = NCHW  # TensorRT's own linear format
 
     def availability(self, hardware: Hardware) -> Availability:
         """Whether package, library, driver and GPU are there; each that is not has its own sentence."""
-        missing = obstacles(hardware)
-        return Availability(available=not missing, reason=" ".join(missing) or None)
+        return Availability.unless(" ".join(obstacles(hardware)) or None)
 
     def fit(self, hardware: Hardware) -> Availability:
         """By system and architecture; whether there is a GPU, no description of a processor tells."""
         reason = off_platform(hardware)
         if reason is None:
             return Availability(available=None, reason=f"{self.name} needs an NVIDIA GPU, of which nothing is told")
-        return Availability(available=False, reason=reason)
+        return Availability.unless(reason)
 
     def objection(self, group: Group) -> str | None:
         """It works on the GPU, whatever the threads: further thread counts would be the same cell again."""
@@ -91,7 +88,7 @@ class TensorRtEngine(Engine[_Plans]):
         Raises:
             EngineError: the package cannot be loaded, or a file cannot be read.
         """
-        load()
+        packages.loaded(EXTRA, NAME)
         plans = {batch: _read(folder / PLAN) for batch, folder in material.files.items()}
         return _Plans(label=variant.label, by_batch=plans, example=material.example)
 
@@ -131,7 +128,7 @@ class TensorRtPredictor:
         Raises:
             EngineError: TensorRT or CUDA refuse.
         """
-        self._trt = load()
+        self._trt = packages.loaded(EXTRA, NAME)
         self._label = label
         self._example = example
         self._plan_bytes = len(plan)

@@ -24,6 +24,7 @@ from int8bench.engines import operators, packages
 from int8bench.engines.base import Conversion, Images, Material, Options
 from int8bench.engines.fixed_batch import parts
 from int8bench.engines.operators import Shape
+from int8bench.engines.plain import REFUSALS, plain
 from int8bench.errors import EngineError
 from int8bench.workload.cases import FLOAT32, INT8
 
@@ -100,8 +101,6 @@ FULL_INT8 = "full_int8"
 EXTRA = "litert"
 _CONVERTER = ("ai-edge-litert", "litert-converter", "litert-torch", "torch")
 _QUANTIZER = ("ai-edge-quantizer",)
-# What a model's own forward, the exporter, the converter and the quantizer are known to raise.
-_REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError, NotImplementedError, AssertionError)
 
 
 def conversion(file: str) -> Conversion:
@@ -187,18 +186,13 @@ def _batch(batch: int | None) -> int:
 def _converted(material: Material, batch: int) -> bytes:
     import torch
 
-    from int8bench.engines.plain import plain
-
-    try:
-        import litert_torch
-    except (ImportError, OSError) as error:
-        raise packages.broken(EXTRA, error) from error
+    litert_torch = packages.loaded(EXTRA, "litert_torch")
     channels, height, width = material.example.shape[1:]
     example = torch.zeros(batch, height, width, channels)
     wrapped: nn.Module = litert_torch.to_channel_last_io(plain(material.model), args=[0]).eval()
     try:
         content: bytes = litert_torch.convert(wrapped, (example,)).model_content()
-    except _REFUSALS as error:
+    except REFUSALS as error:
         raise EngineError(_refusal("litert_torch", material, error)) from error
     return content
 
@@ -210,19 +204,16 @@ def _int8(material: Material, batch: int, folder: Path, left_float: tuple[str, .
 
 
 def _quantized(content: bytes, material: Material, batch: int, left_float: tuple[str, ...]) -> bytes:
-    try:
-        from ai_edge_quantizer import quantizer, recipe
-    except (ImportError, OSError) as error:
-        raise packages.broken(EXTRA, error) from error
+    tool = packages.loaded(EXTRA, "ai_edge_quantizer")
     left = [{"regex": ".*", "operation": each, "algorithm_key": "no_quantize"} for each in left_float]
-    steps = [*recipe.static_wi8_ai8(), *left]
+    steps = [*tool.recipe.static_wi8_ai8(), *left]
     try:
         ranges = _ranges(content, steps, material.calibration, batch)
         padded = _with_finite_padding(content, ranges)
         if padded != content:
             ranges = _ranges(padded, steps, material.calibration, batch)
-        made = quantizer.Quantizer(padded, steps).quantize(ranges, enable_progress_report=False)
-    except _REFUSALS as error:
+        made = tool.quantizer.Quantizer(padded, steps).quantize(ranges, enable_progress_report=False)
+    except REFUSALS as error:
         raise EngineError(_refusal("ai_edge_quantizer", material, error)) from error
     return _whole(bytes(made.quantized_model))
 

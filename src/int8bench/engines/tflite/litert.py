@@ -13,24 +13,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import PACKAGED, Availability, Conversion, Engine, Images, Logits, Material
-from int8bench.engines.fixed_batch import not_made
+from int8bench.engines.base import Conversion, Images, Logits, Material
+from int8bench.engines.fixed_batch import damaged, made_for
 from int8bench.engines.operators import Kind, Operator, ran
+from int8bench.engines.packages import PACKAGED
 from int8bench.engines.tflite import files
 from int8bench.engines.tflite.files import OperatorDetails, TensorDetails, multiply_adds
-from int8bench.engines.tflite.predictor import FixedBatchPredictor, damaged
-from int8bench.workload.cases import CHANNELS_LAST, FLOAT32, INT8, Group, Variant
+from int8bench.engines.tflite.predictor import FixedBatchPredictor
+from int8bench.workload.cases import CHANNELS_LAST, Group, Variant
 
 if TYPE_CHECKING:
     from int8bench.machine import Hardware
 
-MODULES = ("ai_edge_litert", "ai_edge_quantizer", "litert_torch")
 DISTRIBUTIONS = ("ai-edge-litert", "litert-torch", "ai-edge-quantizer")
 # litert-converter, without which no file is made, has packages for these alone.
 _PLATFORMS = {("x86_64", "Linux"), ("arm64", "Darwin"), ("x86_64", "Windows")}
@@ -55,31 +55,26 @@ class LitertFiles:
         Raises:
             EngineError: none was made.
         """
-        if batch not in self.contents:
-            raise not_made(self.variant.label, "no file was made", batch, self.contents)
-        return self.contents[batch]
+        return made_for(batch, self.contents, name=self.variant.label, otherwise="no file was made")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiteRtEngine(Engine[LitertFiles]):
+class LiteRtEngine(packages.PackagedEngine[LitertFiles]):
     """Google's LiteRT, formerly TensorFlow Lite."""
 
     name: str = "litert"
+    modules: ClassVar = ("ai_edge_litert", "ai_edge_quantizer", "litert_torch")
+    layout: ClassVar = CHANNELS_LAST
 
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        """Float32 and int8, both fed with channels-last pictures."""
-        return tuple(Variant(engine=self.name, precision=each, layout=CHANNELS_LAST) for each in (FLOAT32, INT8))
-
-    def availability(self, hardware: Hardware) -> Availability:
-        """Whether its packages are there, for a platform that has them."""
-        reason = unfit(self.name, hardware) or packages.missing(self.name, MODULES)
-        return Availability(available=reason is None, reason=reason)
-
-    def fit(self, hardware: Hardware) -> Availability:
-        """By the systems and architectures that have a package."""
-        reason = unfit(self.name, hardware)
-        return Availability(available=reason is None, reason=reason)
+    def unfit(self, hardware: Hardware) -> str | None:
+        """By the systems and architectures that have a package of the converter."""
+        if (hardware.arch, hardware.os) in _PLATFORMS:
+            return None
+        executorch = "choose --engines executorch, which runs XNNPACK too"
+        return (
+            f"{self.name}: the converter to .tflite, litert-converter, has no package for {hardware.os} on "
+            f"{hardware.arch}; {executorch if hardware.arch in PACKAGED else 'stay with float32'}"
+        )
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
         """A .tflite file for each batch size."""
@@ -91,10 +86,7 @@ class LiteRtEngine(Engine[LitertFiles]):
         Raises:
             EngineError: the runtime cannot be loaded, or a file cannot be read.
         """
-        try:
-            import ai_edge_litert.interpreter  # noqa: F401  paid before the forks
-        except (ImportError, OSError) as error:
-            raise packages.broken(self.name, error) from error
+        packages.loaded(self.name, "ai_edge_litert.interpreter")  # paid before the forks
         return read(variant, material)
 
     def build(self, prepared: LitertFiles, group: Group) -> FixedBatchPredictor:
@@ -116,22 +108,6 @@ class LiteRtEngine(Engine[LitertFiles]):
         )
 
 
-def unfit(name: str, hardware: Hardware) -> str | None:
-    """Why no package can be had for a machine, or None where it can.
-
-    Args:
-        name: of the engine.
-        hardware: of any machine.
-    """
-    if (hardware.arch, hardware.os) in _PLATFORMS:
-        return None
-    executorch = "choose --engines executorch, which runs XNNPACK too"
-    return (
-        f"{name}: the converter to .tflite, litert-converter, has no package for {hardware.os} on {hardware.arch}; "
-        f"{executorch if hardware.arch in PACKAGED else 'stay with float32'}"
-    )
-
-
 def read(variant: Variant, material: Material) -> LitertFiles:
     """The files of every batch size.
 
@@ -142,10 +118,8 @@ def read(variant: Variant, material: Material) -> LitertFiles:
     Raises:
         EngineError: one cannot be read.
     """
-    folders = {batch: folder for batch, folder in material.files.items() if batch is not None}
-    return LitertFiles(
-        variant=variant, contents={b: _read(variant, each) for b, each in folders.items()}, folders=folders
-    )
+    contents = {batch: _read(variant, folder) for batch, folder in material.by_batch.items()}
+    return LitertFiles(variant=variant, contents=contents, folders=material.by_batch)
 
 
 def _read(variant: Variant, folder: Path) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
 from int8bench import units
@@ -92,16 +91,3 @@ class FixedBatchPredictor:
             ) from error
         check_logits(self._name, answers.shape, self._batch)
         return answers
-
-
-def damaged(name: str, folder: Path | None, error: BaseException) -> EngineError:
-    """What to raise where a runtime cannot open a file that was made for it.
-
-    Args:
-        name: how errors call the contender.
-        folder: that holds the file.
-        error: of the runtime.
-    """
-    return EngineError(
-        f"{name}: its converted file cannot be opened ({units.reason(error)}); remove {folder} to have it made again"
-    )

@@ -12,27 +12,27 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from int8bench import units
 from int8bench.documents import Json
 from int8bench.engines import packages
-from int8bench.engines.base import Availability, Conversion, Engine, Images, Logits, Material
+from int8bench.engines.base import Conversion, Images, Logits, Material
+from int8bench.engines.fixed_batch import damaged
 from int8bench.engines.operators import Operator, ran
 from int8bench.engines.tflite import files as tflite_files
 from int8bench.engines.tflite import litert, tflm_compared
 from int8bench.engines.tflite.files import multiply_adds
-from int8bench.engines.tflite.predictor import FixedBatchPredictor, damaged
+from int8bench.engines.tflite.predictor import FixedBatchPredictor
 from int8bench.engines.tflite.tflm_compared import Scale
 from int8bench.errors import EngineError
-from int8bench.workload.cases import INT8, Group, Variant, int8_variant
+from int8bench.workload.cases import CHANNELS_LAST, INT8, Group, Variant
 
 if TYPE_CHECKING:
     from int8bench.machine import Hardware
 
-MODULES = ("tflite_micro", *litert.MODULES)
 _PLATFORM = ("x86_64", "Linux")  # the only one that has a package
 _SPARE_BYTES = 1 << 20  # for the interpreter's own structures; memory that it does not touch costs nothing
 _LARGEST_ITEM_BYTES = 4
@@ -50,20 +50,13 @@ class _Prepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TflmEngine(Engine[_Prepared]):
+class TflmEngine(packages.PackagedEngine[_Prepared]):
     """TensorFlow Lite Micro, as its Python package has it: reference kernels, no vector instructions of ours."""
 
     name: str = "tflm"
-
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        """Int8, fed with channels-last pictures."""
-        return (int8_variant(self.name),)
-
-    def availability(self, hardware: Hardware) -> Availability:
-        """Whether its packages, and those that make its file, are there."""
-        reason = _unfit(self.name, hardware) or packages.missing(self.name, MODULES)
-        return Availability(available=reason is None, reason=reason)
+    modules: ClassVar = ("tflite_micro", *litert.LiteRtEngine.modules)  # and those that make its file
+    precisions: ClassVar = (INT8,)
+    layout: ClassVar = CHANNELS_LAST
 
     def objection(self, group: Group) -> str | None:
         """A microcontroller looks at one picture at a time, on one core."""
@@ -73,10 +66,14 @@ class TflmEngine(Engine[_Prepared]):
             return f"{self.name}: runs on one thread, not {group.threads}; choose --threads 1"
         return None
 
-    def fit(self, hardware: Hardware) -> Availability:
-        """By the systems and architectures that have a package."""
-        reason = _unfit(self.name, hardware)
-        return Availability(available=reason is None, reason=reason)
+    def unfit(self, hardware: Hardware) -> str | None:
+        """By the one system and architecture that has a package."""
+        if (hardware.arch, hardware.os) == _PLATFORM:
+            return None
+        return (
+            f"{self.name}: the package tflite-micro is for Linux on x86_64 alone, this machine is {hardware.os} on "
+            f"{hardware.arch}; ask on another machine, its memory figures hold for every board"
+        )
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  one file
         """A file that is int8 at its edges too."""
@@ -89,10 +86,7 @@ class TflmEngine(Engine[_Prepared]):
             EngineError: the runtime cannot be loaded, the file cannot be read, or has an operator that it lacks.
         """
         assert variant.precision == INT8
-        try:
-            import tflite_micro  # noqa: F401  paid before the forks
-        except (ImportError, OSError) as error:
-            raise packages.broken(self.name, error) from error
+        packages.loaded(self.name, "tflite_micro")  # paid before the forks
         files = litert.read(variant, material)
         arena = _arena_bytes(variant.label, files)
         return _Prepared(files=files, arena_bytes=arena, pictures=material.calibration)
@@ -116,15 +110,6 @@ class TflmEngine(Engine[_Prepared]):
             weigh=lambda: _weights_bytes(_model(content)),
             describe=lambda: _evidence(content, prepared),
         )
-
-
-def _unfit(name: str, hardware: Hardware) -> str | None:
-    if (hardware.arch, hardware.os) == _PLATFORM:
-        return None
-    return (
-        f"{name}: the package tflite-micro is for Linux on x86_64 alone, this machine is {hardware.os} on "
-        f"{hardware.arch}; ask on another machine, its memory figures hold for every board"
-    )
 
 
 class _Session:

@@ -77,8 +77,7 @@ class QuantizedEngine(Engine[_Observed]):
 
     def availability(self, hardware: Hardware) -> Availability:
         """What torch says of its build where that is known, else what its released builds have."""
-        reason = _objection(self.name, hardware)
-        return Availability(available=reason is None, reason=reason)
+        return Availability.unless(_objection(self.name, hardware))
 
     def fit(self, hardware: Hardware) -> Availability:
         """The same, and None where the instructions that it needs are not told."""
@@ -86,7 +85,7 @@ class QuantizedEngine(Engine[_Observed]):
         flag, level = _X86_NEEDS.get(self.name, (None, ""))
         if reason is None and hardware.arch == _X86 and flag and hardware.tells_flag(flag) is Told.UNTOLD:
             return Availability(available=None, reason=f"{self.name} needs {level}, which is not told")
-        return Availability(available=reason is None, reason=reason)
+        return Availability.unless(reason)
 
     def prepare(self, variant: Variant, material: Material) -> _Observed:
         """The model traced, observed with the engine's default configuration, and calibrated.
