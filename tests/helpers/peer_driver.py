@@ -17,8 +17,9 @@ PEER = Path(__file__).parents[2] / "src" / "int8bench" / "lab" / "agent"
 def main(kind, folder, answer, options="{}"):
     """Opens, enters everything, and writes down what came of it."""
     _load_package()
-    asked = importlib.import_module("_int8bench_agent.suites.suite").Options(**json.loads(options))
-    suite = importlib.import_module(f"_int8bench_agent.suites.{kind}_suite").open_suite(folder, asked)
+    asked = {"suite": kind, "folder": folder, "packages": [], "path": [], "measured": [], "seed": 0}
+    order = importlib.import_module("_int8bench_agent.wire").Open(**{**asked, **json.loads(options)})
+    suite = importlib.import_module(f"_int8bench_agent.suites.{kind}_suite").open_suite(order, lambda: None)
     told = {"names": dict(suite.names()), "left_out": dict(suite.left_out())}
     told["entered"] = {name: _forked(suite, name) for name in told["names"]}
     Path(answer).write_text(json.dumps(told), encoding="utf-8")

@@ -5,6 +5,7 @@ It has no thread and starts none, so that its forks are whole; it ends with the 
 
 import _socket  # the type under `socket.socket`, which suites put guards in the place of
 import gc
+import importlib
 import os
 import sys
 import warnings
@@ -17,7 +18,7 @@ from typing import NoReturn
 
 from . import mortal, origins, turns
 from .luck import Luck
-from .suites.suite import BrokenSuiteError, Opened, Options, SkippedError, Suite, first_line
+from .suites.suite import BrokenSuiteError, Opened, SkippedError, Suite, first_line
 from .wire import Broken, Ended, Enter, Failed, Forked, Line, Message, Open, OpenedSuite, Origins, Reap, Reaped, Skipped
 
 _NUMBERS = "i"  # the type of descriptors in an array
@@ -74,27 +75,9 @@ def _opening(order: Open) -> Opening | Broken | Failed:
 
 def _suite(order: Open, luck: Luck) -> Suite:
     """The suite that is asked for, whose module needs what only a side that has such benchmarks has."""
-    options = Options(
-        packages=order.packages,
-        path=order.path,
-        measured=order.measured,
-        again=luck.draw,
-        seed=order.seed,
-        grid=order.grid,
-    )
-    match order.suite:
-        case "asv":
-            from .suites import asv_suite
-
-            return asv_suite.open_suite(order.folder, options)
-        case "pytest":
-            from .suites import pytest_suite
-
-            return pytest_suite.open_suite(order.folder, options)
-        case _:
-            from .suites import grid_suite
-
-            return grid_suite.open_suite(order.folder, options)
+    module = importlib.import_module(f"{__package__}.suites.{order.suite}_suite")
+    suite: Suite = module.open_suite(order, luck.draw)
+    return suite
 
 
 def _serve(line: Line, opening: Opening) -> None:

@@ -10,7 +10,7 @@ import struct
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar, dataclass_transform
 
 _LENGTH = struct.Struct("<I")
 MOST_BYTES = 64 << 20  # of one message: a suite of a hundred thousand names is a tenth of it
@@ -21,8 +21,21 @@ Origins: TypeAlias = Mapping[str, Sequence[str]]
 A_co = TypeVar("A_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideRequest(ABC, Generic[A_co]):
+_KINDS: dict[str, type["Message"]] = {}
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass(frozen=True)
+class Message:
+    """What is said on a line: a class that inherits from it is a dataclass, and known to both ends by its name."""
+
+    def __init_subclass__(cls) -> None:
+        """Makes it so."""
+        super().__init_subclass__()
+        _KINDS[cls.__name__] = dataclass(frozen=True, kw_only=True)(cls)
+
+
+class SideRequest(Message, ABC, Generic[A_co]):
     """What a benchmark that is open is asked for, and the kind of its answer."""
 
     @property
@@ -43,8 +56,7 @@ class GridOrder:
     data: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Open:
+class Open(Message):
     """To a launch, first: open a suite."""
 
     suite: str
@@ -61,8 +73,7 @@ class Open:
     """Of our own suite alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedSuite:
+class OpenedSuite(Message):
     """From a launch: what is in the suite that it has opened."""
 
     names: Mapping[str, str]
@@ -72,15 +83,13 @@ class OpenedSuite:
     origins: Origins
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class Broken(Message):
     """From a launch: why the suite's own code does not let it be opened."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enter:
+class Enter(Message):
     """To a launch: open a benchmark in a fork; a descriptor of the line to it comes along."""
 
     name: str
@@ -90,75 +99,58 @@ class Enter:
     packages: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forked:
+class Forked(Message):
     """From a launch: the number of the fork."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reap:
+class Reap(Message):
     """To a launch: wait for the end of a fork."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reaped:
+class Reaped(Message):
     """From a launch: how the fork ended."""
 
     code: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Began:
+class Began(Message):
     """From a fork, first: the numbers that the benchmark tracks, if it does, and where its modules came from."""
 
     values: Mapping[str, float] | None
     origins: Origins
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstCall:
+class FirstCall(Message):
     """The seconds of a first call."""
 
     first_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class First(SideRequest[FirstCall]):
     """To a fork: make one call, and give its threads a core of `cores` each, where there are as many."""
 
     cores: Sequence[int]
-
-    @property
-    def answer(self) -> type[FirstCall]:
-        """Its seconds."""
-        return FirstCall
+    answer = FirstCall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Warmed:
+class Warmed(Message):
     """The seconds of the fastest call of a warm-up."""
 
     fastest_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Warm(SideRequest[Warmed]):
     """To a fork: call for so many seconds, once at least."""
 
     duration_s: float
-
-    @property
-    def answer(self) -> type[Warmed]:
-        """The fastest call."""
-        return Warmed
+    answer = Warmed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampled:
+class Sampled(Message):
     """The mean seconds of the timed calls, their processor time together, and how often the processor was lost."""
 
     mean_s: float
@@ -166,21 +158,15 @@ class Sampled:
     lost: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnSample(SideRequest[Sampled]):
     """To a fork: make so many calls that are not timed, and then so many that are."""
 
     calls: int
     untimed: int
-
-    @property
-    def answer(self) -> type[Sampled]:
-        """The mean of those that are timed."""
-        return Sampled
+    answer = Sampled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sustained:
+class Sustained(Message):
     """How many calls were made under load, and from when to when by the clock that all processes share."""
 
     calls: int
@@ -188,57 +174,34 @@ class Sustained:
     ended_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sustain(SideRequest[Sustained]):
     """To a fork: call until that moment of the clock that all processes share, once at least."""
 
     until_s: float
-
-    @property
-    def answer(self) -> type[Sustained]:
-        """How often it called."""
-        return Sustained
+    answer = Sustained
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(Message):
     """To a fork: end the benchmark."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(Message):
     """From a fork, last: where modules came from, and others that were imported where none are the side's own."""
 
     origins: Origins
     others: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
+class Skipped(Message):
     """From a fork: the benchmark says that it cannot run there, and why."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(Message):
     """From a launch or a fork: what was raised, in a line."""
 
     error: str
-
-
-ToLaunch: TypeAlias = Open | Enter | Reap
-FromLaunch: TypeAlias = OpenedSuite | Broken | Forked | Reaped | Failed
-ToFork: TypeAlias = First | Warm | TurnSample | Sustain | Stop
-FromFork: TypeAlias = Began | FirstCall | Warmed | Sampled | Sustained | Ended | Skipped | Failed
-Message: TypeAlias = ToLaunch | FromLaunch | ToFork | FromFork
-_MESSAGES: Mapping[str, type[Message]] = {
-    kind.__name__: kind
-    for kind in (
-        *(Open, Enter, Reap, OpenedSuite, Broken, Forked, Reaped, Failed),
-        *(First, Warm, TurnSample, Sustain, Stop, Began, FirstCall, Warmed, Sampled, Sustained, Ended, Skipped),
-    )
-}
 
 
 class Line:
@@ -248,7 +211,7 @@ class Line:
         """Takes over one end of a socket pair."""
         self.socket = end
 
-    def send(self, message: Message | SideRequest[object]) -> None:
+    def send(self, message: Message) -> None:
         """Sends one message.
 
         Raises:
@@ -284,7 +247,7 @@ def _message(body: bytes) -> Message:
     """
     fields = json.loads(body)
     try:
-        kind = _MESSAGES[fields.pop(_KIND)]
+        kind = _KINDS[fields.pop(_KIND)]
         if kind is Open and fields["grid"] is not None:
             fields["grid"] = GridOrder(**fields["grid"])
         return kind(**fields)

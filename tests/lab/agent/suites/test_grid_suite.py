@@ -6,11 +6,16 @@ import pytest
 
 from int8bench import facade
 from int8bench.lab.agent.suites import grid_suite
-from int8bench.lab.agent.suites.suite import TIME, TRACK, Opened, Options, SkippedError
-from int8bench.lab.agent.wire import GridOrder
+from int8bench.lab.agent.suites.suite import TIME, TRACK, Opened, SkippedError
+from int8bench.lab.agent.wire import GridOrder, Open
 
-OPTIONS = Options(
+ORDER = Open(
+    suite="grid",
+    folder="/anywhere",
     packages=["int8bench"],
+    path=[],
+    measured=[],
+    seed=0,
     grid=GridOrder(
         contenders=["float32", "fbgemm"],
         batches=[1, 8],
@@ -65,15 +70,15 @@ def entered(suite: grid_suite.GridSuite, name: str) -> Opened:
 
 
 def test_settings_are_adopted_before_the_grid_is_prepared(grid: _Grid) -> None:
-    """They must be there before a library reads them; the grid is asked for with the options alone."""
-    grid_suite.open_suite("/anywhere", OPTIONS)
+    """They must be there before a library reads them; the grid is asked for with the order alone."""
+    grid_suite.open_suite(ORDER, list)
     assert grid.asked == [("settings",), ("grid", ("float32", "fbgemm"), "a.b:c", "3x8x8", "digits")]
 
 
 @pytest.mark.usefixtures("grid")
 def test_every_cell_has_a_time_and_a_cost_and_every_contender_answers() -> None:
     """In the order of threads, batches, contenders; nothing is left out silently."""
-    suite = grid_suite.open_suite("", OPTIONS)
+    suite = grid_suite.open_suite(ORDER, list)
     names = suite.names()
     cells = [f"{c}/b{b}/t{t}" for t in (1, 2) for b in (1, 8) for c in ("float32", "fbgemm")]
     assert [name for name, kind in names.items() if kind == TIME] == cells
@@ -86,7 +91,7 @@ def test_every_cell_has_a_time_and_a_cost_and_every_contender_answers() -> None:
 
 def test_each_name_opens_what_it_says(grid: _Grid) -> None:
     """A call to time, the memory of a cell, the answers of a contender."""
-    suite = grid_suite.open_suite("", OPTIONS)
+    suite = grid_suite.open_suite(ORDER, list)
     call = entered(suite, "fbgemm/b1/t2").call
     assert call is not None
     assert call() == "called"
@@ -98,7 +103,7 @@ def test_each_name_opens_what_it_says(grid: _Grid) -> None:
 @pytest.mark.usefixtures("grid")
 def test_a_contender_that_cannot_run_skips() -> None:
     """With the facade's reason, and nothing is measured."""
-    suite = grid_suite.open_suite("", OPTIONS)
+    suite = grid_suite.open_suite(ORDER, list)
     with pytest.raises(SkippedError, match="fbgemm needs AVX2"):
         suite.enter("fbgemm/b8/t1", lambda _: pytest.fail("nothing to measure"))
 
@@ -108,4 +113,4 @@ def test_a_revision_without_a_grid_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(facade, "adopt_settings", lambda: None)
     monkeypatch.delattr(facade, "grid")
     with pytest.raises(SkippedError, match="has no grid; compare with a later one"):
-        grid_suite.open_suite("", OPTIONS)
+        grid_suite.open_suite(ORDER, list)

@@ -26,8 +26,9 @@ from typing import Any
 from .. import memory
 from ..fresh import Fresh
 from ..mortal import die_with
+from ..wire import Open
 from .asv_file import DEFAULT_FOLDER, configuration
-from .suite import FRESH, TIME, TRACK, BrokenSuiteError, Opened, Options, SkippedError, Within, first_line
+from .suite import FRESH, TIME, TRACK, BrokenSuiteError, Opened, SkippedError, Within, first_line
 
 # What the one number of a benchmark is called: a metric's name, of which more is worse, or a name that is none.
 TRACKED, PEAK, SIZE = "value", "peak_memory", "size"
@@ -53,12 +54,12 @@ class Found:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def open_suite(folder: str, options: Options) -> "AsvSuite":
-    """The suite of the asv.conf.json in `folder`: imported, and nothing of it called.
+def open_suite(order: Open, again: Callable[[], None]) -> "AsvSuite":
+    """The suite of the asv.conf.json in a folder: imported, and nothing of it called.
 
     Args:
-        folder: has the configuration.
-        options: the packages, and the luck of this launch.
+        order: the folder and the packages.
+        again: begins the luck of this launch anew.
 
     Raises:
         FileNotFoundError: there is no configuration, or its folder of benchmarks is no package.
@@ -66,7 +67,7 @@ def open_suite(folder: str, options: Options) -> "AsvSuite":
         ValueError: the configuration is not JSON.
         BrokenSuiteError: the package of the benchmarks fails to import, and with it all of them.
     """
-    root = _benchmark_folder(Path(folder).absolute())
+    root = _benchmark_folder(Path(order.folder).absolute())
     importlib.import_module("asv_runner._aux").update_sys_path(str(root))
     contents = Found()
     for module in _modules(root.name, contents):
@@ -74,7 +75,7 @@ def open_suite(folder: str, options: Options) -> "AsvSuite":
             _add(module, attribute, owner, function, contents)
     if root.name not in sys.modules:
         raise BrokenSuiteError(f"cannot import {root.name}: {contents.left_out[root.name]}")
-    return AsvSuite(contents, options.packages, again=options.again)
+    return AsvSuite(contents, order.packages, again=again)
 
 
 class AsvSuite:

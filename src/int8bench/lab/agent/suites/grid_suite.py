@@ -6,16 +6,17 @@ and the size of weights.
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .suite import TIME, TRACK, Opened, Options, SkippedError, Within
+from ..wire import Open
+from .suite import TIME, TRACK, Opened, SkippedError, Within
 
 COST, ANSWERS = "#cost", "#answers"
 
 
-def open_suite(_folder: str, options: Options) -> "GridSuite":
-    """The grid that the options name, prepared by the side's int8bench.
+def open_suite(order: Open, _again: Callable[[], None]) -> "GridSuite":
+    """The grid that an order names, prepared by the side's int8bench.
 
     Raises:
         SkippedError: the side's int8bench has no grid to open.
@@ -25,7 +26,7 @@ def open_suite(_folder: str, options: Options) -> "GridSuite":
     grid = getattr(facade, "grid", None)
     if grid is None:
         raise SkippedError("this revision's int8bench.facade has no grid; compare with a later one")
-    asked = options.grid
+    asked = order.grid
     assert asked is not None
     contenders, batches = tuple(asked.contenders), tuple(asked.batches)
     known = {"batches": batches} if "batches" in inspect.signature(grid).parameters else {}  # not in older revisions

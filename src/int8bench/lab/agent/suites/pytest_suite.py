@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -27,9 +27,10 @@ from _pytest.config import _prepareconfig  # as pytest-xdist does: a session tha
 from _pytest.pathlib import ImportPathMismatchError
 
 from ..imports import Imports, install
+from ..wire import Open
 from . import pytest_options
 from .pytest_fixture import BenchmarkFixture, Measurement
-from .suite import TIME, BrokenSuiteError, Options, SkippedError, Within, first_line
+from .suite import TIME, BrokenSuiteError, SkippedError, Within, first_line
 
 FIXTURES, WEAVE = ("benchmark", "codspeed_benchmark"), "benchmark_weave"
 CODSPEED_MARKER, MARKER = "codspeed_benchmark", "benchmark"
@@ -63,20 +64,19 @@ MARKERS = (
 )
 
 
-def open_suite(folder: str, options: Options) -> "PytestSuite":
-    """The benchmarks among the tests of `folder`; this process stays in that folder.
+def open_suite(order: Open, _again: Callable[[], None]) -> "PytestSuite":
+    """The benchmarks among the tests of a folder; this process stays in that folder.
 
     Args:
-        folder: where pytest would be typed.
-        options: whose modules come from where, and what both sides draw from.
+        order: where pytest would be typed, whose modules come from where, and what both sides draw from.
 
     Raises:
         UsageError: pytest refuses the project's options.
         BrokenSuiteError: a conftest file or a plug-in raises, or ends Python.
     """
-    os.chdir(folder)
+    os.chdir(order.folder)
     top = pytest_options.top_around(Path.cwd())
-    install(Imports(options.packages, options.path, top or Path.cwd(), measured=options.measured))
+    install(Imports(order.packages, order.path, top or Path.cwd(), measured=order.measured))
     sys.path.insert(0, str(Path.cwd()))  # as `python -m pytest` does
     sys.argv[:] = ["pytest"]
     scratch = tempfile.TemporaryDirectory(prefix="int8bench-pytest-")
@@ -84,7 +84,7 @@ def open_suite(folder: str, options: Options) -> "PytestSuite":
     front = Front()
     try:
         with redirect_stdout(io.StringIO()):  # pytest's terminal keeps it
-            config = _configured(front, pytest_options.arguments(Path.cwd(), top, Path(scratch.name)), options.seed)
+            config = _configured(front, pytest_options.arguments(Path.cwd(), top, Path(scratch.name)), order.seed)
             return PytestSuite(_collected(config), front, scratch)
     except pytest.UsageError as error:
         raise pytest.UsageError(_reason(str(error))) from error
@@ -207,7 +207,7 @@ class Front:
             self.measurement.reports.append((outcome.get_result(), error))
 
 
-def _configured(front: Front, arguments: list[str], seed: int | None) -> pytest.Config:
+def _configured(front: Front, arguments: list[str], seed: int) -> pytest.Config:
     config = _prepareconfig(arguments, [Early()])
     front.see(config)
     for name, value in {**OVERRULED, "randomly_seed": seed}.items():  # pytest-randomly draws one for each process

@@ -1,10 +1,10 @@
 """What a side's suite is to the rest of the agent: named benchmarks that can be entered, and faults in a line. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..wire import GridOrder, Origins
+from ..wire import Origins
 
 
 def first_line(error: BaseException) -> str:
@@ -23,28 +23,6 @@ class SkippedError(Exception):
 
 class BrokenSuiteError(Exception):
     """The suite's own code, or what it imports, does not let it be opened; the message is its reason."""
-
-
-def no_luck() -> None:
-    """Where nothing is drawn alike."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a suite is opened with beside its folder."""
-
-    packages: Sequence[str] = ()
-    """Whose modules come from where they are found now, wherever the suite's folders lead."""
-    path: Sequence[str] = ()
-    """The folders of the side's own files."""
-    measured: Sequence[str] = ()
-    """The packages of either side."""
-    again: Callable[[], None] = no_luck
-    """Begins the luck of this launch anew."""
-    seed: int | None = None
-    """What both sides draw from."""
-    grid: GridOrder | None = None
-    """The cells of our own grid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
