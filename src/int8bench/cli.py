@@ -294,17 +294,9 @@ def train(
     """Fit the float32 model, report its validation accuracy and save a checkpoint."""
     from int8bench.workload import subject
 
+    wanted = subject.SubjectRequest(model=model, data=data, data_dir=data_dir, input_shape=input_shape, seed=seed)
     with _bar() as advance:
-        trained = subject.train(
-            model=model,
-            data=data,
-            data_dir=data_dir,
-            input_shape=input_shape,
-            epochs=epochs,
-            seed=seed,
-            output=output,
-            advance=advance,
-        )
+        trained = subject.train(wanted, epochs=epochs, output=output, advance=advance)
     _print(
         _json(trained.to_dict())
         if as_json

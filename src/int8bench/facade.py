@@ -214,15 +214,13 @@ def grid(
     from int8bench.machine import detect, emulation
     from int8bench.study.session import conversions, worker
     from int8bench.workload.order import INITIAL
-    from int8bench.workload.subject import order_for, prepare_subject
+    from int8bench.workload.subject import SubjectRequest, order_for, prepare_subject
 
     objection = emulation.objection(emulation.look())
     if objection is not None:
         raise NotImplementedError(objection)
     torch.set_num_threads(1)  # a pool that is there before a fork is not there after it, and would be waited for
-    subject = prepare_subject(
-        model=model, weights=None, input_shape=input_shape, data=data, data_dir=None, seed=0, advance=_say
-    )
+    subject = prepare_subject(SubjectRequest(model=model, input_shape=input_shape, data=data), advance=_say)
     variants = tuple(dict.fromkeys(_variant(each) for each in (FLOAT32, *contenders)))  # answers are held to float32
     known = engine_names()  # preparing the others says that they are not
     asked = conversions.asked_by((each for each in variants if each.engine in known), detect)

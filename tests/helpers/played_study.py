@@ -147,7 +147,7 @@ def played(monkeypatch: pytest.MonkeyPatch, output: Path) -> Session:
     monkeypatch.setattr(machine, "detect", lambda: MACHINE)
     monkeypatch.setattr(machine, "detect_torch", lambda: TORCH)
     monkeypatch.setattr(machine, "usable_processors", lambda: (0, 1))
-    monkeypatch.setattr(study, "prepare_subject", lambda **_: SUBJECT)
+    monkeypatch.setattr(study, "prepare_subject", lambda *_, **__: SUBJECT)
     monkeypatch.setattr(measuring, "launched", lab.launched)
     return Session(lab, output)
 

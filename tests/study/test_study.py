@@ -421,7 +421,7 @@ def test_a_wrong_request_is_refused_before_anything_is_prepared(
     session: Session, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], sentence: str
 ) -> None:
     """Nobody waits for a training to learn of a typing error."""
-    monkeypatch.setattr(study, "prepare_subject", lambda **_: pytest.fail("was prepared"))
+    monkeypatch.setattr(study, "prepare_subject", lambda *_, **__: pytest.fail("was prepared"))
     with pytest.raises(RequestError, match=sentence):
         session.run(**changes)
     assert not session.output.exists()
@@ -454,7 +454,7 @@ def test_a_file_that_is_not_ours_is_left_alone_before_anything_is_prepared(
     session: Session, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     """It is neither read as a record nor written over."""
-    monkeypatch.setattr(study, "prepare_subject", lambda **_: pytest.fail("was prepared"))
+    monkeypatch.setattr(study, "prepare_subject", lambda *_, **__: pytest.fail("was prepared"))
     session.output.write_text(content, encoding="utf-8")
     with pytest.raises(RecordError, match=r"run\.json"):
         session.run()
@@ -463,7 +463,7 @@ def test_a_file_that_is_not_ours_is_left_alone_before_anything_is_prepared(
 
 def test_an_output_that_cannot_be_written_is_found_out_first(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before minutes of training, and what lies there stays as it is."""
-    monkeypatch.setattr(study, "prepare_subject", lambda **_: pytest.fail("was prepared"))
+    monkeypatch.setattr(study, "prepare_subject", lambda *_, **__: pytest.fail("was prepared"))
     session.output = session.output.parent
     with pytest.raises(RequestError, match=r"-o .*cannot be written"):
         session.run()

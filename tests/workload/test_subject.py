@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from int8bench.workload import data, models, training  # noqa: E402  torch first: without it this module is skipped
 from int8bench.workload import subject as subjects  # noqa: E402
 from int8bench.workload.cases import float32_references  # noqa: E402
-from int8bench.workload.subject import Subject, prepare_subject, train  # noqa: E402
+from int8bench.workload.subject import Subject, SubjectRequest, prepare_subject, train  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -75,15 +75,14 @@ def yours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def prepared(told: list[str] | None = None, **changed: object) -> Subject:
     """A subject, SimpleCNN on digits unless changed; what is told of its making goes into `told`."""
-    asked = {"model": "simplecnn", "weights": None, "input_shape": None, "data": "digits", "data_dir": None, "seed": 0}
-    told = [] if told is None else told
-    return prepare_subject(**{**asked, **changed}, advance=lambda step: told.append(step.phase))
+    told, weights = [] if told is None else told, changed.pop("weights", None)
+    return prepare_subject(SubjectRequest(**changed), weights=weights, advance=lambda step: told.append(step.phase))
 
 
 def trained(output: Path, told: list[Progress] | None = None, **changed: object) -> subjects.Trained:
     """A training, of SimpleCNN on digits unless changed."""
-    asked = {"model": "simplecnn", "input_shape": None, "data": "digits", "data_dir": None, "epochs": None, "seed": 0}
-    return train(**{**asked, **changed}, output=output, advance=(told if told is not None else []).append)
+    epochs = changed.pop("epochs", None)
+    return train(SubjectRequest(**changed), epochs=epochs, output=output, advance=([] if told is None else told).append)
 
 
 def only_file(folder: Path) -> Path:

@@ -35,7 +35,7 @@ from int8bench.study.session.ledger import PLAN, Ledger
 from int8bench.study.session.session import Session
 from int8bench.workload import models
 from int8bench.workload.cases import ALL, INT8, Case, Variant, grid
-from int8bench.workload.subject import Subject, order_for, prepare_subject
+from int8bench.workload.subject import Subject, SubjectRequest, order_for, prepare_subject
 
 BESIDE = Overhead(start_s=START_S + ENDING_S, launch_s=2.5)  # what the least run pays beside measuring: torch alone
 EDGE = "inside"  # of the timed call: quantizing what comes in and dequantizing what goes out, for every engine
@@ -73,15 +73,14 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
     if output.exists():
         records.load(output)  # what is not ours is left alone, and said before minutes are spent
     advance(Progress(phase="preparing the model and its data"))
-    subject = prepare_subject(
+    wanted = SubjectRequest(
         model=request.model,
-        weights=request.weights,
         input_shape=request.input_shape,
         data=request.data,
         data_dir=request.data_dir,
         seed=request.seed,
-        advance=advance,
     )
+    subject = prepare_subject(wanted, weights=request.weights, advance=advance)
     hardware = replace(hardware, torch=machine.detect_torch())
     settings = _settings(request, plan, subject)
     ledger = Ledger.resumed(output, settings=settings, fingerprint=machine.fingerprint(hardware))

@@ -42,19 +42,25 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """All that a launch needs to prepare its engines; the model travels by name and weights."""
+class ModelAndPictures:
+    """A model by its name, its weights as a saved state dict, and its pictures; can be sent to another process."""
 
     model: str
     input_shape: tuple[int, int, int]
     num_classes: int
     state: bytes
-    variants: tuple[Variant, ...]
     calibration: npt.NDArray[np.float32]
     """(image, channel, height, width)"""
     validation: npt.NDArray[np.float32]
     """(image, channel, height, width)"""
     labels: npt.NDArray[np.int64]
     """(image,)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order(ModelAndPictures):
+    """All that a launch needs to prepare its engines."""
+
+    variants: tuple[Variant, ...]
     files: Mapping[Variant, Mapping[int | None, Path]] = field(default_factory=dict)
     """The folders that conversions left, by batch size."""

@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,7 +23,7 @@ from int8bench.lab.progress import Advance, Progress
 from int8bench.workload import data as data_sets
 from int8bench.workload import models, training
 from int8bench.workload.cases import Variant
-from int8bench.workload.order import INITIAL, Network, Order
+from int8bench.workload.order import INITIAL, ModelAndPictures, Network, Order
 
 TIMED, TIMES = 2, 3  # pictures of a call that is timed, and calls: the first one allocates
 TRAINED_BY_DEFAULT = "simplecnn"
@@ -32,21 +32,22 @@ MOST_VALIDATION_VALUES = 40_000_000  # what travels to each measuring process: 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A model, its weights as a saved state dict, and its pictures; all of it can be sent to another process."""
+class SubjectRequest:
+    """Which model is wanted, of which pictures; by default what is measured where nothing else is asked for."""
 
-    model: str
-    input_shape: tuple[int, int, int]
-    num_classes: int
+    model: str = TRAINED_BY_DEFAULT
+    input_shape: str | None = None
+    data: str = "digits"
+    data_dir: Path | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject(ModelAndPictures):
+    """A model with its weights and pictures, where they come from, and how large the model is."""
+
     data: str
     weights: str
-    state: bytes
-    calibration: npt.NDArray[np.float32]
-    """(image, channel, height, width)"""
-    validation: npt.NDArray[np.float32]
-    """(image, channel, height, width)"""
-    labels: npt.NDArray[np.int64]
-    """(image,)"""
     network: Network
     """What says how long things will take, timed here and now."""
 
@@ -64,34 +65,28 @@ class Subject:
         }
 
 
-def prepare_subject(
-    *,
-    model: str,
-    weights: Path | None,
-    input_shape: str | None,
-    data: str,
-    data_dir: Path | None,
-    seed: int,
-    advance: Advance,
-) -> Subject:
+def prepare_subject(wanted: SubjectRequest, *, weights: Path | None = None, advance: Advance) -> Subject:
     """The model with its weights, and its pictures.
 
     Weights come from the file given; else SimpleCNN is trained on the data, once, and read from the cache ever
     after; any other model keeps the weights that its factory gives it, which are random unless it reads some.
 
+    Args:
+        wanted: the model and its data.
+        weights: of the model, in a file.
+        advance: told what is being done.
+
     Raises:
         ModelError: no such model, or the weights are not its own.
         DataError: no such data, or too little of it.
     """
-    loaded, splits = _prepared(
-        model=model, input_shape=input_shape, data=data, data_dir=data_dir, seed=seed, advance=advance
-    )
+    loaded, splits = _prepared(wanted, advance)
     source = "own"  # of its factory
     if weights is not None:
-        training.load_weights(weights, loaded.module, name=model, num_classes=splits.num_classes)
+        training.load_weights(weights, loaded.module, name=wanted.model, num_classes=splits.num_classes)
         source = "given"
-    elif model == TRAINED_BY_DEFAULT:
-        _trained(loaded, splits, seed, advance)
+    elif wanted.model == TRAINED_BY_DEFAULT:
+        _trained(loaded, splits, wanted.seed, advance)
         source = "trained"
     elif models.is_drawn(loaded, num_classes=splits.num_classes):
         source = INITIAL
@@ -99,10 +94,10 @@ def prepare_subject(
     torch.save(loaded.module.state_dict(), state)
     most = max(1, MOST_VALIDATION_VALUES // int(np.prod(loaded.input_shape)))
     return Subject(
-        model=model,
+        model=wanted.model,
         input_shape=loaded.input_shape,
         num_classes=splits.num_classes,
-        data=data,
+        data=wanted.data,
         weights=source,
         state=state.getvalue(),
         calibration=splits.calibration_images,
@@ -128,15 +123,7 @@ def _timed(module: torch.nn.Module, images: npt.NDArray[np.float32]) -> Network:
 
 def default_subject(advance: Advance) -> Subject:
     """SimpleCNN, trained on digits: what is measured where nothing else is asked for."""
-    return prepare_subject(
-        model=TRAINED_BY_DEFAULT,
-        weights=None,
-        input_shape=None,
-        data="digits",
-        data_dir=None,
-        seed=0,
-        advance=advance,
-    )
+    return prepare_subject(SubjectRequest(), advance=advance)
 
 
 def order_for(
@@ -149,17 +136,9 @@ def order_for(
         variants: what to prepare.
         files: the folders that the conversions of a variant left, by batch size.
     """
-    return Order(
-        model=subject.model,
-        input_shape=subject.input_shape,
-        num_classes=subject.num_classes,
-        state=subject.state,
-        variants=variants,
-        calibration=subject.calibration,
-        validation=subject.validation,
-        labels=subject.labels,
-        files={variant: files[variant] for variant in variants if variant in files},
-    )
+    carried = {each.name: getattr(subject, each.name) for each in fields(ModelAndPictures)}
+    made = {variant: files[variant] for variant in variants if variant in files}
+    return Order(**carried, variants=variants, files=made)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,18 +156,14 @@ class Trained:
         return asdict(self)
 
 
-def train(
-    *,
-    model: str,
-    input_shape: str | None,
-    data: str,
-    data_dir: Path | None,
-    epochs: int | None,
-    seed: int,
-    output: Path,
-    advance: Advance,
-) -> Trained:
-    """Fits a model from its initial weights and writes a checkpoint to `output`.
+def train(wanted: SubjectRequest, *, epochs: int | None, output: Path, advance: Advance) -> Trained:
+    """Fits a model from its initial weights and writes a checkpoint.
+
+    Args:
+        wanted: the model and its data.
+        epochs: passes over the training pictures; as many as usual where None.
+        output: where the checkpoint goes.
+        advance: told what is being done.
 
     Raises:
         ModelError: no such model.
@@ -197,22 +172,19 @@ def train(
     """
     files.check_writable(output)
     advance(Progress(phase="preparing the model and its data"))
-    loaded, splits = _prepared(
-        model=model, input_shape=input_shape, data=data, data_dir=data_dir, seed=seed, advance=advance
-    )
-    rounds = epochs or training.EPOCHS
-    accuracy = training.fit(loaded.module, splits, epochs=rounds, seed=seed, report=_reporter(model, advance))
+    loaded, splits = _prepared(wanted, advance)
+    rounds, model, data = epochs or training.EPOCHS, wanted.model, wanted.data
+    accuracy = training.fit(loaded.module, splits, epochs=rounds, seed=wanted.seed, report=_reporter(model, advance))
     training.save_checkpoint(output, loaded.module, name=model, num_classes=splits.num_classes, accuracy=accuracy)
     return Trained(model=model, data=data, epochs=rounds, accuracy=accuracy, checkpoint=str(output))
 
 
-def _prepared(
-    *, model: str, input_shape: str | None, data: str, data_dir: Path | None, seed: int, advance: Advance
-) -> tuple[models.LoadedModel, data_sets.Splits]:
+def _prepared(wanted: SubjectRequest, advance: Advance) -> tuple[models.LoadedModel, data_sets.Splits]:
     """A model that knows enough classes, and the data it is fed with."""
-    given = models.parse_input_shape(input_shape) if input_shape else None
+    model, data = wanted.model, wanted.data
+    given = models.parse_input_shape(wanted.input_shape) if wanted.input_shape else None
     shape = models.input_shape_of(model, given)
-    splits = data_sets.load_data(data, input_shape=shape, data_dir=data_dir, seed=seed)
+    splits = data_sets.load_data(data, input_shape=shape, data_dir=wanted.data_dir, seed=wanted.seed)
     if splits.left_out:
         used = len(splits.train_images) + len(splits.validation_images)
         advance(Progress(phase=f"using {used} pictures of {data}; {splits.left_out} more would not fit in memory"))
@@ -260,8 +232,13 @@ def _recalled(path: Path, loaded: models.LoadedModel, splits: data_sets.Splits, 
 def _kept(path: Path, loaded: models.LoadedModel, splits: data_sets.Splits, accuracy: float, advance: Advance) -> None:
     """Fills the cache where it can be written; a run goes on without it."""
     try:
-        training.write_checkpoint(
-            path, loaded.module, name=loaded.name, num_classes=splits.num_classes, accuracy=accuracy
+        training.save_checkpoint(
+            path,
+            loaded.module,
+            name=loaded.name,
+            num_classes=splits.num_classes,
+            accuracy=accuracy,
+            write=files.put,
         )
     except OSError as error:
         kept = f"the trained weights cannot be kept in {path.parent} ({units.reason(error)})"

@@ -99,21 +99,28 @@ def evaluate(model: nn.Module, images: npt.NDArray[np.float32], labels: npt.NDAr
     return right / len(images)
 
 
-def save_checkpoint(path: Path, model: nn.Module, *, name: str, num_classes: int, accuracy: float | None) -> None:
+def save_checkpoint(
+    path: Path,
+    model: nn.Module,
+    *,
+    name: str,
+    num_classes: int,
+    accuracy: float | None,
+    write: Callable[[Path, bytes], object] = files.write_bytes,
+) -> None:
     """Writes the weights to `path`, whole or not at all.
+
+    Args:
+        path: where they go.
+        model: that has them.
+        name: of the model.
+        num_classes: of the data.
+        accuracy: that was reached.
+        write: `files.put` for a file that nobody asked for, where an OSError stays one.
 
     Raises:
         RequestError: the file cannot be written; what was there before is untouched.
     """
-    files.write_bytes(path, _checkpoint(model, name=name, num_classes=num_classes, accuracy=accuracy))
-
-
-def write_checkpoint(path: Path, model: nn.Module, *, name: str, num_classes: int, accuracy: float | None) -> None:
-    """As `save_checkpoint`, for a file that nobody asked for: an OSError stays one."""
-    files.put(path, _checkpoint(model, name=name, num_classes=num_classes, accuracy=accuracy))
-
-
-def _checkpoint(model: nn.Module, *, name: str, num_classes: int, accuracy: float | None) -> bytes:
     content = {
         "format": CHECKPOINT_FORMAT,
         "model": name,
@@ -123,7 +130,7 @@ def _checkpoint(model: nn.Module, *, name: str, num_classes: int, accuracy: floa
     }
     whole = io.BytesIO()  # torch's own writer says nothing of a full disk but an enforce failure of its own
     torch.save(content, whole)
-    return whole.getvalue()
+    write(path, whole.getvalue())
 
 
 def load_weights(path: Path, model: nn.Module, *, name: str, num_classes: int) -> None:

@@ -131,7 +131,7 @@ def test_a_large_network_is_left_out_before_anything_is_launched_for_it(
 ) -> None:
     """Its float32 was timed when it was prepared: a batch that takes minutes is not begun."""
     slow = replace(SUBJECT, network=Network(layers=50, picture_s=0.1))
-    monkeypatch.setattr(study, "prepare_subject", lambda **_: slow)
+    monkeypatch.setattr(study, "prepare_subject", lambda *_, **__: slow)
     run = session.run(batches=(1, 32))
     assert {batch for _, batch in left_out(run)} == {32}
     assert all(payload.group.batch == 1 for _, name, payload in session.lab.asked if name == "race")
