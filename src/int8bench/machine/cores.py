@@ -1,10 +1,12 @@
 """The processors that this process may really use: affinity and control-group quota. Reads, never sets."""
 
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 ROOT = Path("/")
+PATIENCE_S = 10.0  # sysctl answers in milliseconds, or something is badly wrong
 
 
 def usable_processors() -> tuple[int, ...]:
@@ -46,6 +48,15 @@ def cgroup_quota(root: Path = ROOT) -> float | None:
     """
     quotas = [quota for directory in _directories(root) if (quota := _quota(directory)) is not None]
     return min(quotas, default=None)
+
+
+def said(command: Sequence[str]) -> str:
+    """What a command of the system prints; empty where there is none, or where it does not answer."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
 
 
 def read_text(path: Path) -> str:

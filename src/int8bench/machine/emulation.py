@@ -6,13 +6,12 @@ but not the same files under /proc/thread-self, nor the process's name (qemu's l
 """
 
 import platform
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from int8bench.errors import NothingMeasuredError, RecordError
-from int8bench.machine.cores import ROOT, read_text
+from int8bench.machine.cores import ROOT, read_text, said
 from int8bench.machine.hypervisors import ROSETTA, TCG
 from int8bench.machine.levels import canonical_arch, isa_family
 from int8bench.machine.listings.cpuinfo import parse_cpuinfo
@@ -22,7 +21,6 @@ INTERPRETERS = ("qemu-", "box64", "box86", "FEX", "rosetta")
 # What a processor's own names give away; "QEMU virtual CPU" is not here, since KVM runs it on the real one.
 TRANSLATED = (ROSETTA, TCG)
 SYSCTL = ("sysctl", "-n", "sysctl.proc_translated")
-SYSCTL_TIMEOUT_S = 10.0  # it answers in milliseconds, or something is badly wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +46,7 @@ def look(root: Path = ROOT) -> Facts:
         cpuinfo=read_text(root / "proc/cpuinfo"),
         programs=tuple(_programs(root)),
         process=read_text(root / "proc/self/comm").strip(),
-        translated=platform.system() == "Darwin" and _sysctl() == "1",
+        translated=platform.system() == "Darwin" and said(SYSCTL).strip() == "1",
     )
 
 
@@ -73,13 +71,13 @@ def objection(facts: Facts) -> str | None:
     )
 
 
-def refuse(facts: Facts | None = None) -> None:
+def refuse() -> None:
     """Ends what would take times, where they would be an emulator's.
 
     Raises:
         NothingMeasuredError: the processor is played by a program.
     """
-    reason = objection(facts or look())
+    reason = objection(look())
     if reason is not None:
         raise NothingMeasuredError(reason)
 
@@ -102,11 +100,3 @@ def _programs(root: Path) -> Iterator[str]:
             yield str((root / path).readlink())
         except OSError:  # no /proc, or a kernel before 3.17, which has no thread-self
             continue
-
-
-def _sysctl() -> str:
-    try:
-        done = subprocess.run(SYSCTL, capture_output=True, text=True, timeout=SYSCTL_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()

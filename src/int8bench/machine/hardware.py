@@ -12,8 +12,8 @@ from int8bench.documents import Count, Json, Natural, NotNegative
 from int8bench.errors import RecordError
 from int8bench.machine.levels import (
     DECIDING_FLAGS,
+    INT8_DOT_PRODUCTS,
     UNKNOWN,
-    X86,
     Told,
     canonical_arch,
     canonical_flags,
@@ -22,6 +22,7 @@ from int8bench.machine.levels import (
     levels_of,
     told_flag,
     told_level,
+    told_of_any,
 )
 
 SCHEMA = "int8bench.hardware"
@@ -122,9 +123,8 @@ class Hardware:
     @property
     def int8_dot_product(self) -> Told:
         """Whether one instruction multiplies int8 and adds up in 32 bits: VNNI or AMX, dotprod or i8mm."""
-        exact = ("avx_vnni", "avx512_vnni", "amx_int8") if self.isa_family == X86 else ("dotprod", "i8mm")
-        told = {self.tells(level) for level in exact}
-        return next((each for each in (Told.THERE, Told.UNTOLD) if each in told), Told.ABSENT)
+        exact = INT8_DOT_PRODUCTS.get(self.isa_family, ())
+        return told_of_any({self.tells(level) for level in exact})
 
     @property
     def cores(self) -> int | None:

@@ -4,7 +4,7 @@ The spelling is the Linux kernel's (arch/x86/include/asm/cpufeatures.h, arch/arm
 py-cpuinfo and torch call the same things is translated at the door.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 
 UNKNOWN = "unknown"
@@ -159,6 +159,15 @@ class Told(StrEnum):
     THERE = "there"
     ABSENT = "not there"
     UNTOLD = "untold"
+
+
+INT8_DOT_PRODUCTS = {X86: ("avx_vnni", "avx512_vnni", "amx_int8"), ARM: ("dotprod", "i8mm")}
+"""The levels of a family that multiply int8 and add up in 32 bits, any of which is enough."""
+
+
+def told_of_any(tellings: Collection[Told]) -> Told:
+    """What is said of several instructions, any of which is enough."""
+    return next((each for each in (Told.THERE, Told.UNTOLD) if each in tellings), Told.ABSENT)
 
 
 def told_flag(flag: str, flags: frozenset[str], untold: frozenset[str]) -> Told:

@@ -5,7 +5,6 @@
 
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from int8bench.documents import Json
 from int8bench.errors import RecordError
-from int8bench.machine.cores import ROOT, affinity, cgroup_quota, read_text, usable_cores
+from int8bench.machine.cores import ROOT, affinity, cgroup_quota, read_text, said, usable_cores
 from int8bench.machine.hardware import Hardware, TorchView
 from int8bench.machine.hypervisors import UNNAMED, by_firmware
 from int8bench.machine.levels import DECIDING_FLAGS, canonical_arch, canonical_flags, isa_family
@@ -29,7 +28,6 @@ ISA_VARIABLES = (
     "ONEDNN_MAX_CPU_ISA",
 )
 SYSCTL = ("sysctl", "hw", "machdep.cpu", "kern.hv_vmm_present", "sysctl.proc_translated")
-SYSCTL_TIMEOUT_S = 10.0  # it answers in milliseconds, or something is badly wrong
 _SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _STEAL = 7  # proc_stat(5): user nice system idle iowait irq softirq steal; guest time is part of user
 # Clock sources of Linux that only a guest has: arch/x86/kernel/kvmclock.c, arch/x86/xen/time.c, hyperv_timer.c.
@@ -91,7 +89,7 @@ def surroundings() -> Surroundings:
         logical_cores=psutil.cpu_count(logical=True),
         physical_cores=psutil.cpu_count(logical=False),
         memory_bytes=psutil.virtual_memory().total,
-        sysctl=_sysctl() if system == "Darwin" else "",
+        sysctl=said(SYSCTL) if system == "Darwin" else "",  # without keys that this version does not have
         second_witness=second_witness(),
     )
 
@@ -144,15 +142,6 @@ def steal_fraction(root: Path = ROOT) -> float | None:
     if len(ticks) <= _STEAL or sum(ticks) == 0:
         return None
     return ticks[_STEAL] / sum(ticks)
-
-
-def _sysctl() -> str:
-    """The listing of macOS; keys that this version does not have are left out."""
-    try:
-        done = subprocess.run(SYSCTL, capture_output=True, text=True, timeout=SYSCTL_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
 
 
 def _kernel(seen: Surroundings) -> Hardware | None:

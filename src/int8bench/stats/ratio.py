@@ -8,7 +8,7 @@ contains both effects (Kalibera and Jones 2013, section 8, with the levels launc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 from scipy.special import stdtrit
 
@@ -52,11 +52,10 @@ def mean_interval(values: Sequence[float], *, confidence: float) -> MeanInterval
     count = len(values)
     if count == 0:
         raise ValueError("mean_interval: no replicate, expected one or more")
-    mean = math.fsum(values) / count
+    mean = fmean(values)
     if count == 1:
         return MeanInterval(value=mean, low=mean, high=mean, replicates=1)
-    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * math.sqrt(variance / count)
+    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * math.sqrt(variance(values) / count)
     return MeanInterval(value=mean, low=mean - half, high=mean + half, replicates=count)
 
 
@@ -114,7 +113,7 @@ class LaunchTable:
     @property
     def launch_means(self) -> tuple[float, ...]:
         """The mean log-ratio of each launch."""
-        return tuple(math.fsum(forks) / len(forks) for forks in self.log_ratios)
+        return tuple(map(fmean, self.log_ratios))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +156,7 @@ def centre_and_error(table: LaunchTable) -> tuple[float, float]:
     means = table.launch_means
     if len(means) < LAUNCHES_FOR_A_SPREAD:
         raise ValueError(f"an interval needs {LAUNCHES_FOR_A_SPREAD} launches or more, got {len(means)}")
-    return _mean(means), math.sqrt(_variance(means) / len(means))
+    return fmean(means), math.sqrt(variance(means) / len(means))
 
 
 def bounded_exp(log: float) -> float:
@@ -232,16 +231,13 @@ def spread(table: LaunchTable) -> Spread:
     centre_and_error(table)
     sizes = [len(forks) for forks in table.log_ratios]
     within_freedom = sum(sizes) - len(sizes)
-    within = sum(_variance(forks) * (len(forks) - 1) for forks in table.log_ratios if len(forks) > 1)
+    within = sum(variance(forks) * (len(forks) - 1) for forks in table.log_ratios if len(forks) > 1)
     fork_variance = within / within_freedom if within_freedom else 0.0
-    launch_variance = _variance(table.launch_means) - fork_variance * _mean([1 / size for size in sizes])
+    launch_variance = variance(table.launch_means) - fork_variance * fmean(1 / size for size in sizes)
     return Spread(launch_sd=math.sqrt(max(0.0, launch_variance)), fork_sd=math.sqrt(fork_variance))
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _variance(values: Sequence[float]) -> float:
-    centre = _mean(values)
+def variance(values: Sequence[float]) -> float:
+    """Of a sample of two or more."""
+    centre = fmean(values)
     return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)

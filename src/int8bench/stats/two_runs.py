@@ -12,12 +12,13 @@ machine holds that day. Ratios taken inside a run hardly feel it, absolute times
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from scipy.special import stdtrit
 
 from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD, POWER
 from int8bench.stats.prediction import visible_effect
-from int8bench.stats.ratio import LaunchTable, bounded_exp
+from int8bench.stats.ratio import LaunchTable, bounded_exp, variance
 
 SCREENING = 0.1  # of the error is spent on leaving out references that cannot be the best
 
@@ -60,8 +61,8 @@ def difference(old: Sequence[float], new: Sequence[float]) -> Difference:
     fewest = min(len(old), len(new))
     if fewest < LAUNCHES_FOR_A_SPREAD:
         raise ValueError(f"two runs need {LAUNCHES_FOR_A_SPREAD} launches or more each, got {len(old)} and {len(new)}")
-    error = math.sqrt(_variance(old) / len(old) + _variance(new) / len(new))
-    return Difference(centre=_mean(new) - _mean(old), error=error, freedom=fewest - 1)
+    error = math.sqrt(variance(old) / len(old) + variance(new) / len(new))
+    return Difference(centre=fmean(new) - fmean(old), error=error, freedom=fewest - 1)
 
 
 def pooled(cells: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict[str, Difference]:
@@ -78,13 +79,13 @@ def pooled(cells: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict
     if any(len(side) < LAUNCHES_FOR_A_SPREAD for side in sides):
         raise ValueError("a spread needs two replicates or more on each side of a cell")
     freedom = sum(len(side) - 1 for side in sides)
-    common = math.fsum(_variance(side) * (len(side) - 1) for side in sides) / max(1, freedom)
+    common = math.fsum(variance(side) * (len(side) - 1) for side in sides) / max(1, freedom)
     return {name: _pooled(old, new, common) for name, (old, new) in cells.items()}
 
 
 def _pooled(old: Sequence[float], new: Sequence[float], common: float) -> Difference:
-    error = math.sqrt(sum(max(common, _variance(side)) / len(side) for side in (old, new)))
-    return Difference(centre=_mean(new) - _mean(old), error=error, freedom=len(old) + len(new) - 2)
+    error = math.sqrt(sum(max(common, variance(side)) / len(side) for side in (old, new)))
+    return Difference(centre=fmean(new) - fmean(old), error=error, freedom=len(old) + len(new) - 2)
 
 
 def change(found: Difference, *, shown_error: float, judged_error: float) -> RunChange:
@@ -142,12 +143,12 @@ def _surely_above(mine: Sequence[float], theirs: Sequence[float], error: float) 
     if len(mine) != len(theirs):
         return False
     gaps = [one - other for one, other in zip(mine, theirs, strict=True)]
-    half = float(stdtrit(len(gaps) - 1, 1 - error)) * math.sqrt(_variance(gaps) / len(gaps))
-    return _mean(gaps) - half > 0
+    half = float(stdtrit(len(gaps) - 1, 1 - error)) * math.sqrt(variance(gaps) / len(gaps))
+    return fmean(gaps) - half > 0
 
 
 def _smallest(tables: Mapping[str, LaunchTable], names: Sequence[str]) -> float:
-    return min(_mean(tables[name].launch_means) for name in names)
+    return min(fmean(tables[name].launch_means) for name in names)
 
 
 def _spanned(found: Sequence[Difference], centre: float, shown_error: float, judged_error: float) -> RunChange:
@@ -166,12 +167,3 @@ def _span(found: Sequence[Difference], error: float) -> tuple[float, float]:
     low = min(each.centre - each.half_width(error) for each in found)
     high = max(each.centre + each.half_width(error) for each in found)
     return bounded_exp(low), bounded_exp(high)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _variance(values: Sequence[float]) -> float:
-    centre = _mean(values)
-    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)

@@ -17,7 +17,7 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -30,7 +30,8 @@ from int8bench.engines.plain import REFUSALS, plain
 from int8bench.engines.torch.int8 import CALIBRATION_BATCH
 from int8bench.engines.torch.operators import float_multiply_adds
 from int8bench.errors import EngineError
-from int8bench.machine.rules.limits import exact_for_onednn
+from int8bench.machine import Told
+from int8bench.machine.rules.limits import exactness_of_onednn
 from int8bench.workload.cases import FLOAT32, INT8
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def conversion(precision: str, hardware: Hardware) -> Conversion:
     }
     if precision == INT8:
         # Unsigned by signed products of the full range saturate in 16 bits where no instruction adds them up in 32.
-        options["reduce_range"] = not exact_for_onednn(hardware)
+        options["reduce_range"] = exactness_of_onednn(hardware) is not Told.THERE
     return Conversion(
         name=_SUBJECTS[precision],
         function=int8 if precision == INT8 else float32,
@@ -84,8 +85,10 @@ def found_compiler() -> str | None:
     return shutil.which(compiler())
 
 
-def no_compiler() -> str:
-    """What to say where there is none."""
+def no_compiler() -> str | None:
+    """What to say where there is none; None where there is one."""
+    if found_compiler():
+        return None
     return (
         f"inductor: the C++ compiler {compiler()} is not found; type apt install g++ (or dnf install gcc-c++), "
         "or set CXX to one that is there"
@@ -105,7 +108,6 @@ def float32(material: Material, options: Options, batch: int | None, folder: Pat
         EngineError: there is no compiler, or the model cannot be exported or compiled.
     """
     assert batch is not None
-    _check_compiler()
     with _reported(FLOAT32):
         program = _exported(plain(material.model), batch, material.example)
         return _compiled(program, options, folder, _work(material, batch))
@@ -124,15 +126,9 @@ def int8(material: Material, options: Options, batch: int | None, folder: Path) 
         EngineError: there is no compiler, or the model cannot be exported, quantized or compiled.
     """
     assert batch is not None
-    _check_compiler()
     with _reported(INT8):
         quantized = _quantized(material, reduce_range=bool(options["reduce_range"]))
         return _compiled(_exported(quantized, batch, material.example), options, folder, _work(material, batch))
-
-
-def _check_compiler() -> None:
-    if found_compiler() is None:
-        raise EngineError(no_compiler())
 
 
 @contextmanager
@@ -140,9 +136,14 @@ def _reported(precision: str) -> Iterator[None]:
     """Without gradients, since inductor freezes nothing where there could be some; its faults in one sentence."""
     import torch
 
+    missing = no_compiler()
+    if missing:
+        raise EngineError(missing)
     try:
-        with warnings.catch_warnings(), _quiet_logs(), torch.no_grad():
+        with warnings.catch_warnings(), ExitStack() as undone, torch.no_grad():
             warnings.simplefilter("ignore")  # of packages that announce their own successors
+            undone.callback(logging.disable, logging.root.manager.disable)
+            logging.disable(logging.WARNING)
             yield
     except (ImportError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # a full disk, which is no broken package
@@ -150,16 +151,6 @@ def _reported(precision: str) -> Iterator[None]:
         raise packages.broken(EXTRA, error) from error
     except (*REFUSALS, subprocess.SubprocessError) as error:  # inductor calls its compiler
         raise EngineError(f"{_SUBJECTS[precision]}: the model cannot be compiled: {_complaint(error)}") from error
-
-
-@contextmanager
-def _quiet_logs() -> Iterator[None]:
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _complaint(error: BaseException) -> str:

@@ -51,6 +51,7 @@ _OTHER_ARCHS = (
     ("cpu family", "pa-risc", "parisc"),
     ("cpu", "alpha", "alpha"),
 )
+_OF_THE_HOST = ["flags", "untold", "gap", "vendor", "brand", "family", "model", "stepping", "core_kinds", "cpu_type"]
 _FIRMWARE_KEYS = ("bios vendor id", "bios model name", "dmi", "machine type")
 _NAMED_FAMILIES = {X86, ARM, "ppc", "riscv", "loongarch", "mips", "s390", "sparc"}
 
@@ -91,35 +92,31 @@ def as_program(machine: Hardware, arch: str) -> Hardware:
     """The machine as a program of an architecture sees it: the same, or an emulator whose instructions nobody lists."""
     if isa_family(arch) == machine.isa_family:
         return replace(machine, arch=arch)
+    nothing = Hardware(arch=arch)  # the list and the names are the host's; what the emulator offers nobody says
     return replace(
         machine,
         arch=arch,
-        flags=frozenset(),  # the list and the names are the host's; what the emulator offers nobody says
-        untold=frozenset(),
-        gap=None,
-        vendor=None,
-        brand=None,
-        family=None,
-        model=None,
-        stepping=None,
-        core_kinds=(),
-        cpu_type=None,
+        **{field: getattr(nothing, field) for field in _OF_THE_HOST},
         emulated=machine.emulated or f"qemu-user ({arch} program on {machine.arch})",
     )
 
 
 def _without_instructions(listing: Listing, arch: str) -> Hardware:
     """The machine of a text that tells the architecture and no list of instructions."""
-    return Hardware(
+    machine = Hardware(
         arch=arch,
         vendor=listing.name("vendor id", "vendor_id"),
         brand=listing.name("model name"),
-        os="Linux",
         gap=Gap.LEFT_OUT if isa_family(arch) in {X86, ARM} else None,
-        logical_cores=topology.logical_cores(listing),
-        physical_cores=topology.physical_cores(listing),
         hypervisor=_hypervisor(listing),
     )
+    return _with_cores(listing, machine)
+
+
+def _with_cores(listing: Listing, machine: Hardware) -> Hardware:
+    """The machine, on Linux, with the cores that are listed."""
+    logical, physical = topology.logical_cores(listing), topology.physical_cores(listing)
+    return replace(machine, os="Linux", logical_cores=logical, physical_cores=physical)
 
 
 def _x86(listing: Listing, arch: str | None) -> Hardware | None:
@@ -145,9 +142,6 @@ def _x86(listing: Listing, arch: str | None) -> Hardware | None:
             family=listing.number("cpu family"),
             model=listing.number("model"),
             stepping=listing.number("stepping"),
-            os="Linux",
-            logical_cores=topology.logical_cores(listing),
-            physical_cores=topology.physical_cores(listing),
             core_kinds=() if hypervisor else topology.kinds_of_cores(listing),
             hypervisor=hypervisor or (hypervisors.UNNAMED if made_up else None),
             cpu_type=made_up,
@@ -174,22 +168,19 @@ def _arm(listing: Listing, arch: str | None) -> Hardware | None:
         arch=arch if arch and isa_family(arch) == ARM else _arm_width(listing, listed),
         vendor=arm.vendor_name(implementers[0]) if implementers else listing.name("vendor id"),
         brand=brand,
-        os="Linux",
-        logical_cores=topology.logical_cores(listing),
-        physical_cores=topology.physical_cores(listing),
         core_kinds=topology.kinds_by_name(named),
         hypervisor=_hypervisor(listing) or by_cores or (hypervisors.UNNAMED if made_up else None),
         cpu_type=made_up,
         emulated=hypervisors.emulation((brand, made_up, listing.first("hardware"), listing.first("model"))),
     )
     if listed is None:
-        return replace(machine, gap=Gap.LEFT_OUT)
+        return _with_cores(listing, replace(machine, gap=Gap.LEFT_OUT))
     return _with_instructions(listing, listed, machine)
 
 
 def _with_instructions(listing: Listing, listed: Instructions, machine: Hardware) -> Hardware:
     """The machine with the instructions listed, and why some of them are untold."""
-    in_family = family_flags(machine.isa_family)
+    machine, in_family = _with_cores(listing, machine), family_flags(machine.isa_family)
     if _is_wsl1(listing, listed):
         named = machine.brand if machine.isa_family == X86 else None  # on ARM the name is made up as well
         return replace(machine, brand=named, flags=listed.flags, untold=in_family - listed.flags, gap=Gap.WSL1)
@@ -218,7 +209,7 @@ def _arm_width(listing: Listing, listed: Instructions | None) -> str:
 
 def _arm_cores(listing: Listing) -> tuple[tuple[int | None, int | None], ...]:
     """Implementer and part number of each core that is listed with both."""
-    pairs = zip(listing.values.get("cpu implementer", ()), listing.values.get("cpu part", ()), strict=False)
+    pairs = zip(listing.column("cpu implementer"), listing.column("cpu part"), strict=False)
     return tuple((whole_number(maker), whole_number(part)) for maker, part in pairs)
 
 
@@ -227,7 +218,7 @@ def _arm_names(listing: Listing, cores: tuple[tuple[int | None, int | None], ...
     numbered = [(part, maker) for maker, part in cores if maker is not None and part is not None]
     in_order = (arm.core_name(maker, part) for part, maker in sorted(numbered, reverse=True))
     names = Counter(name for name in in_order if name is not None)
-    counted = zip(listing.names("model name"), listing.values.get("core(s) per socket", ()), strict=False)
+    counted = zip(listing.names("model name"), listing.column("core(s) per socket"), strict=False)
     by_lscpu = Counter[str]()
     for name, count in counted:
         by_lscpu[name] += whole_number(count) or 0
@@ -236,7 +227,7 @@ def _arm_names(listing: Listing, cores: tuple[tuple[int | None, int | None], ...
 
 def _arm_processor(listing: Listing) -> str | None:
     """What kernels before 3.8 wrote where the number of the processor stands now."""
-    words = [value for value in listing.values.get("processor", ()) if not value.isdecimal()]
+    words = [value for value in listing.column("processor") if not value.isdecimal()]
     return words[0] if words and words[0] else None
 
 
@@ -245,16 +236,14 @@ def _riscv(listing: Listing, _: str | None) -> Hardware | None:
     if isa is None:
         return None
     letters = re.split(r"[zsx]", isa["letters"].lower(), maxsplit=1)[0]
-    return Hardware(
+    machine = Hardware(
         arch=f"riscv{isa['bits']}",
         vendor=_maker(listing.first("uarch")),
         brand=listing.name("model name", "uarch"),
-        os="Linux",
         flags=canonical_flags([*letters, *isa["rest"].split("_")]),
-        logical_cores=topology.logical_cores(listing),
-        physical_cores=topology.physical_cores(listing),
         emulated=hypervisors.emulation((listing.first("model name"), listing.first("uarch"))),
     )
+    return _with_cores(listing, machine)
 
 
 def _maker(uarch: str | None) -> str | None:
@@ -305,13 +294,7 @@ def _other(listing: Listing, _: str | None) -> Hardware | None:
     for key, word, arch in _OTHER_ARCHS:
         if word in " ".join(listing.names(key)).lower():
             brand = listing.name("model name", "cpu model", "cpu", "family")
-            return Hardware(
-                arch=arch,
-                brand=brand,
-                os="Linux",
-                flags=listing.words("features") | listing.words("ases implemented"),
-                logical_cores=topology.logical_cores(listing),
-                physical_cores=topology.physical_cores(listing),
-                emulated=hypervisors.emulation((brand, listing.first("system type"))),
-            )
+            flags = listing.words("features") | listing.words("ases implemented")
+            emulated = hypervisors.emulation((brand, listing.first("system type")))
+            return _with_cores(listing, Hardware(arch=arch, brand=brand, flags=flags, emulated=emulated))
     return None

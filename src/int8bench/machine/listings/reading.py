@@ -87,6 +87,10 @@ class Listing:
     open_key: str | None = None
     """The key of the last line, where no line end says that its value is whole."""
 
+    def column(self, key: str) -> tuple[str, ...]:
+        """The values of a key in order, none where it is not there."""
+        return self.values.get(key, ())
+
     def first(self, *keys: str) -> str | None:
         """The first whole value that is not empty, of the first key that has one."""
         return next((value for key in keys for value in self._whole(key) if value), None)
@@ -96,7 +100,7 @@ class Listing:
 
         A name may be cut: half of one is better than none.
         """
-        values = (value for key in keys for value in self.values.get(key, ()))
+        values = (value for key in keys for value in self.column(key))
         return next((value for value in values if not _NO_NAME.fullmatch(value)), None)
 
     def names(self, key: str) -> tuple[str, ...]:
@@ -105,7 +109,7 @@ class Listing:
 
     def switch(self, key: str) -> bool | None:
         """Whether a key is on (1) or off (0); None where nothing says so."""
-        return {"1": True, "0": False}.get(next(iter(self.values.get(key, ())), ""))
+        return {"1": True, "0": False}.get(next(iter(self.column(key)), ""))
 
     def number(self, key: str) -> int | None:
         """The first value of a key as a whole number, decimal or 0x; None where it is none."""
@@ -113,11 +117,11 @@ class Listing:
 
     def numbers(self, key: str) -> tuple[int, ...]:
         """The different whole numbers among a key's values, in order."""
-        numbers = (whole_number(value) for value in self.values.get(key, ()))
+        numbers = (whole_number(value) for value in self.column(key))
         return tuple(dict.fromkeys(value for value in numbers if value is not None))
 
     def _whole(self, key: str) -> tuple[str, ...]:
-        values = self.values.get(key, ())
+        values = self.column(key)
         return values[:-1] if key == self.open_key else values
 
     def words(self, key: str) -> frozenset[str]:

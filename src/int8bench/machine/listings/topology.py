@@ -10,7 +10,7 @@ _FEWEST_SMALL = 2  # small cores come in clusters; one thread fewer is one that 
 
 def logical_cores(listing: Listing) -> int | None:
     """The processors listed; of an excerpt with one block, the siblings of its socket; what lscpu counts, or None."""
-    listed = sum(value.isdecimal() for value in listing.values.get("processor", ()))
+    listed = sum(value.isdecimal() for value in listing.column("processor"))
     if listed > 1:
         return listed
     return listing.number("siblings") or listing.number("cpu(s)") or None
@@ -21,15 +21,15 @@ def physical_cores(listing: Listing) -> int | None:
 
     Two dies of a package can repeat their cores' numbers, so of a socket that is listed whole its own count is taken.
     """
-    counted = zip(_column(listing, "core(s) per socket"), _column(listing, "socket(s)"), strict=False)
+    counted = zip(listing.column("core(s) per socket"), listing.column("socket(s)"), strict=False)
     by_lscpu = sum((whole_number(cores) or 0) * (whole_number(sockets) or 0) for cores, sockets in counted)
     if by_lscpu:
         return by_lscpu  # of each kind of core, where there are several
-    if len(listing.values.get("processor", ())) <= 1:
+    if len(listing.column("processor")) <= 1:
         return listing.number("cpu cores") or None
-    processors = _column(listing, "physical id")
-    numbered = set(zip(processors, _column(listing, "core id"), strict=False))
-    counted = zip(_column(listing, "siblings"), _column(listing, "cpu cores"), strict=False)
+    processors = listing.column("physical id")
+    numbered = set(zip(processors, listing.column("core id"), strict=False))
+    counted = zip(listing.column("siblings"), listing.column("cpu cores"), strict=False)
     own = dict(zip(processors, counted, strict=False))
     count = 0
     for socket, listed in Counter(processors).items():
@@ -44,9 +44,8 @@ def kinds_of_cores(listing: Listing) -> tuple[str, ...]:
     cores = listing.number("cpu cores") or listing.number("core(s) per socket")
     threads = listing.number("siblings") or _threads_per_socket(listing)
     if not cores or not threads or not cores < threads <= _MOST_THREADS * cores - _FEWEST_SMALL:
-        ultra = "Core(TM) Ultra" in (
-            listing.name("model name") or ""
-        )  # all are of two kinds; some of one thread a core
+        # All of these are of two kinds; some of one thread a core.
+        ultra = "Core(TM) Ultra" in (listing.name("model name") or "")
         return ("performance", "efficiency") if ultra else ()
     return f"{threads - cores} with 2 threads", f"{_MOST_THREADS * cores - threads} with 1 thread"
 
@@ -59,7 +58,3 @@ def kinds_by_name(names: Counter[str]) -> tuple[str, ...]:
 def _threads_per_socket(listing: Listing) -> int | None:
     threads, sockets = listing.number("cpu(s)"), listing.number("socket(s)")
     return threads // sockets if threads and sockets else None
-
-
-def _column(listing: Listing, key: str) -> tuple[str, ...]:
-    return listing.values.get(key, ())

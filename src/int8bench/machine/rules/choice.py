@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from int8bench.errors import RequestError
 from int8bench.machine import Hardware, Told
 from int8bench.machine.finding import EngineChoice, SaturationProbe
-from int8bench.machine.levels import ARM, UNKNOWN, X86
+from int8bench.machine.levels import ARM, INT8_DOT_PRODUCTS, UNKNOWN, X86
 
 INT8_ENGINES = ("fbgemm", "x86", "onednn", "qnnpack")
 KNOWN_ENGINES = ("torch", *INT8_ENGINES)  # torch is float32, raced along with all of them
@@ -31,7 +31,6 @@ LEVEL_NAMES = {
 }
 _LINUX = {"Linux", UNKNOWN}
 _UNTOLD = "the instructions of this CPU are not told"
-_DOT_PRODUCTS = ("avx_vnni", "avx512_vnni", "amx_int8")
 
 
 def check_engine(name: str) -> None:
@@ -57,7 +56,7 @@ def listed(levels: tuple[str, ...]) -> str:
 
 def dot_products(hardware: Hardware) -> tuple[str, ...]:
     """The levels of an x86 processor that multiply int8 and add up in 32 bits."""
-    return tuple(level for level in hardware.levels if level in _DOT_PRODUCTS)
+    return tuple(level for level in hardware.levels if level in INT8_DOT_PRODUCTS[X86])
 
 
 def engines_of_torch(hardware: Hardware) -> tuple[str, ...] | None:
@@ -136,10 +135,8 @@ def _x86_preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
     if hardware.int8_dot_product is Told.UNTOLD:
         return ("fbgemm", "x86"), "AVX2, which fbgemm runs on; whether VNNI is there as well is not told"
     width = "AVX-512" if "avx512" in hardware.levels else "AVX2"
-    return (
-        "fbgemm",
-        "x86",
-    ), f"{width} without VNNI, where fbgemm keeps activations to 7 bits so that nothing saturates"
+    reason = f"{width} without VNNI, where fbgemm keeps activations to 7 bits so that nothing saturates"
+    return ("fbgemm", "x86"), reason
 
 
 def _without_avx2(hardware: Hardware) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from int8bench.machine import Hardware, Told
 from int8bench.machine.finding import Finding, Severity, Situation
-from int8bench.machine.levels import X86
+from int8bench.machine.levels import INT8_DOT_PRODUCTS, X86, told_of_any
 from int8bench.machine.rules.choice import listed
 
 _AVX2 = frozenset({"avx2"})
@@ -66,21 +66,18 @@ def withheld(hardware: Hardware, name: str, setting: str) -> tuple[str, ...]:
     return tuple(level for level in hardware.levels if level in governed and level not in allowed)
 
 
-def exact_for_onednn(hardware: Hardware) -> bool:
-    """Whether oneDNN may use an instruction that adds int8 products up in 32 bits, so that nothing saturates."""
-    return exactness_of_onednn(hardware) is Told.THERE
-
-
 def exactness_of_onednn(hardware: Hardware) -> Told:
-    """What is said of such an instruction: there and free to use, not there or held back, or untold."""
+    """What is said of an instruction by which oneDNN adds int8 products up in 32 bits, so that nothing saturates.
+
+    There and free to use, not there or held back, or untold.
+    """
     held = {
         level
         for name, value in hardware.isa_environment.items()
         if name in _OF_ONEDNN
         for level in withheld(hardware, name, value)
     }
-    tellings = {hardware.tells(level) for level in ("avx_vnni", "avx512_vnni", "amx_int8") if level not in held}
-    return next((each for each in (Told.THERE, Told.UNTOLD) if each in tellings), Told.ABSENT)
+    return told_of_any({hardware.tells(level) for level in INT8_DOT_PRODUCTS[X86] if level not in held})
 
 
 def isa_limited_by_environment(situation: Situation) -> Iterator[Finding]:
