@@ -47,10 +47,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A fault of ours or of a contender inside a measuring process, in one sentence, with its trace for the curious."""
+    """A fault of ours or of a contender inside a measuring process, in one sentence."""
 
     sentence: str
-    trace: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

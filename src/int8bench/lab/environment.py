@@ -72,16 +72,12 @@ def cores_for(*, threads: int, launch: int, usable: tuple[int, ...]) -> tuple[in
 _LIBRARIES = {"OPENBLAS_NUM_THREADS": "numpy", "GOMP_SPINCOUNT": "torch", "KMP_BLOCKTIME": "torch"}
 
 
-def adopt_settings(
-    settings: ProcessSettings | None = None, environment: MutableMapping[str, str] = os.environ
-) -> dict[str, bool]:
-    """Applies the settings to this process; for each variable, whether it has come in time to be heeded.
+def adopt_settings(environment: MutableMapping[str, str] = os.environ) -> dict[str, bool]:
+    """Applies a measuring process's settings to this one; for each variable, whether it has come in time to be heeded.
 
-    Args:
-        settings: a measuring process's own where None.
-        environment: where variables are set, for this process and those it starts.
+    The variables are set in `environment`, for this process and those it starts.
     """
-    variables = (settings or ProcessSettings()).to_dict()
+    variables = ProcessSettings().to_dict()
     heeded = {name: _in_time(name, value, environment) for name, value in variables.items()}
     environment.update(variables)
     return heeded

@@ -253,7 +253,13 @@ class PeerLaunch:
         Raises:
             StrayedError: one came from somewhere else.
         """
-        _check_origins(self._place, origins)
+        for package, folders in origins.items():
+            for folder in folders:
+                if not any(Path(folder).is_relative_to(Path(own).resolve()) for own in self._place.path):
+                    raise StrayedError(
+                        f"{self.label}: {package} was imported from {folder}, not from this side's own files; "
+                        "is it put first on the path by the suite, or by a PYTHONPATH?"
+                    )
         return any(origins.values())
 
     def enter(self, name: str, *, cores: Sequence[int], shift: int, timeout_s: float) -> Turns:
@@ -420,18 +426,3 @@ def _of_kind(message: Message, kind: type[T]) -> T:
     if not isinstance(message, kind):
         raise ValueError(f"sent {message!r:.80}, expected {kind.__name__}")  # noqa: TRY004  a fault of the line
     return message
-
-
-def _check_origins(place: Place, origins: Origins) -> None:
-    """Refuses to measure a package that came from elsewhere than the side's own folders.
-
-    Raises:
-        StrayedError: one did.
-    """
-    for package, folders in origins.items():
-        for folder in folders:
-            if not any(Path(folder).is_relative_to(Path(own).resolve()) for own in place.path):
-                raise StrayedError(
-                    f"{place.label}: {package} was imported from {folder}, not from this side's own files; "
-                    "is it put first on the path by the suite, or by a PYTHONPATH?"
-                )

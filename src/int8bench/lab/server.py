@@ -95,7 +95,7 @@ def _outcome(step: Callable[[], object]) -> Done | Failure:
     try:
         return Done(value=step())
     except BaseException as error:  # noqa: BLE001  every fault becomes a failed row with its reason, never a result
-        return Failure(sentence=_sentence(error), trace=traceback.format_exc())
+        return Failure(sentence=_sentence(error))
 
 
 def _sentence(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """What is measured: one case is a model on an engine in a precision, layout, batch and thread count. Pure."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from int8bench.errors import RequestError
@@ -90,10 +90,8 @@ def parse_id(text: str) -> Case:
 
 def float32_references(engine: str = TORCH) -> tuple[Variant, Variant]:
     """The two float32 variants that every int8 variant is held against: channels-last, then plain NCHW."""
-    return (
-        Variant(engine=engine, precision=FLOAT32, layout=CHANNELS_LAST),
-        Variant(engine=engine, precision=FLOAT32, layout=NCHW),
-    )
+    channels_last = Variant(engine=engine, precision=FLOAT32, layout=CHANNELS_LAST)
+    return channels_last, replace(channels_last, layout=NCHW)
 
 
 def int8_variant(engine: str) -> Variant:

@@ -5,8 +5,8 @@ import math
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -181,7 +181,9 @@ def _fetch_cifar10(data_dir: Path) -> None:
     archive = data_dir / CIFAR10.filename
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=data_dir, prefix=".cifar10.") as temporary, _patience(PATIENCE_S):
+        with TemporaryDirectory(dir=data_dir, prefix=".cifar10.") as temporary, ExitStack() as undone:
+            undone.callback(socket.setdefaulttimeout, socket.getdefaulttimeout())
+            socket.setdefaulttimeout(PATIENCE_S)  # torchvision itself would wait for ever
             if archive.is_file():
                 shutil.copy(archive, temporary)
             with redirect_stdout(sys.stderr):
@@ -192,17 +194,6 @@ def _fetch_cifar10(data_dir: Path) -> None:
             f"--data cifar10: not in {data_dir}, and cannot be downloaded ({units.reason(error)}); "
             f"get {CIFAR10.url} elsewhere and put it, or its folder {CIFAR10.base_folder}, there"
         ) from error
-
-
-@contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Ends a connection that is silent for so long; torchvision itself would wait for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _folder(path: str, shape: Shape) -> _Source:

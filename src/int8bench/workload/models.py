@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,22 +72,17 @@ class LoadedModel:
 Factory = Callable[[int], nn.Module]
 
 
-def _resnet18(num_classes: int) -> nn.Module:
-    from torchvision.models.quantization import resnet18
+def _of_torchvision(name: str, num_classes: int) -> nn.Module:
+    from torchvision.models import quantization
 
-    return resnet18(weights=None, quantize=False, num_classes=num_classes)  # type: ignore[no-any-return]
-
-
-def _mobilenet_v2(num_classes: int) -> nn.Module:
-    from torchvision.models.quantization import mobilenet_v2
-
-    return mobilenet_v2(weights=None, quantize=False, num_classes=num_classes)  # type: ignore[no-any-return]
+    make = getattr(quantization, name)
+    return make(weights=None, quantize=False, num_classes=num_classes)  # type: ignore[no-any-return]
 
 
 KNOWN: dict[str, tuple[Factory, Shape]] = {
     "simplecnn": (SimpleCNN, SIMPLECNN_SHAPE),
-    "resnet18": (_resnet18, IMAGENET_SHAPE),
-    "mobilenet_v2": (_mobilenet_v2, IMAGENET_SHAPE),
+    "resnet18": (partial(_of_torchvision, "resnet18"), IMAGENET_SHAPE),
+    "mobilenet_v2": (partial(_of_torchvision, "mobilenet_v2"), IMAGENET_SHAPE),
 }
 
 

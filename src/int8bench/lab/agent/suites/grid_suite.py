@@ -6,10 +6,11 @@ and the size of weights.
 
 import importlib
 import inspect
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..wire import Open
+from ..wire import GridOrder, Open
 from .suite import TIME, TRACK, Opened, SkippedError, Within
 
 COST, ANSWERS = "#cost", "#answers"
@@ -28,26 +29,23 @@ def open_suite(order: Open, _again: Callable[[], None]) -> "GridSuite":
         raise SkippedError("this revision's int8bench.facade has no grid; compare with a later one")
     asked = order.grid
     assert asked is not None
-    contenders, batches = tuple(asked.contenders), tuple(asked.batches)
-    known = {"batches": batches} if "batches" in inspect.signature(grid).parameters else {}  # not in older revisions
+    contenders = tuple(asked.contenders)
+    known = (
+        {"batches": tuple(asked.batches)} if "batches" in inspect.signature(grid).parameters else {}
+    )  # not in older revisions
     opened = grid(contenders=contenders, model=asked.model, input_shape=asked.input_shape, data=asked.data, **known)
-    return GridSuite(opened, contenders, batches, tuple(asked.threads))
+    return GridSuite(opened, asked)
 
 
 class GridSuite:
     """The cells of a grid, by their ids."""
 
-    def __init__(
-        self,
-        grid: Any,  # noqa: ANN401  of the side's own int8bench
-        contenders: tuple[str, ...],
-        batches: tuple[int, ...],
-        threads: tuple[int, ...],
-    ) -> None:
+    def __init__(self, grid: Any, asked: GridOrder) -> None:  # noqa: ANN401  of the side's own int8bench
         """Holds a facade's grid and the cells that are asked for."""
         self._grid = grid
-        self._contenders = contenders
-        self._cells = {f"{c}/b{b}/t{t}": (c, b, t) for t in threads for b in batches for c in contenders}
+        self._contenders = asked.contenders
+        cells = itertools.product(asked.threads, asked.batches, asked.contenders)
+        self._cells = {f"{c}/b{b}/t{t}": (c, b, t) for t, b, c in cells}
 
     def names(self) -> Mapping[str, str]:
         """Times first, then costs, then answers."""
