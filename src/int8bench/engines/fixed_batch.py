@@ -1,14 +1,16 @@
-"""Answers of a program that takes a fixed number of pictures: split, filled up and checked in one way. Pure."""
+"""Programs that take a fixed number of pictures: answers split, filled up and checked in one way. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from int8bench.engines.base import Images, Logits
 from int8bench.errors import EngineError
 from int8bench.units import reason
+from int8bench.workload.cases import Variant
 
 T = TypeVar("T")
 _AXES = 2  # image, class
@@ -68,22 +70,29 @@ def filled(pictures: Images, size: int) -> Images:
     return next(parts(pictures, size))
 
 
-def made_for(batch: int, made: Mapping[int, T], *, name: str, otherwise: str) -> T:
-    """What a conversion made for a batch size.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByBatch(Generic[T]):
+    """What a launch has read of a variant's conversions, by batch size."""
 
-    Args:
-        batch: the size that is asked for.
-        made: what there is, by batch size.
-        name: how errors call the contender.
-        otherwise: what was not done: "no file was made".
+    variant: Variant
+    made: Mapping[int, T]
+    example: Images
+    """Pictures that the evidence answers."""
 
-    Raises:
-        EngineError: there is none.
-    """
-    if batch not in made:
-        there = ", ".join(map(str, sorted(made))) or "none"
-        raise EngineError(f"{name}: {otherwise} for batch {batch}, only for {there}")
-    return made[batch]
+    def of(self, batch: int, otherwise: str) -> T:
+        """What was made for a batch size.
+
+        Args:
+            batch: the size that is asked for.
+            otherwise: what was not done: "no file was made".
+
+        Raises:
+            EngineError: there is none.
+        """
+        if batch not in self.made:
+            there = ", ".join(map(str, sorted(self.made))) or "none"
+            raise EngineError(f"{self.variant.label}: {otherwise} for batch {batch}, only for {there}")
+        return self.made[batch]
 
 
 def damaged(name: str, folder: Path | None, error: BaseException, *, what: str = "converted file") -> EngineError:

@@ -171,7 +171,7 @@ def event(name, op_name, dtype, dur=10):
 def test_an_operator_is_what_it_takes_in(op_name, dtype, kind):
     """A convolution that was left in float between two quantizations is float, whatever the file was meant to be."""
     events = [event("a", op_name, dtype, dur=1000), event("a", op_name, dtype)]
-    (found,) = operators(events)
+    (found,) = operators(events, {})
     assert (found.kind, found.seconds) == (kind, pytest.approx(1e-5))
 
 
@@ -183,10 +183,10 @@ def test_an_operator_is_weighed_by_the_shapes_of_its_profile():
     }
     told = event("a", "QLinearConv", "uint8")
     told["args"] |= shapes
-    (found,) = operators([told] * 2)
+    (found,) = operators([told] * 2, {})
     assert found.multiply_adds == 4 * 64 * 27
     told["args"]["input_type_shape"] = told["args"]["input_type_shape"][:3]  # the kernel has packed its weights
-    (found,) = operators([told] * 2)
+    (found,) = operators([told] * 2, {})
     assert found.multiply_adds is None
     (found,) = operators([told] * 2, {"a": [(4, 3, 3, 3), (4,)]})
     assert found.multiply_adds == 4 * 64 * 27
@@ -200,13 +200,13 @@ def test_a_call_that_was_interrupted_does_not_count_for_its_operator():
     """Each node has its median time, and two of one name are two."""
     calls = [event("a", "Conv", "float", dur=dur) for dur in (500, 10, 11, 9000)]
     other = [{**each, "args": {**each["args"], "node_index": "7"}} for each in calls]
-    found = operators([*calls, *other])
+    found = operators([*calls, *other], {})
     assert [each.seconds for each in found] == [pytest.approx(1.1e-5)] * 2
 
 
 def test_the_first_call_of_a_profile_is_left_out_and_other_events_too():
     """It also allocates; the session's own events are no operators."""
-    assert operators([event("a", "Conv", "float"), {"name": "model_run", "dur": 5}]) == []
+    assert operators([event("a", "Conv", "float"), {"name": "model_run", "dur": 5}], {}) == []
 
 
 def test_a_missing_package_is_told_with_what_to_type(monkeypatch):

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from int8bench import documents
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Conversion, Images, Logits, Material
 from int8bench.engines.executorch import files as executorch_files
 from int8bench.engines.executorch import operators
 from int8bench.engines.executorch.files import ExecutorchFiles
-from int8bench.engines.fixed_batch import check_logits, filled, in_parts, made_for
+from int8bench.engines.fixed_batch import ByBatch, check_logits, filled, in_parts
 from int8bench.engines.operators import ran
 from int8bench.errors import EngineError
 from int8bench.units import reason
@@ -36,16 +37,7 @@ _METHOD = "forward"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Programs:
-    """What a launch has read, by batch size."""
-
-    variant: Variant
-    files: Mapping[int, ExecutorchFiles]
-    example: Images
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecuTorchEngine(packages.PackagedEngine[_Programs]):
+class ExecuTorchEngine(packages.PackagedEngine[ByBatch[ExecutorchFiles]]):
     """ExecuTorch with XNNPACK."""
 
     name: str = "executorch"
@@ -56,24 +48,24 @@ class ExecuTorchEngine(packages.PackagedEngine[_Programs]):
         """A program for each batch size."""
         return executorch_files.conversion(variant.precision)
 
-    def prepare(self, variant: Variant, material: Material) -> _Programs:
+    def prepare(self, variant: Variant, material: Material) -> ByBatch[ExecutorchFiles]:
         """The programs in memory, the runtime imported; its thread pool is left for the forks to start.
 
         Raises:
             EngineError: the runtime cannot be loaded, or a file cannot be read.
         """
         _runtime()
-        files = {batch: executorch_files.read(folder, variant.label) for batch, folder in material.by_batch.items()}
-        return _Programs(variant=variant, files=files, example=material.example)
+        made = {batch: executorch_files.read(folder, variant.label) for batch, folder in material.by_batch.items()}
+        return ByBatch(variant=variant, made=made, example=material.example)
 
-    def build(self, prepared: _Programs, group: Group) -> ExecuTorchPredictor:
+    def build(self, prepared: ByBatch[ExecutorchFiles], group: Group) -> ExecuTorchPredictor:
         """A session opened, and its weights packed, in the calling process.
 
         Raises:
             EngineError: there is no program for the batch size, or the runtime refuses it.
         """
         name = prepared.variant.label
-        files = made_for(group.batch, prepared.files, name=name, otherwise="no program was made")
+        files = prepared.of(group.batch, "no program was made")
         runtime = _runtime()
         if runtime._threadpool_get_thread_count() != group.threads:  # noqa: SLF001  they have no other name
             runtime._unsafe_reset_threadpool(group.threads)  # noqa: SLF001
@@ -103,6 +95,7 @@ class ExecuTorchPredictor:
             name: how errors call it.
             example: what a forward answers for the evidence.
         """
+        self.serialized_bytes = len(files.program)
         self._session = session
         self._files = files
         self._group = group
@@ -113,11 +106,6 @@ class ExecuTorchPredictor:
     def weights_bytes(self) -> int:
         """Bytes of the constants that the program keeps: weights, biases, and scales."""
         return self._files.delegation.weights_bytes
-
-    @property
-    def serialized_bytes(self) -> int:
-        """Bytes of the ``.pte`` file."""
-        return len(self._files.program)
 
     @cached_property
     def evidence(self) -> Mapping[str, Json]:
@@ -136,7 +124,7 @@ class ExecuTorchPredictor:
             "versions": packages.versions(executorch_files.PACKAGES),
             "threads": runtime._threadpool_get_thread_count(),  # noqa: SLF001  it has no other name
             "ran": measured,
-            "delegation": delegation.to_dict(),
+            "delegation": documents.written(delegation),
         }
 
     def __call__(self, batch: Images) -> Logits:

@@ -101,7 +101,7 @@ class EdgeNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegation:
-    """What XNNPACK was given of a program and what was left, as a conversion writes it and evidence has it."""
+    """What XNNPACK was given of a program and what was left, as a conversion writes it and evidence has it: as JSON."""
 
     delegates: int
     delegated: Mapping[str, int]
@@ -115,11 +115,6 @@ class Delegation:
     operators: tuple[str, ...]
     """Kernels of ExecuTorch's own that the program asks for."""
     weights_bytes: int
-
-    def to_dict(self) -> dict[str, Json]:
-        """The file, and what evidence has of it; the fields are the keys."""
-        nodes = [{**dataclasses.asdict(node), "types": list(node.types)} for node in self.nodes]
-        return {**dataclasses.asdict(self), "nodes": nodes, "operators": list(self.operators)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +156,7 @@ def convert(material: Material, options: Options, batch: int | None, folder: Pat
     delegation = _described(edge, program)
     _check_kernels(delegation.operators)
     (folder / PROGRAM).write_bytes(program.buffer)
-    notes = delegation.to_dict()
+    notes = documents.written(delegation)
     (folder / DELEGATION).write_text(json.dumps(notes), encoding="utf-8")
     return notes
 

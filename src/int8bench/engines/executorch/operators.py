@@ -6,8 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any, TypedDict
 
 from int8bench.engines.executorch.files import PROFILE, Delegation, EdgeNode, decoded
@@ -80,11 +78,7 @@ def traced(runtime: Any, program: bytes, pictures: Any) -> tuple[Operator, ...] 
     method = session.load_method("forward")
     for _ in range(WARM_UP + FORWARDS):
         method([pictures], False)  # noqa: FBT003  the extension takes it by position in older versions
-    return profiled(decoded(PROFILE, partial(_write, session), size_prefixed=True))
-
-
-def _write(session: Any, path: Path) -> None:  # noqa: ANN401
-    session.write_etdump_result_to_file(str(path))
+    return profiled(decoded(PROFILE, lambda path: session.write_etdump_result_to_file(str(path)), size_prefixed=True))
 
 
 def profiled(profile: ForwardProfile) -> tuple[Operator, ...]:
@@ -113,10 +107,7 @@ def _operator(name: str, implementation: str, seconds: float) -> Operator:
 
 
 def _mean(alike: Sequence[Operator]) -> Operator:
-    (first, *_), seconds = alike, [each.seconds or 0.0 for each in alike]
-    return Operator(
-        name=first.name, implementation=first.implementation, kind=first.kind, seconds=sum(seconds) / len(seconds)
-    )
+    return replace(alike[0], seconds=sum(each.seconds or 0.0 for each in alike) / len(alike))
 
 
 def kind(name: str) -> Kind:

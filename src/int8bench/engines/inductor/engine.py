@@ -14,7 +14,7 @@ from int8bench import units
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Availability, Conversion, Images, Logits, Material
-from int8bench.engines.fixed_batch import damaged, in_parts, made_for
+from int8bench.engines.fixed_batch import ByBatch, damaged, in_parts
 from int8bench.engines.inductor import files
 from int8bench.engines.inductor.evidence import operators, written
 from int8bench.engines.inductor.files import LIBRARY, Compiled, images
@@ -34,16 +34,7 @@ _WITNESS = "oneDNN's verbose lines, and the code that inductor wrote"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Libraries:
-    """What a launch knows of the library of each batch size."""
-
-    variant: Variant
-    example: Images
-    by_batch: Mapping[int, Compiled]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InductorEngine(packages.PackagedEngine[Libraries]):
+class InductorEngine(packages.PackagedEngine[ByBatch[Compiled]]):
     """Torch's own compiler for x86 processors."""
 
     name: str = "inductor"
@@ -52,8 +43,8 @@ class InductorEngine(packages.PackagedEngine[Libraries]):
 
     def availability(self, hardware: Hardware) -> Availability:
         """Whether the processor is an x86, torchao is there, and a C++ compiler too."""
-        found = packages.PackagedEngine.availability(self, hardware)
-        return found if not found.available or files.found_compiler() else Availability.unless(files.no_compiler())
+        missing = self.unfit(hardware) or packages.missing(self.name, self.modules) or files.no_compiler()
+        return Availability.unless(missing)
 
     def unfit(self, hardware: Hardware) -> str | None:
         """By architecture."""
@@ -66,17 +57,17 @@ class InductorEngine(packages.PackagedEngine[Libraries]):
         """A library for each batch size, compiled for this processor."""
         return files.conversion(variant.precision, hardware)
 
-    def prepare(self, variant: Variant, material: Material) -> Libraries:
+    def prepare(self, variant: Variant, material: Material) -> ByBatch[Compiled]:
         """What the conversions left, by batch size; torch imported.
 
         Raises:
             EngineError: torch cannot be loaded, or a file is not there.
         """
         packages.loaded(self.name, "torch")  # paid before the forks
-        by_batch = {batch: _read(variant, folder) for batch, folder in material.by_batch.items()}
-        return Libraries(variant=variant, example=material.example, by_batch=by_batch)
+        made = {batch: _read(variant, folder) for batch, folder in material.by_batch.items()}
+        return ByBatch(variant=variant, made=made, example=material.example)
 
-    def build(self, prepared: Libraries, group: Group) -> CompiledPredictor:
+    def build(self, prepared: ByBatch[Compiled], group: Group) -> CompiledPredictor:
         """The library of the batch size opened in the calling process, which is told its thread count.
 
         Raises:
@@ -98,7 +89,7 @@ def _read(variant: Variant, folder: Path) -> Compiled:
 class CompiledPredictor:
     """A library opened, which takes pictures of one batch size and shape and checks neither."""
 
-    def __init__(self, libraries: Libraries, group: Group) -> None:
+    def __init__(self, libraries: ByBatch[Compiled], group: Group) -> None:
         """Opens the library of a batch size.
 
         Raises:
@@ -107,7 +98,7 @@ class CompiledPredictor:
         self._name = libraries.variant.label
         self._group = group
         self._example = libraries.example
-        self._compiled = made_for(group.batch, libraries.by_batch, name=self._name, otherwise="nothing was compiled")
+        self._compiled = libraries.of(group.batch, "nothing was compiled")
         self._runner = _opened(self._name, self._compiled.folder)
         self.serialized_bytes = self._compiled.serialized_bytes
 

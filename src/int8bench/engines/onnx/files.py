@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,7 +237,7 @@ def quantize(material: Material, options: Options, _batch: int | None, folder: P
                 f"onnx: {type(material.model).__name__} cannot be quantized by onnxruntime's tool: "
                 f"{units.reason(error)}; {ADVICE}"
             ) from error
-    return {**notes, "reduce_range": reduce_range, "left_in_float": [each.to_dict() for each in left]}
+    return {**notes, "reduce_range": reduce_range, "left_in_float": [asdict(each) for each in left]}
 
 
 def _check_packages() -> None:

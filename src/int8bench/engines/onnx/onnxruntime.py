@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias, TypedDict
 
 import numpy as np
@@ -31,7 +30,6 @@ KERNEL = "_kernel_time"  # how the profile's events of operators end
 EDGES = {"QuantizeLinear", "DequantizeLinear", "Transpose", "ReorderInput", "ReorderOutput", "Cast"}
 MOVES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split", "Slice", "Gather", "Shape", "Identity"}
 _BYTES = {"uint8", "int8"}
-NO_WEIGHTS: Mapping[str, Sequence[Shape]] = MappingProxyType({})
 _US = 1e-6
 
 Tensors: TypeAlias = Sequence[Mapping[str, Sequence[int]]]
@@ -89,6 +87,7 @@ class OnnxRuntimePredictor:
             example: a picture, for the evidence.
             group: the batch size and the threads of the session.
         """
+        self.serialized_bytes = len(content)
         self._name, self._content, self._group, self._example = name, content, group, example
         self._session = _opened(name, content, _options(group))
         self._classes = _classes(name, self._session)
@@ -97,11 +96,6 @@ class OnnxRuntimePredictor:
     def weights_bytes(self) -> int:
         """Bytes of all initializers: weights, biases, scales and zero points."""
         return files.weights_bytes(self._content)
-
-    @property
-    def serialized_bytes(self) -> int:
-        """Bytes of the ONNX file."""
-        return len(self._content)
 
     @cached_property
     def evidence(self) -> Mapping[str, Json]:
@@ -167,7 +161,7 @@ class OnnxRuntimePredictor:
             return events, files.weights_of_nodes(Path(folder) / "optimized.onnx")
 
 
-def operators(events: Sequence[ProfileEvent], weights: Mapping[str, Sequence[Shape]] = NO_WEIGHTS) -> list[Operator]:
+def operators(events: Sequence[ProfileEvent], weights: Mapping[str, Sequence[Shape]]) -> list[Operator]:
     """The operators of one forward, each with its median time; a profile's first call is left out.
 
     The median, since a call that the system interrupts would give its operator the share of ten.

@@ -72,6 +72,7 @@ class OpenVinoPredictor:
             example: one picture, for the shape and the evidence.
             group: the batch size and the threads.
         """
+        self.serialized_bytes = len(content)
         self._variant, self._content, self._example, self._group = variant, content, example, group
         self._compiled = self._compile(profiled=False)
 
@@ -79,11 +80,6 @@ class OpenVinoPredictor:
     def weights_bytes(self) -> int:
         """Bytes of all initializers of the ONNX file: weights, biases, scales and zero points."""
         return files.weights_bytes(self._content)
-
-    @property
-    def serialized_bytes(self) -> int:
-        """Bytes of the ONNX file."""
-        return len(self._content)
 
     @cached_property
     def evidence(self) -> Mapping[str, Json]:
@@ -155,7 +151,21 @@ class OpenVinoPredictor:
         np.copyto(there, images)
 
     def _compile(self, *, profiled: bool) -> Any:  # noqa: ANN401  the runtime has no types
-        return _compiled(self._variant.label, self._content, self._example, self._group, profiled=profiled)
+        """The model for a fixed batch of channels-last pictures.
+
+        Raises:
+            EngineError: the file is broken, or holds what OpenVINO does not have.
+        """
+        runtime, group = _runtime(), self._group
+        try:
+            core = runtime.Core()
+            model = core.read_model(self._content)
+            model.reshape([group.batch, *self._example.shape[1:]])
+            properties = _properties(group.threads, profiled=profiled)
+            return core.compile_model(_channels_last(runtime, model), DEVICE, properties)
+        except (RuntimeError, TypeError, ValueError) as error:
+            name = self._variant.label
+            raise EngineError(f"{name}: OpenVINO cannot take the converted model: {_said(error)}") from error
 
     def _profile(self) -> GraphProfile:
         compiled = self._compile(profiled=True)
@@ -207,22 +217,6 @@ def _properties(threads: int, *, profiled: bool) -> dict[str, bool | int | str]:
     }
 
 
-def _compiled(name: str, content: bytes, example: Images, group: Group, *, profiled: bool) -> Any:  # noqa: ANN401
-    """The model for a fixed batch of channels-last pictures.
-
-    Raises:
-        EngineError: the file is broken, or holds what OpenVINO does not have.
-    """
-    runtime = _runtime()
-    try:
-        core = runtime.Core()
-        model = core.read_model(content)
-        model.reshape([group.batch, *example.shape[1:]])
-        return core.compile_model(_channels_last(runtime, model), DEVICE, _properties(group.threads, profiled=profiled))
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise EngineError(f"{name}: OpenVINO cannot take the converted model: {_said(error)}") from error
-
-
 def _channels_last(runtime: Any, model: Any) -> Any:  # noqa: ANN401  the runtime has no types
     from openvino.preprocess import PrePostProcessor
 
@@ -234,7 +228,8 @@ def _channels_last(runtime: Any, model: Any) -> Any:  # noqa: ANN401  the runtim
 
 def _settings(compiled: Any) -> dict[str, Json]:  # noqa: ANN401  the runtime has no types
     """What the runtime says of itself and of the session that is timed."""
-    requirements = str(compiled.get_property(_REQUIREMENTS)) if _has(compiled, _REQUIREMENTS) else ""
+    tells = _REQUIREMENTS in compiled.get_property("SUPPORTED_PROPERTIES")
+    requirements = str(compiled.get_property(_REQUIREMENTS)) if tells else ""
     isa = [part.removeprefix(_ISA) for part in requirements.split(";") if part.startswith(_ISA)]
     return {
         "engine": "openvino",
@@ -245,10 +240,6 @@ def _settings(compiled: Any) -> dict[str, Json]:  # noqa: ANN401  the runtime ha
         "pinned": bool(compiled.get_property("ENABLE_CPU_PINNING")),
         "precision_hint": compiled.get_property("INFERENCE_PRECISION_HINT").to_string(),
     }
-
-
-def _has(compiled: Any, name: str) -> bool:  # noqa: ANN401  the runtime has no types
-    return name in compiled.get_property("SUPPORTED_PROPERTIES")
 
 
 def _nodes(compiled: Any) -> tuple[GraphNode, ...]:  # noqa: ANN401  the runtime has no types

@@ -6,8 +6,9 @@ kind of operator the fault is none of theirs, and is the model's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,6 @@ class LeftOut:
     node: str
     reason: str
 
-    def to_dict(self) -> dict[str, str]:
-        """What a conversion notes."""
-        return asdict(self)
-
 
 def quantized(ready: Path, target: Path, pictures: Images, *, reduce_range: bool) -> tuple[LeftOut, ...]:
     """Writes the int8 file, without what the tool cannot quantize; those nodes.
@@ -60,21 +57,33 @@ def quantized(ready: Path, target: Path, pictures: Images, *, reduce_range: bool
         OSError: the disk is full.
         Exception: whatever the tool's passes raise, where no operator is to blame.
     """
+    quantize = partial(by_tool, ready, activations="QUInt8", reduce_range=reduce_range)
     try:
-        _quantize(ready, target, pictures, reduce_range=reduce_range)
+        quantize(target, pictures)
     except OSError:
         raise
     except Exception:
-        left = _culprits(ready, target.with_suffix(".tried"), pictures[:1], reduce_range=reduce_range)
+        left = _culprits(_kinds(ready), partial(_fault, quantize, target.with_suffix(".tried"), pictures[:1]))
         if not left:
             raise
-        excluded = [each.node for each in left]
-        _quantize(ready, target, pictures, reduce_range=reduce_range, nodes_to_exclude=excluded)
+        quantize(target, pictures, nodes_to_exclude=[each.node for each in left])
         return left
     return ()
 
 
-def _quantize(ready: Path, target: Path, pictures: Images, *, reduce_range: bool, **limits: Sequence[str]) -> None:
+def by_tool(ready: Path, target: Path, pictures: Images, *, activations: str, **options: object) -> None:
+    """Writes the int8 file of one that is ready, with weights by channel and min-max ranges.
+
+    Args:
+        ready: a float32 file that the tool's own preparation has gone over.
+        target: where the int8 file is written.
+        pictures: to calibrate with, (image, channel, height, width).
+        activations: their type, by the tool's name: ``QUInt8`` or ``QInt8``.
+        options: more of the tool's own.
+
+    Raises:
+        Exception: whatever the tool's passes raise.
+    """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     quantize_static(
@@ -83,22 +92,17 @@ def _quantize(ready: Path, target: Path, pictures: Images, *, reduce_range: bool
         Calibration(pictures),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        reduce_range=reduce_range,
-        activation_type=QuantType.QUInt8,
+        activation_type=QuantType[activations],
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax,
-        **limits,
+        **options,
     )
 
 
-def _culprits(ready: Path, tried: Path, picture: Images, *, reduce_range: bool) -> tuple[LeftOut, ...]:
+def _culprits(kinds: Mapping[str, Sequence[str]], fault_of: Callable[..., str | None]) -> tuple[LeftOut, ...]:
     """The nodes on which the tool fails though nothing else is quantized; none where it fails on every kind."""
-    kinds = _kinds(ready)
-    faults = {
-        kind: fault
-        for kind in kinds
-        if (fault := _fault(ready, tried, picture, reduce_range=reduce_range, op_types_to_quantize=[kind])) is not None
-    }
+    tried = {kind: fault_of(op_types_to_quantize=[kind]) for kind in kinds}
+    faults = {kind: fault for kind, fault in tried.items() if fault is not None}
     if len(faults) == len(kinds):
         return ()
     culprits: list[LeftOut] = []
@@ -106,10 +110,7 @@ def _culprits(ready: Path, tried: Path, picture: Images, *, reduce_range: bool) 
         names = kinds[kind]
         alone = dict.fromkeys(names, fault)
         if 1 < len(names) <= MOST_TRIED:
-            each = {
-                name: _fault(ready, tried, picture, reduce_range=reduce_range, nodes_to_quantize=[name])
-                for name in names
-            }
+            each = {name: fault_of(nodes_to_quantize=[name]) for name in names}
             alone = {name: own for name, own in each.items() if own is not None} or alone
         culprits += [LeftOut(operator=kind, node=name, reason=own) for name, own in alone.items()]
     return tuple(culprits)
@@ -129,10 +130,10 @@ def _kinds(ready: Path) -> dict[str, list[str]]:
     return names
 
 
-def _fault(ready: Path, tried: Path, picture: Images, *, reduce_range: bool, **limits: Sequence[str]) -> str | None:
+def _fault(quantize: Callable[..., None], tried: Path, picture: Images, **limits: Sequence[str]) -> str | None:
     """Why the tool cannot quantize so little; None where it can."""
     try:
-        _quantize(ready, tried, picture, reduce_range=reduce_range, **limits)
+        quantize(tried, picture, **limits)
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001  whatever its passes raise

@@ -19,7 +19,7 @@ from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Images, Material, Options
 from int8bench.engines.onnx import files, quantizer
-from int8bench.engines.tensorrt.needs import EXTRA, NAME
+from int8bench.engines.tensorrt.needs import NAME
 from int8bench.errors import EngineError
 from int8bench.units import reason
 from int8bench.workload.cases import FLOAT16, INT8
@@ -58,23 +58,12 @@ def _typed(exported: Path, precision: str, calibration: Images) -> Any:  # noqa:
 
 
 def _quantized(exported: Path, calibration: Images) -> Any:  # noqa: ANN401
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     ready, target = exported.with_name("ready.onnx"), exported.with_name("int8.onnx")
     quant_pre_process(str(exported), str(ready), skip_symbolic_shape=True)
-    quantize_static(
-        str(ready),
-        str(target),
-        quantizer.Calibration(calibration),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(QUANTIZED),
-        per_channel=True,
-        activation_type=QuantType.QInt8,
-        weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,
-        extra_options=OPTIONS,
-    )
+    limits = {"op_types_to_quantize": list(QUANTIZED), "extra_options": OPTIONS}
+    quantizer.by_tool(ready, target, calibration, activations="QInt8", **limits)
     return _loaded(target)
 
 
@@ -119,7 +108,7 @@ def convert(material: Material, options: Options, batch: int | None, folder: Pat
         EngineError: the package cannot be loaded, or TensorRT refuses the model.
     """
     assert batch is not None
-    trt = packages.loaded(EXTRA, NAME)
+    trt = packages.loaded(NAME, NAME)
     messages: list[str] = []
     plan = serialized(trt, network(material, str(options[PRECISION]), batch), messages)
     (folder / PLAN).write_bytes(plan)

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, ClassVar
 from int8bench.documents import Json
 from int8bench.engines import operators, packages
 from int8bench.engines.base import Availability, Conversion, Images, Logits, Material
-from int8bench.engines.fixed_batch import filled, in_parts
+from int8bench.engines.fixed_batch import ByBatch, filled, in_parts
 from int8bench.engines.tensorrt import layers
 from int8bench.engines.tensorrt.build import PLAN, PRECISION, convert, last, listener, started
-from int8bench.engines.tensorrt.needs import EXTRA, NAME, obstacles, off_platform
+from int8bench.engines.tensorrt.needs import NAME, obstacles, off_platform
 from int8bench.engines.tensorrt.session import CUDA_FAULTS, Loaded, TensorRtSession, ends, profiler
 from int8bench.errors import EngineError
 from int8bench.machine import nvidia
@@ -38,16 +38,7 @@ EVENTS = 20  # calls measured with CUDA events: their median is steady and they 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Plans:
-    """Serialized engines by batch size, held in memory from before the forks."""
-
-    label: str
-    by_batch: Mapping[int | None, bytes]
-    example: Images
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorRtEngine(packages.PackagedEngine[_Plans]):
+class TensorRtEngine(packages.PackagedEngine[ByBatch[bytes]]):
     """TensorRT on the first GPU that this process may see."""
 
     name: str = NAME
@@ -82,26 +73,26 @@ class TensorRtEngine(packages.PackagedEngine[_Plans]):
             by_batch=True,
         )
 
-    def prepare(self, variant: Variant, material: Material) -> _Plans:
+    def prepare(self, variant: Variant, material: Material) -> ByBatch[bytes]:
         """The serialized engines, read; the package is imported, CUDA is not started.
 
         Raises:
             EngineError: the package cannot be loaded, or a file cannot be read.
         """
-        packages.loaded(EXTRA, NAME)
-        plans = {batch: _read(folder / PLAN) for batch, folder in material.files.items()}
-        return _Plans(label=variant.label, by_batch=plans, example=material.example)
+        packages.loaded(NAME, NAME)
+        plans = {batch: _read(folder / PLAN) for batch, folder in material.by_batch.items()}
+        return ByBatch(variant=variant, made=plans, example=material.example)
 
-    def build(self, prepared: _Plans, group: Group) -> TensorRtPredictor:
+    def build(self, prepared: ByBatch[bytes], group: Group) -> TensorRtPredictor:
         """The engine of a batch size, deserialized on the GPU.
 
         Raises:
             EngineError: no such batch size was converted, or TensorRT or CUDA refuse.
         """
-        plan = prepared.by_batch.get(group.batch)
+        plan, label = prepared.made.get(group.batch), prepared.variant.label
         if plan is None:
-            raise EngineError(f"{prepared.label}: no engine was converted for batch {group.batch}")
-        return TensorRtPredictor(plan, label=prepared.label, example=prepared.example)
+            raise EngineError(f"{label}: no engine was converted for batch {group.batch}")
+        return TensorRtPredictor(plan, label=label, example=prepared.example)
 
 
 def _gpu_of(facts: nvidia.GpuFacts) -> dict[str, str]:
@@ -128,10 +119,10 @@ class TensorRtPredictor:
         Raises:
             EngineError: TensorRT or CUDA refuse.
         """
-        self._trt = packages.loaded(EXTRA, NAME)
+        self._trt = packages.loaded(NAME, NAME)
         self._label = label
         self._example = example
-        self._plan_bytes = len(plan)
+        self.serialized_bytes = len(plan)  # kernels included
         self._messages: list[str] = []
         self._logger = listener(self._trt, self._messages)
         self._runtime = started(self._trt.Runtime, self._logger, self._messages)  # must outlive its engine
@@ -151,12 +142,7 @@ class TensorRtPredictor:
     def weights_bytes(self) -> int:
         """Bytes of the weights in the engine, by its own count; of the whole plan where this version has no count."""
         ask = getattr(self._engine, "get_engine_stat", None)  # TensorRT 10.0 to 10.9 have none
-        return self._plan_bytes if ask is None else int(ask(self._trt.EngineStat.TOTAL_WEIGHTS_SIZE))
-
-    @property
-    def serialized_bytes(self) -> int:
-        """Bytes of the serialized engine, kernels included."""
-        return self._plan_bytes
+        return self.serialized_bytes if ask is None else int(ask(self._trt.EngineStat.TOTAL_WEIGHTS_SIZE))
 
     @cached_property
     def evidence(self) -> Mapping[str, Json]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from int8bench.machine import Hardware
 
 NAME = "tensorrt"
-EXTRA = "tensorrt"
 MODULES = ("tensorrt", "onnx", "onnxruntime", "onnxscript")
 BINDINGS = ("tensorrt", "tensorrt_bindings")
 LIBRARY = "libnvinfer.so"
@@ -44,7 +43,7 @@ def off_platform(hardware: Hardware) -> str | None:
 
 
 def _packages() -> str | None:
-    missing = packages.missing(EXTRA, MODULES)
+    missing = packages.missing(NAME, MODULES)
     return f"{missing}." if missing else None
 
 

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from int8bench.documents import Json
 from int8bench.engines import packages
 from int8bench.engines.base import Conversion, Images, Logits, Material
-from int8bench.engines.fixed_batch import damaged, made_for
+from int8bench.engines.fixed_batch import ByBatch, damaged
 from int8bench.engines.operators import Kind, Operator, ran
 from int8bench.engines.packages import PACKAGED
 from int8bench.engines.tflite import files
@@ -35,6 +35,7 @@ DISTRIBUTIONS = ("ai-edge-litert", "litert-torch", "ai-edge-quantizer")
 # litert-converter, without which no file is made, has packages for these alone.
 _PLATFORMS = {("x86_64", "Linux"), ("arm64", "Darwin"), ("x86_64", "Windows")}
 
+NOT_MADE = "no file was made"
 _DELEGATE = "DELEGATE"
 _EDGES = {"QUANTIZE", "DEQUANTIZE", "TRANSPOSE"}
 _MOVES = {"RESHAPE", "SQUEEZE", "PAD", "PADV2", "CONCATENATION", "SLICE", "STRIDED_SLICE", "SPLIT", "PACK", "UNPACK"}
@@ -42,20 +43,14 @@ PER_CHANNEL_BYTES = 12  # a float32 scale and an int64 zero point, as the file f
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LitertFiles:
-    """What a launch has read: the content of the file of each batch size, and where it came from."""
+class LitertFile:
+    """A file that was made for one batch size, and where it came from."""
 
-    variant: Variant
-    contents: Mapping[int, bytes]
-    folders: Mapping[int, Path]
+    content: bytes
+    folder: Path
 
-    def content(self, batch: int) -> bytes:
-        """The file for a batch size.
 
-        Raises:
-            EngineError: none was made.
-        """
-        return made_for(batch, self.contents, name=self.variant.label, otherwise="no file was made")
+LitertFiles: TypeAlias = ByBatch[LitertFile]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +90,12 @@ class LiteRtEngine(packages.PackagedEngine[LitertFiles]):
         Raises:
             EngineError: there is no file for the batch size, or it cannot be opened.
         """
-        content = prepared.content(group.batch)
-        name = prepared.variant.label
-        start = partial(_opened, name, content, group.threads, prepared.folders.get(group.batch))
+        file, name = prepared.of(group.batch, NOT_MADE), prepared.variant.label
+        start = partial(_opened, name, file, group.threads)
         return FixedBatchPredictor(
             name=name,
             batch=group.batch,
-            content=content,
+            content=file.content,
             open_session=lambda: LiteRtSession(start()),
             weigh=lambda: weights_bytes(start()),
             describe=lambda: _evidence(start(), group.threads),
@@ -118,13 +112,13 @@ def read(variant: Variant, material: Material) -> LitertFiles:
     Raises:
         EngineError: one cannot be read.
     """
-    contents = {batch: _read(variant, folder) for batch, folder in material.by_batch.items()}
-    return LitertFiles(variant=variant, contents=contents, folders=material.by_batch)
+    made = {batch: _read(variant, folder) for batch, folder in material.by_batch.items()}
+    return ByBatch(variant=variant, made=made, example=material.calibration)
 
 
-def _read(variant: Variant, folder: Path) -> bytes:
+def _read(variant: Variant, folder: Path) -> LitertFile:
     try:
-        return files.content(folder)
+        return LitertFile(content=files.content(folder), folder=folder)
     except OSError as error:
         raise damaged(variant.label, folder, error) from error
 
@@ -150,14 +144,14 @@ class LiteRtSession:
         return forward
 
 
-def _opened(name: str, content: bytes, threads: int, folder: Path | None) -> Any:  # noqa: ANN401
+def _opened(name: str, file: LitertFile, threads: int) -> Any:  # noqa: ANN401
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        interpreter = Interpreter(model_content=content, num_threads=threads)
+        interpreter = Interpreter(model_content=file.content, num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise damaged(name, folder, error) from error
+        raise damaged(name, file.folder, error) from error
     return interpreter
 
 

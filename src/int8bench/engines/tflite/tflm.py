@@ -42,11 +42,10 @@ _STANDARD_ERROR = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Prepared:
-    """A file that the interpreter takes, what it needs, and pictures to compare its answers with."""
+    """A file that the interpreter takes, with pictures to compare its answers with, and what it needs."""
 
     files: litert.LitertFiles
     arena_bytes: int
-    pictures: Images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +87,7 @@ class TflmEngine(packages.PackagedEngine[_Prepared]):
         assert variant.precision == INT8
         packages.loaded(self.name, "tflite_micro")  # paid before the forks
         files = litert.read(variant, material)
-        arena = _arena_bytes(variant.label, files)
-        return _Prepared(files=files, arena_bytes=arena, pictures=material.calibration)
+        return _Prepared(files=files, arena_bytes=_arena_bytes(variant.label, files))
 
     def build(self, prepared: _Prepared, group: Group) -> FixedBatchPredictor:
         """An interpreter with its arena, in the calling process.
@@ -101,7 +99,7 @@ class TflmEngine(packages.PackagedEngine[_Prepared]):
         if objection is not None:
             raise EngineError(objection)
         files = prepared.files
-        content = files.content(1)
+        content = files.of(1, litert.NOT_MADE).content
         return FixedBatchPredictor(
             name=files.variant.label,
             batch=1,
@@ -138,17 +136,17 @@ class _Session:
 def _opened(files: litert.LitertFiles) -> Any:  # noqa: ANN401
     from tflite_micro import runtime
 
-    label, content = files.variant.label, files.content(1)
+    label, file = files.variant.label, files.of(1, litert.NOT_MADE)
     words: Callable[[], str] = str
     try:
-        size = _generous_arena_bytes(content)
+        size = _generous_arena_bytes(file.content)
         with _heard() as words:
-            return runtime.Interpreter.from_bytes(content, arena_size=size)
+            return runtime.Interpreter.from_bytes(file.content, arena_size=size)
     except RuntimeError as error:
         said = (words().strip().splitlines() or [units.reason(error)])[0]
         raise EngineError(f"{label}: the interpreter cannot take this model ({said}); leave tflm out") from error
     except Exception as error:  # a damaged file is read by generated code, which raises whatever it runs into
-        raise damaged(label, files.folders.get(1), error) from error
+        raise damaged(label, file.folder, error) from error
 
 
 def _arena_bytes(label: str, files: litert.LitertFiles) -> int:
@@ -200,7 +198,7 @@ def _evidence(content: bytes, prepared: _Prepared) -> Mapping[str, Json]:
         "arena_bytes": prepared.arena_bytes,
         "model_bytes": len(content),
         "ran": ran("the file, whose operators the interpreter runs one by one", list(_operators(_model(content)))),
-        "litert": tflm_compared.compared(content, prepared.pictures, _generous_arena_bytes(content)),
+        "litert": tflm_compared.compared(content, prepared.files.example, _generous_arena_bytes(content)),
     }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from int8bench.documents import Json
-from int8bench.engines.base import Availability, Engine, Images, Material
+from int8bench.engines.base import Availability, Engine, Material
 from int8bench.engines.plain import frozen
-from int8bench.engines.torch.predictor import TorchPredictor, layout_format
+from int8bench.engines.torch.predictor import TorchModel, TorchPredictor, layout_format
 from int8bench.errors import EngineError
 from int8bench.workload.cases import CHANNELS_LAST, TORCH, Group, Variant, float32_references
 
@@ -20,16 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Float32Model:
-    """A frozen copy of the model, and the variant that it becomes."""
-
-    module: nn.Module
-    variant: Variant
-    example: Images
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Float32Engine(Engine[_Float32Model]):
+class Float32Engine(Engine[TorchModel]):
     """PyTorch's eager float32 arithmetic, the reference of every int8 engine of torch."""
 
     name: str = TORCH
@@ -43,13 +35,13 @@ class Float32Engine(Engine[_Float32Model]):
         """Float32 runs wherever torch does."""
         return Availability(available=True)
 
-    def prepare(self, variant: Variant, material: Material) -> _Float32Model:
+    def prepare(self, variant: Variant, material: Material) -> TorchModel:
         """A copy of the model in eval mode, without gradients; nothing to calibrate."""
         if variant not in self.variants:
             raise EngineError(f"{self.name}: {variant.label} is not offered; expected float32, channels-last or nchw")
-        return _Float32Model(module=frozen(material.model), variant=variant, example=material.example)
+        return TorchModel(module=frozen(material.model), variant=variant, example=material.example)
 
-    def build(self, prepared: _Float32Model, group: Group) -> TorchPredictor:
+    def build(self, prepared: TorchModel, group: Group) -> TorchPredictor:
         """A copy laid out anew in the calling process."""
         import torch
 
@@ -57,14 +49,7 @@ class Float32Engine(Engine[_Float32Model]):
         module = frozen(prepared.module)
         if prepared.variant.layout == CHANNELS_LAST:
             module = module.to(memory_format=layout_format(CHANNELS_LAST))
-        return TorchPredictor(
-            module,
-            name=prepared.variant.label,
-            layout=prepared.variant.layout,
-            select=None,
-            describe=lambda forward: _evidence(module, forward),
-            example=prepared.example,
-        )
+        return TorchPredictor(module=module, prepared=prepared, describe=partial(_evidence, module))
 
 
 def _evidence(module: nn.Module, forward: Callable[[], object]) -> Mapping[str, Json]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from int8bench.documents import Json
 from int8bench.engines.base import Availability, Engine, Images, Material
 from int8bench.engines.plain import check_python, frozen, with_numbered_padding
-from int8bench.engines.torch.predictor import TorchPredictor, layout_format
+from int8bench.engines.torch.predictor import TorchModel, TorchPredictor, layout_format
 from int8bench.errors import EngineError
 from int8bench.machine import Told
 from int8bench.units import reason
@@ -48,15 +48,6 @@ _KNOWN_WARNINGS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Observed:
-    """A traced and calibrated model, ready to be converted."""
-
-    module: fx.GraphModule
-    variant: Variant
-    example: Images
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
     """What the observers of a model saw: of which kind each is, and its state."""
 
@@ -65,7 +56,7 @@ class _Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizedEngine(Engine[_Observed]):
+class QuantizedEngine(Engine[TorchModel]):
     """One of torch's quantized engines, by its name."""
 
     name: str
@@ -87,7 +78,7 @@ class QuantizedEngine(Engine[_Observed]):
             return Availability(available=None, reason=f"{self.name} needs {level}, which is not told")
         return Availability.unless(reason)
 
-    def prepare(self, variant: Variant, material: Material) -> _Observed:
+    def prepare(self, variant: Variant, material: Material) -> TorchModel:
         """The model traced, observed with the engine's default configuration, and calibrated.
 
         Raises:
@@ -98,9 +89,9 @@ class QuantizedEngine(Engine[_Observed]):
         with _known_warnings_ignored(), _without_stack_traces():
             observed = _trace(self.name, material.model, _images(material.example[:1]))
             _observe(self.name, observed, material)
-        return _Observed(module=observed, variant=variant, example=material.example)
+        return TorchModel(module=observed, variant=variant, example=material.example)
 
-    def build(self, prepared: _Observed, group: Group) -> TorchPredictor:
+    def build(self, prepared: TorchModel, group: Group) -> TorchPredictor:
         """The observed model converted, its weights packed in the calling process.
 
         Raises:
@@ -111,15 +102,11 @@ class QuantizedEngine(Engine[_Observed]):
         torch.set_num_threads(group.threads)
         self._select()
         with _known_warnings_ignored():
-            module = _convert(self.name, copy.deepcopy(prepared.module))
-        return TorchPredictor(
-            module,
-            name=prepared.variant.label,
-            layout=CHANNELS_LAST,
-            select=_selector(self.name),
-            describe=lambda forward: _evidence(self.name, module, prepared.example, forward),
-            example=prepared.example,
-        )
+            observed = copy.deepcopy(prepared.module)
+            assert isinstance(observed, torch.fx.GraphModule)
+            module = _convert(self.name, observed)
+        describe = partial(_evidence, self.name, module, prepared.example)
+        return TorchPredictor(module=module, prepared=prepared, describe=describe, select=_selector(self.name))
 
     def _select(self) -> None:
         """Makes this the engine for which configurations are taken and weights are packed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from int8bench.engines.base import Images, Logits
 from int8bench.engines.fixed_batch import check_logits
 from int8bench.errors import EngineError
 from int8bench.units import reason
-from int8bench.workload.cases import CHANNELS_LAST
+from int8bench.workload.cases import CHANNELS_LAST, Variant
 
 if TYPE_CHECKING:
     import torch
@@ -23,35 +24,32 @@ if TYPE_CHECKING:
 _entered: list[torch.inference_mode] = []  # kept alive: the mode ends with the object that entered it
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchModel:
+    """A module that a launch has made ready, and the variant that it becomes."""
+
+    module: nn.Module
+    variant: Variant
+    example: Images
+    """What a forward for the evidence answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TorchPredictor:
-    """A module in eval mode, the layout of its input, and how to make its engine the current one."""
+    """A module in eval mode that needs no gradient, and how to make its engine the current one."""
 
-    def __init__(
-        self,
-        module: nn.Module,
-        *,
-        name: str,
-        layout: str,
-        select: Callable[[], object] | None,
-        describe: Callable[[Callable[[], object]], Mapping[str, Json]],
-        example: Images,
-    ) -> None:
-        """Keeps what it is given.
+    module: nn.Module
+    prepared: TorchModel
+    """What it was made of."""
+    describe: Callable[[Callable[[], object]], Mapping[str, Json]]
+    """The evidence, given a call that runs one forward."""
+    select: Callable[[], object] | None = None
+    """Makes the engine of the module the current one of the process, where that is needed."""
 
-        Args:
-            module: in eval mode, needs no gradient.
-            name: how errors call it.
-            layout: memory format of the input, `CHANNELS_LAST` or `NCHW`.
-            select: makes the engine of the module the current one of the process; None where none is needed.
-            describe: the evidence, given a call that runs one forward.
-            example: what that forward answers.
-        """
-        self.module = module
-        self._name = name
-        self._layout = layout
-        self._select = select
-        self._describe = describe
-        self._example = example
+    @property
+    def name(self) -> str:
+        """How errors call it."""
+        return self.prepared.variant.label
 
     @property
     def weights_bytes(self) -> int:
@@ -70,7 +68,7 @@ class TorchPredictor:
     @property
     def evidence(self) -> Mapping[str, Json]:
         """What ran; oneDNN is listened to in a forked process."""
-        return self._describe(lambda: self(self._example))
+        return self.describe(lambda: self(self.prepared.example))
 
     def __call__(self, batch: Images) -> Logits:
         """The logits of a batch, (image, class).
@@ -86,7 +84,7 @@ class TorchPredictor:
                 answer = body()
             except (RuntimeError, ValueError, TypeError) as error:
                 raise EngineError(
-                    f"{self._name}: cannot answer a batch of shape {batch.shape}: {reason(error)}"
+                    f"{self.name}: cannot answer a batch of shape {batch.shape}: {reason(error)}"
                 ) from error
         return self._logits(answer, len(batch))
 
@@ -100,8 +98,8 @@ class TorchPredictor:
         return self._body(batch)
 
     def _body(self, batch: Images) -> Callable[[], object]:
-        images = _tensor(batch, self._layout)
-        module, select = self.module, self._select
+        images = _tensor(batch, self.prepared.variant.layout)
+        module, select = self.module, self.select
         if select is None:
             return partial(module, images)
 
@@ -118,10 +116,10 @@ class TorchPredictor:
 
         if not isinstance(answer, torch.Tensor):
             raise EngineError(
-                f"{self._name}: the model returns {type(answer).__name__}, expected one tensor of logits; "
+                f"{self.name}: the model returns {type(answer).__name__}, expected one tensor of logits; "
                 "wrap it in a module whose forward returns (image, class)"
             )
-        check_logits(self._name, answer.shape, images)
+        check_logits(self.name, answer.shape, images)
         return np.ascontiguousarray(answer.numpy(), dtype=np.float32)
 
 
