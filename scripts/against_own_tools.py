@@ -47,7 +47,7 @@ from int8bench.lab.environment import ProcessSettings, cores_for
 from int8bench.lab.progress import Progress
 from int8bench.machine import Hardware, detect, usable_processors
 from int8bench.stats.ratio import estimate
-from int8bench.stats.stopping import Looks, nominal_error_at
+from int8bench.stats.verdict import Looks, nominal_error_at
 from int8bench.study import records, study
 from int8bench.study.cells import OK, Cell
 from int8bench.study.plan.request import Request

@@ -531,7 +531,7 @@ def asv(
     commits: Annotated[str, typer.Argument(metavar="COMMITS", help="A commit, or a range such as HEAD~3..HEAD.")],
 ) -> None:
     """Run the asv suite here over commits, in the present environment; further options go to 'asv run'."""
-    from int8bench.tracking import commits as revisions
+    from int8bench.tracking import asv_process as revisions
 
     code = revisions.measure(commits, folder=Path.cwd(), arguments=context.args, note=_said)
     raise typer.Exit(EXIT_CANNOT_TELL if code else EXIT_FINE)

@@ -11,7 +11,7 @@ from int8bench.compare import stored
 from int8bench.compare.comparisons import Comparison, Metric
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
 from int8bench.machine.finding import Finding, Severity
-from int8bench.stats.stopping import Looks, nominal_errors
+from int8bench.stats.verdict import Looks, nominal_errors
 from int8bench.study import records
 from int8bench.study.records import Run
 

@@ -7,7 +7,7 @@ import numpy as np
 from cells import cell
 from runs import race
 
-from int8bench.stats.stopping import Looks
+from int8bench.stats.verdict import Looks
 from int8bench.study.cells import BEST, FAILED, OK, SKIPPED, Cell
 from int8bench.study.ranking import Rules
 from int8bench.study.session.ledger import Ledger

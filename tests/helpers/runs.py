@@ -7,7 +7,7 @@ import numpy as np
 
 from int8bench.lab.sampling import Durations
 from int8bench.machine import Hardware, load
-from int8bench.stats.stopping import default_looks
+from int8bench.stats.verdict import default_looks
 from int8bench.study import figures, records
 from int8bench.study.cells import RaceSample, SoloSample
 from int8bench.study.plan.plan import Plan

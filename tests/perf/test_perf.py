@@ -17,7 +17,7 @@ from packaging.version import Version
 from int8bench.lab.sampling import time_calls
 from int8bench.report import text
 from int8bench.stats.changes import find_changes
-from int8bench.stats.stopping import default_looks, nominal_errors
+from int8bench.stats.verdict import default_looks, nominal_errors
 from int8bench.study import records
 
 RUN = Path(__file__).parents[1] / "golden" / "runs" / "quick.json"

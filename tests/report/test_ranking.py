@@ -7,8 +7,7 @@ import pytest
 from contests import RULES, Contender, Contest, contest, float32
 
 from int8bench.report.page import rendered
-from int8bench.report.ranking import lines, rows, view
-from int8bench.report.recommendation import sentence
+from int8bench.report.ranking import lines, rows, sentence, view
 from int8bench.report.words import exact_interval
 from int8bench.study.ranking import ranked
 from int8bench.study.recommendation import recommended

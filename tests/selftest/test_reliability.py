@@ -10,7 +10,7 @@ from int8bench import units
 from int8bench.selftest import reliability
 from int8bench.selftest.reliability import Sample
 from int8bench.stats.limits import POWER
-from int8bench.stats.stopping import Looks
+from int8bench.stats.verdict import Looks
 from int8bench.study.racing import Design
 from int8bench.workload.cases import Group
 

@@ -7,8 +7,7 @@ from scipy.special import ndtri, stdtrit
 from scipy.stats import multivariate_normal
 
 from int8bench.stats.ratio import LaunchTable
-from int8bench.stats.stopping import SMALL_SAMPLE, Looks, default_looks, nominal_errors
-from int8bench.stats.verdict import smallest_visible_effect
+from int8bench.stats.verdict import SMALL_SAMPLE, Looks, default_looks, nominal_errors, smallest_visible_effect
 
 RUNS = 10_000
 FORKS = 2

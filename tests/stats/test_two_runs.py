@@ -9,7 +9,7 @@ from scipy.special import nctdtrinc, stdtrit
 
 from int8bench.stats import two_runs
 from int8bench.stats.ratio import LaunchTable
-from int8bench.stats.stopping import default_looks, nominal_errors
+from int8bench.stats.verdict import default_looks, nominal_errors
 
 ERROR = 0.001
 RUNS = 200_000

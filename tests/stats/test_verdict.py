@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from int8bench.stats.limits import Verdict
 from int8bench.stats.ratio import LaunchTable, comparison_error
 from int8bench.stats.verdict import judge, judge_against_best
-from int8bench.stats.words import Verdict
 
 
 def _table(centre: float, spread: float, launches: int = 8) -> LaunchTable:

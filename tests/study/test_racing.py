@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from int8bench.stats.limits import Verdict
 from int8bench.stats.ratio import LaunchTable
-from int8bench.stats.stopping import Looks
-from int8bench.stats.words import Verdict
+from int8bench.stats.verdict import Looks
 from int8bench.study.racing import Design, Judged, judged, judged_at, log_ratio
 
 DESIGN = Design(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from int8bench import documents
-from int8bench.stats.stopping import Looks
+from int8bench.stats.verdict import Looks
 from int8bench.study.cells import BEST, Interval, known
 from int8bench.study.ranking import Rules, ranked
 from int8bench.study.standings import Entry, Setting

@@ -10,7 +10,7 @@ from runs import int8_variants
 
 from int8bench.lab.sampling import Durations
 from int8bench.machine import Hardware
-from int8bench.stats.stopping import Looks
+from int8bench.stats.verdict import Looks
 from int8bench.study import records
 from int8bench.study.cells import RaceSample, SoloSample, known
 from int8bench.study.figures import record, settled

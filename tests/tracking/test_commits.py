@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from int8bench.errors import RequestError
-from int8bench.tracking import commits
+from int8bench.tracking import asv_process
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -51,7 +51,7 @@ class FakeAsv:
 
 def _measured(suite: Path, name: str, asv: FakeAsv, *arguments: str) -> tuple[int, list[str]]:
     notes: list[str] = []
-    return commits.measure(name, folder=suite, arguments=arguments, note=notes.append, asv=asv), notes
+    return asv_process.measure(name, folder=suite, arguments=arguments, note=notes.append, asv=asv), notes
 
 
 def test_each_commit_is_run_with_its_own_package(suite: Path) -> None:

@@ -11,7 +11,7 @@ from machines import made
 
 from int8bench.errors import RequestError
 from int8bench.tracking.history import History, history
-from int8bench.tracking.kinds import SeriesKind, kind_of
+from int8bench.tracking.series import SeriesKind, kind_of
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from int8bench.machine.finding import Finding
-from int8bench.stats.words import Verdict
+from int8bench.stats.limits import Verdict
 
 
 class Metric(StrEnum):

@@ -19,11 +19,10 @@ from int8bench.documents import Json, JsonObject
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
 from int8bench.machine import Hardware
 from int8bench.stats import limits, two_runs
-from int8bench.stats.limits import LAUNCHES_FOR_A_VERDICT
+from int8bench.stats.limits import LAUNCHES_FOR_A_VERDICT, Verdict, why_too_few, why_unclear, word
 from int8bench.stats.ratio import LaunchTable, comparison_error
-from int8bench.stats.stopping import Looks, nominal_error_at
 from int8bench.stats.two_runs import RunChange
-from int8bench.stats.words import Verdict, why_too_few, why_unclear, word
+from int8bench.stats.verdict import Looks, nominal_error_at
 from int8bench.study.cells import OK, Cell, SoloSample, known
 from int8bench.study.findings.chance import TOP1_CHANCE
 from int8bench.study.racing import launch_table

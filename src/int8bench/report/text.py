@@ -11,7 +11,7 @@ from rich.text import Text
 
 from int8bench import units
 from int8bench.machine.finding import Finding, Severity
-from int8bench.report import ranking, recommendation
+from int8bench.report import ranking
 from int8bench.report.words import counted, fitting, interval, label, name, printable
 from int8bench.study.cells import BEST, NAIVE, OK, Cell, Speedup, known
 from int8bench.study.findings.causes import cause_of, listed, together
@@ -173,9 +173,7 @@ def _headline(run: Run) -> Iterator[Text]:
         line.append(f", {answer.detail}", style="default")
         yield line
     if run.recommendation:
-        yield Text(
-            printable(recommendation.sentence(run.recommendation, constant=is_constant(run))), style="bold green"
-        )
+        yield Text(printable(ranking.sentence(run.recommendation, constant=is_constant(run))), style="bold green")
     yield Text("")
 
 

@@ -18,12 +18,11 @@ from int8bench.selftest.answer import (
     SlowDown,
     SlowDowns,
 )
-from int8bench.stats.limits import POWER
+from int8bench.stats.limits import POWER, Verdict
 from int8bench.stats.prediction import chance_seen, sd_bounds, smallest_effect
 from int8bench.stats.proportion import Proportion, chance_of_at_least, chance_of_at_most, proportion
 from int8bench.stats.ratio import LaunchTable, centre_and_error, spread
-from int8bench.stats.stopping import nominal_errors
-from int8bench.stats.words import Verdict
+from int8bench.stats.verdict import nominal_errors
 from int8bench.study.cells import speed_word
 from int8bench.study.racing import Design, Judged, judged
 from int8bench.workload.cases import Group

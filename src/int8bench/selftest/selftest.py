@@ -29,7 +29,7 @@ from int8bench.selftest import handicap, reliability, trust
 from int8bench.selftest.answer import SCHEMA, ClockSteps, RacedDesign, RacedSettings, Selftest
 from int8bench.selftest.reliability import Sample
 from int8bench.stats import limits
-from int8bench.stats.stopping import default_looks
+from int8bench.stats.verdict import default_looks
 from int8bench.study import records
 from int8bench.study.plan import plan
 from int8bench.study.racing import Design, log_ratio

@@ -16,7 +16,7 @@ from int8bench.documents import (
     Positive,
     is_number,
 )
-from int8bench.stats.words import Verdict
+from int8bench.stats.limits import Verdict
 from int8bench.workload.cases import Case, Group, Variant
 from int8bench.workload.fidelity import Fidelity
 

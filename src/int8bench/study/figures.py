@@ -10,11 +10,9 @@ from int8bench import __version__
 from int8bench.documents import JsonObject
 from int8bench.lab.environment import ProcessSettings
 from int8bench.machine import Hardware, fingerprint
-from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, FAMILY_ERROR_RATE, LAUNCHES_FOR_A_SPREAD, MARGIN
+from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, FAMILY_ERROR_RATE, LAUNCHES_FOR_A_SPREAD, MARGIN, Verdict
 from int8bench.stats.ratio import Estimate, LaunchTable, comparison_error, estimate, mean_interval, smallest_of
-from int8bench.stats.stopping import nominal_error_at
-from int8bench.stats.verdict import Judgement, judge_against_best
-from int8bench.stats.words import Verdict
+from int8bench.stats.verdict import Judgement, judge_against_best, nominal_error_at
 from int8bench.study.cells import (
     BEST,
     NAIVE,

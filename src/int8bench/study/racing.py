@@ -5,11 +5,9 @@ from dataclasses import asdict, dataclass
 
 from int8bench.documents import Json
 from int8bench.lab.sampling import Durations, Race
-from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD
+from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD, Verdict
 from int8bench.stats.ratio import Estimate, LaunchTable, estimate, fork_log_ratio
-from int8bench.stats.stopping import Looks, nominal_errors
-from int8bench.stats.verdict import Judgement, judge
-from int8bench.stats.words import Verdict
+from int8bench.stats.verdict import Judgement, Looks, judge, nominal_errors
 from int8bench.study.cells import RaceSample
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from int8bench.stats.ratio import LaunchTable, centre_and_error, estimate
-from int8bench.stats.stopping import Looks, nominal_error_at
+from int8bench.stats.verdict import Looks, nominal_error_at
 from int8bench.study.cells import OK, Cell, RaceSample, Speedup, known, measured
 from int8bench.study.findings.execution import in_name_only
 from int8bench.study.findings.outcomes import LOSSY_SQNR_DB

@@ -24,7 +24,7 @@ from int8bench.stats import limits
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 from int8bench.study import doctor, figures, records
 from int8bench.study.cells import OK
-from int8bench.study.plan import omissions
+from int8bench.study.plan import fitting
 from int8bench.study.plan.budget import ENDING_S, START_S, Budget
 from int8bench.study.plan.fitting import LEAST_LAUNCHES
 from int8bench.study.plan.forecast import Pace, together_s
@@ -267,8 +267,8 @@ def _allotment(session: Session, live: Sequence[Case]) -> conversions.Allotment:
 def _unmade(unmade: conversions.Unmade, promise: str) -> str:
     """Why a variant has no files: there was no time to begin, or to end."""
     if unmade.spent_s is None:
-        return f"the conversion {unmade.label}: {omissions.too_long(unmade.needed_s, promise)}"
-    return omissions.stopped(f"the conversion {unmade.label}", unmade.spent_s, promise)
+        return f"the conversion {unmade.label}: {fitting.too_long(unmade.needed_s, promise)}"
+    return fitting.stopped(f"the conversion {unmade.label}", unmade.spent_s, promise)
 
 
 def _close(session: Session) -> None:

@@ -12,8 +12,7 @@ from int8bench.stats import drift as drifts
 from int8bench.stats import events as stats
 from int8bench.stats.changes import Change, Floats, Indices, find_changes
 from int8bench.tracking.asv_results import Result
-from int8bench.tracking.kinds import SeriesKind, kind_of
-from int8bench.tracking.series import Point, Series
+from int8bench.tracking.series import Point, Series, SeriesKind, kind_of
 
 SESSION_MS = 2 * 3_600_000  # between two starts in one file: what begins later is another session
 SOON_MS = 6 * 3_600_000  # a machine seldom changes between two measurements this close

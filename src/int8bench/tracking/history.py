@@ -17,9 +17,9 @@ from int8bench.report.history.document import (
 )
 from int8bench.stats import changes as stats
 from int8bench.stats.limits import HISTORY_ERROR_RATE
-from int8bench.tracking import asv_results, events, kinds, side
+from int8bench.tracking import asv_results, events, side
 from int8bench.tracking.asv_results import Folder
-from int8bench.tracking.series import Point, Series, join, overall, topology
+from int8bench.tracking.series import LOWER, RATIOS, Point, Series, better, join, kind_of, overall, topology
 from int8bench.tracking.side import SideFile
 
 SPEEDUP, MIRROR = "speedup.Speedup.track_speedup", "speedup.Speedup.track_relative_time"
@@ -37,7 +37,7 @@ class Tracked:
     @property
     def better(self) -> str:
         """Which direction is good."""
-        return kinds.better(self.series.benchmark, self.series.unit)
+        return better(self.series.benchmark, self.series.unit)
 
     def row(self) -> SeriesRow:
         """Return the series as the document has it."""
@@ -50,8 +50,8 @@ class Tracked:
             env=series.env_name,
             unit=series.unit,
             better=self.better,
-            kind=str(kinds.kind_of(series.benchmark, series.unit)),
-            absolute=series.unit not in kinds.RATIOS,
+            kind=str(kind_of(series.benchmark, series.unit)),
+            absolute=series.unit not in RATIOS,
             points=tuple(
                 PointRow(commit=commit, date=date, value=value, low=low, high=high)
                 for commit, date, value, low, high, *_ in series.points
@@ -161,7 +161,7 @@ def _least_noise(points: Sequence[Point]) -> float:
 
 
 def _judged(series: Series, found: Sequence[stats.Change]) -> tuple[StepRow, ...]:
-    sign = 1 if kinds.better(series.benchmark, series.unit) == kinds.LOWER else -1
+    sign = 1 if better(series.benchmark, series.unit) == LOWER else -1
     return tuple(
         StepRow(
             commit_before=series.points[each.before].commit,

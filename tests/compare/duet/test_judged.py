@@ -12,7 +12,7 @@ from int8bench.compare.duet import judged
 from int8bench.compare.duet.samples import DuetSamples, Load, PairedFork, TrackedNumbers
 from int8bench.lab.agent.suites.suite import TIME, TRACK
 from int8bench.stats import limits
-from int8bench.stats.stopping import Looks, default_looks
+from int8bench.stats.verdict import Looks, default_looks
 
 LOOKS = Looks(launches=(4,))
 ERROR = 0.001

@@ -11,7 +11,7 @@ from int8bench.engines.registry import engine_named, engine_names
 from int8bench.lab.noise import Reading
 from int8bench.lab.sampling import Clocks, Contender, Durations, race
 from int8bench.machine import Hardware
-from int8bench.stats.stopping import default_looks
+from int8bench.stats.verdict import default_looks
 from int8bench.study.plan.forecast import CONVERSIONS, MOST_DRIFT, UNKNOWN, Pace, Spent, together_s
 from int8bench.study.plan.plan import FORK_S, Plan
 from int8bench.workload.cases import Case, Group, Variant, float32_references, int8_variant

@@ -5,7 +5,7 @@ import pytest
 
 from int8bench.machine.finding import Severity
 from int8bench.study.cells import Cell
-from int8bench.study.plan import omissions
+from int8bench.study.plan import fitting
 
 
 def cell(engine: str, status: str = "ok", error: str | None = None, batch: int = 1) -> Cell:
@@ -13,7 +13,7 @@ def cell(engine: str, status: str = "ok", error: str | None = None, batch: int =
     return cells.cell(engine=engine, status=status, error=error, batch=batch)
 
 
-REASON = omissions.reason(omissions.too_long(98.0, "5 min"), "int8bench run --engines inductor --batch 8 --budget 4m")
+REASON = fitting.reason(fitting.too_long(98.0, "5 min"), "int8bench run --engines inductor --batch 8 --budget 4m")
 
 
 def test_a_reason_says_why_and_what_to_type() -> None:
@@ -22,14 +22,14 @@ def test_a_reason_says_why_and_what_to_type() -> None:
         "left out for time: it would take about 1 min 38 s, for which the 5 min have no room; "
         "to include it, type: int8bench run --engines inductor --batch 8 --budget 4m"
     )
-    assert omissions.is_reason(REASON)
-    assert not omissions.is_reason("package inductor is not installed")
-    assert not omissions.is_reason(None)
+    assert fitting.is_reason(REASON)
+    assert not fitting.is_reason("package inductor is not installed")
+    assert not fitting.is_reason(None)
 
 
 def test_what_was_stopped_says_after_how_long() -> None:
     """And that it was its share, not a fault of it."""
-    assert omissions.stopped("the conversion onnx int8", 62.0, "5 min") == (
+    assert fitting.stopped("the conversion onnx int8", 62.0, "5 min") == (
         "the conversion onnx int8 was stopped after 1 min 2 s, its share of the 5 min"
     )
 
@@ -41,7 +41,7 @@ def test_cells_that_were_left_out_are_one_note_an_engine_and_reason() -> None:
         *(cell("inductor", "skipped", REASON, batch) for batch in (8, 32)),
         cell("tflm", "skipped", "tflm: takes one picture at a time"),
     ]
-    (found,) = omissions.findings_of(listed, {}, {})
+    (found,) = fitting.findings_of(listed, {}, {})
     assert (found.code, found.severity, found.subject) == ("left-out-for-time", Severity.NOTE, "inductor")
     assert found.message == (
         "inductor is left out: it would take about 1 min 38 s, for which the 5 min have no room "
@@ -54,7 +54,7 @@ def test_checks_and_probes_that_were_cut_short_are_notes() -> None:
     """Of engines that have figures; of others their cells say enough."""
     listed = [cell("tflm"), cell("openvino"), cell("litert", "skipped", REASON)]
     found = list(
-        omissions.findings_of(listed, {"tflm": (24, 265), "litert": (1, 265)}, {"openvino": 40.0, "litert": 9.0})
+        fitting.findings_of(listed, {"tflm": (24, 265), "litert": (1, 265)}, {"openvino": 40.0, "litert": 9.0})
     )
     assert [(each.code, each.subject) for each in found if each.code != "left-out-for-time"] == [
         ("checked-on-fewer", "tflm"),
@@ -69,4 +69,4 @@ def test_checks_and_probes_that_were_cut_short_are_notes() -> None:
 @pytest.mark.parametrize("status", ["ok", "failed"])
 def test_only_what_was_skipped_was_left_out(status: str) -> None:
     """A failure may quote anything."""
-    assert list(omissions.findings_of([cell("x", status, REASON)], {}, {})) == []
+    assert list(fitting.findings_of([cell("x", status, REASON)], {}, {})) == []

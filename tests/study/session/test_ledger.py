@@ -12,7 +12,7 @@ from int8bench.lab.noise import Reading
 from int8bench.lab.sampling import Race, Track
 from int8bench.study import records
 from int8bench.study.cells import Samples
-from int8bench.study.plan import omissions
+from int8bench.study.plan import fitting
 from int8bench.study.session.ledger import NOT_YET, Ledger
 from int8bench.study.session.worker import Alone, Stream
 from int8bench.workload.cases import Case, grid
@@ -204,7 +204,7 @@ def test_without_races_a_record_has_no_plan_to_go_on_by(tmp_path: Path) -> None:
 
 def test_what_was_left_out_for_time_stays_out(tmp_path: Path) -> None:
     """With it back in a group, the forks that the others have would have to be measured again."""
-    reason = omissions.reason("it would take about 50 s", "int8bench run")
+    reason = fitting.reason("it would take about 50 s", "int8bench run")
 
     def one_left_out(document: dict[str, Any]) -> None:
         absent = {**dict.fromkeys(FIGURES), "speedups": [], "evidence": {}, "status": "skipped"}

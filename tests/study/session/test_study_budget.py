@@ -19,7 +19,7 @@ from int8bench.engines.base import Conversion
 from int8bench.errors import InterruptedRunError, NothingMeasuredError
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study import study
-from int8bench.study.plan import omissions
+from int8bench.study.plan import fitting
 from int8bench.study.plan.budget import QUICK_S, Budget
 from int8bench.study.records import Run
 from int8bench.study.session.conversions import Due, Wanted
@@ -55,7 +55,7 @@ def slow_at_8(function: str, payload: object) -> float:
 
 def left_out(run: Run) -> dict[tuple[str, int], str]:
     """The reasons of the cells that were left out for time."""
-    return {(cell.engine, cell.batch): cell.error for cell in run.cells if omissions.is_reason(cell.error)}
+    return {(cell.engine, cell.batch): cell.error for cell in run.cells if fitting.is_reason(cell.error)}
 
 
 def test_what_fits_is_measured_whole(session: Session) -> None:

@@ -7,11 +7,17 @@ from int8bench.compare.comparisons import UNCLEAR, Comparison, Metric, SideRatio
 from int8bench.compare.duet.samples import DuetSamples, PairedFork, TrackedNumbers
 from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
 from int8bench.lab.agent.suites.suite import TIME
-from int8bench.stats.limits import CONFIDENCE, ERROR_RATE, FAMILY_ERROR_RATE, LAUNCHES_FOR_A_SPREAD, MARGIN
+from int8bench.stats.limits import (
+    CONFIDENCE,
+    ERROR_RATE,
+    FAMILY_ERROR_RATE,
+    LAUNCHES_FOR_A_SPREAD,
+    MARGIN,
+    Verdict,
+    why_too_few,
+)
 from int8bench.stats.ratio import LaunchTable, comparison_error, estimate
-from int8bench.stats.stopping import Looks, nominal_error_at
-from int8bench.stats.verdict import judge
-from int8bench.stats.words import Verdict, why_too_few
+from int8bench.stats.verdict import Looks, judge, nominal_error_at
 from int8bench.study.racing import by_launch
 
 MOST_MORE_LAUNCHES = 200  # that somebody would wait for

@@ -13,7 +13,7 @@ from int8bench.documents import Json
 from int8bench.errors import RequestError
 from int8bench.lab.agent.suites.grid_suite import ANSWERS, COST
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
-from int8bench.stats.stopping import Looks, default_looks
+from int8bench.stats.verdict import Looks, default_looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from int8bench.lab.session import blocks, seed_of_fork
 from int8bench.machine import emulation
 from int8bench.stats import limits
 from int8bench.stats.ratio import LaunchTable, estimate
-from int8bench.stats.stopping import FIRST_LOOK, default_looks, nominal_errors
+from int8bench.stats.verdict import FIRST_LOOK, default_looks, nominal_errors
 from int8bench.study.cells import speed_word
 from int8bench.study.racing import Design, Judged, judged_at, race_table
 

@@ -5,7 +5,6 @@ It has no thread and starts none, so that its forks are whole; it ends with the 
 
 import _socket  # the type under `socket.socket`, which suites put guards in the place of
 import gc
-import importlib
 import os
 import sys
 import warnings
@@ -75,9 +74,19 @@ def _opening(order: Open) -> Opening | Broken | Failed:
 
 def _suite(order: Open, luck: Luck) -> Suite:
     """The suite that is asked for, whose module needs what only a side that has such benchmarks has."""
-    module = importlib.import_module(f"{__package__}.suites.{order.suite}_suite")
-    suite: Suite = module.open_suite(order, luck.draw)
-    return suite
+    match order.suite:
+        case "asv":
+            from .suites import asv_suite
+
+            return asv_suite.open_suite(order, luck.draw)
+        case "pytest":
+            from .suites import pytest_suite
+
+            return pytest_suite.open_suite(order, luck.draw)
+        case _:
+            from .suites import grid_suite
+
+            return grid_suite.open_suite(order, luck.draw)
 
 
 def _serve(line: Line, opening: Opening) -> None:

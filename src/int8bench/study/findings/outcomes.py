@@ -10,14 +10,13 @@ from int8bench.machine import Hardware
 from int8bench.machine.finding import Finding, SaturationProbe, Severity, note, warning
 from int8bench.machine.rules.choice import KNOWN_ENGINES
 from int8bench.machine.rules.table import inspect
-from int8bench.stats.words import Verdict
+from int8bench.stats.limits import Verdict
 from int8bench.study.cells import BEST, FAILED, OK, SLOWER, Cell, Speedup, known, measured
 from int8bench.study.findings import boards, chance, execution
 from int8bench.study.findings.causes import cause_of, listed, together, told
 from int8bench.study.findings.chance import NOTHING_DESCRIBED, Described
-from int8bench.study.findings.contradictions import contradicted
-from int8bench.study.findings.rivals import OUTDONE, outdone, setting
-from int8bench.study.plan import omissions
+from int8bench.study.findings.contradictions import OUTDONE, contradicted, outdone, setting
+from int8bench.study.plan import fitting
 from int8bench.study.plan.plan import LAUNCH_BUDGET_S, MOST_LAUNCHES
 from int8bench.study.session.ledger import NOT_YET, Ledger
 from int8bench.workload.cases import INT8, Case
@@ -70,7 +69,7 @@ def findings_of(
     found += _of_threads(answered)
     found += _of_lingering(cases, ledger)
     found += _of_noise(ledger)
-    found += omissions.findings_of(cells, _checked_on_fewer(ledger), ledger.unprobed)
+    found += fitting.findings_of(cells, _checked_on_fewer(ledger), ledger.unprobed)
     return _once(found)
 
 
@@ -114,7 +113,7 @@ def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] 
     failed: list[tuple[str, Cell]] = []
     absent: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        waits = cell.error == NOT_YET or omissions.is_reason(cell.error)
+        waits = cell.error == NOT_YET or fitting.is_reason(cell.error)
         unavailable = cell.status not in {OK, FAILED} and not waits
         if unavailable and named is not None and cell.engine not in named:
             if cell.engine not in explained:

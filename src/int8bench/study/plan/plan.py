@@ -10,7 +10,7 @@ from int8bench.documents import Json
 from int8bench.errors import RequestError
 from int8bench.lab.sampling import Durations
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
-from int8bench.stats.stopping import Looks, default_looks
+from int8bench.stats.verdict import Looks, default_looks
 from int8bench.workload.cases import Case
 
 # Measuring time, where no budget was given. Launches, conversions and checks come on top; what all of it together may

@@ -12,7 +12,7 @@ from int8bench.lab.sampling import Race
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study import records
 from int8bench.study.cells import FAILED, SKIPPED, Cell, RaceSample, Samples, SoloSample
-from int8bench.study.plan.omissions import is_reason
+from int8bench.study.plan.fitting import is_reason
 from int8bench.study.plan.plan import Plan
 from int8bench.study.session.conversions import Converted
 from int8bench.study.session.worker import Alone, Checked, Stream

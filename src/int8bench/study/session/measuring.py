@@ -16,7 +16,7 @@ from int8bench.lab.launches import SETUP_TIMEOUT_S, Fork, Launch, launched
 from int8bench.lab.session import seed_of_fork, shuffled
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 from int8bench.study import figures
-from int8bench.study.findings.rivals import setting
+from int8bench.study.findings.contradictions import setting
 from int8bench.study.plan import fitting
 from int8bench.study.plan.budget import SHORTEST_S, TimeIsUp
 from int8bench.study.plan.forecast import TOGETHER, Spent

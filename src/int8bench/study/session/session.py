@@ -12,7 +12,7 @@ from int8bench.errors import LabError, SilenceError
 from int8bench.lab.session import Underway
 from int8bench.machine import Hardware
 from int8bench.study import figures, records
-from int8bench.study.plan import fitting, omissions
+from int8bench.study.plan import fitting
 from int8bench.study.plan.agenda import CHECKING, Agenda
 from int8bench.study.plan.budget import Budget
 from int8bench.study.plan.forecast import Pace
@@ -115,7 +115,7 @@ class Session(Underway):
             self.replan(self.plan.lean())
         found = fitting.fitted(cases, self.agenda().seconds, left_s, fewest=fewest)
         for part in fitting.parts(cases, found):
-            why = omissions.too_long(part.needed_s, self.budget.promise())
+            why = fitting.too_long(part.needed_s, self.budget.promise())
             self.leave_out(part.cases, why, part.needed_s)
 
     def replan(self, plan: Plan) -> None:
@@ -134,7 +134,7 @@ class Session(Underway):
             needed_s=needed_s,
         )
         for case in cases:
-            self.ledger.skip(case.id, omissions.reason(why, command))
+            self.ledger.skip(case.id, fitting.reason(why, command))
 
     def give_up(self, cases: Iterable[Case], error: LabError, what: str) -> None:
         """Fails cells that went wrong; those that were silent for longer than the total allows are left out.
@@ -146,7 +146,7 @@ class Session(Underway):
         """
         ours = isinstance(error, SilenceError) and self.patience_s() < self.request.timeout_s
         if ours:
-            why = omissions.stopped(what, self.patience_s(), self.budget.promise())
+            why = fitting.stopped(what, self.patience_s(), self.budget.promise())
             self.leave_out(tuple(cases), why, self.request.timeout_s / PATIENCE)
             return
         for case in cases:
