@@ -96,11 +96,11 @@ def race(request: pytest.FixtureRequest) -> Callable[..., "RaceResult"]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(machine_info: MutableMapping[str, Any]) -> None:
     """Lets stored runs say on which hardware they were made."""
-    from int8bench.compare.pytest import gate
+    from int8bench.compare.pytest import machines
 
-    fingerprint = gate.fingerprint_here()
+    fingerprint = machines.fingerprint_here()
     if fingerprint is not None:
-        machine_info[gate.FINGERPRINT] = fingerprint
+        machine_info[machines.FINGERPRINT] = fingerprint
 
 
 @pytest.hookimpl(optionalhook=True, wrapper=True)
@@ -108,16 +108,16 @@ def pytest_benchmark_compare_machine_info(
     config: pytest.Config, machine_info: MutableMapping[str, Any], compared_benchmark: MutableMapping[str, Any]
 ) -> Generator[None, object, object]:
     """Marks a compared run of another machine; pytest-benchmark's own look at the machines does not see our field."""
-    from int8bench.compare.pytest import gate
+    from int8bench.compare.pytest import machines
 
     stored = compared_benchmark.get("machine_info")
-    if gate.unlike(machine_info, stored, strict=config.getoption(GATE) is not None):
-        gate.mark(compared_benchmark)
-    hidden = gate.hide((machine_info, stored))
+    if machines.unlike(machine_info, stored, strict=config.getoption(GATE) is not None):
+        machines.mark(compared_benchmark)
+    hidden = machines.hide((machine_info, stored))
     try:
         return (yield)
     finally:
-        gate.show(hidden)
+        machines.show(hidden)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -173,7 +173,7 @@ def _check_gate(config: pytest.Config) -> None:
 
 
 def _hold_back(config: pytest.Config, benchmarks: Any) -> None:  # noqa: ANN401  pytest-benchmark has no types
-    from int8bench.compare.pytest.gate import OnLikeMachines
+    from int8bench.compare.pytest.machines import OnLikeMachines
 
     withheld = config.stash[WITHHELD]
     benchmarks.compare_fail = [OnLikeMachines(check=each, withheld=withheld) for each in benchmarks.compare_fail]
@@ -203,10 +203,10 @@ def _exit_status(verdicts: "Verdicts") -> pytest.ExitCode:
 
 def _quoted() -> list[str]:
     """What the last selftest on this hardware said of verdicts here."""
-    from int8bench.compare.pytest import gate
+    from int8bench.compare.pytest import machines
     from int8bench.selftest import trust
 
-    fingerprint = gate.fingerprint_here()
+    fingerprint = machines.fingerprint_here()
     quote = None if fingerprint is None else trust.quote(fingerprint)
     return [] if quote is None else [quote]
 

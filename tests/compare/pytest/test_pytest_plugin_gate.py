@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from int8bench.compare.pytest import gate, text
+from int8bench.compare.pytest import gate, machines, text
 from int8bench.selftest import trust
 
 # Loaded before pytester runs pytest in this process, which then finds them and does not load them a second time.
@@ -53,7 +53,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
     """Plays the machine of that fingerprint."""
 
     def be(fingerprint: str | None) -> None:
-        monkeypatch.setattr(gate, "fingerprint_here", lambda: fingerprint)
+        monkeypatch.setattr(machines, "fingerprint_here", lambda: fingerprint)
         monkeypatch.setattr(gate, "fingerprint_here", lambda: fingerprint)
 
     be(HERE)
@@ -100,9 +100,9 @@ def stored(pytester: pytest.Pytester) -> list[Path]:
 def rewrite(path: Path, fingerprint: str | None) -> None:
     """Makes a stored run one of another machine, or of none that is known."""
     run = json.loads(path.read_text(encoding="utf-8"))
-    run["machine_info"].pop(gate.FINGERPRINT)
+    run["machine_info"].pop(machines.FINGERPRINT)
     if fingerprint is not None:
-        run["machine_info"][gate.FINGERPRINT] = fingerprint
+        run["machine_info"][machines.FINGERPRINT] = fingerprint
     path.write_text(json.dumps(run), encoding="utf-8")
 
 
@@ -110,7 +110,7 @@ def test_a_stored_run_says_on_which_hardware_it_was_made(run: Run, pytester: pyt
     """Without any option of ours, so that the gate finds it later."""
     store(run, pytester, STEADY[:1])
     (path,) = stored(pytester)
-    assert json.loads(path.read_text(encoding="utf-8"))["machine_info"][gate.FINGERPRINT] == HERE
+    assert json.loads(path.read_text(encoding="utf-8"))["machine_info"][machines.FINGERPRINT] == HERE
 
 
 @pytest.mark.parametrize(

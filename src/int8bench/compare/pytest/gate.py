@@ -6,14 +6,14 @@ Every stored run of a machine like this one counts, and every run is one draw of
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from int8bench import documents, machine
+from int8bench import documents
 from int8bench.compare.comparisons import Comparison, Metric, SideRatio, worded
+from int8bench.compare.pytest.machines import fingerprint_here, fingerprint_of
 from int8bench.documents import Json
-from int8bench.errors import Int8BenchError
 from int8bench.stats import limits
 from int8bench.stats.limits import RUNS_OF_A_PREDICTION, Verdict, word
 from int8bench.stats.prediction import PredictedChange, change, runs_to_see
@@ -158,69 +158,3 @@ def _what_it_takes(found: PredictedChange, threshold: float, error: float) -> st
     if runs is None:
         return f"runs differ too much for one of them to show {threshold:.1%}; the race fixture or int8bench duet can"
     return f"{runs} stored runs would show {threshold:.1%}"
-
-
-FINGERPRINT = "int8bench_fingerprint"  # in pytest-benchmark's machine_info
-MARK = "int8bench_not_comparable"  # in the figures of a stored run that is of another machine
-
-
-def fingerprint_here() -> str | None:
-    """This machine's fingerprint; None where it does not tell what it is."""
-    try:
-        return machine.fingerprint(machine.detect())
-    except Int8BenchError:
-        return None
-
-
-def unlike(machine_info: Mapping[str, Any], stored: object, *, strict: bool) -> bool:
-    """Whether a stored run is of another machine.
-
-    Args:
-        machine_info: this machine's.
-        stored: that of the run.
-        strict: whether a run that does not say counts as one of another machine.
-    """
-    ours, theirs = machine_info.get(FINGERPRINT), fingerprint_of(stored)
-    if ours is None or theirs is None:
-        return strict
-    return bool(ours != theirs)
-
-
-def fingerprint_of(machine_info: object) -> str | None:
-    """The fingerprint that a stored run carries."""
-    found = machine_info.get(FINGERPRINT) if isinstance(machine_info, Mapping) else None
-    return found if isinstance(found, str) else None
-
-
-def mark(run: Mapping[str, Any]) -> None:
-    """Marks all figures of a stored run as not comparable; `OnLikeMachines` reads the mark."""
-    for bench in run["benchmarks"]:
-        bench["stats"][MARK] = True
-
-
-def hide(infos: tuple[object, ...]) -> list[tuple[MutableMapping[str, Any], str]]:
-    """Takes the fingerprints out, so that nobody's comparison of machines sees a field more; `show` puts them back."""
-    carrying = [info for info in infos if isinstance(info, MutableMapping) and FINGERPRINT in info]
-    return [(info, info.pop(FINGERPRINT)) for info in carrying]
-
-
-def show(hidden: list[tuple[MutableMapping[str, Any], str]]) -> None:
-    """The inverse of `hide`."""
-    for info, fingerprint in hidden:
-        info[FINGERPRINT] = fingerprint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnLikeMachines:
-    """A check of ``--benchmark-compare-fail`` that does not judge by a run of another machine, but says so."""
-
-    check: Any
-    withheld: list[str]
-
-    def fails(self, current: Any, compared: Mapping[str, Any]) -> str | None:  # noqa: ANN401  a benchmark of theirs
-        """What the check says; nothing of a marked run."""
-        said: str | None = self.check.fails(current, compared)
-        if said is not None and compared.get(MARK):
-            self.withheld.append(f"{compared['fullname']} ({compared['source']}): {said}")
-            return None
-        return said
