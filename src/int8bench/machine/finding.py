@@ -58,6 +58,14 @@ def how_to_choose(engine: str) -> str:
     return f'Type: int8bench run --engines {engine}; in your own code: torch.backends.quantized.engine = "{engine}"'
 
 
+SEVERAL_TIMES = "several times"  # how far ahead something is: twice at least, or the measurement contradicts it
+
+
+def recommending(engine: str) -> str:
+    """The end of a sentence that recommends an engine; by it the measurement finds which one was."""
+    return f"; {engine} is recommended"
+
+
 def without(hardware: Hardware, instructions: str) -> str:
     """The beginning of a sentence on instructions that are not there; a guest's may be there underneath."""
     if hardware.cpu_type is not None:

@@ -104,7 +104,7 @@ def test_a_batch_that_is_too_large_is_left_out_with_a_command(session: Session) 
         group = typer.main.get_command(cli.app)
         with group.make_context("int8bench", [name, *words]) as context:
             _, parsed, rest = group.resolve_command(context, [name, *words])
-            assert parsed.make_context(name, rest, parent=context).params["batch"] == "8"
+            assert parsed.make_context(name, rest, parent=context).params["batch"] == (8,)
     assert session.lab.now <= QUICK_S
 
 

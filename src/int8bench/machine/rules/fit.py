@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from int8bench.machine import Hardware, Told
-from int8bench.machine.finding import Finding, Severity, Situation, how_to_choose, without
+from int8bench.machine.finding import SEVERAL_TIMES, Finding, Severity, Situation, how_to_choose, without
 from int8bench.machine.levels import ARM, X86
 from int8bench.machine.rules.choice import INT8_ENGINES, dot_products, engines_of_torch, listed, x86_reaches_onednn
 from int8bench.machine.rules.limits import exactness_of_onednn
@@ -91,7 +91,7 @@ def fbgemm_outdone(situation: Situation) -> Iterator[Finding]:
     exact = dot_products(hardware)
     better = _faster_than_fbgemm(hardware)
     if situation.engine == "fbgemm" and "avx2" in hardware.levels and exact and better:
-        factor = "noticeably faster than" if exact == ("avx_vnni",) else "several times as fast as"
+        factor = "noticeably faster than" if exact == ("avx_vnni",) else f"{SEVERAL_TIMES} as fast as"
         yield Finding(
             code="fbgemm-outdone",
             severity=Severity.WARNING,

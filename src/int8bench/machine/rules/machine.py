@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from int8bench.machine import Gap, Hardware, Told
-from int8bench.machine.finding import Finding, Severity, Situation
+from int8bench.machine.finding import Finding, Severity, Situation, recommending
 from int8bench.machine.hypervisors import QEMU_CPU
 from int8bench.machine.levels import ARM, DECIDING_FLAGS, X86
 from int8bench.machine.rules.choice import INT8_ENGINES, NO_ENGINE, engines_of_torch, listed, preference
@@ -293,7 +293,7 @@ def default_engine_differs(situation: Situation) -> Iterator[Finding]:
         code="default-engine-differs",
         severity=Severity.NOTE if alike else Severity.WARNING,
         subject=torch.default_engine,
-        message=f"Unasked, torch takes {default} here; {best} is recommended.",
+        message=f"Unasked, torch takes {default} here{recommending(best)}.",
         why=f"{best} fits better: {situation.recommended.basis.partition(': ')[2]}.",
         advice=f'Before you convert and before you run, type: torch.backends.quantized.engine = "{best}"',
     )

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from int8bench.machine.finding import Finding, warning
+from int8bench.machine.finding import SEVERAL_TIMES, Finding, recommending, warning
 from int8bench.study.cells import BEST, FASTER, Cell
 from int8bench.study.findings.execution import in_onednn
 from int8bench.workload.cases import Group
 
 # What the sentences of the rules mean in figures.
 LESS_THAN = 2.0  # no-int8-dot-product: "less than twice as fast"
-SEVERAL_TIMES = 2.0  # qnnpack-on-x86 and fbgemm-outdone: no figure below is several times
+TWICE = 2.0  # qnnpack-on-x86 and fbgemm-outdone: no figure below is several times
 NOTICEABLY = 1.1  # fbgemm-outdone, where AVX-VNNI is all that there is
 _MADE_FOR_X86 = ("fbgemm", "x86", "onednn")
 _REACH_VNNI = ("x86", "onednn")
@@ -36,13 +36,13 @@ def _qnnpack_keeps_up(_finding: Finding, cells: Sequence[Cell]) -> bool:
     """Nowhere is it several times behind what is made for x86; alone, it is faster than float32 everywhere."""
     behind = list(_behind("qnnpack", _MADE_FOR_X86, cells))
     verdicts = [best.verdict for cell in _of("qnnpack", cells) if (best := cell.speedup(BEST)) is not None]
-    return max(behind) < SEVERAL_TIMES if behind else bool(verdicts) and set(verdicts) == {FASTER}
+    return max(behind) < TWICE if behind else bool(verdicts) and set(verdicts) == {FASTER}
 
 
 def _fbgemm_keeps_up(finding: Finding, cells: Sequence[Cell]) -> bool:
     """No engine that reaches VNNI or AMX is as far ahead of it as the rule says."""
     behind = list(_behind("fbgemm", _REACH_VNNI, cells))
-    expected = SEVERAL_TIMES if "several times" in finding.message else NOTICEABLY
+    expected = TWICE if SEVERAL_TIMES in finding.message else NOTICEABLY
     return bool(behind) and max(behind) < expected
 
 
@@ -53,7 +53,7 @@ def _x86_ran_onednn(_finding: Finding, cells: Sequence[Cell]) -> bool:
 
 def _default_is_better(finding: Finding, cells: Sequence[Cell]) -> bool:
     """What torch takes unasked is nowhere behind what the rule recommends."""
-    recommended = [engine for engine in _MADE_FOR_X86 if f"; {engine} is recommended" in finding.message]
+    recommended = [engine for engine in _MADE_FOR_X86 if recommending(engine) in finding.message]
     behind = list(_behind(finding.subject, recommended, cells))
     return bool(behind) and max(behind) <= 1
 
