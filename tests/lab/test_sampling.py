@@ -1,6 +1,7 @@
 """Racing with a fake clock: what is called, in which order, how often, and what the samples say."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -209,6 +210,66 @@ def test_the_slowest_contender_still_has_its_pairs_and_a_single_call() -> None:
     result = _race(machine, Contender(name="a", call=machine.worker("a", 50.0)), race_s=0.5, single_s=0.1)
     assert len(result.kept) == 2
     assert len(result.track("a").single_s) == 1
+
+
+def test_a_contender_may_take_part_in_a_share_of_the_rounds() -> None:
+    """In the first and every fourth after it; the others have the time, and all rounds stay aligned."""
+    machine = FakeMachine()
+    a = Contender(name="a", call=machine.worker("a", 0.005))
+    b = Contender(name="b", call=machine.worker("b", 0.005), every=4)
+    result = _race(machine, a, b, race_s=0.3)
+    assert [result.track(name).every for name in "ab"] == [1, 4]
+    assert len(result.kept) == len(result.track("a").times_s) == 48
+    assert len(result.track("b").times_s) == 12
+    orders = "".join(machine.log)[2:]  # after the warm-up
+    assert all(orders[5 * i : 5 * i + 5].count("b") == 1 for i in range(12))
+    assert all("b" in orders[5 * i : 5 * i + 2] for i in range(12))
+
+
+def test_a_disturbed_round_is_left_out_whoever_took_part() -> None:
+    """`kept` is of all rounds, for each contender."""
+    machine = FakeMachine()
+    a = Contender(name="a", call=machine.worker("a", 0.005))
+    b = Contender(name="b", call=machine.worker("b", 0.005), every=2)
+    switches = iter(range(10_000))
+
+    def read() -> noise.Reading:
+        count = next(switches)
+        return replace(QUIET, involuntary_switches=0 if count < 20 else 1)
+
+    result = _race(machine, a, b, race_s=0.1, read=read)
+    assert result.kept.count(False) == 1
+
+
+def test_rounds_of_single_calls_take_the_time_of_single_calls() -> None:
+    """Where a sample is one call and rounds are enough, nothing is timed twice: the time goes into more rounds."""
+    machine = FakeMachine()
+    a, b = (Contender(name=name, call=machine.worker(name, 0.005)) for name in "ab")
+    result = _race(machine, a, b, race_s=0.3, single_s=0.1)
+    assert result.track("a").single_s == result.track("b").single_s == ()
+    assert result.track("a").calls == 1
+    assert len(result.track("a").times_s) == len(result.kept) == 40
+
+
+def test_rounds_that_are_too_few_leave_the_time_to_single_calls() -> None:
+    """Twenty-five would not fit: the race is as long as it was asked for, and calls are timed one by one after it."""
+    machine = FakeMachine()
+    a, b = (Contender(name=name, call=machine.worker(name, 0.010)) for name in "ab")
+    result = _race(machine, a, b, race_s=0.3, single_s=0.1)
+    assert len(result.track("a").times_s) == 15
+    assert len(result.track("a").single_s) == len(result.track("b").single_s) == 5
+
+
+def test_a_contender_whose_samples_are_several_calls_is_timed_one_by_one() -> None:
+    """It alone; the other's samples are single calls, and what is left of the time goes into rounds."""
+    machine = FakeMachine()
+    a = Contender(name="a", call=machine.worker("a", 0.00002))
+    b = Contender(name="b", call=machine.worker("b", 0.003))
+    result = _race(machine, a, b, race_s=0.3, single_s=0.1)
+    assert (result.track("a").calls, result.track("b").calls) == (5, 1)
+    assert len(result.track("a").single_s) == 400
+    assert result.track("b").single_s == ()
+    assert len(result.track("b").times_s) == pytest.approx((0.4 - 400 * 0.00002) / (6 * 0.00002 + 2 * 0.003), abs=1)
 
 
 def test_single_calls_are_timed_one_by_one() -> None:

@@ -215,7 +215,7 @@ def _launch_times(cell: Cell) -> list[float]:
     """The log of the median single call of each fork, averaged over the forks of a launch; one value a launch."""
     launches: dict[int, list[float]] = {}
     for race in cell.samples.races:
-        singles = sorted(race.single_s)
+        singles = sorted(race.calls_s)
         if singles:
             launches.setdefault(race.launch, []).append(math.log(singles[len(singles) // 2]))
     return [math.fsum(forks) / len(forks) for forks in launches.values()]

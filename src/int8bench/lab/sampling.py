@@ -6,7 +6,7 @@ order; the rounds of a fork are aligned, so the ratio of two contenders is taken
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
@@ -37,6 +37,9 @@ LONGEST = 8.0  # a fork may take this many times its asked duration before it st
 LISTENING_S = 0.02
 SHORTEST_REST_S = 0.0004
 MOST_SINGLES = 400  # singly timed calls a contender and fork: enough for a p99 over the forks of a run
+# Where a sample is one call and a fork has so many rounds, the samples say what single calls take, and the time for
+# those goes into more rounds: four forks, the fewest of a run, have a hundred.
+ROUNDS_FOR_SINGLES = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class Contender:
 
     name: str
     call: Call
+    every: int = 1
+    """It takes part in one of so many rounds, the first one included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +73,15 @@ class Durations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """What one contender did in one fork; `times_s` has one entry a round, aligned with the other contenders."""
+    """What one contender did in one fork; `times_s` has one entry a round that it took part in."""
 
     name: str
+    every: int = 1
+    """It took part in one of so many rounds, the first one included."""
     calls: int
     times_s: tuple[float, ...]
     single_s: tuple[float, ...]
+    """Calls timed one by one beside the rounds; none where the rounds themselves say what single calls take."""
     cpu_s: float
     wall_s: float
     involuntary_switches: int
@@ -101,9 +109,17 @@ class _Turn:
     """What one contender does in a round: perhaps one untimed call, then `calls` timed together."""
 
     call: Call
+    call_s: float
+    """Of the fastest call of the warm-up."""
     calls: int
+    every: int
     lead_in: bool
     lingering_s: float
+
+    @property
+    def least_s(self) -> float:
+        """How long a turn takes when it goes quickest, spread over all rounds."""
+        return (self.call_s * (self.calls + self.lead_in) + self.rest_s) / self.every
 
     @property
     def rest_s(self) -> float:
@@ -128,7 +144,7 @@ def race(
     clocks: Clocks = Clocks(),
     read: noise.Reader = noise.read,
 ) -> Race:
-    """Races the contenders in this process: warm-up, rounds, then singly timed calls.
+    """Races the contenders in this process: warm-up, rounds, and singly timed calls where samples are none.
 
     Args:
         contenders: what is raced; each is called many times.
@@ -139,13 +155,24 @@ def race(
     """
     with _no_collector():
         turns = _turns(contenders, durations, clocks)
+        several = {i: turn for i, turn in enumerate(turns) if turn.calls > 1}
+        singles = _singles(several, durations.single_s, rng, clocks)
+        left_s = max(0.0, durations.single_s - sum(map(sum, singles.values())))
+        longer_s = durations.race_s + left_s
+        enough = len(several) < len(turns) and 0 < ROUNDS_FOR_SINGLES * sum(turn.least_s for turn in turns) <= longer_s
         started, before = clocks.wall(), read()
-        rounds = list(_rounds(turns, durations, rng, clocks, read))
+        if enough and left_s > 0:
+            rounds = list(_rounds(turns, longer_s, rng, clocks, read, fewest=ROUNDS_FOR_SINGLES))
+        else:
+            rounds = list(_rounds(turns, durations.race_s, rng, clocks, read))
         ended, after = clocks.wall(), read()
-        singles = _singles(contenders, turns, durations.single_s, rng, clocks)
-    kept = noise.kept_rounds([any(sample.reading.disturbed for sample in each) for each in rounds])
+        if not enough:
+            rest = {i: turn for i, turn in enumerate(turns) if i not in several}
+            singles |= _singles(rest, left_s, rng, clocks)
+    kept = noise.kept_rounds([any(sample.reading.disturbed for sample in each.values()) for each in rounds])
     tracks = tuple(
-        _track(each, turns[i], [samples[i] for samples in rounds], singles[i]) for i, each in enumerate(contenders)
+        _track(each, turns[i], [samples[i] for samples in rounds if i in samples], singles.get(i, []))
+        for i, each in enumerate(contenders)
     )
     return Race(tracks=tracks, kept=kept, disturbance=after.since(before), wall_s=ended - started)
 
@@ -201,11 +228,13 @@ def _turns(contenders: Sequence[Contender], durations: Durations, clocks: Clocks
     return [
         _Turn(
             call=each.call,
+            call_s=seconds,
             calls=filling,
+            every=each.every,
             lead_in=lead_in,
             lingering_s=lingering_s,
         )
-        for each, filling, (_, lingering_s) in zip(contenders, calls, warm, strict=True)
+        for each, filling, (seconds, lingering_s) in zip(contenders, calls, warm, strict=True)
     ]
 
 
@@ -228,26 +257,28 @@ def _warm_up(call: Call, duration_s: float, clocks: Clocks) -> float:
 
 def _rounds(
     turns: Sequence[_Turn],
-    durations: Durations,
+    race_s: float,
     rng: np.random.Generator,
     clocks: Clocks,
     read: noise.Reader,
-) -> Iterator[list[_Sample]]:
+    *,
+    fewest: int = FEWEST_ROUNDS,
+) -> Iterator[dict[int, _Sample]]:
     start, done = clocks.wall(), 0
     while True:
-        if is_over(clocks.wall() - start, done, durations.race_s):
+        if is_over(clocks.wall() - start, done, race_s, fewest=fewest):
             return
+        yield _one_after_another({i: turn for i, turn in enumerate(turns) if done % turn.every == 0}, rng, clocks, read)
         done += 1
-        yield _one_after_another(turns, rng, clocks, read)
 
 
 def _one_after_another(
-    turns: Sequence[_Turn], rng: np.random.Generator, clocks: Clocks, read: noise.Reader
-) -> list[_Sample]:
+    turns: Mapping[int, _Turn], rng: np.random.Generator, clocks: Clocks, read: noise.Reader
+) -> dict[int, _Sample]:
     """One round: turn after turn in random order, each with the counters that moved meanwhile."""
     samples: dict[int, _Sample] = {}
     before = read()
-    for i in rng.permutation(len(turns)).tolist():
+    for i in rng.permutation(list(turns)).tolist():
         if turns[i].lead_in:
             turns[i].call()
         cpu = clocks.cpu()
@@ -259,17 +290,19 @@ def _one_after_another(
         if turns[i].rest_s:
             clocks.sleep(turns[i].rest_s)
             before = read()
-    return [samples[i] for i in range(len(turns))]
+    return samples
 
 
 def _singles(
-    contenders: Sequence[Contender], turns: Sequence[_Turn], duration_s: float, rng: np.random.Generator, clocks: Clocks
-) -> list[list[float]]:
-    singles: list[list[float]] = [[] for _ in contenders]
-    end = clocks.wall() + duration_s
-    while duration_s > 0 and (not singles[0] or clocks.wall() < end) and len(singles[0]) < MOST_SINGLES:
-        for i in rng.permutation(len(contenders)).tolist():
-            singles[i].append(time_calls(contenders[i].call, 1, clocks.wall))
+    turns: Mapping[int, _Turn], duration_s: float, rng: np.random.Generator, clocks: Clocks
+) -> dict[int, list[float]]:
+    """Calls timed one by one, as many of each contender; one at least, where there is any time for them."""
+    singles: dict[int, list[float]] = {i: [] for i in turns}
+    end, done = clocks.wall() + duration_s, 0
+    while turns and duration_s > 0 and (not done or clocks.wall() < end) and done < MOST_SINGLES:
+        done += 1
+        for i in rng.permutation(list(turns)).tolist():
+            singles[i].append(time_calls(turns[i].call, 1, clocks.wall))
             if turns[i].rest_s:
                 clocks.sleep(turns[i].rest_s)
     return singles
@@ -278,6 +311,7 @@ def _singles(
 def _track(contender: Contender, turn: _Turn, samples: Sequence[_Sample], singles: Sequence[float]) -> Track:
     return Track(
         name=contender.name,
+        every=turn.every,
         calls=turn.calls,
         times_s=tuple(sample.wall_s / turn.calls for sample in samples),
         single_s=tuple(singles),

@@ -1,10 +1,12 @@
 """A cell of a record: a contender in a setting, with its figures, None where it was not measured, and its samples."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, TypeVar
 
 from int8bench.documents import (
+    OMITTED,
     Count,
     Each,
     JsonObject,
@@ -27,11 +29,11 @@ FASTER, SLOWER = "faster", "slower"
 Precision = Annotated[str, OneOf(choices=("float32", "float16", "int8"))]
 Word = Annotated[str, OneOf(choices=(FASTER, SLOWER, Verdict.SAME.value, Verdict.UNCLEAR.value))]
 Role = Annotated[str, OneOf(choices=(BEST, NAIVE, OWN))]
-Seconds = Annotated[
-    tuple[float, ...],
-    Length(at_least=1),
-    Each(expected="expected a positive number", holds=lambda value: is_number(value) and value > 0),
-]
+POSITIVE = Each(
+    expected="expected a positive number",
+    holds=lambda value: isinstance(value, int | float) and is_number(value) and value > 0,
+)
+Seconds = Annotated[tuple[float, ...], Length(at_least=1), POSITIVE]
 Kept = Annotated[
     tuple[int, ...],
     Each(
@@ -141,11 +143,24 @@ class RaceSample:
     calls: Count
     times_s: Seconds
     kept: Kept
-    single_s: Seconds
+    single_s: Annotated[tuple[float, ...], POSITIVE]
+    """Empty where the rounds themselves say what single calls take."""
     cpu_s: NotNegative
     wall_s: Positive
     lingering_s: NotNegative
     noise: Mapping[str, float]
+    every: Count = field(default=1, metadata=OMITTED)
+    """It took part in one of so many rounds, the first one included; `kept` is of all."""
+
+    @property
+    def rounds(self) -> int:
+        """In how many rounds it took part."""
+        return math.ceil(len(self.kept) / self.every)
+
+    @property
+    def calls_s(self) -> tuple[float, ...]:
+        """Seconds of single calls: those timed one by one, else the rounds, whose samples are one call each."""
+        return self.single_s or self.times_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -187,9 +187,9 @@ def _conversion(case: Case, ledger: Ledger) -> FilesMade | None:
 
 
 def _latency(races: Sequence[RaceSample], plan: Plan) -> Latency:
-    singles = np.concatenate([race.single_s for race in races])
+    singles = np.concatenate([race.calls_s for race in races])
     p50, p90, p99 = np.percentile(singles, [50, 90, 99]).tolist()
-    medians = by_launch((race.launch, float(np.log(np.median(race.single_s)))) for race in races)
+    medians = by_launch((race.launch, float(np.log(np.median(race.calls_s)))) for race in races)
     shown = estimate(
         LaunchTable(log_ratios=medians, pairs=len(singles)),
         confidence=CONFIDENCE,

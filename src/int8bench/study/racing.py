@@ -1,7 +1,9 @@
 """From the samples of a race to log-ratios by launch; and the design of races that try our own verdicts. Pure."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 
 from int8bench.documents import Json
 from int8bench.lab.sampling import Durations, Race
@@ -9,15 +11,69 @@ from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD, Verdict
 from int8bench.stats.ratio import Estimate, LaunchTable, estimate, fork_log_ratio
 from int8bench.stats.verdict import Judgement, Looks, judge, nominal_errors
 from int8bench.study.cells import RaceSample
+from int8bench.workload.cases import FLOAT32, Case
 
 
 def launch_table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:
     """Log-ratios (launch, fork) of the forks that both have; None where an interval needs more launches."""
     there = {(race.launch, race.fork): race for race in reference}
     both = [(there[race.launch, race.fork], race) for race in candidate if (race.launch, race.fork) in there]
-    ratios = (fork_log_ratio(theirs.times_s, mine.times_s, mine.kept) for theirs, mine in both)
-    table, pairs = _joined((mine.launch, ratio, mine.kept) for (_, mine), ratio in zip(both, ratios, strict=True))
+    table, pairs = _joined((mine.launch, *paired(theirs, mine)) for theirs, mine in both)
     return LaunchTable(log_ratios=table, pairs=pairs) if len(table) >= LAUNCHES_FOR_A_SPREAD else None
+
+
+# Who is far behind, or is shown for context alone, takes part in one of so many rounds: the others have the time, and
+# it has rounds enough for a word. With a third of the time of a round (NCHW beside channels-last) that is a third more.
+SHARE = 4
+BEHIND = 1.5  # times as long: far enough that half the precision says as much
+BEHIND_FLOAT32 = 1.1  # of the float32 that is not the best one, and so no reference of the headline
+FORKS_TO_SHARE = 2
+ROUNDS_TO_SHARE = 3 * SHARE
+
+
+def far_behind(case: Case, cases: Sequence[Case], races: Mapping[str, Sequence[RaceSample]], *, before: int) -> bool:
+    """Whether a contender was so far behind in each fork until now that a share of the rounds is enough for it.
+
+    Earlier launches alone decide, so that no fork's rounds depend on what they measure; an interval over launches holds
+    where their noise differs (Bakirov and Szekely 2006: Student's t keeps its error for normals of unlike variance).
+
+    Args:
+        case: the contender.
+        cases: all that are raced with it.
+        races: their samples by id.
+        before: the launch that is about to race.
+    """
+    earlier = {
+        each: {(race.launch, race.fork): race for race in races.get(each.id, ()) if race.launch < before}
+        for each in cases
+    }
+    forks = [fork for fork in earlier[case] if all(fork in there for there in earlier.values())]
+    if len(forks) < FORKS_TO_SHARE or any(len(earlier[case][fork].kept) < ROUNDS_TO_SHARE for fork in forks):
+        return False
+    return all(
+        _is_behind(case, {each: median(there[fork].times_s) for each, there in earlier.items()}) for fork in forks
+    )
+
+
+def _is_behind(case: Case, call_s: Mapping[Case, float]) -> bool:
+    """Whether it was in one fork: behind the quickest, and not near the best float32, which is never behind."""
+    floats = [seconds for each, seconds in call_s.items() if each.variant.precision == FLOAT32]
+    best = min(floats, default=math.inf)
+    if case.variant.precision == FLOAT32:
+        return call_s[case] >= BEHIND_FLOAT32 * best
+    near = best / BEHIND < call_s[case] < best * BEHIND
+    return call_s[case] >= BEHIND * min(call_s.values()) and not near
+
+
+def paired(reference: RaceSample, candidate: RaceSample) -> tuple[float | None, Sequence[int]]:
+    """The log-ratio of a fork over the rounds that both took part in, and which of these count.
+
+    Positive where the candidate is faster; None where too few rounds count.
+    """
+    step = math.lcm(reference.every, candidate.every)
+    kept = candidate.kept[::step]
+    theirs, mine = (each.times_s[:: step // each.every] for each in (reference, candidate))
+    return fork_log_ratio(theirs, mine, kept), kept
 
 
 def by_launch(found: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], ...]:

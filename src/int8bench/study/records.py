@@ -238,10 +238,11 @@ def _objections(run: Run) -> Iterator[tuple[str, str]]:
             if speedup.reference not in known:
                 yield f"{where}.speedups[{number}].reference", f"no cell {speedup.reference}"
         for number, race in enumerate(cell.samples.races):
-            if len(race.kept) != len(race.times_s):
+            if race.rounds != len(race.times_s):
                 yield (
                     f"{where}.samples.races[{number}].kept",
-                    f"{len(race.kept)} entries for {len(race.times_s)} rounds",
+                    f"{len(race.kept)} entries for {len(race.times_s)} rounds"
+                    + (f", one in {race.every} of all" if race.every > 1 else ""),
                 )
 
 

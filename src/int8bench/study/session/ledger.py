@@ -120,6 +120,7 @@ class Ledger:
                 RaceSample(
                     launch=launch,
                     fork=fork,
+                    every=track.every,
                     calls=track.calls,
                     times_s=records.rounded(track.times_s),
                     kept=tuple(int(kept) for kept in race.kept),

@@ -20,6 +20,7 @@ from int8bench.study.findings.contradictions import setting
 from int8bench.study.plan import fitting
 from int8bench.study.plan.budget import SHORTEST_S, TimeIsUp
 from int8bench.study.plan.forecast import TOGETHER, Spent
+from int8bench.study.racing import SHARE, far_behind
 from int8bench.study.session import checking, worker
 from int8bench.study.session.session import Session
 from int8bench.workload.cases import INT8, Case, Group
@@ -192,7 +193,10 @@ def _raced(session: Session, launch: Launch, cases: Sequence[Case]) -> sampling.
     """
     group, variants = cases[0].group, tuple(case.variant for case in cases)
     seed = seed_of_fork(session.rng)
-    order = worker.RaceOrder(variants=variants, group=group, durations=session.plan.durations, seed=seed)
+    every = {
+        case.variant: SHARE for case in cases if far_behind(case, cases, session.ledger.races, before=launch.index)
+    }
+    order = worker.RaceOrder(variants=variants, group=group, durations=session.plan.durations, seed=seed, every=every)
     cores = cores_for(threads=group.threads, launch=launch.index, usable=session.usable)
     fork = launch.fork(worker.race, order, cores=cores)
     return fork.result(session.timeout_s(session.pace.race_s(cases, session.plan) * session.pace.drift(group)))

@@ -6,7 +6,7 @@ Runs inside the processes that `lab.launches` starts; reached by name, never cal
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +106,8 @@ class RaceOrder:
     group: Group
     durations: Durations
     seed: int
+    every: Mapping[Variant, int] = field(default_factory=dict)
+    """In one of how many rounds those take part that do not in each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +265,10 @@ def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
     shift = bytearray(heap_shift(rng))
     built = {variant: predictor(state, variant, order.group) for variant in shuffled(order.variants, rng)}
     _same_answers(built, batch)
-    contenders = [Contender(name=each.label, call=built[each].bind(batch)) for each in order.variants]
+    contenders = [
+        Contender(name=each.label, call=built[each].bind(batch), every=order.every.get(each, 1))
+        for each in order.variants
+    ]
     result = sampling.race(contenders, order.durations, rng=rng)
     del shift
     return result
