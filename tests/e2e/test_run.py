@@ -132,7 +132,11 @@ def test_a_mismatched_backend_is_flagged_and_is_bad_news(finished) -> None:
 def test_raw_samples_are_kept_and_aligned(finished) -> None:
     """The rounds of a group's cells match one by one, so ratios can be computed again."""
     run, _ = finished
-    shapes = [[(r.launch, r.fork, len(r.times_s)) for r in cell.samples.races] for cell in run.cells]
+    shapes = [[(r.launch, r.fork, len(r.kept)) for r in cell.samples.races] for cell in run.cells]
+    assert all(len(r.times_s) == -(-len(r.kept) // r.every) for cell in run.cells for r in cell.samples.races)
+    assert {r.every for r in run.cells[2].samples.races} == {
+        1
+    }  # the engine that is asked about, beside the best float32
     assert shapes[0] == shapes[1] == shapes[2]
     assert len({launch for launch, _, _ in shapes[0]}) == 4
 

@@ -153,6 +153,7 @@ def test_who_is_far_behind_takes_part_in_a_share_of_the_rounds() -> None:
     assert shared({LAST: 2.0, NCHW: 1.0, QUICK: 0.4, SLOW: 3.0}) == {"torch float32 channels_last", "qnnpack int8"}
     assert shared({LAST: 1.0, NCHW: 1.05, QUICK: 0.4, SLOW: 1.2}) == set()  # which float32 is best, is open
     assert shared({LAST: 1.0, NCHW: 2.0, QUICK: 0.9, SLOW: 0.95}) == {"torch float32 nchw"}
+    assert shared({LAST: 1.0, NCHW: 2.0, SLOW: 3.0}, cases=(LAST, NCHW, SLOW)) == {"torch float32 nchw"}  # it is asked
     assert shared({LAST: 1.0, NCHW: 2.0, QUICK: 0.2, SLOW: 0.5}) == {"torch float32 nchw", "qnnpack int8"}
 
 

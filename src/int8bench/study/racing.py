@@ -56,13 +56,14 @@ def far_behind(case: Case, cases: Sequence[Case], races: Mapping[str, Sequence[R
 
 
 def _is_behind(case: Case, call_s: Mapping[Case, float]) -> bool:
-    """Whether it was in one fork: behind the quickest, and not near the best float32, which is never behind."""
+    """Whether it was in one fork: behind the quickest of its kind, and not near the best float32, never behind."""
     floats = [seconds for each, seconds in call_s.items() if each.variant.precision == FLOAT32]
     best = min(floats, default=math.inf)
     if case.variant.precision == FLOAT32:
         return call_s[case] >= BEHIND_FLOAT32 * best
     near = best / BEHIND < call_s[case] < best * BEHIND
-    return call_s[case] >= BEHIND * min(call_s.values()) and not near
+    quickest = min(seconds for each, seconds in call_s.items() if each.variant.precision != FLOAT32)
+    return call_s[case] >= BEHIND * quickest and not near
 
 
 def paired(reference: RaceSample, candidate: RaceSample) -> tuple[float | None, Sequence[int]]:
