@@ -18,13 +18,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
-from scipy.special import stdtrit
+from int8bench.stats.limits import CONFIDENCE
+from int8bench.stats.ratio import bounded_exp, mean_interval
+from int8bench.study.cells import BEST
 
 REPOSITORY = Path(__file__).parents[1]
 SIDES = ("old", "new")
-BEST = "best_float32"
 FEWEST = 2  # alternations of which there is a spread
 
 
@@ -112,9 +113,9 @@ def ratios(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, list[
 
 def interval(logs: Sequence[float]) -> tuple[float, float, float]:
     """The ratio, and its 95 % interval over alternations."""
-    centre = fmean(logs)
-    half = stdtrit(len(logs) - 1, 0.975) * stdev(logs) / math.sqrt(len(logs)) if len(logs) >= FEWEST else math.inf
-    return math.exp(centre), math.exp(centre - half), math.exp(min(700.0, centre + half))
+    mean = mean_interval(logs, confidence=CONFIDENCE)
+    low, high = (mean.low, mean.high) if mean.replicates >= FEWEST else (-math.inf, math.inf)
+    return math.exp(mean.value), math.exp(low), bounded_exp(high)
 
 
 def _table(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> str:

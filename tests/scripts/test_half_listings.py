@@ -1,23 +1,16 @@
 """Recorded listings broken, quoted, cut and damaged, some of each; scripts/half_listings.py tries them all."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "half_listings.py"
+import script
 
 
 @pytest.fixture(scope="module")
 def half() -> ModuleType:
     """The script."""
-    spec = importlib.util.spec_from_file_location("half_listings", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
+    return script.loaded("half_listings")
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,13 @@
 """The table of METHOD.md that selftests fill."""
 
-import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+import script
 
 ROOT = Path(__file__).parents[2]
-_SPEC = importlib.util.spec_from_file_location("method_selftest", ROOT / "scripts" / "method_selftest.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-method_selftest: Any = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(method_selftest)
+method_selftest = script.loaded("method_selftest")
 
 KEPT = json.loads((ROOT / "tests/golden/selftest/kept.json").read_text(encoding="utf-8"))
 CELL = {

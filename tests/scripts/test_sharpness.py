@@ -1,19 +1,14 @@
 """How the half-widths of two revisions are compared."""
 
-import importlib.util
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
+import script
 
 ROOT = Path(__file__).parents[2]
-_SPEC = importlib.util.spec_from_file_location("sharpness", ROOT / "scripts" / "sharpness.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-sharpness: Any = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(sharpness)
+sharpness = script.loaded("sharpness")
 
 
 def test_the_half_width_is_that_of_the_headline() -> None:
