@@ -144,7 +144,7 @@ def shared(
     races = {
         case.id: [sample(*[seconds] * rounds, fork=fork) for fork in range(forks)] for case, seconds in call_s.items()
     }
-    return {case.variant.label for case in cases if far_behind(case, cases, races, before=before)}
+    return {case.variant.label for case in far_behind(cases, races, before=before)}
 
 
 def test_who_is_far_behind_takes_part_in_a_share_of_the_rounds() -> None:

@@ -159,12 +159,11 @@ def race(
         singles = _singles(several, durations.single_s, rng, clocks)
         left_s = max(0.0, durations.single_s - sum(map(sum, singles.values())))
         longer_s = durations.race_s + left_s
-        enough = len(several) < len(turns) and 0 < ROUNDS_FOR_SINGLES * sum(turn.least_s for turn in turns) <= longer_s
+        least_s = ROUNDS_FOR_SINGLES * sum(turn.least_s for turn in turns)
+        enough = left_s > 0 and len(several) < len(turns) and least_s <= longer_s
+        race_s, fewest = (longer_s, ROUNDS_FOR_SINGLES) if enough else (durations.race_s, FEWEST_ROUNDS)
         started, before = clocks.wall(), read()
-        if enough and left_s > 0:
-            rounds = list(_rounds(turns, longer_s, rng, clocks, read, fewest=ROUNDS_FOR_SINGLES))
-        else:
-            rounds = list(_rounds(turns, durations.race_s, rng, clocks, read))
+        rounds = list(_rounds(turns, race_s, rng, clocks, read, fewest=fewest))
         ended, after = clocks.wall(), read()
         if not enough:
             rest = {i: turn for i, turn in enumerate(turns) if i not in several}
@@ -262,7 +261,7 @@ def _rounds(
     clocks: Clocks,
     read: noise.Reader,
     *,
-    fewest: int = FEWEST_ROUNDS,
+    fewest: int,
 ) -> Iterator[dict[int, _Sample]]:
     start, done = clocks.wall(), 0
     while True:

@@ -31,28 +31,28 @@ FORKS_TO_SHARE = 2
 ROUNDS_TO_SHARE = 3 * SHARE
 
 
-def far_behind(case: Case, cases: Sequence[Case], races: Mapping[str, Sequence[RaceSample]], *, before: int) -> bool:
-    """Whether a contender was so far behind in each fork until now that a share of the rounds is enough for it.
+def far_behind(cases: Sequence[Case], races: Mapping[str, Sequence[RaceSample]], *, before: int) -> set[Case]:
+    """The contenders that were so far behind in each fork until now that a share of the rounds is enough for them.
 
     Earlier launches alone decide, so that no fork's rounds depend on what they measure; an interval over launches holds
     where their noise differs (Bakirov and Szekely 2006: Student's t keeps its error for normals of unlike variance).
 
     Args:
-        case: the contender.
-        cases: all that are raced with it.
+        cases: all that are raced together.
         races: their samples by id.
         before: the launch that is about to race.
     """
     earlier = {
-        each: {(race.launch, race.fork): race for race in races.get(each.id, ()) if race.launch < before}
-        for each in cases
+        case: {(race.launch, race.fork): race for race in races.get(case.id, ()) if race.launch < before}
+        for case in cases
     }
-    forks = [fork for fork in earlier[case] if all(fork in there for there in earlier.values())]
-    if len(forks) < FORKS_TO_SHARE or any(len(earlier[case][fork].kept) < ROUNDS_TO_SHARE for fork in forks):
-        return False
-    return all(
-        _is_behind(case, {each: median(there[fork].times_s) for each, there in earlier.items()}) for fork in forks
-    )
+    shared = set.intersection(*map(set, earlier.values()))
+    forks = [{case: there[fork] for case, there in earlier.items()} for fork in shared]
+    rounds = [len(race.kept) for fork in forks for race in fork.values()]
+    if len(forks) < FORKS_TO_SHARE or min(rounds) < ROUNDS_TO_SHARE:
+        return set()
+    calls_s = [{case: median(race.times_s) for case, race in fork.items()} for fork in forks]
+    return {case for case in cases if all(_is_behind(case, call_s) for call_s in calls_s)}
 
 
 def _is_behind(case: Case, call_s: Mapping[Case, float]) -> bool:

@@ -52,6 +52,11 @@ class Group:
     batch: int
     threads: int
 
+    @property
+    def label(self) -> str:
+        """What a sentence calls it: ``batch 8 on 1 thread``."""
+        return f"batch {self.batch} on {self.threads} thread{'s' if self.threads > 1 else ''}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from int8bench.machine.finding import SEVERAL_TIMES, Finding, recommending, warning
 from int8bench.study.cells import BEST, FASTER, Cell
 from int8bench.study.findings.execution import in_onednn
-from int8bench.workload.cases import Group
 
 # What the sentences of the rules mean in figures.
 LESS_THAN = 2.0  # no-int8-dot-product: "less than twice as fast"
@@ -109,7 +108,7 @@ def outdone(cells: Sequence[Cell], misfits: frozenset[str], sound: Sequence[Cell
                 code=OUTDONE,
                 subject=engine,
                 message=f"{engine} is outdone here by {most.winner}, {most.factor:.1f} times as fast at "
-                f"{setting(most.cell)}, and in {len(losses)} of {len(mine)} cells in all.",
+                f"{most.cell.group.label}, and in {len(losses)} of {len(mine)} cells in all.",
                 why="Measured: its kernels leave instructions of this processor idle that another engine's use.",
                 advice=f"Choose --engines {most.winner}.",
             )
@@ -124,8 +123,3 @@ def _loss(cell: Cell, sound: Sequence[Cell]) -> _Loss | None:
     factor = cell.median.value / best.median.value
     clear = best.median.high < cell.median.low
     return _Loss(cell=cell, winner=best.engine, factor=factor) if clear and factor >= TIMES else None
-
-
-def setting(cell: Cell | Group) -> str:
-    """Say where a cell stands, or a group of them: ``batch 8 on 1 thread``."""
-    return f"batch {cell.batch} on {cell.threads} thread{'s' if cell.threads > 1 else ''}"

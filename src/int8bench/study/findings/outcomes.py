@@ -15,7 +15,7 @@ from int8bench.study.cells import BEST, FAILED, OK, SLOWER, Cell, Speedup, known
 from int8bench.study.findings import boards, chance, execution
 from int8bench.study.findings.causes import cause_of, listed, together, told
 from int8bench.study.findings.chance import NOTHING_DESCRIBED, Described
-from int8bench.study.findings.contradictions import OUTDONE, contradicted, outdone, setting
+from int8bench.study.findings.contradictions import OUTDONE, contradicted, outdone
 from int8bench.study.plan import fitting
 from int8bench.study.plan.plan import LAUNCH_BUDGET_S, MOST_LAUNCHES
 from int8bench.study.session.ledger import NOT_YET, Ledger
@@ -171,7 +171,7 @@ def _way_out(engines: Sequence[str], cells: Cells) -> str:
 
 def _settings(cells: Cells) -> str:
     """Where cells stand, the first of them by name: ``batch 8 on 1 thread, ...``."""
-    return f"{setting(cells[0])}{', ...' if len(cells) > 1 else ''}"
+    return f"{cells[0].group.label}{', ...' if len(cells) > 1 else ''}"
 
 
 def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
@@ -183,7 +183,7 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
             code="slower-than-float32",
             subject=engine,
             message=f"{engine} int8 is slower than float32 in {len(slower)} of {len(cells)} cells, "
-            f"at worst {least.value:.2f}x at {setting(worst)}.",
+            f"at worst {least.value:.2f}x at {worst.group.label}.",
             why="Packing, requantization and kernels that do not fit the processor can cost more than 8 bits save.",
             advice="Use another engine or stay with float32 in those cells.",
         )

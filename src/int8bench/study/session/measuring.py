@@ -16,7 +16,6 @@ from int8bench.lab.launches import SETUP_TIMEOUT_S, Fork, Launch, launched
 from int8bench.lab.session import seed_of_fork, shuffled
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 from int8bench.study import figures
-from int8bench.study.findings.contradictions import setting
 from int8bench.study.plan import fitting
 from int8bench.study.plan.budget import SHORTEST_S, TimeIsUp
 from int8bench.study.plan.forecast import TOGETHER, Spent
@@ -175,7 +174,7 @@ def _race(session: Session, group: Group, fork: int, launch: Launch) -> None:
     cases = session.live(group)
     if not cases:
         return
-    session.tell(f"racing {setting(group)}")
+    session.tell(f"racing {group.label}")
     try:
         raced = _raced(session, launch, cases)
     except LabError as error:
@@ -193,9 +192,8 @@ def _raced(session: Session, launch: Launch, cases: Sequence[Case]) -> sampling.
     """
     group, variants = cases[0].group, tuple(case.variant for case in cases)
     seed = seed_of_fork(session.rng)
-    every = {
-        case.variant: SHARE for case in cases if far_behind(case, cases, session.ledger.races, before=launch.index)
-    }
+    behind = far_behind(cases, session.ledger.races, before=launch.index)
+    every = {case.variant: SHARE for case in behind}
     order = worker.RaceOrder(variants=variants, group=group, durations=session.plan.durations, seed=seed, every=every)
     cores = cores_for(threads=group.threads, launch=launch.index, usable=session.usable)
     fork = launch.fork(worker.race, order, cores=cores)
@@ -232,7 +230,7 @@ def _solo(session: Session, case: Case, launch: Launch) -> None:
     """One contender alone: cold, memory, and its throughput with as many streams as the cores carry."""
     if case.id in session.ledger.stopped:
         return
-    session.tell(f"measuring alone: {case.variant.label}, {setting(case.group)}")
+    session.tell(f"measuring alone: {case.variant.label}, {case.group.label}")
     forks: list[Fork[worker.Stream]] = []
     try:
         alone = _streams(session, launch, case, forks)
