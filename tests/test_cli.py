@@ -24,7 +24,7 @@ from int8bench.compare.gate import gate
 from int8bench.errors import InterruptedRunError, NothingMeasuredError
 from int8bench.lab import clock
 from int8bench.lab.progress import Progress
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Severity, ShownFinding
 from int8bench.selftest import trust
 from int8bench.study import doctor, records, study
 from int8bench.study.cells import Cell, Samples
@@ -106,7 +106,7 @@ def made(*, status: str = "ok", severity: str | None = None) -> records.Run:
         int8bench_version="0",
         environment=records.Environment(hardware={}, fingerprint="f", versions={}, process={}),
         settings={},
-        findings=(Finding(**finding, severity=Severity(severity)),) if severity else (),
+        findings=(ShownFinding(**finding, severity=Severity(severity)),) if severity else (),
         cells=(cell,),
         ranking=(),
         recommendation=None,
@@ -164,7 +164,7 @@ def changed(verdict: str = "same", *, severity: str | None = None) -> Duet:
         comparisons=(comparison,),
         added=(),
         removed=(),
-        findings=(Finding(**finding, severity=Severity(severity)),) if severity else (),
+        findings=(ShownFinding(**finding, severity=Severity(severity)),) if severity else (),
         environment={"fingerprint": "of the duet"},
         settings={},
         samples={"forks": {}},

@@ -242,7 +242,7 @@ def test_what_proves_nothing_is_no_answer(
     )
     monkeypatch.setattr(worker, "checked", lambda *_: answered)
     monkeypatch.setattr(facade.Grid, "_placed", lambda *_: (None, None))
-    grid = facade.Grid(prepared=None, converted=ConversionOutcome(converted={}, refused={}), guesses=guesses)
+    grid = facade.Grid(prepared=None, converted=ConversionOutcome(came={}), guesses=guesses)
     assert set(grid.answers("qnnpack")) == told
 
 

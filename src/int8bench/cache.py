@@ -53,7 +53,7 @@ class CacheEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """All that is kept, what was used longest ago first, and the most that may be."""
+    """The entries of the cache, the one used longest ago first, and the most bytes that they may take."""
 
     folder: Path | None
     cap_bytes: int
@@ -64,7 +64,7 @@ class Contents:
     @property
     def size_bytes(self) -> int:
         """Of all entries together."""
-        return sum(each.size_bytes for each in self.entries)
+        return sum(entry.size_bytes for entry in self.entries)
 
     def to_dict(self) -> dict[str, object]:
         """The document of ``cache --json``."""
@@ -73,7 +73,7 @@ class Contents:
             "cap_bytes": self.cap_bytes,
             "bytes": self.size_bytes,
             "freed_bytes": self.freed_bytes,
-            "entries": [each.to_dict() for each in self.entries],
+            "entries": [entry.to_dict() for entry in self.entries],
         }
 
 
@@ -114,20 +114,20 @@ def contents() -> Contents:
 
 
 def trim() -> Contents:
-    """Removes what was used longest ago until the rest fits; what is in use, and what takes no room, stays.
+    """Removes entries, the one used longest ago first, until the rest fits; those in use, or without bytes, stay.
 
     Raises:
         RequestError: the environment's cap is no size.
     """
-    found = contents()
-    excess = found.size_bytes - found.cap_bytes
+    kept = contents()
+    excess = kept.size_bytes - kept.cap_bytes
     gone: list[CacheEntry] = []
-    for entry in found.entries:
+    for entry in kept.entries:
         if excess <= sum(each.size_bytes for each in gone):
             break
         if entry.kind in LARGE and remove(entry.path):
             gone.append(entry)
-    return _less(found, gone)
+    return _less(kept, gone)
 
 
 def prune() -> Contents:
@@ -136,8 +136,8 @@ def prune() -> Contents:
     Raises:
         RequestError: the environment's cap is no size.
     """
-    found = contents()
-    return _less(found, [each for each in found.entries if remove(each.path)])
+    listing = contents()
+    return _less(listing, [entry for entry in listing.entries if remove(entry.path)])
 
 
 def hold(entry: Path) -> bool:
@@ -191,13 +191,13 @@ def _locked(entry: Path, *, shared: bool) -> int | None:
     return None
 
 
-def _less(found: Contents, gone: Iterable[CacheEntry]) -> Contents:
+def _less(listing: Contents, gone: Iterable[CacheEntry]) -> Contents:
     removed = {each.path for each in gone}
     return Contents(
-        folder=found.folder,
-        cap_bytes=found.cap_bytes,
-        entries=tuple(each for each in found.entries if each.path not in removed),
-        freed_bytes=sum(each.size_bytes for each in found.entries if each.path in removed),
+        folder=listing.folder,
+        cap_bytes=listing.cap_bytes,
+        entries=tuple(entry for entry in listing.entries if entry.path not in removed),
+        freed_bytes=sum(entry.size_bytes for entry in listing.entries if entry.path in removed),
     )
 
 

@@ -157,9 +157,9 @@ def doctor(
 
     with _bar() as advance:
         advance(Progress(phase="looking at the machine"))
-        found = diagnose(hardware, engine=engine, threads=threads or ())
-    _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict(), **_screen()))
-    raise typer.Exit(EXIT_BAD_NEWS if found.has_error else EXIT_FINE)
+        diagnosis = diagnose(hardware, engine=engine, threads=threads or ())
+    _print(_json(diagnosis.to_dict()) if as_json else sheet.render(diagnosis.to_dict(), **_screen()))
+    raise typer.Exit(EXIT_BAD_NEWS if diagnosis.has_error else EXIT_FINE)
 
 
 @app.command()
@@ -267,7 +267,7 @@ def report(
         found = duets.from_dict(document, name=str(record))
         _compared(found.shown, found.fingerprint, markdown=output, as_json=as_json)
         return
-    loaded = records.from_dict(document, name=str(record))
+    loaded = _looked_at(records.from_dict(document, name=str(record)))
     if output is not None:
         from int8bench.report import page
 
@@ -364,11 +364,11 @@ def duet(
         threads=threads,
     )
     with _bar() as advance:
-        found = study.run(request, output, advance)
-    _compared(found.shown, found.fingerprint, markdown=markdown, as_json=as_json)
+        raced = study.run(request, output, advance)
+    _compared(raced.shown, raced.fingerprint, markdown=markdown, as_json=as_json)
     if output is not None:
         _note(f"int8bench: the record with all samples is in {output}")
-    raise typer.Exit(EXIT_BAD_NEWS if found.is_bad_news else EXIT_FINE)
+    raise typer.Exit(EXIT_BAD_NEWS if raced.is_bad_news else EXIT_FINE)
 
 
 @app.command()
@@ -383,10 +383,10 @@ def compare(
     from int8bench.compare import stored as two_runs
     from int8bench.study import records
 
-    before, after = records.load(old), records.load(new)
+    before, after = _looked_at(records.load(old)), _looked_at(records.load(new))
     found = two_runs.compare(before, after, base=str(old), head=str(new))
     _compared(found, after.environment.fingerprint, markdown=markdown, as_json=as_json)
-    raise typer.Exit(EXIT_BAD_NEWS if any(each.worse_by > 0 for each in found.comparisons) else EXIT_FINE)
+    raise typer.Exit(EXIT_BAD_NEWS if any(comparison.worse_by > 0 for comparison in found.comparisons) else EXIT_FINE)
 
 
 @app.command()
@@ -429,10 +429,10 @@ def gate(
         budget_s=budget,
     )
     with _bar() as advance:
-        found = verdicts.run(request, held, advance)
+        verdict = verdicts.run(request, held, advance)
     here = machine.fingerprint(machine.detect())
-    _compared(found, here, markdown=markdown, as_json=as_json)
-    raise typer.Exit(found.exit_code)
+    _compared(verdict, here, markdown=markdown, as_json=as_json)
+    raise typer.Exit(verdict.exit_code)
 
 
 @app.command()
@@ -446,11 +446,11 @@ def selftest(
     from int8bench.selftest import selftest as lab_selftest
 
     with _bar() as advance:
-        found = lab_selftest.run(thorough=thorough, advance=advance)
-    _print(_json(found.to_dict()) if as_json else sheet.render(found, **_screen()))
-    if found.kept is None:
+        tested = lab_selftest.run(thorough=thorough, advance=advance)
+    _print(_json(tested.to_dict()) if as_json else sheet.render(tested, **_screen()))
+    if tested.kept is None:
         _note("int8bench: kept nowhere, so no verdict quotes it; set XDG_CACHE_HOME to a folder that can be written")
-    raise typer.Exit(EXIT_FINE if found.figures.trusted else EXIT_BAD_NEWS)
+    raise typer.Exit(EXIT_FINE if tested.figures.trusted else EXIT_BAD_NEWS)
 
 
 @app.command()
@@ -463,8 +463,8 @@ def cache(
     from int8bench import cache as kept
     from int8bench.report import cache as sheet
 
-    found = kept.prune() if prune else kept.contents()
-    _print(_json(found.to_dict()) if as_json else sheet.render(found.to_dict()))
+    listing = kept.prune() if prune else kept.contents()
+    _print(_json(listing.to_dict()) if as_json else sheet.render(listing.to_dict()))
 
 
 @app.command()
@@ -519,10 +519,10 @@ def history(
     folder = results if results is not None else asv_process.results_folder(Path.cwd())
     with _bar() as advance:
         advance(Progress(phase=f"searching {folder}"))
-        found = tracked.history(folder, repository=folder, error_rate=error_rate, control=control)
-    document = found.document()
+        searched = tracked.history(folder, repository=folder, error_rate=error_rate, control=control)
+    document = searched.document()
     _print(_json(documents.written(document)) if as_json else sheet.render(document, **_screen()))
-    raise typer.Exit(EXIT_BAD_NEWS if found.regressions else EXIT_FINE)
+    raise typer.Exit(EXIT_BAD_NEWS if searched.regressions else EXIT_FINE)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -576,6 +576,15 @@ def _stopped() -> NothingMeasuredError:
     return NothingMeasuredError("stopped before it was done; type the same command to start again")
 
 
+def _looked_at(record: "Run") -> "Run":
+    """The record with its figures: a run that goes on, or was killed, has kept its samples alone."""
+    if record.probes is None:
+        return record
+    from int8bench.study import figures
+
+    return figures.computed(record)
+
+
 def _answer(record: "Run", *, as_json: bool) -> None:
     from int8bench.report import text
     from int8bench.selftest import trust
@@ -585,7 +594,7 @@ def _answer(record: "Run", *, as_json: bool) -> None:
     _print(records.dumps(record).rstrip() if as_json else text.render(record, **_screen(), quote=quote))
 
 
-def _compared(found: "Compared | Duet | Gate", fingerprint: str, *, markdown: Path | None, as_json: bool) -> None:
+def _compared(comparison: "Compared | Duet | Gate", fingerprint: str, *, markdown: Path | None, as_json: bool) -> None:
     """Prints what changed (of duet, compare or gate), and writes it for a pull request where that is asked for.
 
     With it stands what the selftest said of that hardware.
@@ -594,8 +603,8 @@ def _compared(found: "Compared | Duet | Gate", fingerprint: str, *, markdown: Pa
     from int8bench.selftest import trust
 
     quote = trust.quote(fingerprint)
-    changed = replace(found.differences, selftest=quote)
-    _print(_json({**found.to_dict(), "selftest": quote}) if as_json else compared.render(changed, **_screen()))
+    changed = replace(comparison.differences, selftest=quote)
+    _print(_json({**comparison.to_dict(), "selftest": quote}) if as_json else compared.render(changed, **_screen()))
     if markdown is not None:  # after the answer, which is there even where this cannot be written
         files.write_text(markdown, compared.markdown(changed))
         _note(f"int8bench: the comment is in {markdown}")

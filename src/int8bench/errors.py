@@ -21,7 +21,7 @@ class Int8BenchError(Exception):
 
 
 class RequestError(Int8BenchError):
-    """The request is wrong; the message says what was given, what was expected and what to type."""
+    """The request is wrong; the message has what was given, was expected and is to be typed."""
 
 
 class RecordError(RequestError):

@@ -161,14 +161,14 @@ class Grid:
         """
         from int8bench.study.session import worker
 
-        batches = [batch for batch in self.converted.converted.get(_variant(contender), {}) if batch is not None]
+        batches = [batch for batch in self.converted.files().get(_variant(contender), {}) if batch is not None]
         checked = worker.checked(self.prepared, *self._placed(contender, max(batches, default=worker.CHECK_BATCH), 1))
-        found = {
+        figures = {
             "weights": float(checked.weights_bytes),
             "sqnr": None if contender == FLOAT32 or checked.fidelity.constant_float32 else checked.fidelity.sqnr_db,
             "top1": None if self.guesses else checked.fidelity.top1,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in figures.items() if value is not None}
 
     def _placed(self, contender: str, batch: int, threads: int) -> "tuple[Variant, Group]":
         """What a contender is called, and where it runs.
@@ -180,7 +180,8 @@ class Grid:
         from int8bench.workload.cases import Group
 
         variant, group = _variant(contender), Group(batch=batch, threads=threads)
-        refused = self.converted.refusal(variant, batch) or self.prepared.refused.get(variant)
+        came = self.converted.of(variant, batch)
+        refused = came if isinstance(came, str) else self.prepared.refused.get(variant)
         reason = refused or engine_named(variant.engine).objection(group)
         if reason is not None:
             raise NotImplementedError(reason)
@@ -308,8 +309,8 @@ def _health() -> dict[tuple[str, str], int]:
     machine, probes = doctor.measured_here()
     counts: dict[tuple[str, str], int] = {}
     for engine in ENGINES_OF_HEALTH:
-        found = [each.severity for each in rules.inspect(machine, engine=engine, threads=(), probes=probes)]
-        counts |= {(engine, severity.value): found.count(severity) for severity in Severity}
+        severities = [each.severity for each in rules.inspect(machine, engine=engine, threads=(), probes=probes)]
+        counts |= {(engine, severity.value): severities.count(severity) for severity in Severity}
     return counts
 
 

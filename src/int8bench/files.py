@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that go with the process that made them.
+"""Files, written whole or not at all, and folders that go with their process.
 
 What a killed process left is removed when the next folder is made. A folder is in use while its maker holds a lock on
 it, which the kernel lets go of however the maker ends. That holds across containers which share a file system; the
@@ -35,7 +35,7 @@ class Scratch:
 
 
 def scratch_folder(parent: Path, prefix: str) -> Scratch:
-    """A new folder of that prefix in `parent`, after what killed processes left there of that prefix is gone."""
+    """A new folder of that prefix in `parent`; folders of it that killed processes left there are removed first."""
     sweep(parent, prefix)
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))

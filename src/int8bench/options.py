@@ -41,10 +41,10 @@ def names(option: str, text: str) -> Names:
     Raises:
         RequestError: nothing but commas and spaces.
     """
-    found = _parts(text)
-    if not found:
+    typed = _parts(text)
+    if not typed:
         raise RequestError(f"{option} {text!r}: expected names with commas between them; try {option} fbgemm,x86")
-    return Names(found)
+    return Names(typed)
 
 
 def counts(option: str, text: str) -> Counts:
@@ -62,8 +62,8 @@ def fraction(option: str, text: str) -> float:
     Raises:
         RequestError: not a percentage above 0 % and below 100 %.
     """
-    found = _PERCENT.fullmatch(text.strip())
-    value = float(found["number"]) * (0.01 if found["sign"] else 1.0) if found else 0.0
+    match = _PERCENT.fullmatch(text.strip())
+    value = float(match["number"]) * (0.01 if match["sign"] else 1.0) if match else 0.0
     if not 0.0 < value < 1.0:
         raise RequestError(f"{option} {_shown(text)}: expected a percentage above 0% and below 100%; try {option} 1%")
     return value
@@ -75,8 +75,8 @@ def seconds(option: str, text: str) -> float:
     Raises:
         RequestError: not a duration, none at all, or more than a week.
     """
-    found = _DURATION.fullmatch(text.strip())
-    value = float(found["number"]) * _SECONDS[found["unit"]] if found else 0.0
+    match = _DURATION.fullmatch(text.strip())
+    value = float(match["number"]) * _SECONDS[match["unit"]] if match else 0.0
     if not 0.0 < value <= LONGEST_S:
         raise RequestError(
             f"{option} {_shown(text)}: expected a duration such as 90s, 5m or 1h, up to a week; try {option} 90s"
@@ -90,8 +90,8 @@ def size(option: str, text: str) -> int:
     Raises:
         RequestError: not a size, or larger than any disk.
     """
-    found = _SIZE.fullmatch(text.strip())
-    value = float(found["number"]) * _BYTES[found["unit"]] if found else math.inf
+    match = _SIZE.fullmatch(text.strip())
+    value = float(match["number"]) * _BYTES[match["unit"]] if match else math.inf
     if value > LARGEST_BYTES:
         raise RequestError(f"{option} {_shown(text)}: expected a size such as 500MB, 5GB or 0; try {option} 5GB")
     return int(value)

@@ -87,8 +87,8 @@ def _telling(text: str) -> str:
             (line for line in traceback.splitlines() if _NAMED.match(line)), traceback.strip().rpartition("\n")[2]
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if not line.endswith(":") and not line.startswith(_WHERE)]
-    return "\n".join(told or lines)
+    saying = [line for line in lines if not line.endswith(":") and not line.startswith(_WHERE)]
+    return "\n".join(saying or lines)
 
 
 def first_line(error: BaseException) -> str:

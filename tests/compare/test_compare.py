@@ -10,7 +10,7 @@ import pytest
 from int8bench.compare import stored
 from int8bench.compare.comparisons import Comparison, Metric
 from int8bench.errors import NothingMeasuredError, RecordError, RequestError
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Severity, ShownFinding
 from int8bench.stats.verdict import Looks, nominal_errors
 from int8bench.study import records
 from int8bench.study.records import Run
@@ -92,7 +92,7 @@ def test_what_has_no_noise_is_sure(change: dict, metric: Metric, verdict: str, v
 def test_answers_that_prove_nothing_are_not_compared() -> None:
     """A top-1 by chance is neither better nor worse, and so is the SQNR of answers that no picture changes."""
     new = runs.run(Played(top1=0.5, sqnr_db=30.0))
-    chance = Finding(code="top1-is-chance", severity=Severity.NOTE, subject="x", message="x", why="x", advice="x")
+    chance = ShownFinding(code="top1-is-chance", severity=Severity.NOTE, subject="x", message="x", why="x", advice="x")
     alike = [replace(each, fidelity=replace(each.fidelity, constant_float32=True)) for each in new.cells]
     runs_of = (new, replace(new, findings=(chance,)), replace(new, cells=alike))
     told = [{metric for _, metric in _by_name(_compared(each))} & {Metric.TOP1, Metric.SQNR} for each in runs_of]

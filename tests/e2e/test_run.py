@@ -29,6 +29,8 @@ class Killed:
     children: list[psutil.Process]
     refused: "subprocess.CompletedProcess[str]"
     """The same command with another budget, before it was continued."""
+    shown: "subprocess.CompletedProcess[str]"
+    """What `report` made of the file then."""
 
 
 def _typed(folder: Path, cache: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -63,7 +65,8 @@ def killed(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed:
         time.sleep(0.05)
     document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     refused = _typed(folder, cache, *SMALL[:-2], "--budget", "11m", "-o", "run.json")
-    return Killed(folder=folder, document=document, children=children, refused=refused)
+    shown = _typed(folder, cache, "report", "run.json")
+    return Killed(folder=folder, document=document, children=children, refused=refused, shown=shown)
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +167,8 @@ def test_a_killed_run_goes_on_where_it_stopped(killed: Killed, finished) -> None
     run, done = finished
     assert killed.children
     assert killed.document["complete"] is False
+    assert killed.shown.returncode == 0, killed.shown.stderr
+    assert "unfinished" in killed.shown.stdout
     assert killed.refused.returncode == 2
     assert "unfinished run that differs in" in killed.refused.stderr
     assert done.returncode in {0, 1}

@@ -148,7 +148,8 @@ def test_every_finding_is_whole_and_said_once(machine: Hardware, engine: str | N
     """Each has its sentences, no two say the same, and the worst come first."""
     found = rules.inspect(machine, engine=engine, threads=tuple(dict.fromkeys(threads)))
     for each in found:
-        assert all((each.code, each.subject, each.message, each.why, each.advice))
+        shown = each.shown
+        assert all((shown.code, shown.subject, shown.message, shown.why, shown.advice))
     assert len({(each.code, each.subject) for each in found}) == len(found)
     order = list(Severity)
     assert [each.severity for each in found] == sorted((each.severity for each in found), key=order.index)

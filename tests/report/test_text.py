@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from contests import RULES, Contender, contest, float32
 
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Severity, ShownFinding
 from int8bench.report import text
 from int8bench.report.page import page
 from int8bench.study import records
@@ -311,7 +311,7 @@ def _ranked(severities: dict[str, str], *engines: str) -> str:
     choice = recommended(settings, RULES, complete=True)
     assert choice is not None
     findings = [
-        Finding(
+        ShownFinding(
             code=code,
             severity=Severity(severity),
             subject="ours",

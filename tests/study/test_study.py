@@ -22,7 +22,7 @@ from int8bench.lab.channel import Setup
 from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import launched
 from int8bench.machine import Hardware
-from int8bench.study import records, study
+from int8bench.study import figures, records, study
 from int8bench.study.cells import Cell, Samples
 from int8bench.study.records import Run
 from int8bench.study.session import measuring
@@ -403,6 +403,19 @@ def test_a_killed_run_has_saved_now_and_then(session: Session, monkeypatch: pyte
     session.lab.fault = fault
     session.run(batches=(1,))
     assert max(np.diff(saved)) <= SAVE_EVERY_S + 5.0
+
+
+def test_figures_are_computed_once_at_the_end(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is saved on the way are samples: a killed run has them all, and pays for no figure while it measures."""
+    made, saved = [], []
+    compute, save = figures.record, records.save
+    monkeypatch.setattr(figures, "record", lambda **of: (made.append(of["complete"]), compute(**of))[1])
+    monkeypatch.setattr(records, "save", lambda run, path: (saved.append(run), save(run, path)))
+    run = session.run(batches=(1,))
+    assert made == [True]
+    assert len(saved) > 2
+    assert {cell.status for each in saved[:-1] for cell in each.cells} == {"skipped"}
+    assert figures.computed(saved[-2]).cells == run.cells
 
 
 @pytest.mark.parametrize(

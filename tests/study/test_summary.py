@@ -10,10 +10,11 @@ from runs import int8_variants
 
 from int8bench.lab.sampling import Durations
 from int8bench.machine import Hardware
+from int8bench.machine.finding import SaturationProbe
 from int8bench.stats.verdict import Looks
 from int8bench.study import records
-from int8bench.study.cells import RaceSample, SoloSample, known
-from int8bench.study.figures import record, settled
+from int8bench.study.cells import FilesMade, RaceSample, SoloSample, known
+from int8bench.study.figures import computed, record, samples_alone, settled
 from int8bench.study.plan.plan import Plan
 from int8bench.study.records import Run
 from int8bench.study.session.ledger import NOT_YET, Ledger
@@ -138,6 +139,41 @@ def _alike(ours: object, theirs: object) -> bool:
     if isinstance(ours, float) and isinstance(theirs, float):
         return math.isclose(ours, theirs, rel_tol=LAST_DIGITS)
     return ours == theirs
+
+
+def test_what_a_save_keeps_of_a_run_that_goes_on_comes_to_the_same_figures() -> None:
+    """A save holds no figure; whoever looks has all, with what a check and a conversion said and who cannot run."""
+    ledger = _ledger(TIMES_S)
+    ledger.conversions[INT8.id] = FilesMade(seconds=3.0, reused=False, notes={"nodes": 2})
+    ledger.skip(NCHW.id, "no such layout here")
+    ledger.probes["fbgemm"] = SaturationProbe(engine="fbgemm", sqnr_db=8.0, saturates=True)
+    ledger.probes["x86"] = SaturationProbe(engine="x86", sqnr_db=math.inf, saturates=False)
+    kept = samples_alone(cases=CASES, ledger=ledger, machine=MACHINE, settings={**SETTINGS, "plan": PLAN.to_dict()})
+    elsewhere = replace(kept, int8bench_version="0.0", environment=replace(kept.environment, versions={"torch": "1"}))
+    saved = records.loads(records.dumps(elsewhere))
+    assert saved == elsewhere
+    assert {(cell.status, cell.latency_s) for cell in saved.cells} == {("skipped", None)}
+    assert not saved.complete
+    whole = replace(_record(ledger, complete=False), environment=saved.environment, int8bench_version="0.0")
+    assert computed(saved) == whole
+    assert [cell.status for cell in whole.cells] == ["ok", "skipped", "ok"]
+    assert "saturating-activations" in {finding.code for finding in whole.findings}
+
+
+def test_findings_of_a_run_that_was_killed_before_its_first_check_are_there() -> None:
+    """What cannot run here is said before anything was measured."""
+    ledger = Ledger(created_at="2026-01-01T00:00:00+00:00")
+    ledger.skip(INT8.id, "not built into this torch")
+    settings = {**SETTINGS, "plan": PLAN.to_dict()}
+    saved = samples_alone(cases=CASES, ledger=ledger, machine=MACHINE, settings=settings)
+    assert saved.findings == ()
+    assert "cell-failed" in {finding.code for finding in computed(saved).findings}
+
+
+def test_a_record_with_figures_is_as_it_was_written() -> None:
+    """They are not computed again where they stand."""
+    run = _record(_ledger(TIMES_S), complete=False)
+    assert computed(run) is run
 
 
 @pytest.mark.parametrize(

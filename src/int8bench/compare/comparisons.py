@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from int8bench.machine.finding import Finding
+from int8bench.machine.finding import ShownFinding
 from int8bench.stats.limits import Verdict
 
 
@@ -168,7 +168,7 @@ def shared(changed: Changed) -> dict[str, Any]:
 class Differences(Changed):
     """What changed between two sides, as a report draws it; a ratio above 1 means that head has more."""
 
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ShownFinding, ...] = ()
     notes: tuple[str, ...] = ()
     verdict: str | None = None
     """The word of a gate."""

@@ -191,12 +191,12 @@ def _speedup(two: _Two, old: Cell, new: Cell) -> Comparison:
 
 def _tables(run: Run, cell: Cell) -> dict[str, LaunchTable]:
     """Log speed-ups (launch, fork) over each float32 cell of the same group, by that cell's id."""
-    found = {
+    tables = {
         each.id: launch_table(each.samples.races, cell.samples.races)
         for each in run.cells
         if each.precision != INT8 and (each.batch, each.threads) == (cell.batch, cell.threads) and each.status == OK
     }
-    return {name: table for name, table in found.items() if table is not None}
+    return {name: table for name, table in tables.items() if table is not None}
 
 
 def _time(two: _Two, old: Cell, new: Cell) -> Comparison:
@@ -225,13 +225,13 @@ def _of_replicates(two: _Two, metric: Metric, value: Callable[[SoloSample], floa
     """A figure that each cell has two or three replicates of, with one spread for all cells."""
     sides = {pair[0].id: [[value(solo) for solo in cell.samples.solos] for cell in pair] for pair in two.cells}
     usable = {name: both for name, both in sides.items() if all(len(side) > 1 and min(side) > 0 for side in both)}
-    found = two_runs.pooled(
+    pooled = two_runs.pooled(
         {name: (list(map(math.log, old)), list(map(math.log, new))) for name, (old, new) in usable.items()}
     )
     for name, (old, new) in sides.items():
-        if name not in found:  # a peak that is no higher than an idle process has no ratio, and nothing went wrong
+        if name not in pooled:  # a peak that is no higher than an idle process has no ratio, and nothing went wrong
             continue
-        change = two_runs.change(found[name], shown_error=two.errors.shown, judged_error=two.errors.judged)
+        change = two_runs.change(pooled[name], shown_error=two.errors.shown, judged_error=two.errors.judged)
         replicates = min(len(old), len(new))
         if metric is Metric.THROUGHPUT:
             yield Comparison.unclear(
@@ -264,7 +264,7 @@ def _exact(two: _Two, *, same_answers: bool) -> Iterator[Comparison]:
 def _proves_nothing(two: _Two, metric: Metric, cells: Sequence[Cell]) -> bool:
     """Whether a figure of answers is chance, or of answers that no picture changes, on either side."""
     if metric is Metric.TOP1:
-        return any(each.code == TOP1_CHANCE for run in (two.old, two.new) for each in run.findings)
+        return any(finding.code == TOP1_CHANCE for run in (two.old, two.new) for finding in run.findings)
     return any(known(cell.fidelity).constant_float32 for cell in cells)
 
 

@@ -109,8 +109,8 @@ def ran(witness: str, operators: Sequence[Operator], *, arithmetic: Sequence[Ope
         arithmetic: the same forward as another part of the witness tells it, with its multiply-adds; those of
             `operators` where it is empty.
     """
-    timed = bool(operators) and all(each.seconds is not None for each in operators)
-    weights = [each.seconds or 0.0 for each in operators] if timed else [1.0] * len(operators)
+    timed = bool(operators) and all(operator.seconds is not None for operator in operators)
+    weights = [operator.seconds or 0.0 for operator in operators] if timed else [1.0] * len(operators)
     total = sum(weights)
     shares = {
         f"{kind.value}_share": round(
@@ -134,9 +134,9 @@ def _multiply_adds(operators: Sequence[Operator]) -> dict[str, Json] | None:
 
     None where there are none, or where the witness leaves some untold.
     """
-    if any(each.multiply_adds is None for each in operators):
+    if any(operator.multiply_adds is None for operator in operators):
         return None
-    made = [(each, each.multiply_adds or 0) for each in operators]
+    made = [(operator, operator.multiply_adds or 0) for operator in operators]
     total = sum(count for _, count in made)
     if not total:
         return None

@@ -37,7 +37,9 @@ class PackagedEngine(Engine[Prepared]):
     @property
     def variants(self) -> tuple[Variant, ...]:
         """Its precisions, in its one layout."""
-        return tuple(Variant(engine=self.name, precision=each, layout=self.layout) for each in self.precisions)
+        return tuple(
+            Variant(engine=self.name, precision=precision, layout=self.layout) for precision in self.precisions
+        )
 
     def availability(self, hardware: Hardware) -> Availability:
         """Whether its packages are there, for a platform that has them."""
@@ -102,7 +104,7 @@ def loaded(extra: str, module: str) -> Any:  # noqa: ANN401  runtimes have no ty
 
 def versions(distributions: Sequence[str]) -> dict[str, str | None]:
     """The installed version of each distribution, None where it is not there."""
-    return {each: _version(each) for each in distributions}
+    return {distribution: _version(distribution) for distribution in distributions}
 
 
 def _wrong_versions(extra: str) -> Iterator[str]:

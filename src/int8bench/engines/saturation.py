@@ -98,8 +98,8 @@ def worst(engine: str, comparisons: list[SaturationComparison], *, against: str 
     """
     return SaturationProbe(
         engine=engine,
-        sqnr_db=min(each.sqnr_db for each in comparisons),
-        saturates=any(each.saturates for each in comparisons),
+        sqnr_db=min(comparison.sqnr_db for comparison in comparisons),
+        saturates=any(comparison.saturates for comparison in comparisons),
         against=against,
     )
 

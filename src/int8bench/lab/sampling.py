@@ -218,8 +218,8 @@ def shared_now() -> float:
 def _turns(contenders: Sequence[Contender], durations: Durations, clocks: Clocks) -> list[_Turn]:
     """The turns of a race, after a warm-up of each contender; all of them have a lead-in, or none has."""
     warm = [
-        (_warm_up(each.call, durations.warmup_s, clocks), _lingering(clocks) if len(contenders) > 1 else 0.0)
-        for each in contenders
+        (_warm_up(contender.call, durations.warmup_s, clocks), _lingering(clocks) if len(contenders) > 1 else 0.0)
+        for contender in contenders
     ]
     fastest = [seconds for seconds, _ in warm]
     lead_in = min(fastest) < LEAD_IN_BELOW_S

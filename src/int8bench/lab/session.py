@@ -95,7 +95,7 @@ def ended(sentence: str, *, figures: int) -> InterruptedRunError | NothingMeasur
 
 @contextmanager
 def keeping(keep: Callable[[str], Exception]) -> Iterator[None]:
-    """Measure in a block that Ctrl-C or a broken lab may end, of which then is kept what there is.
+    """Measure in a block that Ctrl-C or a broken lab may end; its samples are then kept.
 
     Args:
         keep: saves it, and makes of the reason the error that says what there is and how to go on.

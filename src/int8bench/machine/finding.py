@@ -1,9 +1,12 @@
-"""What the rules take and give: a situation in, findings out. Pure."""
+"""What the rules take and give: a situation in, findings out; a finding's sentences are made when it is shown. Pure."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
+from importlib import resources
+from typing import TypeAlias
 
 from int8bench.machine import Hardware
 
@@ -18,9 +21,42 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+Value: TypeAlias = str | int | float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing worth saying: a stable code, and a sentence each of what, why and what to type."""
+    """One thing worth saying: of which kind, how bad, on what, and its values.
+
+    Its kind is a stable code, where it has several wordings with the wording behind a stroke; the sentences of each are
+    in sentences/findings.toml.
+    """
+
+    kind: str
+    severity: Severity
+    subject: str
+    values: Mapping[str, Value]
+
+    @property
+    def code(self) -> str:
+        """What a kind is called in documents, whichever its wording."""
+        return self.kind.partition("/")[0]
+
+    @property
+    def shown(self) -> "ShownFinding":
+        """Its sentences."""
+        known = _sentences()
+        words = {"why": "", "advice": "", **known[self.code], **known[self.kind]}
+        values = {"subject": self.subject, **self.values}
+        message, why, advice = (words[part].format_map(values) for part in ("message", "why", "advice"))
+        return ShownFinding(
+            code=self.code, severity=self.severity, subject=self.subject, message=message, why=why, advice=advice
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFinding:
+    """A finding as documents hold it and people read it: a sentence each of what, why and what to type."""
 
     code: str
     severity: Severity
@@ -30,8 +66,26 @@ class Finding:
     advice: str
 
 
-warning = partial(Finding, severity=Severity.WARNING)
-note = partial(Finding, severity=Severity.NOTE)
+def finding_of(severity: Severity, kind: str, subject: str, **values: Value) -> Finding:
+    """Return a finding.
+
+    Args:
+        severity: how bad it is.
+        kind: of which it is, as sentences/findings.toml has it.
+        subject: an engine, a benchmark or a part of the machine.
+        values: that its sentences have in braces, beside the subject.
+    """
+    return Finding(kind=kind, severity=severity, subject=subject, values=values)
+
+
+error, warning, note = (partial(finding_of, severity) for severity in Severity)
+
+
+@cache
+def _sentences() -> Mapping[str, Mapping[str, str]]:
+    """The sentences of each kind; of a wording those that differ from the kind's."""
+    text = resources.files("int8bench").joinpath("sentences/findings.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +110,6 @@ class EngineChoice:
 def how_to_choose(engine: str) -> str:
     """The sentence that says what to type to have an engine, here and in one's own code."""
     return f'Type: int8bench run --engines {engine}; in your own code: torch.backends.quantized.engine = "{engine}"'
-
-
-SEVERAL_TIMES = "several times"  # how far ahead something is: twice at least, or the measurement contradicts it
-
-
-def recommending(engine: str) -> str:
-    """The end of a sentence that recommends an engine; by it the measurement finds which one was."""
-    return f"; {engine} is recommended"
 
 
 def without(hardware: Hardware, instructions: str) -> str:

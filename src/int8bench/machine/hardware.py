@@ -96,7 +96,7 @@ class Hardware:
     @property
     def untold_levels(self) -> tuple[str, ...]:
         """The ISA levels that may be there or not, weakest first."""
-        return tuple(level for level, told in self.instructions.items() if told is Told.UNTOLD)
+        return tuple(level for level, word in self.instructions.items() if word is Told.UNTOLD)
 
     @property
     def instructions(self) -> dict[str, Told]:
@@ -147,7 +147,7 @@ class Hardware:
 
     @classmethod
     def from_dict(cls, document: object, *, path: str = "hardware") -> "Hardware":
-        """The value that `to_dict` wrote; a field that is left out means: not told, one that is not known is ignored.
+        """The inverse of `to_dict`; a field left out means: not told, an unknown field is ignored.
 
         What would change the meaning of a field that is known raises the schema's version, and is refused.
 
@@ -155,15 +155,15 @@ class Hardware:
             RecordError: not such a document, a field of another type, another schema or a newer one.
         """
         _check_version(documents.read(_Version, document, name=path, strict=False), path)
-        told = documents.read(cls, document, name=path, strict=False)
-        if not told.arch:
+        described = documents.read(cls, document, name=path, strict=False)
+        if not described.arch:
             raise RecordError(f"{path}: arch: expected text such as x86_64 or arm64, got nothing")
         return replace(
-            told,
-            arch=canonical_arch(told.arch),
-            flags=canonical_flags(told.flags),
-            untold=canonical_flags(told.untold),
-            torch=told.torch and replace(told.torch, flags=canonical_flags(told.torch.flags)),
+            described,
+            arch=canonical_arch(described.arch),
+            flags=canonical_flags(described.flags),
+            untold=canonical_flags(described.untold),
+            torch=described.torch and replace(described.torch, flags=canonical_flags(described.torch.flags)),
         )
 
 

@@ -69,7 +69,7 @@ def markdown(changed: Differences) -> str:
 def _title(changed: Differences) -> str:
     """The answer in a line: the gate's word where there is one, what is proven, and what is not."""
     rows = changed.comparisons
-    broken = sum(each.code == BROKEN and each.severity == "error" for each in changed.findings)
+    broken = sum(finding.code == BROKEN and finding.severity == "error" for finding in changed.findings)
     sure = [row for row in rows if row.verdict != UNCLEAR]
     parts = ["a benchmark or more is broken in head"] if broken else []
     parts += [_verdicts(sure)] if sure else []
@@ -78,15 +78,15 @@ def _title(changed: Differences) -> str:
     doubted = f"{'not proven' if proven else 'nothing is proven'}: {doubts}" if doubts else ""
     verdict = f"{changed.verdict}: " if changed.verdict else ""
     unfinished = "" if changed.complete else ", unfinished"
-    told = "; ".join(each for each in (proven, doubted) if each) or "nothing compared"
-    return f"{verdict}{told if verdict else told[0].upper() + told[1:]}{unfinished}"
+    summary = "; ".join(each for each in (proven, doubted) if each) or "nothing compared"
+    return f"{verdict}{summary if verdict else summary[0].upper() + summary[1:]}{unfinished}"
 
 
 def _verdicts(rows: Rows) -> str:
     """How many verdicts of each word there are, and which of them are bad news: ``2 slower (worse), 10 same``."""
-    found = dict.fromkeys((row.verdict, _kind(row)) for row in _sorted(rows))
+    verdicts = dict.fromkeys((row.verdict, _kind(row)) for row in _sorted(rows))
     said = {BAD: " (worse)", GOOD: " (better)"}
-    counted = {each: sum((row.verdict, _kind(row)) == each for row in rows) for each in found}
+    counted = {each: sum((row.verdict, _kind(row)) == each for row in rows) for each in verdicts}
     return ", ".join(f"{count} {word}{said.get(kind, '')}" for (word, kind), count in counted.items())
 
 
@@ -119,8 +119,8 @@ def _headline(changed: Differences) -> Iterator[Text]:
 
 def _counts(rows: Rows) -> str:
     """How many verdicts of each word there are: ``2 slower, 10 same``."""
-    found = [row.verdict for row in rows]
-    return ", ".join(f"{found.count(word)} {word}" for word in dict.fromkeys(found))
+    verdicts = [row.verdict for row in rows]
+    return ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
 
 
 def _kind(row: Comparison) -> str:

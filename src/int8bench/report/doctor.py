@@ -25,8 +25,8 @@ def render(document: Mapping[str, Any], *, width: int, colour: bool) -> str:
 
 def _machine(machine: Mapping[str, Any], fingerprint: str) -> Iterator[Text]:
     yield Text(f"{machine['brand'] or 'unnamed processor'} ({machine['arch']}, {machine['os']})", style="bold")
-    told = machine.get("instructions", {})  # which older documents do not have
-    untold = [level for level, state in told.items() if state == "untold"]
+    instructions = machine.get("instructions", {})  # which older documents do not have
+    untold = [level for level, state in instructions.items() if state == "untold"]
     none = "none shown by this CPU type" if machine.get("cpu_type") else "none that int8 kernels use"
     levels = " ".join(machine["levels"]) or ("" if untold else none)
     yield Text(f"  instruction sets  {'; '.join(filter(None, (levels, _untold(untold))))}")

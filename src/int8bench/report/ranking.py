@@ -84,7 +84,7 @@ class RankingRow:
     @property
     def ranked(self) -> tuple[Entry, ...]:
         """Its entries."""
-        return tuple(each for each in self.entries if each is not None)
+        return tuple(entry for entry in self.entries if entry is not None)
 
     @property
     def mean_log_behind(self) -> float:
@@ -140,8 +140,10 @@ def rows(ranking: Ranking, *, constant: bool = False) -> tuple[RankingRow, ...]:
     """Every contender that is ranked somewhere, the least behind in the mean of its settings first."""
     variants = dict.fromkeys(entry.variant for setting in ranking for entry in setting.entries)
     table = [
-        RankingRow(name=name(each), entries=tuple(setting.entry_of(each) for setting in ranking), constant=constant)
-        for each in variants
+        RankingRow(
+            name=name(variant), entries=tuple(setting.entry_of(variant) for setting in ranking), constant=constant
+        )
+        for variant in variants
     ]
     return tuple(sorted(table, key=lambda row: (row.mean_log_behind, row.name)))
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from int8bench import units
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Severity, ShownFinding
 from int8bench.report import ranking
 from int8bench.report.words import counted, fitting, interval, label, name, printable
 from int8bench.study.cells import BEST, NAIVE, OK, Cell, Speedup, known
@@ -96,12 +96,12 @@ class Answer:
 def answers(run: Run) -> tuple[Answer, ...]:
     """Whether int8 is faster than the best float32, engine by engine."""
     engines = dict.fromkeys(cell.engine for cell in run.cells if cell.precision == INT8)
-    found = [_answer(run, engine) for engine in engines]
+    answered = [_answer(run, engine) for engine in engines]
     # Without a result, what fails for one cause is one answer.
-    causes = [cause_of(each.detail, each.engine) if each.word == NO_RESULT else each.engine for each in found]
+    causes = [cause_of(each.detail, each.engine) if each.word == NO_RESULT else each.engine for each in answered]
     return tuple(
         mine[0] if len(mine) == 1 else replace(mine[0], engine=listed([each.engine for each in mine]), detail=cause)
-        for cause, mine in zip(dict.fromkeys(causes), together(zip(causes, found, strict=True)), strict=True)
+        for cause, mine in zip(dict.fromkeys(causes), together(zip(causes, answered, strict=True)), strict=True)
     )
 
 
@@ -143,12 +143,12 @@ def is_constant(run: Run) -> bool:
 
 def _doubt(run: Run, engine: str) -> str:
     """What to think of the answers behind an engine's figures, where something is to be thought."""
-    told = {(each.code, each.subject) for each in run.findings}
+    codes = {(finding.code, finding.subject) for finding in run.findings}
     if is_constant(run):
         return f"; float32 answers every picture alike, see {CONSTANT}"
-    if (CONSTANT, engine) in told:
+    if (CONSTANT, engine) in codes:
         return f"; it answers every picture alike, see {CONSTANT}"
-    return "; its answers differ, see accuracy-loss" if ("accuracy-loss", engine) in told else ""
+    return "; its answers differ, see accuracy-loss" if ("accuracy-loss", engine) in codes else ""
 
 
 def machine_of(run: Run) -> str:
@@ -191,7 +191,7 @@ class _Column:
 
 def _columns(run: Run, width: int) -> list[_Column]:
     """The columns that fit a screen, each as wide as its widest figure; the least asked for go first."""
-    shown = [replace(each, show=_chance) if each.show is _top1 and guesses(run) else each for each in COLUMNS]
+    shown = [replace(column, show=_chance) if column.show is _top1 and guesses(run) else column for column in COLUMNS]
     columns = [replace(each, width=_widest(each, run.cells)) for each in shown]
     return fitting(columns, LEAST_ASKED_FOR, lambda kept: _width(kept) <= width)
 
@@ -226,12 +226,12 @@ def _row(cell: Cell, columns: Sequence[_Column], *, label: str) -> list[Text | s
 
 def _reasons(run: Run) -> Iterator[Text]:
     """Why cells have no figures, where no finding says it: once for all cells of the same reason."""
-    found = [
-        (f"{each.status} {_cause(each)}", each) for each in run.cells if each.status != OK and not _is_told(run, each)
+    failed = [
+        (f"{cell.status} {_cause(cell)}", cell) for cell in run.cells if cell.status != OK and not _is_told(run, cell)
     ]
-    for cells in together(found):
-        where = f"{listed([each.engine for each in cells])} {label(cells[0])}{', ...' if len(cells) > 1 else ''}"
-        reason = _cause(cells[0]) if len({each.engine for each in cells}) > 1 else _reason(cells[0])
+    for cells in together(failed):
+        where = f"{listed([cell.engine for cell in cells])} {label(cells[0])}{', ...' if len(cells) > 1 else ''}"
+        reason = _cause(cells[0]) if len({cell.engine for cell in cells}) > 1 else _reason(cells[0])
         yield Text(
             f"{cells[0].status}, {counted(len(cells), 'cell')} ({where}): {printable(reason)}", STATES[cells[0].status]
         )
@@ -295,7 +295,7 @@ def _findings(run: Run) -> Iterator[Text]:
         yield Text("")
 
 
-def _finding(finding: Finding, *, advised: bool) -> Text:
+def _finding(finding: ShownFinding, *, advised: bool) -> Text:
     line = Text(f"{finding.severity.value} ", style=SEVERITIES[finding.severity])
     line.append(printable(finding.message), style="default")
     if advised:
@@ -304,7 +304,7 @@ def _finding(finding: Finding, *, advised: bool) -> Text:
     return line
 
 
-def _in_full(finding: Finding) -> bool:
+def _in_full(finding: ShownFinding) -> bool:
     """Whether a finding is told in full among many: an error, what was left out, and what is about all engines."""
     of_all = finding.code == TOP1_CHANCE or (finding.code, finding.subject) == (CONSTANT, FLOAT32)
     return finding.severity is Severity.ERROR or finding.code == LEFT_IN_FLOAT or of_all
@@ -320,8 +320,8 @@ def _collected_findings(run: Run) -> Iterator[Text]:
                 subjects.setdefault(finding.code, []).append(finding.subject)
         if subjects:
             line = Text(f"{severity.value}s ", style=SEVERITIES[severity])
-            told = "; ".join(f"{code}: {', '.join(dict.fromkeys(about))}" for code, about in subjects.items())
-            yield line.append(f"{printable(told)}. In full: int8bench report RUN.json -o page.html", style="default")
+            summary = "; ".join(f"{code}: {', '.join(dict.fromkeys(about))}" for code, about in subjects.items())
+            yield line.append(f"{printable(summary)}. In full: int8bench report RUN.json -o page.html", style="default")
     yield Text("")
 
 

@@ -136,31 +136,31 @@ class Reliability:
     @cached_property
     def false_alarms(self) -> Proportion:
         """Races of the code with itself that ended in `faster` or `slower`."""
-        return self._share([each.false_alarm for each in self.outcomes])
+        return self._share([outcome.false_alarm for outcome in self.outcomes])
 
     @cached_property
     def held(self) -> Proportion:
         """Intervals of the code with itself that hold 1."""
-        return self._share([each.held for each in self.outcomes])
+        return self._share([outcome.held for outcome in self.outcomes])
 
     @cached_property
     def held_slowed(self) -> Proportion:
         """Intervals of slowed copies that hold the true slow-down."""
-        return self._share([each.held_slowed for each in self.outcomes])
+        return self._share([outcome.held_slowed for outcome in self.outcomes])
 
     @cached_property
     def seen(self) -> Proportion:
         """Slowed copies that were called slower."""
-        return self._share([each.seen for each in self.outcomes])
+        return self._share([outcome.seen for outcome in self.outcomes])
 
     @cached_property
     def chances(self) -> list[float]:
         """How likely each slowed copy was to be called slower, from its true slow-down and the upper end of spread."""
         nominal = _last_error(self.design)
         return [
-            chance_seen(each.added, sd=cell.mean_sd.high, launches=self.design.launches, nominal_error=nominal)
+            chance_seen(outcome.added, sd=cell.mean_sd.high, launches=self.design.launches, nominal_error=nominal)
             for cell in self.cells
-            for each in cell.outcomes
+            for outcome in cell.outcomes
         ]
 
     @property
@@ -174,24 +174,24 @@ class Reliability:
         level = CONDEMNING_ERROR / CHECKS
         declared, outside = self.design.error_rate, 1 - self.design.confidence
         alarms, seen = self.false_alarms, self.seen
-        found = []
+        sentences = []
         if chance_of_at_least(alarms.count, alarms.trials, declared) < level:
-            found.append(
+            sentences.append(
                 f"{_counted(alarms.count, 'false alarm')} in {_counted(alarms.trials, 'race')} of the same code with "
                 f"itself, where {_percent(declared)} is declared"
             )
         for held, what in ((self.held, "the same code with itself"), (self.held_slowed, "a known slow-down")):
             if chance_of_at_least(held.trials - held.count, held.trials, outside) < level:
-                found.append(
+                sentences.append(
                     f"{held.count} of {held.trials} intervals of {what} hold the truth, where "
                     f"{_percent(self.design.confidence)} is declared"
                 )
         if chance_of_at_most(seen.count, self.chances) < level:
-            found.append(
+            sentences.append(
                 f"{seen.count} of {_counted(seen.trials, 'slow-down')} seen, where the spread of launches promises "
                 f"{sum(self.chances):.1f}"
             )
-        return tuple(found)
+        return tuple(sentences)
 
     @property
     def judgement(self) -> str:
@@ -254,11 +254,11 @@ def share_for(group: Group, samples: Sequence[Sample], design: Design) -> float:
 
 def _by_cell(samples: Sequence[Sample]) -> dict[Group, list[list[Sample]]]:
     """(launch, fork) of each cell, launches in order."""
-    found: defaultdict[Group, defaultdict[int, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    samples_of: defaultdict[Group, defaultdict[int, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
-        found[sample.group][sample.launch].append(sample)
-    cells = sorted(found, key=lambda group: (group.threads, group.batch))
-    return {group: [found[group][index] for index in sorted(found[group])] for group in cells}
+        samples_of[sample.group][sample.launch].append(sample)
+    cells = sorted(samples_of, key=lambda group: (group.threads, group.batch))
+    return {group: [samples_of[group][index] for index in sorted(samples_of[group])] for group in cells}
 
 
 def _cell(group: Group, launches: Sequence[Sequence[Sample]], design: Design) -> RacedCell:
@@ -313,8 +313,8 @@ def _last_error(design: Design) -> float:
     return nominal_errors(design.looks, design.error_rate)[-1]
 
 
-def _holds(found: Judged, log_truth: float) -> bool:
-    return found.estimate.low <= math.exp(log_truth) <= found.estimate.high
+def _holds(raced: Judged, log_truth: float) -> bool:
+    return raced.estimate.low <= math.exp(log_truth) <= raced.estimate.high
 
 
 def _half_width(outcomes: Sequence[KnownRace]) -> float:

@@ -133,8 +133,8 @@ def find_changes(
     Raises:
         ValueError: an error outside 0 to 1.
     """
-    found = find_levels(series, error=error, least_noise=least_noise, correlation=correlation)
-    return [each.changes if each else () for each in found]
+    levels = find_levels(series, error=error, least_noise=least_noise, correlation=correlation)
+    return [each.changes if each else () for each in levels]
 
 
 def find_levels(
@@ -148,11 +148,11 @@ def find_levels(
     if not 0 < error < 1:
         raise ValueError(f"error: expected a number between 0 and 1, got {error}")
     arrays = [np.asarray(each, dtype=np.float64) for each in series]
-    places = [np.flatnonzero(np.isfinite(each)) for each in arrays]
+    places = [np.flatnonzero(np.isfinite(array)) for array in arrays]
     noise = np.zeros(len(arrays)) if least_noise is None else np.asarray(least_noise, dtype=np.float64)
     rho = np.zeros(len(arrays)) if correlation is None else np.asarray(correlation, dtype=np.float64)
     longer = np.sqrt((1 + rho) / (1 - rho))
-    searchable = sum(len(each) >= 2 * SHORTEST_EXACT for each in places)
+    searchable = sum(len(place) >= 2 * SHORTEST_EXACT for place in places)
     found: list[Levels | None] = [None] * len(arrays)
     for batch in _batches([each[kept] for each, kept in zip(arrays, places, strict=True)], noise, longer):
         for row, levels in _search(batch, error / searchable):
@@ -332,7 +332,7 @@ def _scales(values: Floats, edges: Sequence[Sequence[int]], rough: Floats, longe
     """(series,): the scale of t3 that fits the residuals about the levels best, with the levels' degrees paid for."""
     residuals = values - _fitted(values, edges)
     points = values.shape[1]
-    levels = np.array([len(each) - 1 for each in edges])
+    levels = np.array([len(edge) - 1 for edge in edges])
     left = np.maximum(points - levels * longer * longer, np.minimum(points / 4, np.maximum(1, points - levels)))
     squares = residuals * residuals
     scales = rough * rough
@@ -366,23 +366,23 @@ def _level(values: Floats, scale: float) -> float:
     return level
 
 
-def _changes(found: Levels) -> Iterator[Change]:
-    points = found.edges[-1]
-    freedom = max(1.0, points / 2 / found.longer**2 - len(found.levels))
-    quantile = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * found.scale * found.longer
-    for number, (before, after) in enumerate(pairwise(found.levels)):
-        counts = np.diff(found.edges[number : number + 3])
+def _changes(levels: Levels) -> Iterator[Change]:
+    points = levels.edges[-1]
+    freedom = max(1.0, points / 2 / levels.longer**2 - len(levels.levels))
+    quantile = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * levels.scale * levels.longer
+    for number, (before, after) in enumerate(pairwise(levels.levels)):
+        counts = np.diff(levels.edges[number : number + 3])
         half = quantile * math.sqrt(LEVEL_VARIANCE * float((1 / counts).sum()))
-        step, low, high = (_relative(before, after + shift, logs=found.logs) for shift in (0.0, -half, half))
-        edge = found.edges[number + 1]
+        step, low, high = (_relative(before, after + shift, logs=levels.logs) for shift in (0.0, -half, half))
+        edge = levels.edges[number + 1]
         yield Change(
-            before=int(found.places[edge - 1]),
-            after=int(found.places[edge]),
+            before=int(levels.places[edge - 1]),
+            after=int(levels.places[edge]),
             step=step,
             low=low,
             high=high,
-            level_before=math.exp(before) if found.logs else float(before),
-            level_after=math.exp(after) if found.logs else float(after),
+            level_before=math.exp(before) if levels.logs else float(before),
+            level_after=math.exp(after) if levels.logs else float(after),
         )
 
 

@@ -72,7 +72,7 @@ def fit_drift(logs: Floats, measured: Indices, *, error: float, least_noise: Flo
         drift, others = _settled(logs, fitted, scales, measured)
         strict = error * (STRICT if turn < STRICT_TURNS else 1.0)
         levels = find_levels(list(np.exp(logs - others)), error=strict, least_noise=least_noise.tolist())
-        found = [each.edges if each else None for each in levels]
+        found = [level.edges if level else None for level in levels]
         fitted = _spread(levels, logs.shape, middle)
         scales = np.array([each.scale if each else scale for each, scale in zip(levels, scales, strict=True)])
         moved = _reanchored(fitted, logs)
@@ -132,12 +132,12 @@ def _settled(logs: Floats, fitted: Floats, scales: Floats, measured: Indices) ->
 def _rough_scales(residuals: Floats) -> Floats:
     """(series,): the noise about what the series have in common, from differences of neighbours."""
     common = np.nanmedian(residuals, axis=0)
-    found = np.zeros(len(residuals))
+    scales = np.zeros(len(residuals))
     for row, each in enumerate(residuals - common):
         there = each[np.isfinite(each)]
-        found[row] = np.median(np.abs(np.diff(there))) / np.sqrt(2) if len(there) > 1 else np.nan
-    typical = np.nanmedian(found[found > 0]) if (found > 0).any() else 1.0
-    return np.where(found > 0, found, typical)
+        scales[row] = np.median(np.abs(np.diff(there))) / np.sqrt(2) if len(there) > 1 else np.nan
+    typical = np.nanmedian(scales[scales > 0]) if (scales > 0).any() else 1.0
+    return np.where(scales > 0, scales, typical)
 
 
 def _drift(residuals: Floats, scales: Floats, measured: Indices) -> tuple[Floats, Floats]:
@@ -174,10 +174,10 @@ def _filled(drift: Floats, known: Mask, measured: Indices) -> Floats:
     if not known.any():
         return np.zeros_like(drift)
     order = np.argsort(measured)
-    told = known[order]
+    there = known[order]
     times = np.arange(len(order))
     filled = np.empty_like(drift)
-    filled[order] = np.interp(times, times[told], drift[order][told])
+    filled[order] = np.interp(times, times[there], drift[order][there])
     return filled
 
 
@@ -223,7 +223,7 @@ def correlation_of(logs: Floats, levels: Sequence[Levels | None]) -> Floats:
     (empirical Bayes). Far points are drawn in, so that a bad day is no correlation; what levels that were fitted take
     away is given back (Marriott and Pope 1954).
     """
-    found = np.zeros(len(logs))
+    correlations = np.zeros(len(logs))
     points = np.zeros(len(logs))
     for row, each in enumerate(levels):
         if not each or len(each.places) < 2 * FEWEST_OTHERS:
@@ -233,16 +233,16 @@ def correlation_of(logs: Floats, levels: Sequence[Levels | None]) -> Floats:
         if square:
             raw = float(left[1:] @ left[:-1]) / square
             lost = len(each.levels) / len(left)
-            found[row] = (raw + lost) / (1 - 3 * lost) if lost < 1 / 6 else raw + lost
+            correlations[row] = (raw + lost) / (1 - 3 * lost) if lost < 1 / 6 else raw + lost
             points[row] = len(left)
     if not points.any():
-        return found
-    told = points > 0
-    shared = float(np.average(found[told], weights=points[told]))
+        return correlations
+    measured = points > 0
+    shared = float(np.average(correlations[measured], weights=points[measured]))
     shared += math.sqrt((1 - min(abs(shared), MOST_CORRELATION) ** 2) / float(points.sum()))  # one error up
-    chance = (1 - min(abs(shared), MOST_CORRELATION) ** 2) / points[told]
-    between = max(0.0, float(np.average((found[told] - shared) ** 2 - chance, weights=points[told])))
-    trust = between / (between + chance) if between else np.zeros(told.sum())
+    chance = (1 - min(abs(shared), MOST_CORRELATION) ** 2) / points[measured]
+    between = max(0.0, float(np.average((correlations[measured] - shared) ** 2 - chance, weights=points[measured])))
+    trust = between / (between + chance) if between else np.zeros(measured.sum())
     result = np.full(len(logs), shared)
-    result[told] += trust * np.maximum(0.0, found[told] - shared)  # never less than all together
+    result[measured] += trust * np.maximum(0.0, correlations[measured] - shared)  # never less than all together
     return np.asarray(np.clip(result, 0.0, MOST_CORRELATION))

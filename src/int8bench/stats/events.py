@@ -79,9 +79,9 @@ def events_of(drift: Drift, measured: Indices, *, error: float) -> tuple[list[Co
             events.append(_event(step, net, members, step.both(drift)))
     alone = {
         by_commit: _alone(drift.logs, measured, error=error, by_commit=by_commit)
-        for by_commit in {each.by_commit for each in events}
+        for by_commit in {event.by_commit for event in events}
     }
-    return [each for each in events if _shown(each, alone[each.by_commit], measured)], own
+    return [event for event in events if _shown(event, alone[event.by_commit], measured)], own
 
 
 def _alone(logs: Floats, measured: Indices, *, error: float, by_commit: bool) -> list[list[tuple[int, float]]]:
@@ -90,8 +90,8 @@ def _alone(logs: Floats, measured: Indices, *, error: float, by_commit: bool) ->
     ordered = logs[:, order]
     levels, _ = correlated_levels(ordered, error=error)
     return [
-        [(each.after, float(np.log(each.level_after / each.level_before))) for each in (found.changes if found else ())]
-        for found in levels
+        [(each.after, float(np.log(each.level_after / each.level_before))) for each in (mine.changes if mine else ())]
+        for mine in levels
     ]
 
 
@@ -114,11 +114,11 @@ def _steps(common: Floats, measured: Indices, error: float) -> list[_Step]:
         orders.sort(key=lambda each: _cost(common[each[0]], error))
     steps = list[_Step]()
     for order, is_commit in orders:
-        found = _levels(common[order], error)
-        steps += [_step(change, order, by_commit=is_commit) for change in (found.changes if found else ())]
-        if found:
+        levels = _levels(common[order], error)
+        steps += [_step(change, order, by_commit=is_commit) for change in (levels.changes if levels else ())]
+        if levels:
             common = common.copy()
-            common[order] -= found.fitted - found.levels[0]
+            common[order] -= levels.fitted - levels.levels[0]
     return steps
 
 
@@ -130,9 +130,9 @@ def _levels(common: Floats, error: float) -> Levels | None:
 
 def _cost(common: Floats, error: float) -> float:
     """How badly a drift in some order is explained by levels: Schwarz's criterion (1978)."""
-    found = _levels(common, error)
+    levels = _levels(common, error)
     points = len(common)
-    return 0.0 if found is None else float(2 * points * np.log(found.scale) + len(found.levels) * np.log(points))
+    return 0.0 if levels is None else float(2 * points * np.log(levels.scale) + len(levels.levels) * np.log(points))
 
 
 def _step(change: Change, order: Indices, *, by_commit: bool) -> _Step:
@@ -144,7 +144,7 @@ def _step(change: Change, order: Indices, *, by_commit: bool) -> _Step:
 
 
 def _weighed(step: _Step, drift: Drift) -> tuple[Mask, Floats, Floats]:
-    """(series,): who went along, none if fewer than half; what is not their own; and what each did in all."""
+    """(series,): those that went along, none if fewer than half; their common step; and the step of each in all."""
     present = step.both(drift)
     steps = _beside(step, drift)
     net = step.size + steps
@@ -161,8 +161,8 @@ def _weighed(step: _Step, drift: Drift) -> tuple[Mask, Floats, Floats]:
 def _beside(step: _Step, drift: Drift) -> Floats:
     """(series,): what each series does at the place of a step beside the step itself."""
     if step.by_commit:
-        return np.array([_step_near(each, step.after) for each in drift.levels])
-    found = np.zeros(len(drift.logs))
+        return np.array([_step_near(level, step.after) for level in drift.levels])
+    sizes = np.zeros(len(drift.logs))
     for row, each in enumerate(drift.levels):
         if each:
             left, later = drift.own[row, each.places] - each.fitted, step.later[each.places]
@@ -170,8 +170,8 @@ def _beside(step: _Step, drift: Drift) -> Floats:
             if min(counts):
                 size = float(left[later].mean() - left[~later].mean())
                 noise = each.scale * each.longer * float(np.sqrt((1 / np.array(counts)).sum()))
-                found[row] = size if abs(size) > OUTLYING * noise else 0.0
-    return found
+                sizes[row] = size if abs(size) > OUTLYING * noise else 0.0
+    return sizes
 
 
 def _step_near(levels: Levels | None, place: int) -> float:
@@ -254,18 +254,18 @@ def _coincidence(
     first: Change, keys: set[tuple[int, int]], left: dict[tuple[int, int], tuple[Change, int]], there: Mask
 ) -> CommonStep:
     steps = [left[key][0].step for key in keys]
-    known = np.array([np.log1p(each) for each in steps if each is not None and each > -1])
+    known = np.array([np.log1p(step) for step in steps if step is not None and step > -1])
     middle, half = _mean(known) if len(known) else (np.nan, np.nan)
     alone = [change for change, _ in (left[key] for key in keys) if change.low is not None and change.high is not None]
     if len(alone) == 1 and alone[0].low is not None and alone[0].high is not None:
         half = float(np.log1p(alone[0].high) - np.log1p(alone[0].low)) / 2
-    told = bool(len(known))
+    known_step = bool(len(known))
     return CommonStep(
         before=first.before,
         after=first.after,
-        step=float(np.expm1(middle)) if told else None,
-        low=float(np.expm1(middle - half)) if told else None,
-        high=float(np.expm1(middle + half)) if told else None,
+        step=float(np.expm1(middle)) if known_step else None,
+        low=float(np.expm1(middle - half)) if known_step else None,
+        high=float(np.expm1(middle + half)) if known_step else None,
         members=tuple(sorted({row for row, _ in keys})),
         present=_spanning(there, first),
         by_commit=True,

@@ -101,12 +101,12 @@ def change(earlier_s: Sequence[float], new_s: float) -> PredictedChange:
     )
 
 
-def runs_to_see(found: PredictedChange, effect: float, error_rate: float) -> int | None:
+def runs_to_see(changed: PredictedChange, effect: float, error_rate: float) -> int | None:
     """With how many earlier runs of this spread a change of `effect` would be told; None where no number is enough.
 
     However many runs are stored, the new one is a single draw: what it cannot show, no history makes visible.
     """
-    spread = found.error / math.sqrt(1 + 1 / (found.freedom + 1))
+    spread = changed.error / math.sqrt(1 + 1 / (changed.freedom + 1))
     if float(ndtri(1 - error_rate / 2)) * spread >= math.log1p(effect):
         return None
     runs = RUNS_OF_A_PREDICTION

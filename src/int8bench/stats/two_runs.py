@@ -42,7 +42,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunChange:
-    """New over old as a ratio: the interval shown, the wider one that is judged, and what that could have seen."""
+    """New over old as a ratio: the interval shown, the wider judged one, and the smallest effect seen by it."""
 
     value: float
     low: float
@@ -88,15 +88,15 @@ def _pooled(old: Sequence[float], new: Sequence[float], common: float) -> Differ
     return Difference(centre=fmean(new) - fmean(old), error=error, freedom=len(old) + len(new) - 2)
 
 
-def change(found: Difference, *, shown_error: float, judged_error: float) -> RunChange:
+def change(apart: Difference, *, shown_error: float, judged_error: float) -> RunChange:
     """A difference as a ratio with its two intervals.
 
     Args:
-        found: in log units.
+        apart: in log units.
         shown_error: two-sided error of the interval that is shown.
         judged_error: two-sided error of the verdict.
     """
-    return _spanned((found,), found.centre, shown_error, judged_error)
+    return _spanned((apart,), apart.centre, shown_error, judged_error)
 
 
 def change_of_smallest(
@@ -122,10 +122,10 @@ def change_of_smallest(
     if tried:
         allowed = SCREENING * judged_error / tried
         kept = {name for run in (old, new) for name in _perhaps_best({each: run[each] for each in shared}, allowed)}
-    found = [difference(old[name].launch_means, new[name].launch_means) for name in shared if name in kept]
+    differences = [difference(old[name].launch_means, new[name].launch_means) for name in shared if name in kept]
     centre = _smallest(new, shared) - _smallest(old, shared)
     left = 1 - SCREENING if tried else 1.0
-    return _spanned(found, centre, left * shown_error, left * judged_error)
+    return _spanned(differences, centre, left * shown_error, left * judged_error)
 
 
 def _perhaps_best(tables: Mapping[str, LaunchTable], error: float) -> list[str]:
@@ -151,19 +151,19 @@ def _smallest(tables: Mapping[str, LaunchTable], names: Sequence[str]) -> float:
     return min(fmean(tables[name].launch_means) for name in names)
 
 
-def _spanned(found: Sequence[Difference], centre: float, shown_error: float, judged_error: float) -> RunChange:
-    (low, high), (surely_low, surely_high) = (_span(found, error) for error in (shown_error, judged_error))
+def _spanned(differences: Sequence[Difference], centre: float, shown_error: float, judged_error: float) -> RunChange:
+    (low, high), (surely_low, surely_high) = (_span(differences, error) for error in (shown_error, judged_error))
     return RunChange(
         value=bounded_exp(centre),
         low=low,
         high=high,
         surely_low=surely_low,
         surely_high=surely_high,
-        smallest_visible_effect=max(each.visible(judged_error) for each in found),
+        smallest_visible_effect=max(each.visible(judged_error) for each in differences),
     )
 
 
-def _span(found: Sequence[Difference], error: float) -> tuple[float, float]:
-    low = min(each.centre - each.half_width(error) for each in found)
-    high = max(each.centre + each.half_width(error) for each in found)
+def _span(differences: Sequence[Difference], error: float) -> tuple[float, float]:
+    low = min(each.centre - each.half_width(error) for each in differences)
+    high = max(each.centre + each.half_width(error) for each in differences)
     return bounded_exp(low), bounded_exp(high)

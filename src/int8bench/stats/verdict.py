@@ -40,8 +40,8 @@ def judge(table: LaunchTable, *, nominal_error: float, margin: float) -> Judgeme
     """
     if table.launches < LAUNCHES_FOR_A_VERDICT:
         return _too_few(table.launches)
-    found = estimate(table, confidence=1 - nominal_error, nominal_error=nominal_error)
-    return _judged(found, table, nominal_error, margin)
+    shown = estimate(table, confidence=1 - nominal_error, nominal_error=nominal_error)
+    return _judged(shown, table, nominal_error, margin)
 
 
 def judge_against_best(tables: Mapping[str, LaunchTable], *, nominal_error: float, margin: float) -> Judgement:
@@ -49,8 +49,8 @@ def judge_against_best(tables: Mapping[str, LaunchTable], *, nominal_error: floa
     fewest = min(table.launches for table in tables.values())
     if fewest < LAUNCHES_FOR_A_VERDICT:
         return _too_few(fewest)
-    name, found = smallest_of(tables, confidence=1 - nominal_error, nominal_error=nominal_error)
-    return _judged(found, tables[name], nominal_error, margin)
+    name, smallest = smallest_of(tables, confidence=1 - nominal_error, nominal_error=nominal_error)
+    return _judged(smallest, tables[name], nominal_error, margin)
 
 
 def smallest_visible_effect(table: LaunchTable, nominal_error: float) -> float:
@@ -59,13 +59,13 @@ def smallest_visible_effect(table: LaunchTable, nominal_error: float) -> float:
     return visible_effect(error, freedom=table.launches - 1, nominal_error=nominal_error, power=POWER)
 
 
-def _judged(found: Estimate, table: LaunchTable, nominal_error: float, margin: float) -> Judgement:
-    verdict = word(found.low, found.high, margin)
+def _judged(shown: Estimate, table: LaunchTable, nominal_error: float, margin: float) -> Judgement:
+    verdict = word(shown.low, shown.high, margin)
     visible = smallest_visible_effect(table, nominal_error)
     unclear = verdict is Verdict.UNCLEAR
     return Judgement(
         verdict=verdict,
-        reason=why_unclear(found.low, found.high, margin, nominal_error) if unclear else None,
+        reason=why_unclear(shown.low, shown.high, margin, nominal_error) if unclear else None,
         smallest_visible_effect=visible,
         more_launches=_more_launches(table, nominal_error, margin) if unclear else None,
     )

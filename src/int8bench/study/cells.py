@@ -108,7 +108,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesMade:
-    """The files that an engine needed: seconds that making them took, whenever that was, and what was said of it."""
+    """The files of an engine: the seconds that they took to make, whenever that was, and notes of their maker."""
 
     seconds: NotNegative
     reused: bool
@@ -187,6 +187,15 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What the check of a contender said: its answers, and bytes of its weights in memory and of the model on disk."""
+
+    fidelity: Fidelity
+    weights_bytes: Natural
+    serialized_bytes: Natural
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One cell: its figures, None where it was not measured, and its raw samples."""
 
@@ -209,6 +218,8 @@ class Cell:
     speedups: tuple[Speedup, ...]
     evidence: JsonObject
     samples: Samples
+    answered: Answered | None = field(default=None, metadata=OMITTED)
+    """Of a run that goes on, whose figures are computed when somebody looks."""
 
     @property
     def variant(self) -> Variant:

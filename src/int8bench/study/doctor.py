@@ -16,7 +16,7 @@ from int8bench.lab.environment import ProcessSettings
 from int8bench.lab.launches import launched
 from int8bench.lab.progress import Progress
 from int8bench.machine import Hardware, rules
-from int8bench.machine.finding import EngineChoice, Finding, SaturationProbe, Severity
+from int8bench.machine.finding import EngineChoice, SaturationProbe, Severity, ShownFinding
 from int8bench.study.session import probing, worker
 from int8bench.workload.cases import INT8
 
@@ -44,7 +44,7 @@ class Diagnosis:
     """What the engines are judged by: this environment, or a foreign machine's architecture."""
     engines: tuple[EngineState, ...]
     recommended: EngineChoice
-    findings: tuple[Finding, ...]
+    findings: tuple[ShownFinding, ...]
     probes: tuple[SaturationProbe, ...]
 
     @property
@@ -58,10 +58,10 @@ class Diagnosis:
             "hardware": self.hardware.to_dict(),
             "fingerprint": self.fingerprint,
             "engines_judged_by": self.judged_by,
-            "engines": [documents.written(each) for each in self.engines],
+            "engines": [documents.written(engine) for engine in self.engines],
             "recommended": documents.written(self.recommended),
             "findings": [documents.written(finding) for finding in self.findings],
-            "probes": [{**documents.written(each), "sqnr_db": _finite(each.sqnr_db)} for each in self.probes],
+            "probes": [{**documents.written(probe), "sqnr_db": _finite(probe.sqnr_db)} for probe in self.probes],
         }
 
 
@@ -165,6 +165,6 @@ def _answer(
         judged_by=judged_by,
         engines=states,
         recommended=rules.recommend(described, probes),
-        findings=rules.inspect(described, engine=ruled, threads=threads, probes=probes),
+        findings=tuple(each.shown for each in rules.inspect(described, engine=ruled, threads=threads, probes=probes)),
         probes=tuple(probes.values()),
     )

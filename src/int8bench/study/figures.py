@@ -19,8 +19,8 @@ from int8bench.study.cells import (
     OK,
     OWN,
     SKIPPED,
+    Answered,
     Cell,
-    FilesMade,
     Interval,
     Latency,
     Memory,
@@ -29,6 +29,7 @@ from int8bench.study.cells import (
     SoloSample,
     Speedup,
     Throughput,
+    known,
     measured,
     speed_word,
 )
@@ -37,8 +38,8 @@ from int8bench.study.plan.plan import Plan
 from int8bench.study.racing import by_launch, launch_table
 from int8bench.study.ranking import Rules, ranked
 from int8bench.study.recommendation import recommended
-from int8bench.study.records import Environment, Run, versions
-from int8bench.study.session.ledger import NOT_YET, Ledger
+from int8bench.study.records import Environment, KeptProbe, Run, versions
+from int8bench.study.session.ledger import NOT_YET, PLAN, Ledger
 from int8bench.workload.cases import ALL, NCHW, TORCH, Case, Group
 
 FEWEST_SOLOS = 2  # an interval needs two replicates
@@ -59,10 +60,59 @@ def settled(group: Group, cases: Sequence[Case], ledger: Ledger, plan: Plan, *, 
     """Whether every headline of a group is as precise as asked and its verdict made."""
     mine = [case for case in cases if case.group == group and case.variant.is_reduced and case.id not in ledger.stopped]
     tables = [_tables(case, cases, ledger).get(BEST) for case in mine]
-    found = [_against(each, cases, plan) for each in tables if each is not None]
-    return len(found) == len(mine) and all(
-        each.shown.half_width <= precision and each.judgement.verdict is not Verdict.UNCLEAR for each in found
+    made = [_against(table, cases, plan) for table in tables if table is not None]
+    return len(made) == len(mine) and all(
+        each.shown.half_width <= precision and each.judgement.verdict is not Verdict.UNCLEAR for each in made
     )
+
+
+def samples_alone(*, cases: Sequence[Case], ledger: Ledger, machine: Hardware, settings: JsonObject) -> Run:
+    """Return the record of a run that goes on: its samples, without the figures that `computed` adds.
+
+    Args:
+        cases: the grid.
+        ledger: what was measured.
+        machine: where.
+        settings: what was asked for, and by what rules it is judged.
+    """
+    return Run(
+        complete=False,
+        created_at=ledger.created_at,
+        int8bench_version=__version__,
+        environment=Environment(
+            hardware=machine.to_dict(),
+            fingerprint=fingerprint(machine),
+            versions=versions(),
+            process=ProcessSettings().to_dict(),
+        ),
+        settings=dict(settings),
+        findings=(),
+        cells=tuple(_with_check(_unmeasured(case, ledger), case, ledger) for case in cases),
+        ranking=(),
+        recommendation=None,
+        probes=tuple(KeptProbe.of(probe) for probe in ledger.probes.values()),
+    )
+
+
+def computed(run: Run) -> Run:
+    """Return a record with its figures, computed from its samples where a save has kept these alone."""
+    if run.probes is None:
+        return run
+    ledger = Ledger.of(run)
+    ledger.probes = {probe.engine: probe.probe for probe in run.probes}
+    ledger.pictures = chance.described(run.settings).validation_images
+    for cell in run.cells:
+        if cell.status == SKIPPED and cell.error != NOT_YET:
+            ledger.skip(cell.id, known(cell.error))
+    whole = record(
+        cases=[cell.case for cell in run.cells],
+        ledger=ledger,
+        plan=Plan.from_dict(run.settings[PLAN]),
+        machine=Hardware.from_dict(run.environment.hardware, path="environment.hardware"),
+        settings=run.settings,
+        complete=False,
+    )
+    return replace(whole, environment=run.environment, int8bench_version=run.int8bench_version)
 
 
 def record(
@@ -74,7 +124,7 @@ def record(
     settings: JsonObject,
     complete: bool,
 ) -> Run:
-    """Return the record of all that is known so far.
+    """Return the record of all that is known so far, with its figures.
 
     Args:
         cases: the grid.
@@ -88,17 +138,10 @@ def record(
     subject = chance.described(settings)
     rules = _rules(settings, plan, trained=not chance.top1_is_chance(subject, measured(cells)))
     ranking = ranked(cases, cells, ledger, rules)
-    return Run(
+    return replace(
+        samples_alone(cases=cases, ledger=ledger, machine=machine, settings=settings),
         complete=complete,
-        created_at=ledger.created_at,
-        int8bench_version=__version__,
-        environment=Environment(
-            hardware=machine.to_dict(),
-            fingerprint=fingerprint(machine),
-            versions=versions(),
-            process=ProcessSettings().to_dict(),
-        ),
-        settings=dict(settings),
+        probes=None,
         findings=outcomes.findings_of(cases, cells, ledger, machine, named=_named(settings), subject=subject),
         cells=cells,
         ranking=ranking,
@@ -126,9 +169,14 @@ def _named(settings: JsonObject) -> frozenset[str] | None:
 
 
 def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> Cell:
-    has_figures = is_measured(case, ledger)
-    status, error = ledger.stopped.get(case.id, (OK, None) if has_figures else (SKIPPED, NOT_YET))
-    unmeasured = Cell(
+    cell = _unmeasured(case, ledger)
+    return _with_figures(cell, case, cases, ledger, plan) if is_measured(case, ledger) else cell
+
+
+def _unmeasured(case: Case, ledger: Ledger) -> Cell:
+    """A cell with its samples alone."""
+    status, error = ledger.stopped.get(case.id, (SKIPPED, NOT_YET))
+    return Cell(
         id=case.id,
         model=case.model,
         engine=case.variant.engine,
@@ -149,7 +197,23 @@ def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> Cell
         evidence={},
         samples=ledger.samples(case.id),
     )
-    return _with_figures(unmeasured, case, cases, ledger, plan) if has_figures else unmeasured
+
+
+def _with_check(cell: Cell, case: Case, ledger: Ledger) -> Cell:
+    """The cell with what its check has said, where there was one."""
+    checked = ledger.checks.get(case.variant)
+    if checked is None or case.id in ledger.stopped:
+        return cell
+    return replace(
+        cell,
+        conversion=ledger.conversions.get(case.id),
+        evidence=dict(checked.evidence),
+        answered=Answered(
+            fidelity=checked.fidelity,
+            weights_bytes=checked.weights_bytes,
+            serialized_bytes=checked.serialized_bytes,
+        ),
+    )
 
 
 def is_measured(case: Case, ledger: Ledger) -> bool:
@@ -163,6 +227,8 @@ def _with_figures(cell: Cell, case: Case, cases: Sequence[Case], ledger: Ledger,
     races, solos, checked = cell.samples.races, cell.samples.solos, ledger.checks[case.variant]
     return replace(
         cell,
+        status=OK,
+        error=None,
         latency_s=_latency(races, plan),
         cold_s=median(solo.cold_s for solo in solos),
         throughput_items_per_s=_throughput(solos),
@@ -173,17 +239,10 @@ def _with_figures(cell: Cell, case: Case, cases: Sequence[Case], ledger: Ledger,
             serialized=checked.serialized_bytes,
         ),
         fidelity=checked.fidelity,
-        conversion=_conversion(case, ledger),
+        conversion=ledger.conversions.get(case.id),
         speedups=tuple(_speedups(case, cases, ledger, plan)),
         evidence=dict(checked.evidence),
     )
-
-
-def _conversion(case: Case, ledger: Ledger) -> FilesMade | None:
-    """What making the files of a cell took, whenever that was; None where nothing had to be made."""
-    converted = ledger.conversions.get(case.variant, {})
-    made = converted.get(case.group.batch, converted.get(None))
-    return None if made is None else FilesMade(seconds=made.seconds, reused=made.reused, notes=dict(made.notes))
 
 
 def _latency(races: Sequence[RaceSample], plan: Plan) -> Latency:
@@ -237,20 +296,20 @@ def _tables(case: Case, cases: Sequence[Case], ledger: Ledger) -> dict[str, dict
     A case is held against the best float32 of its own engine too, or of torch where that has none; where there are no
     others than torch's, that role has nobody.
     """
-    found: dict[Case, LaunchTable] = {}
+    by_case: dict[Case, LaunchTable] = {}
     for each in cases:
         if each.group == case.group and not each.variant.is_reduced:
             table = launch_table(ledger.races.get(each.id, []), ledger.races.get(case.id, []))
             if table is not None:
-                found[each] = table
-    torchs = [each for each in found if each.variant.engine == TORCH]
-    own = [each for each in found if each.variant.engine == case.variant.engine] or torchs
+                by_case[each] = table
+    torchs = [each for each in by_case if each.variant.engine == TORCH]
+    own = [each for each in by_case if each.variant.engine == case.variant.engine] or torchs
     roles = {
-        BEST: list(found),
-        NAIVE: [each for each in torchs if each.variant.layout == NCHW],
+        BEST: list(by_case),
+        NAIVE: [reference for reference in torchs if reference.variant.layout == NCHW],
         OWN: own if _other_families(cases) else [],
     }
-    return {role: {each.id: found[each] for each in mine} for role, mine in roles.items() if mine}
+    return {role: {each.id: by_case[each] for each in mine} for role, mine in roles.items() if mine}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,9 +325,9 @@ def _against(tables: Mapping[str, LaunchTable], cases: Sequence[Case], plan: Pla
     """The speed-up over the best of some float32 cells."""
     launches = min(table.launches for table in tables.values())
     shown, judged = _errors(cases, plan, launches)
-    name, found = smallest_of(tables, confidence=CONFIDENCE, nominal_error=shown)
+    name, smallest = smallest_of(tables, confidence=CONFIDENCE, nominal_error=shown)
     judgement = judge_against_best(tables, nominal_error=judged, margin=MARGIN)
-    return _Against(reference=name, shown=found, judgement=judgement)
+    return _Against(reference=name, shown=smallest, judgement=judgement)
 
 
 def _errors(cases: Sequence[Case], plan: Plan, launches: int) -> tuple[float, float]:

@@ -77,10 +77,10 @@ def paired(reference: RaceSample, candidate: RaceSample) -> tuple[float | None, 
     return fork_log_ratio(theirs, mine, kept), kept
 
 
-def by_launch(found: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], ...]:
+def by_launch(values: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], ...]:
     """(launch, fork), from (launch number, value) in any order."""
     launches: dict[int, list[float]] = {}
-    for launch, value in found:
+    for launch, value in values:
         launches.setdefault(launch, []).append(value)
     return tuple(tuple(launches[launch]) for launch in sorted(launches))
 
@@ -138,10 +138,10 @@ def judged(table: LaunchTable, design: Design) -> Judged:
     """What a race with all its launches shows at the look at which it would have stopped."""
     for look, launches in enumerate(design.looks.launches):
         seen = LaunchTable(log_ratios=table.log_ratios[:launches], pairs=table.pairs)
-        found = judged_at(seen, design, look)
-        if found.settles(design):
+        judgement = judged_at(seen, design, look)
+        if judgement.settles(design):
             break
-    return found
+    return judgement
 
 
 def log_ratio(race: Race, *, reference: str, candidate: str) -> float | None:
@@ -167,5 +167,5 @@ def _joined(
     forks: Iterable[tuple[int, float | None, Sequence[int]]],
 ) -> tuple[tuple[tuple[float, ...], ...], int]:
     """(launch, fork) of the forks that have a log-ratio, and the pairs behind them; from (launch, log-ratio, kept)."""
-    told = [(launch, ratio, sum(kept)) for launch, ratio, kept in forks if ratio is not None]
-    return by_launch((launch, ratio) for launch, ratio, _ in told), sum(pairs for _, _, pairs in told)
+    ratios = [(launch, ratio, sum(kept)) for launch, ratio, kept in forks if ratio is not None]
+    return by_launch((launch, ratio) for launch, ratio, _ in ratios), sum(pairs for _, _, pairs in ratios)

@@ -64,8 +64,8 @@ def ranked(cases: Sequence[Case], cells: Sequence[Cell], ledger: Ledger, rules: 
         return ()
     figures = {cell.id: cell for cell in cells}
     contenders = [_Contender(case=each, cell=figures[each.id], races=ledger.races.get(each.id, ())) for each in cases]
-    objections = {each.case.id: _objection(each, rules) for each in contenders}
-    sound = [each for each in contenders if objections[each.case.id] is None]
+    objections = {contender.case.id: _objection(contender, rules) for contender in contenders}
+    sound = [contender for contender in contenders if objections[contender.case.id] is None]
     groups = sorted({case.group for case in cases}, key=lambda each: (each.threads, each.batch))
     settings = {each: [mine for mine in sound if mine.case.group == each] for each in groups}
     error = rules.family_error / max(1, sum(max(0, len(mine) - 1) for mine in settings.values()))
@@ -174,13 +174,13 @@ def _behind_the_fastest(contenders: Sequence[_Contender]) -> dict[str, LaunchTab
     name = min(lead, key=lambda each: (lead[each], each), default=None)
     if name is None or lead[name] >= 0:
         return tables
-    return _against(next(each for each in contenders if each.case.id == name), contenders)
+    return _against(next(contender for contender in contenders if contender.case.id == name), contenders)
 
 
 def _against(fastest: _Contender, contenders: Iterable[_Contender]) -> dict[str, LaunchTable | None]:
-    others = (each for each in contenders if each is not fastest)
-    found = {each.case.id: launch_table(each.races, fastest.races) for each in others}
-    return {fastest.case.id: None, **{name: table for name, table in found.items() if table is not None}}
+    others = (contender for contender in contenders if contender is not fastest)
+    tables = {other.case.id: launch_table(other.races, fastest.races) for other in others}
+    return {fastest.case.id: None, **{name: table for name, table in tables.items() if table is not None}}
 
 
 def _placed(contender: _Contender, table: LaunchTable | None, rules: Rules, error: float) -> _Place:

@@ -31,14 +31,14 @@ def recommended(settings: Sequence[Setting], rules: Rules, *, complete: bool) ->
         rules: those it was given.
         complete: whether all of the run was measured; there is no recommendation before.
     """
-    contested = [each for each in settings if each.entries]
+    contested = [setting for setting in settings if setting.entries]
     if not complete or not contested:
         return None
     variants = dict.fromkeys(entry.variant for each in contested for entry in each.entries)
-    standings = sorted((_standing(each, contested) for each in variants), key=_precedence)
-    reduced = [each for each in standings if each.variant.is_reduced]
-    exact = [each for each in standings if not each.variant.is_reduced]
-    candidates = [each for each in standings if not each.variant.is_reduced or FASTER in each.verdicts]
+    standings = sorted((_standing(variant, contested) for variant in variants), key=_precedence)
+    reduced = [standing for standing in standings if standing.variant.is_reduced]
+    exact = [standing for standing in standings if not standing.variant.is_reduced]
+    candidates = [standing for standing in standings if not standing.variant.is_reduced or FASTER in standing.verdicts]
     choice = (candidates or standings)[0]
     verdicts = [verdict for each in reduced for verdict in each.verdicts]
     launches = [entry.behind.launches for each in contested for entry in each.entries]
@@ -46,7 +46,7 @@ def recommended(settings: Sequence[Setting], rules: Rules, *, complete: bool) ->
         answer=_answer(choice, verdicts),
         choice=choice,
         nearest=next(iter(reduced), None) if choice in exact else None,
-        runner_up=_runner_up(choice, [each.variant for each in standings], contested),
+        runner_up=_runner_up(choice, [standing.variant for standing in standings], contested),
         settings=len(contested),
         launches=(min(launches), max(launches)),
         error=rules.family_error,
@@ -60,8 +60,8 @@ def _answer(choice: Standing, verdicts: Sequence[str]) -> str:
 
 
 def _standing(variant: Variant, settings: Sequence[Setting]) -> Standing:
-    mine = [entry for each in settings if (entry := each.entry_of(variant)) is not None]
-    wins = [each.best for each in settings]
+    mine = [entry for setting in settings if (entry := setting.entry_of(variant)) is not None]
+    wins = [setting.best for setting in settings]
     leads = [entry.speedups[BEST] for entry in mine if BEST in entry.speedups]
     changes = [entry.top1_change for entry in mine if entry.top1_change is not None]
     return Standing(

@@ -1,10 +1,11 @@
 """RUN.json: what is written down of a run, its schema, an atomic save and a validated load."""
 
 import json
+import math
 import platform
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata, resources
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated
 from int8bench import documents, files
 from int8bench.documents import Count, Json, JsonObject, Length, Level, Positive
 from int8bench.errors import RecordError
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import SaturationProbe, Severity, ShownFinding
 from int8bench.study.cells import OK, Cell, Interval, Peak, Speedup, Throughput
 from int8bench.study.standings import Recommendation, Setting
 
@@ -81,6 +82,29 @@ class Rates:
     plan: PlannedLooks
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptProbe:
+    """A probe of an engine's arithmetic, as a record of samples alone keeps it."""
+
+    engine: str
+    sqnr_db: float | None
+    """None where the answers are the same to the bit."""
+    saturates: bool
+    against: str
+
+    @classmethod
+    def of(cls, probe: SaturationProbe) -> "KeptProbe":
+        """Return what is kept of a probe."""
+        sqnr_db = probe.sqnr_db if math.isfinite(probe.sqnr_db) else None
+        return cls(engine=probe.engine, sqnr_db=sqnr_db, saturates=probe.saturates, against=probe.against)
+
+    @property
+    def probe(self) -> SaturationProbe:
+        """The probe that it was kept of."""
+        sqnr_db = math.inf if self.sqnr_db is None else self.sqnr_db
+        return SaturationProbe(engine=self.engine, sqnr_db=sqnr_db, saturates=self.saturates, against=self.against)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A run, finished or not."""
@@ -91,11 +115,13 @@ class Run:
     environment: Environment
     settings: JsonObject
     """What was asked for, and by what rules it was judged; `rates` has those that every record tells."""
-    findings: tuple[Finding, ...]
+    findings: tuple[ShownFinding, ...]
     cells: tuple[Cell, ...]
     ranking: tuple[Setting, ...]
     """Empty where fewer than two engines beside torch answered."""
     recommendation: Recommendation | None
+    probes: tuple[KeptProbe, ...] | None = field(default=None, metadata=documents.OMITTED)
+    """Of a run that goes on, or was killed, whose figures and findings are still to be computed: `figures.computed`."""
 
     @property
     def has_error(self) -> bool:

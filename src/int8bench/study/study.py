@@ -23,7 +23,7 @@ from int8bench.machine import Hardware, emulation, rules
 from int8bench.stats import limits
 from int8bench.stats.limits import LAUNCHES_OF_A_PLAN
 from int8bench.study import doctor, figures, records
-from int8bench.study.cells import OK
+from int8bench.study.cells import OK, FilesMade
 from int8bench.study.plan import fitting
 from int8bench.study.plan.budget import ENDING_S, START_S, Budget
 from int8bench.study.plan.fitting import LEAST_LAUNCHES
@@ -103,13 +103,13 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
     session.replan(ledger.plan or plan)
     for case, hindrance in _hindrances(session.cases, session.machine).items():
         ledger.skip(case.id, hindrance)
-    session.save(complete=False)
+    session.save()
     with keeping(partial(_kept, session)):
         _convert(session)
         measuring.measure(session)
         _close(session)
         _probe(session)
-        record = session.save(complete=True)
+        record = session.record(complete=True)
     if not any(cell.status == OK for cell in record.cells):
         reasons = "; ".join(dict.fromkeys(cell.error for cell in record.cells if cell.error))
         raise NothingMeasuredError(f"nothing could be measured: {reasons}")
@@ -118,7 +118,7 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
 
 def _kept(session: Session, why: str) -> Int8BenchError:
     """Save a run that could not go to its end, and say why, what it has, and how to go on."""
-    cells = session.save(complete=False).cells
+    cells = session.record(complete=False).cells
     measured = sum(cell.status == OK for cell in cells)
     has = f"with figures for {measured} of {len(cells)} cells" if measured else "before any cell had its figures"
     return ended(f"{why}, {has}; the same command goes on from {session.output}", figures=measured)
@@ -140,7 +140,7 @@ def _cases(request: Request, hardware: Hardware) -> tuple[Case, ...]:
 def _offered(engines: Sequence[str]) -> tuple[Variant, ...]:
     """All that these engines offer; of `ALL`, every engine, with torch's float32 raced along in any case."""
     every = [name for name in engine_names() if doctor.has_int8(name)] if ALL in engines else []
-    names = dict.fromkeys(name for each in engines for name in (every if each == ALL else (each,)))
+    names = dict.fromkeys(name for engine in engines for name in (every if engine == ALL else (engine,)))
     for name in names:
         doctor.check_int8("--engines", name)
     return tuple(variant for name in names for variant in engine_named(name).variants)
@@ -197,14 +197,14 @@ def _hindrances(cases: Sequence[Case], hardware: Hardware) -> dict[Case, str]:
     """Why cases cannot run on a machine, of those that cannot; each engine's packages are looked at once."""
     engines = {name: engine_named(name) for name in dict.fromkeys(case.variant.engine for case in cases)}
     answers = {name: engine.availability(hardware) for name, engine in engines.items()}
-    found: dict[Case, str] = {}
+    reasons: dict[Case, str] = {}
     for case in cases:
         answer = answers[case.variant.engine]
         absent = None if answer.available else answer.reason or "not available here"
         reason = absent or engines[case.variant.engine].objection(case.group)
         if reason is not None:
-            found[case] = reason
-    return found
+            reasons[case] = reason
+    return reasons
 
 
 def _convert(session: Session) -> None:
@@ -224,17 +224,18 @@ def _convert(session: Session) -> None:
     outcome = conversions.make(kept, order, lambda step: session.tell(step.phase), allotment=_allotment(session, live))
     waiting: dict[tuple[str, str], tuple[conversions.Unmade, list[Case]]] = {}
     for case in live:
-        reason = outcome.refusal(case.variant, case.group.batch)
-        unmade = outcome.left_out(case.variant, case.group.batch)
-        if reason is not None:
-            session.ledger.fail(case.id, reason)
-        elif unmade is not None:
-            waiting.setdefault((case.variant.engine, unmade.label), (unmade, []))[1].append(case)
+        came = outcome.of(case.variant, case.group.batch)
+        if isinstance(came, str):
+            session.ledger.fail(case.id, came)
+        elif isinstance(came, conversions.Unmade):
+            waiting.setdefault((case.variant.engine, came.label), (came, []))[1].append(case)
+        elif came is not None:
+            made = FilesMade(seconds=came.seconds, reused=came.reused, notes=dict(came.notes))
+            session.ledger.conversions[case.id] = made
     for unmade, cases in waiting.values():
         session.leave_out(cases, _unmade(unmade, session.budget.promise()), unmade.needed_s)
     session.step(session.agenda().parts(live, session.plan.launches)["conversions"])
     session.converting = ()
-    session.ledger.conversions.update(outcome.converted)
     session.files = outcome.files()
 
 
@@ -304,13 +305,13 @@ def _probe(session: Session) -> None:
         clock=session.budget.clock,
         expected={each.piece.label: each.seconds for each in probes.due},
     )
-    found = probing.by_answers(
+    answers = probing.by_answers(
         probes,
         lambda step: session.tell(step.phase),
         allotment=conversions.UNLIMITED if math.isinf(left_s) else allotment,
         timeout_s=session.timeout_s(),
     )
-    session.ledger.probes.update(found)
+    session.ledger.probes.update(answers)
 
 
 def _probing_s(probes: probing.Probes, pace: Pace) -> float:

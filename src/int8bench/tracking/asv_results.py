@@ -93,7 +93,7 @@ def read(folder: Path) -> Folder:
 
 def _benchmarks(path: Path, problems: list[str]) -> dict[str, Benchmark]:
     try:
-        found = _load(path, BENCHMARKS_VERSION)
+        document = _load(path, BENCHMARKS_VERSION)
     except RecordError as error:
         problems.append(f"{error}; units and names of parameters are unknown")
         return {}
@@ -103,7 +103,7 @@ def _benchmarks(path: Path, problems: list[str]) -> dict[str, Benchmark]:
             version=_text(each.get("version")),
             param_names=tuple(str(param) for param in each.get("param_names") or ()),
         )
-        for name, each in found.items()
+        for name, each in document.items()
         if isinstance(each, dict)
     }
 
@@ -184,13 +184,13 @@ def _result(document: Mapping[str, Any], path: Path, problems: list[str]) -> Res
 
 def _about(document: Mapping[str, Any]) -> dict[str, str]:
     """The `params` and requirements, without its own name of the machine; what is not laid out so is left out."""
-    told: dict[str, str] = {}
+    details: dict[str, str] = {}
     for part in ("params", "requirements", "env_vars"):
         each = document.get(part)
-        told |= {str(name): str(value) for name, value in each.items()} if isinstance(each, dict) else {}
+        details |= {str(name): str(value) for name, value in each.items()} if isinstance(each, dict) else {}
     if document.get("python"):
-        told.setdefault("python", str(document["python"]))
-    return {name: value for name, value in told.items() if name != "machine"}
+        details.setdefault("python", str(document["python"]))
+    return {name: value for name, value in details.items() if name != "machine"}
 
 
 def _numbers(name: str, fields: Mapping[str, Any], measured_ms: int) -> Iterator[Number]:

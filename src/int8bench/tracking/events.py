@@ -1,4 +1,4 @@
-"""What a machine's series do together, taken apart from what each does alone; what speaks for which cause."""
+"""The common steps of a machine's series, taken apart from the steps of each alone; evidence for their cause."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -76,21 +76,21 @@ def take_apart(
     correlation = np.zeros(len(series))
     events, noises = list[EventRow](), list[NoiseRow]()
     grouped = [_sessions(group, rows, series) for group, rows in _groups(series).items()]
-    told = {(each.machine, each.env_name, each.commit_hash): each for each in results}
+    by_place = {(result.machine, result.env_name, result.commit_hash): result for result in results}
     floors = np.asarray(least_noise, dtype=np.float64)
     for each in grouped:
-        found, own, noise = _without_drift(each, error=error, least_noise=floors[list(each.rows)])
+        steps, own, noise = _without_drift(each, error=error, least_noise=floors[list(each.rows)])
         if each.group[-1] is SeriesKind.TIME:
             noises.append(noise[0])
         correlation[list(each.rows)] = noise[1]
         for row, columns, mine in zip(each.rows, each.columns, own, strict=True):
             values[row] = mine[columns]
-        events += [_event(one, each, series, controls, told) for one in found]
+        events += [_event(one, each, series, controls, by_place) for one in steps]
     changes = find_changes(values, error=error, least_noise=least_noise, correlation=correlation.tolist())
     for each in grouped:
         together = _coinciding(each, changes, controls)
         for one, keys in together:
-            events.append(_event(one, each, series, controls, told))
+            events.append(_event(one, each, series, controls, by_place))
             for row in {row for row, _ in keys}:
                 gone = {number for at, number in keys if at == row}
                 changes[row] = tuple(change for number, change in enumerate(changes[row]) if number not in gone)
@@ -147,11 +147,11 @@ def _sessions(group: Group, rows: Sequence[int], series: Sequence[Series]) -> _S
 def _parts(times: Sequence[int]) -> list[tuple[int, int]]:
     """Each start of a commit's benchmarks, and the number of the session that it belongs to."""
     number = 0
-    found = [(times[0], number)]
+    bounds = [(times[0], number)]
     for before, after in pairwise(times):
         number += after - before > SESSION_MS
-        found.append((after, number))
-    return found
+        bounds.append((after, number))
+    return bounds
 
 
 def _without_drift(
@@ -166,8 +166,8 @@ def _without_drift(
     if apart:
         logs = np.log(own[rows])
         fit = drifts.fit_drift(logs, sessions.measured, error=error, least_noise=least_noise[rows])
-        found, logs = stats.events_of(fit, sessions.measured, error=error)
-        events = [replace(each, members=tuple(int(rows[member]) for member in each.members)) for each in found]
+        steps, logs = stats.events_of(fit, sessions.measured, error=error)
+        events = [replace(each, members=tuple(int(rows[member]) for member in each.members)) for each in steps]
         own[rows], correlation[rows] = np.exp(logs), fit.correlation
         low, high = np.quantile(fit.common, (0.25, 0.75))
         wide = float(np.expm1(high - low))
@@ -249,7 +249,7 @@ def _evidence(
         said.append(f"none of {controls} control rows moved: speaks for the code")
     if not by_commit:
         said.append("it follows the time of measuring, not the order of commits: speaks for the machine")
-    old, new = (dict(each.about) if each else {} for each in results)
+    old, new = (dict(result.about) if result else {} for result in results)
     differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)] if old and new else []
     said += [
         f"{name} {old.get(name) or 'none'} became {new.get(name) or 'none'}: speaks for the machine or its software"

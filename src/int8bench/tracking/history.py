@@ -76,8 +76,8 @@ class History:
     def regressions(self) -> int:
         """Regressions that stand; the inverse of a speed-up says nothing new."""
         speedups = {_place(each.series) for each in self.tracked if each.series.benchmark == SPEEDUP}
-        told = [each for each in self.tracked if each.series.benchmark != MIRROR or _place(each.series) not in speedups]
-        return sum(change.worse and not change.recovered for each in told for change in each.changes)
+        own = [each for each in self.tracked if each.series.benchmark != MIRROR or _place(each.series) not in speedups]
+        return sum(change.worse and not change.recovered for each in own for change in each.changes)
 
     def document(self) -> HistoryDocument:
         """Return the document of ``int8bench history --json``."""
@@ -115,7 +115,7 @@ def history(
     order, untold = topology(repository) if repository else ({}, [])
     series, unfit = join(folder, sides, order)
     series = [*overall(series, SPEEDUP), *series]
-    found = events.take_apart(
+    apart = events.take_apart(
         series,
         folder.results,
         error=error_rate,
@@ -126,10 +126,10 @@ def history(
         results=results,
         error_rate=error_rate,
         tracked=[
-            Tracked(series=each, changes=_judged(each, mine)) for each, mine in zip(series, found.changes, strict=True)
+            Tracked(series=each, changes=_judged(each, mine)) for each, mine in zip(series, apart.changes, strict=True)
         ],
-        events=found.events,
-        noises=found.noises,
+        events=apart.events,
+        noises=apart.noises,
         machines=_machines(folder, sides, series),
         problems=(*folder.problems, *damaged, *untold, *unfit),
     )
@@ -144,10 +144,10 @@ def _controls(series: Sequence[Series], control: str | None) -> frozenset[int]:
     except re.error as error:
         raise RequestError(f"--control {control}: no regular expression: {error}; try --control time_noop") from error
     rows = {row: f"{each.benchmark}({', '.join(each.params.values())})" for row, each in enumerate(series)}
-    found = frozenset(row for row, name in rows.items() if expression.search(name))
-    if rows and not found:
+    controls = frozenset(row for row, name in rows.items() if expression.search(name))
+    if rows and not controls:
         raise RequestError(f"--control {control}: finds none of {len(rows)} rows, such as {rows[0]}")
-    return found
+    return controls
 
 
 def _least_noise(points: Sequence[Point]) -> float:
@@ -160,7 +160,7 @@ def _least_noise(points: Sequence[Point]) -> float:
     return sorted(shares)[len(shares) // 2] if 2 * len(shares) > len(points) else 0.0
 
 
-def _judged(series: Series, found: Sequence[stats.Change]) -> tuple[StepRow, ...]:
+def _judged(series: Series, changes: Sequence[stats.Change]) -> tuple[StepRow, ...]:
     sign = 1 if better(series.benchmark, series.unit) == LOWER else -1
     return tuple(
         StepRow(
@@ -170,10 +170,10 @@ def _judged(series: Series, found: Sequence[stats.Change]) -> tuple[StepRow, ...
             low=each.low,
             high=each.high,
             worse=sign * (each.level_after - each.level_before) > 0,
-            recovered=any(_back(each, later) for later in found[number + 1 :]),
+            recovered=any(_back(each, later) for later in changes[number + 1 :]),
             date=series.points[each.after].date_ms,
         )
-        for number, each in enumerate(found)
+        for number, each in enumerate(changes)
     )
 
 

@@ -25,16 +25,16 @@ def points(run: Run, health: Mapping[tuple[str, str], int]) -> tuple[SidePoint, 
         health: how many findings each (engine, severity) has on this machine.
     """
     cells = [cell for cell in measured(run.cells) if _published(cell)]
-    found: list[SidePoint] = []
+    rows: list[SidePoint] = []
     for cell in cells:
-        found += [*_speedups(cell, run), *_costs(cell)]
+        rows += [*_speedups(cell, run), *_costs(cell)]
     for cell in {_contender(cell): cell for cell in cells}.values():
-        found += [*_sizes(cell), *_fidelity(cell)]
-    found += [
+        rows += [*_sizes(cell), *_fidelity(cell)]
+    rows += [
         _exactly("health.Findings.track_count", {"engine": engine, "severity": severity}, float(count))
         for (engine, severity), count in health.items()
     ]
-    return tuple(found)
+    return tuple(rows)
 
 
 def values(found: Sequence[SidePoint]) -> Values:

@@ -107,9 +107,9 @@ def _mean_of(cells: Sequence[Series]) -> Series:
         cells[0],
         params=dict.fromkeys(cells[0].params, ALL),
         points=[
-            point._replace(value=geometric_mean(each[point.commit] for each in values), low=None, high=None)
+            point._replace(value=geometric_mean(value[point.commit] for value in values), low=None, high=None)
             for point in cells[0].points
-            if all(point.commit in each for each in values)
+            if all(point.commit in value for value in values)
         ],
     )
 
@@ -129,11 +129,11 @@ def topology(repository: Path) -> tuple[dict[str, int], list[str]]:
 
 def _by_key(item: tuple[Key, object]) -> tuple[str, ...]:
     benchmark, params, *others = item[0]
-    return (benchmark, *params, *(each or "" for each in others))
+    return (benchmark, *params, *(other or "" for other in others))
 
 
 def _add(
-    found: Mapping[Key, dict[str, Point]],
+    points: Mapping[Key, dict[str, Point]],
     result: Result,
     sides: Sequence[SideFile],
     benchmarks: Mapping[str, Benchmark],
@@ -145,7 +145,7 @@ def _add(
         beside = there.get((benchmark, params))
         low, high = (beside.low, beside.high) if beside and _same(beside.value, value) else (None, None)
         key = (benchmark, params, result.machine, result.env_name, fingerprint, version)
-        found[key][result.commit_hash] = Point(result.commit_hash, result.date_ms, value, low, high, measured_ms, rank)
+        points[key][result.commit_hash] = Point(result.commit_hash, result.date_ms, value, low, high, measured_ms, rank)
 
 
 def _belonging(
@@ -160,9 +160,9 @@ def _belonging(
     for side in sides:
         there = {(point.benchmark, _values(point, benchmarks)): point for point in side.points}
         both = [
-            _same(there[each.benchmark, each.params].value, each.value)
-            for each in result.numbers
-            if (each.benchmark, each.params) in there
+            _same(there[number.benchmark, number.params].value, number.value)
+            for number in result.numbers
+            if (number.benchmark, number.params) in there
         ]
         margin = 2 * sum(both) - len(both)
         if margin > best[0]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from int8bench import documents, files
 from int8bench.documents import Json, JsonObject
 from int8bench.errors import RecordError
-from int8bench.machine.finding import Finding
+from int8bench.machine.finding import ShownFinding
 
 SCHEMA = "int8bench.side"
 SCHEMA_VERSION = 1
@@ -54,7 +54,7 @@ class SideFile:
 
     def find(self, benchmark: str, params: Mapping[str, str]) -> SidePoint | None:
         """The point of a benchmark and its parameters."""
-        return next((each for each in self.points if (each.benchmark, each.params) == (benchmark, params)), None)
+        return next((point for point in self.points if (point.benchmark, point.params) == (benchmark, params)), None)
 
 
 def file_name(side: SideFile) -> str:
@@ -117,7 +117,7 @@ class Written:
     """What the record of a side file tells of its machine."""
 
     environment: _Environment = field(default_factory=_Environment)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ShownFinding, ...] = ()
 
 
 def written_of(side: SideFile) -> Written:

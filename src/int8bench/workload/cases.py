@@ -79,17 +79,17 @@ def parse_id(text: str) -> Case:
     Raises:
         RequestError: the text is not an id.
     """
-    found = _ID.fullmatch(text)
-    if found is None:
+    match = _ID.fullmatch(text)
+    if match is None:
         raise RequestError(
             f"case id {text!r}: expected model/engine/precision/layout/bN/tN, "
             "for example simplecnn/fbgemm/int8/channels_last/b32/t1"
         )
-    variant = Variant(engine=found["engine"], precision=found["precision"], layout=found["layout"])
+    variant = Variant(engine=match["engine"], precision=match["precision"], layout=match["layout"])
     return Case(
-        model=found["model"],
+        model=match["model"],
         variant=variant,
-        group=Group(batch=int(found["batch"]), threads=int(found["threads"])),
+        group=Group(batch=int(match["batch"]), threads=int(match["threads"])),
     )
 
 

@@ -80,13 +80,13 @@ def _is_constant(logits: _Logits) -> bool:
     return len(logits) > 1 and spread <= CONSTANT * float(np.abs(values).max())
 
 
-def objection(found: Fidelity) -> str | None:
+def objection(answers: Fidelity) -> str | None:
     """Why answers are too wrong to be timed; None where they are not."""
-    if found.sqnr_db is None or found.sqnr_db >= LOWEST_SQNR_DB:
+    if answers.sqnr_db is None or answers.sqnr_db >= LOWEST_SQNR_DB:
         return None
     return (
-        f"its answers are wrong: {found.sqnr_db:.1f} dB SQNR against float32, {LOWEST_SQNR_DB:.0f} dB or more expected "
-        f"({found.agreement:.0%} of the top classes agree)"
+        f"its answers are wrong: {answers.sqnr_db:.1f} dB SQNR against float32, {LOWEST_SQNR_DB:.0f} dB or more "
+        f"expected ({answers.agreement:.0%} of the top classes agree)"
     )
 
 

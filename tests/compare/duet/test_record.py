@@ -14,7 +14,7 @@ from int8bench.compare.duet import record
 from int8bench.compare.duet.record import Duet
 from int8bench.compare.duet.samples import DuetSamples, Load, PairedFork, TrackedNumbers
 from int8bench.errors import RecordError, RequestError
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Severity, ShownFinding
 from int8bench.study.records import rounded
 
 # The keys of one comparison, which other programs read.
@@ -35,8 +35,8 @@ def _comparison(metric: Metric = Metric.TIME, verdict: str = "slower", value: fl
     )
 
 
-def _finding(severity: str) -> Finding:
-    return Finding(code="x", severity=Severity(severity), subject="y", message="z", why="", advice="")
+def _finding(severity: str) -> ShownFinding:
+    return ShownFinding(code="x", severity=Severity(severity), subject="y", message="z", why="", advice="")
 
 
 def _samples() -> DuetSamples:

@@ -160,7 +160,7 @@ def test_what_head_breaks_is_an_error_and_what_both_break_a_warning(
         "head: ValueError: broken in both"
     )
     assert _of(duet, "b.Broken.time_it")["reason"] == both
-    found = {(each.severity, each.code, each.message) for each in duet.findings}
+    found = {(each.severity, each.code, each.shown.message) for each in duet.findings}
     assert found == {
         ("error", "benchmark-failed", f"b.time_asked: {broken}"),
         ("warning", "benchmark-failed", f"b.Broken.time_it: {both}"),
@@ -493,7 +493,7 @@ def test_what_is_not_measured_is_never_red(
     duet.rng = np.random.default_rng(seed)
     sides: Any = (PlayedPeer("base", fault=base), PlayedPeer("head", fault=head))
     serving.guarded(duet, sides, 0, "b.time_it", lambda _: pytest.fail("nothing to measure"))
-    (found,) = findings.of_samples(duet.samples, 0.001)
+    (found,) = (each.shown for each in findings.of_samples(duet.samples, 0.001))
     assert (found.severity, found.message) == (severity, message)
     assert [each.ended for each in sides] == [each.entered for each in sides]
     serving.guarded(duet, (), 1, "b.time_it", lambda _: pytest.fail("it is not tried again"))
@@ -595,7 +595,7 @@ def test_what_is_not_measured_after_all_is_told_of_both_sides(duet: State, seed:
     for late, message in ((SideSkippedError, "b.time_it: not here"), (StrayedError, "b.time_it: base: not here")):
         sides: Any = [PlayedPeer(each, fault=None, late=late(f"{each}: not here")) for each in ("base", "head")]
         serving.guarded(duet, sides, 0, "b.time_it", _worked)
-        (found,) = findings.of_samples(duet.samples, 0.001)
+        (found,) = (each.shown for each in findings.of_samples(duet.samples, 0.001))
         assert found.message == message
         duet.samples.skipped.clear()
 

@@ -8,7 +8,7 @@ from int8bench.compare.comparisons import Comparison, Metric, SideRatio
 from int8bench.compare.gate.judging import EXIT_CODES, Gate, GateVerdict, judged
 from int8bench.compare.gate.policy import JUDGED, Policy
 from int8bench.errors import NothingMeasuredError
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Severity, ShownFinding
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def test_a_metric_without_a_threshold_of_its_own_is_held_to_the_default() -> Non
 def test_a_finding_is_red_at_the_policys_severity_or_worse(severity: Severity, held: Severity) -> None:
     """With "warning", warnings and errors; with "error", errors alone."""
     rank = ["note", "warning", "error"]
-    finding = Finding(code="a-code", severity=severity, subject="x", message="It is so.", why="", advice="")
+    finding = ShownFinding(code="a-code", severity=severity, subject="x", message="It is so.", why="", advice="")
     gate = _gate(_comparison(Metric.TIME, "same"), policy=Policy(severity=held), findings=[finding])
     red = rank.index(severity) >= rank.index(held)
     assert gate.verdict is (GateVerdict.FAIL if red else GateVerdict.PASS)
@@ -168,7 +168,7 @@ def test_the_json_is_a_duets_and_the_verdict() -> None:
 
 def test_what_is_broken_is_red_though_nothing_else_was_measured() -> None:
     """A head that breaks every benchmark leaves no figure, and is no case of cannot tell."""
-    finding = Finding(
+    finding = ShownFinding(
         code="benchmark-failed",
         severity=Severity.ERROR,
         subject="duet",

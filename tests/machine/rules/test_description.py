@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from int8bench.machine import Hardware, TorchView, load, parse, rules
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Severity, ShownFinding
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 ZEN4 = (GOLDEN / "hardware" / "linux-rocky8.5-zen4").read_text()
 LACKING = ("lacks", "has no")
 
 
-def said(machine: Hardware, **asked: object) -> dict[str, Finding]:
+def said(machine: Hardware, **asked: object) -> dict[str, ShownFinding]:
     """The findings by code."""
-    return {each.code: each for each in rules.inspect(machine, **asked)}
+    return {each.code: each.shown for each in rules.inspect(machine, **asked)}
 
 
 def listing(name: str) -> Hardware:

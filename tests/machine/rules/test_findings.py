@@ -8,7 +8,7 @@ import pytest
 from int8bench import documents
 from int8bench.errors import RequestError
 from int8bench.machine import Hardware, TorchView, load, rules
-from int8bench.machine.finding import Finding, SaturationProbe, Severity
+from int8bench.machine.finding import SaturationProbe, Severity, ShownFinding
 from int8bench.machine.rules.choice import INT8_ENGINES
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "hardware"
@@ -84,11 +84,11 @@ X86_BUILD = TorchView(
 )
 
 
-def said(machine: Hardware, **asked: object) -> dict[str, Finding]:
+def said(machine: Hardware, **asked: object) -> dict[str, ShownFinding]:
     """The findings by code; two of one code would be a fault of the test."""
     found = rules.inspect(machine, **asked)
     assert len({each.code for each in found}) == len(found)
-    return {each.code: each for each in found}
+    return {each.code: each.shown for each in found}
 
 
 def spoken(machine: Hardware, **asked: object) -> set[tuple[str, Severity]]:

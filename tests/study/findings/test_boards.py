@@ -60,7 +60,7 @@ def test_the_table_goes_from_small_to_large() -> None:
 def test_a_measured_arena_is_a_finding_with_the_boards_that_fit_and_what_the_others_lack() -> None:
     """Once an engine; both figures in it, and no finding where nobody measured an arena."""
     cells = [cell(engine="tflm", evidence={"arena_bytes": 40_000, "model_bytes": 70_000})] * 2
-    (found,) = findings_of("tflm", cells)
+    (found,) = (each.shown for each in findings_of("tflm", cells))
     assert (found.code, found.subject, found.severity.value) == ("boards", "tflm", "note")
     fits = verdicts(40_000, 70_000)
     assert f"fit {sum(each.fits for each in fits)} of {len(fits)} boards" in found.message

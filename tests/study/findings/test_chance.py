@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from cells import cell
 
-from int8bench.machine.finding import Finding
+from int8bench.machine.finding import Finding, ShownFinding
 from int8bench.study.cells import Cell
 from int8bench.study.findings.chance import described, findings_of, top1_is_chance
 
@@ -18,9 +18,9 @@ def _cell(top1_float32: float | None = 0.98, engine: str = "x86", **fidelity: ob
     return cell(engine=engine, fidelity=told)
 
 
-def _only(found: list[Finding]) -> Finding:
+def _only(found: list[Finding]) -> ShownFinding:
     (only,) = found
-    return only
+    return only.shown
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from cells import cell
 
 from int8bench.machine import Hardware, TorchView
-from int8bench.machine.finding import Finding
+from int8bench.machine.finding import Finding, note
 from int8bench.machine.rules.table import inspect
 from int8bench.study.cells import Cell
 from int8bench.study.findings.contradictions import contradicted
@@ -50,7 +50,7 @@ def _cell(engine: str, ms: float, speedup: float = 1.0, **changes: object) -> Ce
 def test_a_limit_that_was_passed_is_none(speedups: tuple[float, ...], untrue: bool) -> None:  # noqa: FBT001
     """int8 less than twice as fast is not said beside 2.22x, of whichever cell and engine."""
     finding = _said("no-int8-dot-product", OLD, "fbgemm")
-    assert "less than twice as fast" in finding.message
+    assert "less than twice as fast" in finding.shown.message
     assert contradicted(finding, [_cell("openvino", 1.0, each) for each in speedups]) is untrue
 
 
@@ -106,11 +106,11 @@ def test_a_default_that_was_faster_is_not_advised_against(x86_ms: float, untrue:
     )
     finding = _said("default-engine-differs", machine, "onednn")
     assert finding.subject == "x86"
-    assert "; onednn is recommended" in finding.message
+    assert "; onednn is recommended" in finding.shown.message
     assert contradicted(finding, [_cell("x86", x86_ms), _cell("onednn", 1.0)]) is untrue
 
 
 def test_what_no_figure_can_speak_of_stays() -> None:
     """A rule on something that is not measured is not touched."""
-    finding = Finding(code="virtual-machine", severity="note", subject="cpu", message="m", why="w", advice="a")  # type: ignore[arg-type]
+    finding = note("virtual-machine", "cpu", name="")
     assert not contradicted(finding, [_cell("x86", 1.0, 9.0)])

@@ -7,7 +7,7 @@ import pytest
 from cells import cell
 
 from int8bench.engines.operators import Kind, Operator, ran
-from int8bench.machine.finding import Finding
+from int8bench.machine.finding import ShownFinding
 from int8bench.study.findings.execution import findings_of, in_name_only
 
 INT8 = Operator(name="Conv", implementation="brgconv_avx512_I8", kind=Kind.INT8, seconds=0.8)
@@ -31,10 +31,10 @@ def torch_evidence(quantized: int, *left_in_float: str) -> dict[str, Any]:
     return {"ran": ran("its converted graph", layers), "onednn": {"used": False}}
 
 
-def found(said: Mapping[str, Any], precision: str = "int8") -> list[Finding]:
+def found(said: Mapping[str, Any], precision: str = "int8") -> list[ShownFinding]:
     """The findings of an engine whose two cells have this evidence."""
     cells = [cell(engine="theirs", precision=precision, evidence=said) for _ in range(2)]
-    return list(findings_of("theirs", cells))
+    return [each.shown for each in findings_of("theirs", cells)]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from runs import int8_variants
 
 from int8bench import machine
 from int8bench.machine import Hardware
-from int8bench.machine.finding import Finding, SaturationProbe
+from int8bench.machine.finding import SaturationProbe, ShownFinding
 from int8bench.study.cells import Cell, RaceSample
 from int8bench.study.findings import chance
 from int8bench.study.findings.outcomes import findings_of
@@ -68,7 +68,7 @@ def _found(
     described: Hardware = MACHINE,
     named: frozenset[str] | None = None,
     subject: Mapping[str, Any] | None = None,
-) -> list[Finding]:
+) -> list[ShownFinding]:
     """The findings of a run whose cells have these changes, by engine and batch."""
     cells = [_cell(case, **(changes or {}).get((case.variant.engine, case.group.batch), {})) for case in cases]
     return list(
@@ -83,11 +83,11 @@ def _found(
     )
 
 
-def _of(code: str, found: list[Finding]) -> list[Finding]:
+def _of(code: str, found: list[ShownFinding]) -> list[ShownFinding]:
     return [each for each in found if each.code == code]
 
 
-def _only(code: str, found: list[Finding]) -> Finding:
+def _only(code: str, found: list[ShownFinding]) -> ShownFinding:
     (only,) = _of(code, found)
     return only
 
@@ -373,7 +373,7 @@ def test_a_misfit_that_nobody_chose_is_a_warning(named: frozenset[str] | None, s
     assert _only("qnnpack-on-x86", _found(slow, cases=cases, named=named)).severity == severity
 
 
-def _on(processor: str, *engines: str) -> list[Finding]:
+def _on(processor: str, *engines: str) -> list[ShownFinding]:
     """The findings of a run of engines with what was measured of them on one of the recorded processors."""
     told = PROCESSORS[processor]
     cases = grid(model="m", variants=int8_variants(*engines), batches=(32,), threads=(1,))

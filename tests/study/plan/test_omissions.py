@@ -41,7 +41,7 @@ def test_cells_that_were_left_out_are_one_note_an_engine_and_reason() -> None:
         *(cell("inductor", "skipped", REASON, batch) for batch in (8, 32)),
         cell("tflm", "skipped", "tflm: takes one picture at a time"),
     ]
-    (found,) = fitting.findings_of(listed, {}, {})
+    (found,) = (each.shown for each in fitting.findings_of(listed, {}, {}))
     assert (found.code, found.severity, found.subject) == ("left-out-for-time", Severity.NOTE, "inductor")
     assert found.message == (
         "inductor is left out: it would take about 1 min 38 s, for which the 5 min have no room "
@@ -60,7 +60,7 @@ def test_checks_and_probes_that_were_cut_short_are_notes() -> None:
         ("checked-on-fewer", "tflm"),
         ("probe-left-out", "openvino"),
     ]
-    pictures, probe = found[1], found[2]
+    pictures, probe = found[1].shown, found[2].shown
     assert "24 of 265 pictures" in pictures.message
     assert "about 40 s" in probe.message
     assert "int8bench doctor --engine openvino" in probe.advice

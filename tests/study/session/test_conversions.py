@@ -98,8 +98,8 @@ def kept(tmp_path: Path) -> list[Path]:
 
 def test_a_conversion_is_made_once_and_found_again(make: Make, tmp_path: Path) -> None:
     """The second run gets the very files, and is told what making them took."""
-    first = make({ONE: conversion("sums")}).converted[ONE][None]
-    second = make({ONE: conversion("sums")}).converted[ONE][None]
+    first = make({ONE: conversion("sums")}).came[ONE, None]
+    second = make({ONE: conversion("sums")}).came[ONE, None]
     assert (first.reused, second.reused) == (False, True)
     assert second == replace(first, reused=True)
     assert (second.folder / "deep" / "sum.txt").read_text(encoding="utf-8").endswith("None None")
@@ -109,16 +109,16 @@ def test_a_conversion_is_made_once_and_found_again(make: Make, tmp_path: Path) -
 
 def test_a_conversion_runs_in_a_process_of_its_own(make: Make) -> None:
     """Neither this one nor that of another batch."""
-    found = make({ONE: conversion("sums", by_batch=True)}, batches=(1, 8)).converted[ONE]
+    found = make({ONE: conversion("sums", by_batch=True)}, batches=(1, 8)).came
     processes = {each.notes["process"] for each in found.values()}
-    assert set(found) == {1, 8}
+    assert set(found) == {(ONE, 1), (ONE, 8)}
     assert len(processes | {os.getpid()}) == 3
 
 
 def test_variants_that_ask_for_the_same_share_its_files(make: Make, tmp_path: Path) -> None:
     """Two engines that read one format do not wait for it twice."""
     found = make({ONE: conversion("sums"), TWO: conversion("sums")})
-    assert found.converted[ONE] == found.converted[TWO]
+    assert found.came[ONE, None] == found.came[TWO, None]
     assert len(kept(tmp_path)) == 1
 
 
@@ -133,26 +133,24 @@ def test_variants_that_ask_for_the_same_share_its_files(make: Make, tmp_path: Pa
 def test_a_converter_that_fails_fails_alone(make: Make, tmp_path: Path, function: str, reason: str) -> None:
     """It says why, leaves nothing behind, and the others are converted."""
     found = make({ONE: conversion(function), TWO: conversion("sums")})
-    refusal = found.refusal(ONE, 1)
-    assert refusal is not None
+    refusal = found.of(ONE, 1)
+    assert isinstance(refusal, str)
     assert refusal.startswith(reason)
-    assert found.refusal(TWO, 1) is None
-    assert set(found.converted) == {TWO}
-    assert kept(tmp_path) == [found.converted[TWO][None].folder]
+    assert set(found.files()) == {TWO}
+    assert kept(tmp_path) == [found.came[TWO, None].folder]
 
 
 def test_a_batch_that_cannot_be_converted_leaves_the_others(make: Make) -> None:
     """Its own cells carry the reason."""
     found = make({ONE: conversion("large_batches_fail", by_batch=True)}, batches=(1, 32))
-    assert set(found.converted[ONE]) == {1}
-    assert found.refusal(ONE, 1) is None
-    assert "batch 32 is too large" in (found.refusal(ONE, 32) or "")
+    assert set(found.files()[ONE]) == {1}
+    assert "batch 32 is too large" in str(found.of(ONE, 32))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "missing", "added", "manifest", "format"])
 def test_what_does_not_fit_its_manifest_is_made_again(make: Make, damage: str) -> None:
     """A file cut short, changed, gone or added, a broken manifest, and one of another format."""
-    folder = make({ONE: conversion("sums")}).converted[ONE][None].folder
+    folder = make({ONE: conversion("sums")}).came[ONE, None].folder
     file, manifest = folder / "deep" / "sum.txt", folder / MANIFEST
     whole = file.read_bytes()
     if damage == "missing":
@@ -166,7 +164,7 @@ def test_what_does_not_fit_its_manifest_is_made_again(make: Make, damage: str) -
     else:
         file.write_bytes(whole[:-1] if damage == "truncated" else b"x" + whole[1:])
     assert recalled(folder) is None
-    again = make({ONE: conversion("sums")}).converted[ONE][None]
+    again = make({ONE: conversion("sums")}).came[ONE, None]
     assert (again.reused, again.folder) == (False, folder)
     assert file.read_bytes() == whole
     assert not (folder / "stranger").exists()
@@ -199,7 +197,7 @@ def test_a_cache_that_cannot_be_written_costs_only_the_next_run(
     (tmp_path / "int8bench").write_bytes(b"in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = conversions.make(wanted({ONE: conversion("sums")}, [(ONE, 1)]), order, lambda _: None)
-    folder = made.converted[ONE][None].folder
+    folder = made.came[ONE, None].folder
     assert tmp_path not in folder.parents
     assert folder.exists()
     shutil.rmtree(folder.parent)
@@ -217,7 +215,7 @@ def test_progress_names_what_is_converted(order: Order, tmp_path: Path, monkeypa
     ]
     told.clear()
     again = conversions.make(pieces, order, told.append)
-    assert all(isinstance(each, Converted) and each.reused for each in again.converted[ONE].values())
+    assert all(isinstance(each, Converted) and each.reused for each in again.came.values())
     assert told == []
 
 
@@ -261,13 +259,12 @@ def test_one_that_overruns_its_share_is_stopped(make: Make, order: Order) -> Non
 
     allotment = Allotment(until_s=300.0, clock=clock, expected={"sleeps": 1.0})
     found = make({ONE: conversion("sleeps"), TWO: conversion("sums")}, allotment=allotment, advance=told.append)
-    unmade = found.left_out(ONE, 1)
-    assert unmade is not None
+    unmade = found.of(ONE, 1)
+    assert isinstance(unmade, conversions.Unmade)
     assert unmade.label == "sleeps"
     assert unmade.spent_s == 400.0
     assert unmade.needed_s == conversions.UNFINISHED * unmade.spent_s
-    assert found.refusal(ONE, 1) is None
-    assert set(found.converted) == {TWO}
+    assert set(found.files()) == {TWO}
     assert not [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
     assert remembered_s(piece("sleeps"), order) == unmade.needed_s
 
@@ -277,7 +274,7 @@ def test_one_that_would_not_be_done_in_time_is_not_begun(make: Make, tmp_path: P
     allotment = Allotment(until_s=time.monotonic() + ENOUGH_S, expected={"sleeps": 2 * ENOUGH_S, "sums": 1.0})
     told: list[Progress] = []
     found = make({ONE: conversion("sleeps"), TWO: conversion("sums")}, allotment=allotment, advance=told.append)
-    unmade = found.left_out(ONE, 1)
+    unmade = found.of(ONE, 1)
     assert unmade == conversions.Unmade(label="sleeps", needed_s=2 * ENOUGH_S, spent_s=None)
     assert [each.phase for each in told] == ["converting: sums (about 1 s); kept for later runs"]
     assert len(list((tmp_path / "int8bench" / "times").iterdir())) == 1
@@ -322,10 +319,10 @@ def test_the_cap_removes_what_was_used_longest_ago_but_nothing_in_use(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What this very run has made or found stays, however small the cap; what nobody uses goes."""
-    old = make({ONE: conversion("sums", options={"scale": 1})}).converted[ONE][None].folder
+    old = make({ONE: conversion("sums", options={"scale": 1})}).came[ONE, None].folder
     let_go()
     monkeypatch.setenv("INT8BENCH_CACHE_CAP", "1")
-    new = make({ONE: conversion("sums", options={"scale": 2})}).converted[ONE][None].folder
+    new = make({ONE: conversion("sums", options={"scale": 2})}).came[ONE, None].folder
     assert kept(tmp_path) == [new]
     assert old != new
 

@@ -103,7 +103,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Any:
             assert allotment is not None
             lab.converted += [(piece.conversion.name, piece.batch) for piece in pieces]
             assert (order.model, order.variants) == (saturation_model.MODEL, ())
-            return ConversionOutcome(converted={}, refused=refused or {})
+            return ConversionOutcome(came=refused or {})
 
         there = {each.name: each for each in engines}
         monkeypatch.setattr(probing, "engine_named", there.__getitem__)
@@ -181,9 +181,7 @@ def test_a_probe_whose_conversion_there_was_no_time_for_is_not_asked(play, monke
     late, theirs = Other(name="late"), Other(name="theirs")
     lab = play(theirs, late)
     at = late.variants[0], saturation_model.PICTURES
-    outcome = ConversionOutcome(
-        converted={}, refused={}, unmade={at: Unmade(label="late int8", needed_s=9.0, spent_s=None)}
-    )
+    outcome = ConversionOutcome(came={at: Unmade(label="late int8", needed_s=9.0, spent_s=None)})
     monkeypatch.setattr(conversions, "make", lambda *_, **__: outcome)
     assert list(measured(lab, "theirs", "late")) == ["theirs"]
 

@@ -61,8 +61,8 @@ def launches_to_decide(error: float) -> int:
 
 def is_breaking(outcomes: Outcomes) -> bool:
     """Whether all launches so far fail on head alone, and at the same stage."""
-    stages = {each.stage for each in outcomes}
-    return len(stages) == 1 and all(each.head is not None and each.base is None for each in outcomes)
+    stages = {outcome.stage for outcome in outcomes}
+    return len(stages) == 1 and all(outcome.head is not None and outcome.base is None for outcome in outcomes)
 
 
 def is_broken(outcomes: Outcomes, error: float) -> bool:
@@ -77,38 +77,41 @@ def is_broken(outcomes: Outcomes, error: float) -> bool:
 
 def fails_always(outcomes: Outcomes) -> bool:
     """Whether no launch has answers of both sides."""
-    return bool(outcomes) and all(each.failed for each in outcomes)
+    return bool(outcomes) and all(outcome.failed for outcome in outcomes)
 
 
 def sentence(outcomes: Outcomes) -> str:
     """How often each side failed, such as in 2 of 16 launches of head and 0 of 16 of base, and the first reasons."""
-    heads, bases = [each.head for each in outcomes if each.head], [each.base for each in outcomes if each.base]
+    heads, bases = (
+        [outcome.head for outcome in outcomes if outcome.head],
+        [outcome.base for outcome in outcomes if outcome.base],
+    )
     counts = f"fails in {len(heads)} of {len(outcomes)} launches of head, {len(bases)} of {len(outcomes)} of base"
     return f"{counts}: {'; '.join((*bases[:1], *heads[:1]))}"
 
 
 def by_sentence(failing: Mapping[str, Outcomes]) -> dict[str, list[str]]:
     """The benchmarks of each sentence, in their order: what one cause breaks is told once."""
-    found: dict[str, list[str]] = {}
+    names_by_sentence: dict[str, list[str]] = {}
     for name, outcomes in failing.items():
-        found.setdefault(sentence(outcomes), []).append(name)
-    return found
+        names_by_sentence.setdefault(sentence(outcomes), []).append(name)
+    return names_by_sentence
 
 
 def _at(outcomes: Outcomes, stage: Stage) -> list[Outcome]:
     """The outcomes of a stage: of the launches that came so far; what failed later did not fail here."""
-    came = [each for each in outcomes if STAGES.index(each.stage) >= STAGES.index(stage)]
+    came = [outcome for outcome in outcomes if STAGES.index(outcome.stage) >= STAGES.index(stage)]
     return [each if each.stage is stage else Outcome(launch=each.launch, stage=stage) for each in came]
 
 
 def _is_worse(outcomes: Outcomes, error: float, stage: Stage) -> bool:
-    head, base = _count(each.head for each in outcomes), _count(each.base for each in outcomes)
+    head, base = _count(outcome.head for outcome in outcomes), _count(outcome.base for outcome in outcomes)
     return len(outcomes) >= LAUNCHES_FOR_A_FAILURE and head > base and _is_sure(head, base, len(outcomes), error, stage)
 
 
 def _is_one_sided(outcomes: Outcomes, error: float, stage: Stage) -> bool:
     """Whether head alone surely fails more often than base alone, by the sign test."""
-    single = [each.head is not None for each in outcomes if (each.head is None) != (each.base is None)]
+    single = [outcome.head is not None for outcome in outcomes if (outcome.head is None) != (outcome.base is None)]
     return chance_of_at_least(sum(single), len(single), 0.5) <= SHARES[stage] * error
 
 

@@ -51,15 +51,15 @@ def comparisons(
         track_looks: those of tracked numbers.
         error: of one verdict.
     """
-    found: list[Comparison] = []
+    made: list[Comparison] = []
     for name, kind in names.items():
         if (nothing := samples.why_nothing(name)) is not None:
-            found.append(Comparison.unclear(_id(name), Metric.TIME if kind == TIME else Metric.TRACKED, nothing))
+            made.append(Comparison.unclear(_id(name), Metric.TIME if kind == TIME else Metric.TRACKED, nothing))
         elif kind == TIME:
-            found += _of_times(name, samples, looks, error)
+            made += _of_times(name, samples, looks, error)
         else:
-            found += _of_numbers(name, samples.numbers.get(name, []), track_looks, error)
-    return (*found, *_of_speedups(names, samples, looks, error))
+            made += _of_numbers(name, samples.numbers.get(name, []), track_looks, error)
+    return (*made, *_of_speedups(names, samples, looks, error))
 
 
 def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float, *, pairs: int) -> Comparison:
@@ -71,17 +71,17 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
     if not estimate(launches, confidence=CONFIDENCE, nominal_error=min(shown, judged)).is_bounded:
         return Comparison.unclear(_id(name), metric, "it differs from launch to launch by more than any ratio can say")
     ratio = estimate(launches, confidence=CONFIDENCE, nominal_error=shown)
-    found = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
+    judgement = judge(launches, nominal_error=judged, margin=0.0 if metric in EXACT else MARGIN)
     return Comparison(
         id=_id(name),
         metric=metric,
-        verdict=worded(found.verdict, metric),
+        verdict=worded(judgement.verdict, metric),
         ratio=SideRatio(value=ratio.value, low=ratio.low, high=ratio.high),
         launches=ratio.launches,
         forks=ratio.forks,
         pairs=ratio.pairs,
-        smallest_visible_effect=found.smallest_visible_effect,
-        reason=_reason(found.reason, found.more_launches),
+        smallest_visible_effect=judgement.smallest_visible_effect,
+        reason=_reason(judgement.reason, judgement.more_launches),
     )
 
 
@@ -121,12 +121,12 @@ def _of_speedups(names: Mapping[str, str], samples: DuetSamples, looks: Looks, e
 
 
 def _of_numbers(name: str, numbers: Sequence[TrackedNumbers], looks: Looks, error: float) -> Iterable[Comparison]:
-    found = dict.fromkeys(key for each in numbers for key in (*each.base, *each.head))
-    if not found:
+    keys = dict.fromkeys(key for number in numbers for key in (*number.base, *number.head))
+    if not keys:
         yield Comparison.unclear(_id(name), Metric.TRACKED, "not measured yet")
-    for key in found:
+    for key in keys:
         metric = Metric(key) if key in set(Metric) else Metric.TRACKED
-        sides = [(each.launch, each.base.get(key), each.head.get(key)) for each in numbers]
+        sides = [(number.launch, number.base.get(key), number.head.get(key)) for number in numbers]
         reason = next((why for _, base, head in sides if (why := _objection(key, base, head))), None)
         if all(_is_gone(metric, base, head) for _, base, head in sides):
             yield _gone(name, metric, len(numbers))

@@ -120,12 +120,12 @@ def race(
     start = now()
     while asking.answering and not sampling.is_over(now() - start, turns, durations.race_s, fewest=fewest):
         before = noise.read()
-        told = asking.all(asked, rng.permutation(SIDES).tolist())
+        answers = asking.all(asked, rng.permutation(SIDES).tolist())
         stolen = noise.read().since(before).steal_ticks
         turns += 1
         if not asking.faults:
-            rounds.append((_time(told[BASE]), _time(told[HEAD])))
-            disturbed.append(stolen > 0 or any(each.lost > 0 for each in told.values()))
+            rounds.append((_time(answers[BASE]), _time(answers[HEAD])))
+            disturbed.append(stolen > 0 or any(each.lost > 0 for each in answers.values()))
     return PairRace(
         calls=calls,
         base_s=tuple(base for base, _ in rounds),
@@ -155,8 +155,8 @@ def first(
         cores: that the threads of a side are spread over, one each, where it has as many.
     """
     asking = _Asking(sides=sides, timeout_s=timeout_s)
-    told = asking.all(First(cores=cores), rng.permutation(SIDES).tolist())
-    return FirstCalls(seconds={side: each.first_s for side, each in told.items()}, faults=asking.faults)
+    answers = asking.all(First(cores=cores), rng.permutation(SIDES).tolist())
+    return FirstCalls(seconds={side: each.first_s for side, each in answers.items()}, faults=asking.faults)
 
 
 def sustained(
@@ -181,11 +181,11 @@ def sustained(
     """
     logs: dict[int, list[float]] = {BASE: [], HEAD: []}
     for side in (BASE, HEAD, HEAD, BASE):
-        told = together(streams[side], Sustain(until_s=now() + load_s), timeout_s)
-        first, last = min(each.started_s for each in told), max(each.ended_s for each in told)
+        answers = together(streams[side], Sustain(until_s=now() + load_s), timeout_s)
+        first, last = min(each.started_s for each in answers), max(each.ended_s for each in answers)
         if not last > first:
             raise LabError(NO_TIME)
-        logs[side].append(math.log(sum(each.calls for each in told) / (last - first)))
+        logs[side].append(math.log(sum(each.calls for each in answers) / (last - first)))
     return sum(logs[HEAD]) / len(logs[HEAD]) - sum(logs[BASE]) / len(logs[BASE])
 
 

@@ -48,7 +48,7 @@ class Selection:
         return f" that match --select-regex {self.pattern}" if self.pattern is not None else ""
 
     def of(self, names: Iterable[str]) -> set[str]:
-        """The benchmarks that are meant: those of that very id where there are any, else all that hold the text."""
+        """The selected benchmarks: of that very id where there are any, else all whose id holds the text."""
         known = list(names)
         if self.pattern is not None:
             return {name for name in known if re.search(self.pattern, name)}

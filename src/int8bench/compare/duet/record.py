@@ -9,7 +9,7 @@ from int8bench import documents, files
 from int8bench.compare.comparisons import Changed, Comparison, Differences, shared
 from int8bench.documents import Json, JsonObject
 from int8bench.errors import RecordError
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Severity, ShownFinding
 
 SCHEMA = "int8bench.duet"
 SCHEMA_VERSION = 1
@@ -20,7 +20,7 @@ HEADER = ("schema", "schema_version")
 class Duet(Changed):
     """Base and head, compared; `samples` is None where a duet is shown, which has no need of them."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[ShownFinding, ...]
     environment: JsonObject
     settings: JsonObject
     samples: JsonObject | None = field(default=None, metadata=documents.OMITTED)
@@ -33,12 +33,12 @@ class Duet(Changed):
     @property
     def worse(self) -> tuple[Comparison, ...]:
         """What got surely worse."""
-        return tuple(each for each in self.comparisons if each.worse_by > 0)
+        return tuple(comparison for comparison in self.comparisons if comparison.worse_by > 0)
 
     @property
     def is_bad_news(self) -> bool:
         """Whether something got surely worse, or does not work any more in head."""
-        return bool(self.worse) or any(each.severity is Severity.ERROR for each in self.findings)
+        return bool(self.worse) or any(finding.severity is Severity.ERROR for finding in self.findings)
 
     @property
     def fingerprint(self) -> str:

@@ -132,7 +132,7 @@ def _note_lives(duet: State, index: int, name: str, tried: Mapping[int, Tried]) 
             if isinstance(each, StrayedError | LabError):
                 raise each
         _refuse_skipped({side: str(each) for side, each in tried.items() if isinstance(each, SideSkippedError)})
-        stage = min((each.stage for each in lives.values()), key=list(Stage).index)
+        stage = min((life.stage for life in lives.values()), key=list(Stage).index)
         faults = {side: each.fault for side, each in lives.items() if each.stage is stage and each.fault is not None}
         took_s = {side: each.took_s[stage] for side, each in lives.items() if stage in each.took_s}
         _wait_less(duet, name, stage, faults, took_s)
@@ -173,7 +173,7 @@ def track(duet: State, launches: Launches, index: int, name: str) -> None:
         return
 
     def work(turns: Sequence[Turns]) -> Worked:
-        base, head = (dict(each.values or {}) for each in turns)
+        base, head = (dict(turn.values or {}) for turn in turns)
         numbers = TrackedNumbers(launch=index, base=base, head=head)
         return Worked(faults={}, keep=lambda: duet.samples.numbers.setdefault(name, []).append(numbers))
 
@@ -313,12 +313,12 @@ def _finished(duet: State, turns: Sequence[Turns], faults: Faults) -> Faults:
         SkippedError: a side says now that it cannot be measured, whatever the other says.
         StrayedError: a side measured what is not its own; base's, where both did.
     """
-    found: dict[int, str] = {}
+    faulty: dict[int, str] = {}
     skipped: dict[int, str] = {}
     strayed: dict[int, StrayedError] = {}
     for side in duet.rng.permutation(SIDES).tolist():
         for each in turns[side :: len(SIDES)]:
-            if side not in faults and side not in found:
+            if side not in faults and side not in faulty:
                 try:
                     each.finish(FINISH_TIMEOUT_S)
                 except SideSkippedError as reason:
@@ -326,11 +326,11 @@ def _finished(duet: State, turns: Sequence[Turns], faults: Faults) -> Faults:
                 except StrayedError as error:
                     strayed[side] = error
                 except LabError as error:
-                    found[side] = str(error)
+                    faulty[side] = str(error)
     _refuse_skipped(skipped)
     if strayed:
         raise strayed[min(strayed)]
-    return found
+    return faulty
 
 
 def _nothing() -> None:
@@ -425,8 +425,8 @@ def _together(streams: Sequence[Turns], request: Sustain, timeout_s: float) -> l
 
 
 def _threads(duet: State, name: str) -> int:
-    found = _THREADS.search(name)
-    return int(found[1]) if found and duet.request.suite == GRID else 1
+    match = _THREADS.search(name)
+    return int(match[1]) if match and duet.request.suite == GRID else 1
 
 
 def _cores(duet: State, name: str, index: int) -> tuple[int, ...]:

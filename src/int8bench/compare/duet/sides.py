@@ -152,8 +152,8 @@ def _built(
     Raises:
         RequestError: the commit does not install; nothing of it is kept.
     """
-    told = f"{repository.top.resolve()} {python.path} {python.tag} {asked.near} {asked.ignored} {choice}"
-    folder = cache / f"{commit[:16]}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    depends = f"{repository.top.resolve()} {python.path} {python.tag} {asked.near} {asked.ignored} {choice}"
+    folder = cache / f"{commit[:16]}-{hashlib.sha256(depends.encode()).hexdigest()[:8]}"
     if not kept.hold(folder):
         cache.mkdir(parents=True, exist_ok=True)
         building = files.scratch_folder(cache, BUILDING)
@@ -184,8 +184,8 @@ def _keep(overlay: Overlay, build: Path) -> None:
 
 
 def _kept(build: Path) -> Overlay:
-    told = {name: tuple(each) for name, each in json.loads((build / OVERLAY).read_text(encoding="utf-8")).items()}
-    return replace(Overlay(**told), path=tuple(str(build / each) for each in told["path"]))
+    overlays = {name: tuple(each) for name, each in json.loads((build / OVERLAY).read_text(encoding="utf-8")).items()}
+    return replace(Overlay(**overlays), path=tuple(str(build / each) for each in overlays["path"]))
 
 
 def _thin_out(cache: Path) -> None:

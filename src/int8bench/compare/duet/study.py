@@ -28,7 +28,7 @@ from int8bench.lab.peers import PeerLaunch, PeerOrder, SharedLuck, is_part, laun
 from int8bench.lab.progress import Advance, Progress
 from int8bench.lab.session import STOPPED, ended, keeping
 from int8bench.machine import emulation
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Finding, Severity, note, warning
 from int8bench.stats import limits
 from int8bench.study import records
 
@@ -56,10 +56,10 @@ def run(request: DuetRequest, output: Path | None, advance: Advance) -> record.D
     duet = _prepared(request, output, advance)
     with keeping(partial(_kept, duet)):
         _measure(duet)
-    found = _record(duet, complete=True)
-    if not any(each.ratio is not None for each in found.comparisons) and not found.is_bad_news:
-        raise NothingMeasuredError(_nothing_compared(duet, found))
-    return found
+    duet_record = _record(duet, complete=True)
+    if not any(comparison.ratio is not None for comparison in duet_record.comparisons) and not duet_record.is_bad_news:
+        raise NothingMeasuredError(_nothing_compared(duet, duet_record))
+    return duet_record
 
 
 def _check(request: DuetRequest) -> None:
@@ -85,7 +85,7 @@ def _prepared(request: DuetRequest, output: Path | None, advance: Advance) -> St
     configured = asv_configuration.read(request.folder) if request.suite == ASV else None
     repository = _repository(request, configured)
     if repository is not None and repository.is_dirty():
-        notes.append(findings.note("dirty-tree", "the working tree has changes, which neither base nor head contains"))
+        notes.append(note(findings.DIRTY_TREE, findings.WHOLE))
     builds = (cache.folder() or Path(tempfile.gettempdir()) / "int8bench") / "revisions"
     near, ignored = _place(request, configured, repository)
     asked = (
@@ -94,7 +94,8 @@ def _prepared(request: DuetRequest, output: Path | None, advance: Advance) -> St
     )
     sides = (prepared(asked[BASE], repository, builds), prepared(asked[HEAD], repository, builds))
     cache.trim()
-    notes += [_not_built(side, each) for side in sides for each in side.failed]
+    unbuilt = [(side.label, reason) for side in sides for reason in side.failed]
+    notes += [warning("not-built", findings.WHOLE, side=side, reason=reason) for side, reason in unbuilt]
     owners = {"base": (BASE, BASE), "head": (HEAD, HEAD), "own": SIDES}[request.benchmarks]
     folders = [suite_folder(sides[owner], repository, request.folder) for owner in owners]
     suite = asv_configuration.read(folders[HEAD]) if request.suite == ASV else None
@@ -140,17 +141,9 @@ def _place(
 def _no_suite(request: DuetRequest, side: Side) -> str:
     """Where the suite of asv lies, if not here."""
     top = side.tree or request.folder
-    found = sorted(path.parent.relative_to(top) for path in top.glob("*/asv.conf.json*"))
-    elsewhere = f"change into {' or '.join(map(str, found))}" if found else "change into the folder that has it"
+    places = sorted(path.parent.relative_to(top) for path in top.glob("*/asv.conf.json*"))
+    elsewhere = f"change into {' or '.join(map(str, places))}" if places else "change into the folder that has it"
     return f"--suite asv: {side.title} has no asv.conf.json in {request.folder}; {elsewhere}, or type int8bench init"
-
-
-def _not_built(side: Side, why: str) -> Finding:
-    return findings.warning(
-        "not-built",
-        f"{side.label}: {why}",
-        advice="Where it is imported, it is the environment's, the same on both sides; mend its build.",
-    )
 
 
 def _order(request: DuetRequest) -> PeerOrder:
@@ -262,13 +255,15 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     kinds = {**base.names, **head.names}
     both = [name for name in kinds if base.names.get(name, kinds[name]) == head.names.get(name, kinds[name])]
     tried = [
-        name for name in both if all(name in each.names or each.why_left_out(name) is not None for each in launches)
+        name
+        for name in both
+        if all(name in launch.names or launch.why_left_out(name) is not None for launch in launches)
     ]
     rows = {
         f"{name}{variables.label}": _row(name, kinds[name], variables) for variables in duet.variables for name in tried
     }
     left_out = [
-        place for each in launches for place in each.left_out if not any(is_part(name, of=place) for name in kinds)
+        place for launch in launches for place in launch.left_out if not any(is_part(name, of=place) for name in kinds)
     ]
     others = [name for name in kinds if name not in tried]
     chosen = duet.request.selection.of((*rows, *others, *left_out))
@@ -277,7 +272,7 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
     duet.removed = tuple(name for name in base.names if name not in tried and name in chosen)
     if tried and not chosen:
         raise NothingMeasuredError(_nothing_chosen(duet, list(kinds)))
-    explained = [_explained(each, tried, duet.request.selection) for each in launches]
+    explained = [_explained(launch, tried, duet.request.selection) for launch in launches]
     duet.findings += findings.of_left_out(explained[BASE], explained[HEAD], tried)
     if not duet.rows:
         raise NothingMeasuredError(_nothing_in_common(duet))
@@ -303,10 +298,10 @@ def _row(name: str, kind: str, variables: Variables) -> BenchmarkRow:
 
 
 def _explained(launch: PeerLaunch, tried: Sequence[str], selection: Selection) -> dict[str, str]:
-    """What a suite leaves out of what is meant, but for what the other side has: that is tried, and fails."""
-    told = {place for name in tried if name not in launch.names for place in launch.left_out if name.startswith(place)}
+    """The selected benchmarks that a suite leaves out; those of the other side are tried instead, and fail."""
+    where = {place for name in tried if name not in launch.names for place in launch.left_out if name.startswith(place)}
     meant = selection.of(launch.left_out)
-    return {place: reason for place, reason in launch.left_out.items() if place in meant and place not in told}
+    return {place: reason for place, reason in launch.left_out.items() if place in meant and place not in where}
 
 
 def _nothing_chosen(duet: State, names: Sequence[str]) -> str:
@@ -318,7 +313,7 @@ def _nothing_chosen(duet: State, names: Sequence[str]) -> str:
 
 
 def _nothing_in_common(duet: State) -> str:
-    why = findings.why_nothing(duet.findings)
+    why = findings.why_nothing([finding.shown for finding in duet.findings])
     return (
         f"base and head have no {duet.request.suite} benchmarks in common{duet.request.selection} "
         f"(only in head: {len(duet.added)}, only in base: {len(duet.removed)}){': ' if why else ''}{why}; "
@@ -326,12 +321,12 @@ def _nothing_in_common(duet: State) -> str:
     )
 
 
-def _nothing_compared(duet: State, found: record.Duet) -> str:
+def _nothing_compared(duet: State, compared: record.Duet) -> str:
     """Why nothing has a figure: what the findings say, or what each comparison lacks."""
-    told = findings.why_nothing([each for each in found.findings if each.code != "left-out"])
-    reasons = dict.fromkeys(each.reason for each in found.comparisons if each.reason)
-    advice = next((each.advice for each in found.findings if each.severity is Severity.WARNING), "")
-    why = told or "; ".join(reasons) or _nothing_in_common(duet)
+    reason = findings.why_nothing([finding for finding in compared.findings if finding.code != "left-out"])
+    reasons = dict.fromkeys(comparison.reason for comparison in compared.comparisons if comparison.reason)
+    advice = next((finding.advice for finding in compared.findings if finding.severity is Severity.WARNING), "")
+    why = reason or "; ".join(reasons) or _nothing_in_common(duet)
     return f"nothing could be compared: {why}{'. ' if advice else ''}{advice}"
 
 
@@ -371,7 +366,7 @@ def _record(duet: State, *, complete: bool) -> record.Duet:
         ),
         added=duet.added,
         removed=duet.removed,
-        findings=(*duet.findings, *findings.of_samples(duet.samples, duet.error)),
+        findings=tuple(each.shown for each in (*duet.findings, *findings.of_samples(duet.samples, duet.error))),
         environment={
             "hardware": duet.machine.to_dict(),
             "fingerprint": machine.fingerprint(duet.machine),
@@ -388,7 +383,7 @@ def _record(duet: State, *, complete: bool) -> record.Duet:
             "family_error_rate": duet.request.family_error_rate,
             "measured_s": round(duet.measured_s, 1),
             "plan": duet.planned.to_dict(),
-            "variables": [dict(each.values) for each in duet.variables],
+            "variables": [dict(variable.values) for variable in duet.variables],
             "sides": {"base": duet.sides[BASE].to_dict(), "head": duet.sides[HEAD].to_dict()},
             **({"grid": asdict(_grid(duet.request))} if duet.request.suite == GRID else {}),
         },

@@ -24,8 +24,8 @@ def path_of(folder: Path, fingerprint: str) -> Path:
 
 def others(folder: Path, fingerprint: str) -> tuple[str, ...]:
     """The fingerprints of other hardware that have a baseline."""
-    found = sorted(path.stem for path in (folder / FOLDER).glob("*.json"))
-    return tuple(name for name in found if name != fingerprint)
+    fingerprints = sorted(path.stem for path in (folder / FOLDER).glob("*.json"))
+    return tuple(name for name in fingerprints if name != fingerprint)
 
 
 def load(folder: Path, fingerprint: str) -> Run | None:
@@ -60,8 +60,8 @@ def record(run: Run, folder: Path, *, commit: str | None) -> Path:
 
 def commit_of(run: Run) -> str | None:
     """The commit that a baseline was measured of, where it is known."""
-    found = run.settings.get(COMMIT)
-    return found if isinstance(found, str) else None
+    commit = run.settings.get(COMMIT)
+    return commit if isinstance(commit, str) else None
 
 
 def _check(run: Run, path: Path, fingerprint: str) -> None:

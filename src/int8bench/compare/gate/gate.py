@@ -90,10 +90,10 @@ def run(
             f"no baseline of this hardware ({baselines.path_of(request.folder, here)}), and one is required; "
             "record one with: int8bench gate --record"
         )
-    found = _measured(request, policy, advance, measure)
-    if not any(cell.status == OK for cell in found.cells):
+    measured = _measured(request, policy, advance, measure)
+    if not any(cell.status == OK for cell in measured.cells):
         raise NothingMeasuredError("no cell was measured, so there is nothing to judge")
-    return _against_baseline(request, policy, found, baseline)
+    return _against_baseline(request, policy, measured, baseline)
 
 
 def _base(request: GateRequest, policy: Policy) -> str | None:
@@ -154,9 +154,9 @@ def _measured(request: GateRequest, policy: Policy, advance: Advance, measure: M
     with tempfile.TemporaryDirectory(prefix="int8bench-gate-") as folder:
         # No total: a cell that is left out to keep one would be a cell that is not judged.
         made = measure or partial(study.run, budget=unlimited())
-        found = _unless_stopped(partial(made, order, Path(folder) / "run.json", advance))
-    records.save(found, request.folder / RUN_FILE)
-    return found
+        raced = _unless_stopped(partial(made, order, Path(folder) / "run.json", advance))
+    records.save(raced, request.folder / RUN_FILE)
+    return raced
 
 
 def _duet(request: GateRequest, policy: Policy, advance: Advance, base: str) -> "Duet":
@@ -206,23 +206,21 @@ def _unless_stopped(work: Callable[[], Made]) -> Made:
         ) from error
 
 
-def _against_baseline(request: GateRequest, policy: Policy, found: Run, baseline: Run | None) -> Gate:
+def _against_baseline(request: GateRequest, policy: Policy, head: Run, baseline: Run | None) -> Gate:
     commit = _commit(request.folder)
-    gate = (
-        _first(request, policy, found, commit) if baseline is None else _held(request, policy, found, baseline, commit)
-    )
-    path = baselines.path_of(request.folder, found.environment.fingerprint)
+    gate = _first(request, policy, head, commit) if baseline is None else _held(request, policy, head, baseline, commit)
+    path = baselines.path_of(request.folder, head.environment.fingerprint)
     if request.record or gate.verdict is GateVerdict.RECORDED:
-        baselines.record(found, request.folder, commit=commit)
+        baselines.record(head, request.folder, commit=commit)
         return replace(gate, reasons=(*gate.reasons, f"recorded as the baseline of this hardware: {path}"))
     return gate
 
 
-def _first(request: GateRequest, policy: Policy, found: Run, commit: str | None) -> Gate:
+def _first(request: GateRequest, policy: Policy, head: Run, commit: str | None) -> Gate:
     """A run on hardware that has no baseline: recorded where no finding is red, and not judged."""
-    here = found.environment.fingerprint
+    here = head.environment.fingerprint
     foreign = baselines.others(request.folder, here)
-    red = red_findings(found.findings, policy)
+    red = red_findings(head.findings, policy)
     reasons = [f"no baseline of this hardware ({here}): nothing to judge by", *red]
     if foreign:
         reasons.append(f"baselines of other hardware do not judge this one: {', '.join(foreign)}")
@@ -233,42 +231,42 @@ def _first(request: GateRequest, policy: Policy, found: Run, commit: str | None)
         reasons=tuple(reasons),
         base="none",
         head=_named("this run", commit),
-        complete=found.complete,
+        complete=head.complete,
         error_rate=policy.error_rate,
         comparisons=(),
         added=(),
         removed=(),
         notes=(),
-        findings=tuple(found.findings),
+        findings=tuple(head.findings),
         policy=policy,
     )
 
 
-def _held(request: GateRequest, policy: Policy, found: Run, baseline: Run, commit: str | None) -> Gate:
+def _held(request: GateRequest, policy: Policy, head: Run, baseline: Run, commit: str | None) -> Gate:
     """A run against its baseline."""
     from int8bench.compare.stored import compare
 
     name = baselines.path_of(request.folder, baseline.environment.fingerprint).name
     compared = compare(
         baseline,
-        found,
+        head,
         base=_named(f"baseline {name}", baselines.commit_of(baseline)),
         head=_named("this run", commit),
         error_rate=policy.error_rate,
         family_error_rate=policy.family_error_rate,
     )
     metrics = [metric for metric in policy.metrics if metric not in PAIRED_ONLY]
-    return judged(compared, found.findings, policy, metrics=metrics, notes=compared.notes)
+    return judged(compared, head.findings, policy, metrics=metrics, notes=compared.notes)
 
 
 def _commit(folder: Path) -> str | None:
     """The commit that is checked out, marked where the tree has changes; None outside a repository."""
     try:
         repository = Repository.around(folder)
-        found = repository.commit("HEAD")
+        commit = repository.commit("HEAD")
     except RequestError:
         return None
-    return f"{found}-dirty" if repository.is_dirty() else found
+    return f"{commit}-dirty" if repository.is_dirty() else commit
 
 
 def _named(what: str, commit: str | None) -> str:

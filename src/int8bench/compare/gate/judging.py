@@ -15,7 +15,7 @@ from int8bench.compare.comparisons import UNCLEAR, Changed, Comparison, Differen
 from int8bench.compare.gate.policy import Policy
 from int8bench.documents import Json
 from int8bench.errors import NothingMeasuredError
-from int8bench.machine.finding import Finding, Severity
+from int8bench.machine.finding import Severity, ShownFinding
 
 RANKS = (Severity.ERROR, Severity.WARNING, Severity.NOTE)  # worst first
 
@@ -41,7 +41,7 @@ class Gate(Changed):
     verdict: GateVerdict
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[ShownFinding, ...]
     policy: Policy
 
     @property
@@ -68,7 +68,7 @@ class Gate(Changed):
 
 def judged(
     changed: Changed,
-    findings: Sequence[Finding],
+    findings: Sequence[ShownFinding],
     policy: Policy,
     *,
     metrics: Sequence[Metric],
@@ -86,7 +86,7 @@ def judged(
     Raises:
         NothingMeasuredError: none of the metrics has a figure on both sides.
     """
-    mine = [each for each in changed.comparisons if each.metric in metrics]
+    mine = [comparison for comparison in changed.comparisons if comparison.metric in metrics]
     broken = red_findings(findings, policy)
     if not broken and not any(each.ratio is not None for each in mine):
         missing = next((f": {each.reason}" for each in mine if each.reason), "")
@@ -106,24 +106,25 @@ def judged(
     )
 
 
-def red_findings(findings: Sequence[Finding], policy: Policy) -> list[str]:
+def red_findings(findings: Sequence[ShownFinding], policy: Policy) -> list[str]:
     """The findings of the policy's severity or worse, a sentence each."""
     worst = RANKS[: RANKS.index(policy.severity) + 1]
     return [
-        f"finding of severity {each.severity.value}, {each.code}: {each.message}"
-        for each in findings
-        if each.severity in worst
+        f"finding of severity {finding.severity.value}, {finding.code}: {finding.message}"
+        for finding in findings
+        if finding.severity in worst
     ]
 
 
-def _regression(found: Comparison, threshold: float, changed: Changed) -> str:
+def _regression(comparison: Comparison, threshold: float, changed: Changed) -> str:
     """What is red, by how much, how sure, and between what."""
-    ratio = found.ratio
+    ratio = comparison.ratio
     assert ratio is not None, "what is surely worse has a ratio"
-    by = units.share(found.worse_by) if math.isfinite(found.worse_by) else "all there was"
+    by = units.share(comparison.worse_by) if math.isfinite(comparison.worse_by) else "all there was"
     return (
-        f"{found.id}: {found.metric} is {found.verdict}, worse by {by} where {100 * threshold:g}% is allowed; head "
-        f"over base {ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]; from {changed.base} to {changed.head}"
+        f"{comparison.id}: {comparison.metric} is {comparison.verdict}, worse by {by} where "
+        f"{100 * threshold:g}% is allowed; "
+        f"head over base {ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]; from {changed.base} to {changed.head}"
     )
 
 

@@ -63,12 +63,12 @@ class Policy:
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON form, with the keys and units of the file: thresholds in percent."""
-        told = {
+        document = {
             **documents.written(self),
             "thresholds": {metric.value: 100 * value for metric, value in self.thresholds.items()},
             "budget": None if self.budget_s is None else f"{self.budget_s:g}s",
         }
-        return {key: told[key.replace("-", "_")] for key in READERS}
+        return {key: document[key.replace("-", "_")] for key in READERS}
 
 
 def load(folder: Path) -> Policy:

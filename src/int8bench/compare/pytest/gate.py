@@ -123,29 +123,29 @@ def _judged(
     runs = len(earlier_s) + 1
     if len(earlier_s) < RUNS_OF_A_PREDICTION:
         return Comparison.unclear(key[0], Metric.TIME, _too_few(len(earlier_s)), launches=runs), False
-    found = change(earlier_s, new_s)
-    if found.error == 0:  # copies of one file: they say nothing of the luck of a run
+    changed = change(earlier_s, new_s)
+    if changed.error == 0:  # copies of one file: they say nothing of the luck of a run
         reason = "all stored runs have the same figure, so their spread is not known"
         return Comparison.unclear(key[0], Metric.TIME, reason, launches=runs), False
-    low, high = found.interval(error)
+    low, high = changed.interval(error)
     verdict = word(low, high, limits.MARGIN)
     comparison = Comparison(
         id=key[0],
         metric=Metric.TIME,
         verdict=worded(verdict, Metric.TIME),
-        ratio=_ratio(found),
+        ratio=_ratio(changed),
         launches=runs,
         forks=0,
         pairs=0,
-        smallest_visible_effect=found.smallest_visible(error),
-        reason=_what_it_takes(found, threshold, error) if verdict is Verdict.UNCLEAR else None,
+        smallest_visible_effect=changed.smallest_visible(error),
+        reason=_what_it_takes(changed, threshold, error) if verdict is Verdict.UNCLEAR else None,
     )
     return comparison, low > 1 + threshold
 
 
-def _ratio(found: PredictedChange) -> SideRatio:
-    low, high = found.interval(1 - limits.CONFIDENCE)
-    return SideRatio(value=math.exp(found.log_ratio), low=low, high=high)
+def _ratio(changed: PredictedChange) -> SideRatio:
+    low, high = changed.interval(1 - limits.CONFIDENCE)
+    return SideRatio(value=math.exp(changed.log_ratio), low=low, high=high)
 
 
 def _too_few(runs: int) -> str:
@@ -153,8 +153,8 @@ def _too_few(runs: int) -> str:
     return f"{runs} stored runs of this machine, {RUNS_OF_A_PREDICTION} are needed: {missing}"
 
 
-def _what_it_takes(found: PredictedChange, threshold: float, error: float) -> str:
-    runs = runs_to_see(found, threshold, error)
+def _what_it_takes(changed: PredictedChange, threshold: float, error: float) -> str:
+    runs = runs_to_see(changed, threshold, error)
     if runs is None:
         return f"runs differ too much for one of them to show {threshold:.1%}; the race fixture or int8bench duet can"
     return f"{runs} stored runs would show {threshold:.1%}"

@@ -92,8 +92,8 @@ def order_of(item: pytest.Item, earlier: tuple[RaceResult, ...], temporary: Path
     """
     config = item.config
     _, separator, inside = item.nodeid.partition("::")
-    plugins = [each for each in config.option.plugins if each not in ARGUMENTS]
-    named = [part for each in plugins for part in ("-p", each)]
+    plugins = [plugin for plugin in config.option.plugins if plugin not in ARGUMENTS]
+    named = [part for plugin in plugins for part in ("-p", plugin)]
     return NodeOrder(
         name=item.nodeid,
         arguments=(*named, *ARGUMENTS, f"{item.path}{separator}{inside}"),
@@ -191,8 +191,8 @@ def run(order: NodeOrder, serve: Callable[[object], NoReturn]) -> NoReturn:
 
 def launch_of(config: pytest.Config) -> NodeLaunch | None:
     """The launch that this pytest runs in; None where a person started it."""
-    found: NodeLaunch | None = config.pluginmanager.get_plugin(NAME)
-    return found
+    plugin: NodeLaunch | None = config.pluginmanager.get_plugin(NAME)
+    return plugin
 
 
 def race(state: Contenders, order: ForkOrder, _line: Channel) -> sampling.Race:

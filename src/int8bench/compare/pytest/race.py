@@ -86,10 +86,10 @@ def measure(order: NodeOrder, request: RaceRequest) -> RaceResult:
             timed = replace(design, race_s=_race_s(left_s, design.launches - indexes.start))
             raced += [_forks(launch, timed, request.threads, rng) for launch in launches]
         table = race_table(raced, reference=REFERENCE, candidate=CANDIDATE)
-        found = judged_at(table, design, look)
-        if found.settles(design):
+        judgement = judged_at(table, design, look)
+        if judgement.settles(design):
             break
-    return _result(table, found, design, look, request)
+    return _result(table, judgement, design, look, request)
 
 
 def _processors() -> tuple[int, ...]:
@@ -118,13 +118,13 @@ def _race_s(left_s: float, launches: int) -> float:
 
 def _forks(launch: Launch, design: Design, threads: int, rng: np.random.Generator) -> list[sampling.Race]:
     cores = cores_for(threads=threads, launch=launch.index, usable=_processors())
-    found = []
+    races = []
     for _ in range(design.forks):
         order = ForkOrder(durations=design.durations, seed=seed_of_fork(rng))
         fork = launch.fork(node.race, order, cores=cores)
         raced = fork.result(SILENCE_S + sampling.LONGEST * design.race_s)
-        found.append(raced)
-    return found
+        races.append(raced)
+    return races
 
 
 def _result(table: LaunchTable, found: Judged, design: Design, look: int, request: RaceRequest) -> RaceResult:

@@ -10,19 +10,19 @@ from int8bench.stats import limits
 
 def race_lines(results: Sequence[RaceResult]) -> list[str]:
     """All races with their intervals, and the questions that they could not answer."""
-    width = max((len(each.name) for each in results), default=0)
+    width = max((len(result.name) for result in results), default=0)
     lines = ["candidate/reference with its 95 % interval: above 1 the candidate takes longer"]
     for each in results:
         lines.append(f"{each.name:<{width}}  {each.figures}")
         lines += [f"{'':<{width}}  {each.reason}"] if each.reason else []
-    questions = [(each, question) for each in results for question in each.unanswered]
+    questions = [(result, question) for result in results for question in result.unanswered]
     lines += [f"UNCLEAR, taken as not slower: {each.name}: {question}" for each, question in questions]
     return lines
 
 
 def gate_lines(verdicts: Verdicts) -> list[str]:
     """The gate's table, what it rests on, and what could not be compared."""
-    compared, width = verdicts.comparisons, max((len(each.id) for each in verdicts.comparisons), default=0)
+    compared, width = verdicts.comparisons, max((len(comparison.id) for comparison in verdicts.comparisons), default=0)
     lines = [_heading(verdicts)] if compared else ["no benchmark was measured, so nothing was judged"]
     for each in compared:
         regressed = "REGRESSION  " if each.id in verdicts.regressions else ""

@@ -68,10 +68,10 @@ class AsvConfiguration:
         return tuple(Variables(values=each, label=_label(each, differing)) for each in kept)
 
     def _table(self, key: str) -> dict[str, tuple[str | None, ...]]:
-        found = self.matrix.get(key, {})
-        if not isinstance(found, Mapping):
-            raise RequestError(f"{self.folder}: asv's matrix.{key} is {found!r}, expected variables with their values")
-        return {str(name): _values(each) for name, each in found.items()}
+        values = self.matrix.get(key, {})
+        if not isinstance(values, Mapping):
+            raise RequestError(f"{self.folder}: asv's matrix.{key} is {values!r}, expected variables with their values")
+        return {str(name): _values(each) for name, each in values.items()}
 
 
 def read(folder: Path) -> AsvConfiguration | None:
@@ -81,17 +81,17 @@ def read(folder: Path) -> AsvConfiguration | None:
         RequestError: it is damaged.
     """
     try:
-        found = configuration(folder)
+        configured = configuration(folder)
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise RequestError(f"{error}; mend the configuration of asv") from error
-    matrix, exclude = found.get("matrix", {}), found.get("exclude", [])
+    matrix, exclude = configured.get("matrix", {}), configured.get("exclude", [])
     return AsvConfiguration(
         folder=folder,
-        benchmark_dir=str(found.get("benchmark_dir", DEFAULT_FOLDER)),
-        repo=str(found.get("repo", ".")),
-        subdir=str(found.get("repo_subdir") or ""),
+        benchmark_dir=str(configured.get("benchmark_dir", DEFAULT_FOLDER)),
+        repo=str(configured.get("repo", ".")),
+        subdir=str(configured.get("repo_subdir") or ""),
         matrix=matrix if isinstance(matrix, Mapping) else {},
         exclude=[each for each in exclude if isinstance(each, Mapping)] if isinstance(exclude, list) else [],
     )
@@ -103,8 +103,8 @@ def near_of(folder: Path, top: Path) -> PurePosixPath:
     Raises:
         RequestError: the configuration of asv is damaged.
     """
-    found = read(folder)
-    named = found.near(top) if found else None
+    configured = read(folder)
+    named = configured.near(top) if configured else None
     return named or inside(folder, top)
 
 
@@ -140,5 +140,5 @@ def _matches(wanted: object, value: str | None) -> bool:
 
 
 def _label(values: Mapping[str, str | None], differing: Sequence[str]) -> str:
-    told = (f"{name}={values[name]}" if values[name] is not None else f"no {name}" for name in differing)
-    return f" [{', '.join(told)}]" if differing else ""
+    parts = (f"{name}={values[name]}" if values[name] is not None else f"no {name}" for name in differing)
+    return f" [{', '.join(parts)}]" if differing else ""

@@ -1,4 +1,4 @@
-"""The packages of a revision: which folders of its tree pip installs, which are measured, and what they hold."""
+"""The packages of a revision: folders of its tree that pip installs, the measured ones among them, their modules."""
 
 import configparser
 import re
@@ -71,10 +71,10 @@ def packages_of(texts: Mapping[str, str]) -> tuple[Package, ...]:
         texts: the files of `describing`, by their path from the tree's top.
     """
     folders = dict.fromkeys(PurePosixPath(name).parent for name in texts)
-    told = {folder: {name: texts.get(str(folder / name)) for name in DESCRIBING} for folder in folders}
-    found = [each for folder in folders if (each := _package(folder, told[folder])) is not None]
-    names = {normalized(each.name) for each in found if each.name is not None}
-    whole = [replace(each, uses=_uses(each, told[each.folder], names)) for each in found]
+    descriptions = {folder: {name: texts.get(str(folder / name)) for name in DESCRIBING} for folder in folders}
+    packages = [each for folder in folders if (each := _package(folder, descriptions[folder])) is not None]
+    names = {normalized(each.name) for each in packages if each.name is not None}
+    whole = [replace(each, uses=_uses(each, descriptions[each.folder], names)) for each in packages]
     return tuple(sorted(whole, key=lambda each: each.folder.parts))
 
 
@@ -97,7 +97,7 @@ def chosen(
         on_path: folders of the working tree that are on the environment's path.
     """
     nearest = _nearest(packages, near)
-    rest = [each for each in packages if each != nearest and not ASIDE & set(each.folder.parts)]
+    rest = [package for package in packages if package != nearest and not ASIDE & set(package.folder.parts)]
     provided = [_nearest(packages, folder) for folder in on_path]
     used = tuple(each for each in rest if each in provided or (each.name and normalized(each.name) in installed))
     needed = tuple(each for each in _needed(nearest, rest) if each not in used)
@@ -107,7 +107,9 @@ def chosen(
 
 def _nearest(packages: Sequence[Package], place: PurePosixPath) -> Package | None:
     """The package that a folder is part of."""
-    return next((each for folder in (place, *place.parents) for each in packages if each.folder == folder), None)
+    return next(
+        (package for folder in (place, *place.parents) for package in packages if package.folder == folder), None
+    )
 
 
 def _needed(package: Package | None, others: Sequence[Package]) -> list[Package]:
@@ -116,7 +118,7 @@ def _needed(package: Package | None, others: Sequence[Package]) -> list[Package]
     asking = [package] if package is not None else []
     while asking:
         uses = asking.pop().uses
-        new = [each for each in others if each not in needed and each.name and normalized(each.name) in uses]
+        new = [other for other in others if other not in needed and other.name and normalized(other.name) in uses]
         needed += new
         asking += new
     return needed
@@ -144,7 +146,7 @@ def importable(folder: Path, *, ignored: Collection[str] = SUITES, is_built: boo
 
 
 def _importable(folder: Path, ignored: Collection[str], depth: int) -> set[str]:
-    found = set()
+    modules = set()
     for each in folder.iterdir() if folder.is_dir() else ():
         name = each.name.partition(".")[0]
         if each.name.endswith(NOT_PACKAGES) or name in ignored or name in NO_MODULES or not name.isidentifier():
@@ -153,12 +155,12 @@ def _importable(folder: Path, ignored: Collection[str], depth: int) -> set[str]:
             continue
         if each.is_dir() and each.name == name:
             if any(each.glob("*.py")) or any(each.glob("*.so")):
-                found.add(name)
+                modules.add(name)
             elif depth < DEEPEST_NAMESPACE:
-                found |= {f"{name}.{inner}" for inner in _importable(each, (), depth + 1)}
+                modules |= {f"{name}.{inner}" for inner in _importable(each, (), depth + 1)}
         elif each.suffix in {".py", ".so"}:
-            found.add(name)
-    return found
+            modules.add(name)
+    return modules
 
 
 def _package(folder: PurePosixPath, texts: Mapping[str, str | None]) -> Package | None:
@@ -211,5 +213,5 @@ def _name_elsewhere(texts: Mapping[str, str | None]) -> str | None:
         configured.read_string(texts[CONFIGURED] or "")
     if (name := configured.get("metadata", "name", fallback=None)) is not None:
         return name
-    found = _NAMED_IN_SETUP.search(texts[SETUP] or "")
-    return found[1] if found else None
+    match = _NAMED_IN_SETUP.search(texts[SETUP] or "")
+    return match[1] if match else None

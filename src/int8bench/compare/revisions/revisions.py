@@ -45,10 +45,10 @@ class Repository:
         Raises:
             RequestError: the folder is in none.
         """
-        found = _git(folder, "rev-parse", "--show-toplevel")
-        if found is None:
+        top = _git(folder, "rev-parse", "--show-toplevel")
+        if top is None:
             raise RequestError(f"{folder}: not in a git repository; change into one, or type git init")
-        return cls(top=Path(found))
+        return cls(top=Path(top))
 
     def commit(self, name: str) -> str:
         """The full hash of a commit.
@@ -56,10 +56,10 @@ class Repository:
         Raises:
             RequestError: there is no such commit here.
         """
-        found = _git(self.top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        if found is None:
+        answer = _git(self.top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if answer is None:
             raise RequestError(f"{name}: no such commit in {self.top}{self._shallow_hint()}; see git log --oneline")
-        return found
+        return answer
 
     def commits(self, name: str) -> tuple[str, ...]:
         """The commits of a range such as ``HEAD~3..HEAD``, oldest first; of a name, that commit alone.
@@ -69,10 +69,10 @@ class Repository:
         """
         if ".." not in name:
             return (self.commit(name),)
-        found = _git(self.top, "rev-list", "--reverse", "--first-parent", "--end-of-options", name)
-        if not found:
+        answer = _git(self.top, "rev-list", "--reverse", "--first-parent", "--end-of-options", name)
+        if not answer:
             raise RequestError(f"{name}: no commits in this range{self._shallow_hint()}; try HEAD~3..HEAD")
-        return tuple(found.split())
+        return tuple(answer.split())
 
     def is_dirty(self) -> bool:
         """Whether tracked files differ from the last commit."""
@@ -80,15 +80,15 @@ class Repository:
 
     def files(self, commit: str) -> tuple[str, ...]:
         """The files of a commit, by their paths from its top."""
-        found = _git(self.top, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
-        return tuple(name for name in (found or "").split("\0") if name)
+        answer = _git(self.top, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+        return tuple(name for name in (answer or "").split("\0") if name)
 
     def read(self, commit: str, name: str) -> str:
         """The text of a file of a commit; what is no text is left out of it."""
-        found = subprocess.run(
+        answer = subprocess.run(
             ("git", "-C", str(self.top), "show", f"{commit}:{name}"), capture_output=True, check=False
         )
-        return found.stdout.decode(errors="ignore")
+        return answer.stdout.decode(errors="ignore")
 
     def lay_out(self, commit: str, folder: Path) -> Path:
         """The tree of a commit, in a clone of its own at `folder`.
@@ -126,7 +126,7 @@ def on_path(python: str, top: Path) -> tuple[PurePosixPath, ...]:
     """The folders of a working tree that an interpreter looks into, as by a PYTHONPATH, by their places in the tree."""
     folders = [Path(each).resolve() for each in _told_by(python, ON_PATH)]
     above = top.resolve()
-    return tuple(PurePosixPath(each.relative_to(above)) for each in folders if each.is_relative_to(above))
+    return tuple(PurePosixPath(folder.relative_to(above)) for folder in folders if folder.is_relative_to(above))
 
 
 def choice_of(repository: Repository, commit: str, *, near: PurePosixPath, python: str) -> Choice:
@@ -170,12 +170,12 @@ def install_beside(
     spare = () if holds or choice.others else choice.unused
     for number, package in enumerate((*choice.others, *choice.needed, *spare), 1):
         path += _path_of(tree, target / str(number), package, python, failed, needed=False)
-    found = {name for each in path for name in importable(Path(each), ignored=names)}
-    if choice.nearest is None or not found:
+    names_there = {name for each in path for name in importable(Path(each), ignored=names)}
+    if choice.nearest is None or not names_there:
         bare = {tree / each: importable(tree / each, ignored=names, is_built=False) for each in bare_folders(near)}
         path += [str(each) for each, holding in bare.items() if holding]
-        found |= {name for holding in bare.values() for name in holding}
-    return Overlay(path=tuple(path) or (str(tree),), packages=tuple(sorted(found)), failed=tuple(failed))
+        names_there |= {name for holding in bare.values() for name in holding}
+    return Overlay(path=tuple(path) or (str(tree),), packages=tuple(sorted(names_there)), failed=tuple(failed))
 
 
 def _path_of(
@@ -222,9 +222,9 @@ def _run(*command: str) -> None:
         raise RequestError(f"{' '.join(command[:4])} ... failed: {_reason(done.stderr)[:LAST_LINES]}")
 
 
-def _reason(told: str) -> str:
-    """The last line that says something: of a build that pip quotes, the build's own; no note on what to do with it."""
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
+def _reason(output: str) -> str:
+    """The last line with a message: of a build quoted by pip, the build's own; no note by pip on it."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     quoted = [i for i, line in enumerate(lines) if line.endswith("[end of output]")]
     if quoted and quoted[-1]:
         lines = lines[: quoted[-1]]

@@ -242,7 +242,7 @@ def _lowered(exported: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
 def _described(edge: Any, program: Any) -> Delegation:  # noqa: ANN401
     exported = edge.exported_program()
     delegates = list(_delegates(exported.graph_module))
-    inside = Counter(_called(node) for each in delegates for node in _calls(each.original_module.graph))
+    inside = Counter(_called(node) for delegate in delegates for node in _calls(delegate.original_module.graph))
     calls = _calls(exported.graph_module.graph)
     outside = Counter(_called(node) for node in calls if "delegate" not in str(node.target))
     plan = program.executorch_program.execution_plan[0]
@@ -252,7 +252,7 @@ def _described(edge: Any, program: Any) -> Delegation:  # noqa: ANN401
         not_delegated=dict(outside),
         not_delegated_multiply_adds=_left_over(exported.graph_module.graph),
         delegated_share=round(inside.total() / (inside.total() + outside.total()), 4),
-        nodes=tuple(node for each in delegates for node in _nodes(each.processed_bytes)),
+        nodes=tuple(node for delegate in delegates for node in _nodes(delegate.processed_bytes)),
         operators=tuple(f"{each.name}.{each.overload}" for each in plan.operators),
         weights_bytes=sum(map(_constants_bytes, delegates)) + sum(map(_tensor_bytes, exported.state_dict.values())),
     )
@@ -360,7 +360,7 @@ def _tensor(value: Any) -> _Tensor:  # noqa: ANN401  JSON
 def _constants_bytes(delegate: Any) -> int:  # noqa: ANN401
     """Weights, biases and scales of a delegate, which are kept beside its graph."""
     kept = delegate.named_data_store_output
-    return sum(len(each) for each in kept.buffers) if kept else 0
+    return sum(len(buffer) for buffer in kept.buffers) if kept else 0
 
 
 def _tensor_bytes(tensor: torch.Tensor) -> int:

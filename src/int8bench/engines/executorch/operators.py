@@ -131,7 +131,10 @@ def completed(operators: Iterable[Operator], given: Iterable[EdgeNode]) -> tuple
         given: the nodes of the graph.
     """
     nodes = [each for each in _nodes(given) if each.kind in {Kind.INT8, Kind.FLOAT}]
-    return tuple(replace(each, kind=_kind_among(nodes, each.name)) if _is_untold(each) else each for each in operators)
+    return tuple(
+        replace(operator, kind=_kind_among(nodes, operator.name)) if _is_untold(operator) else operator
+        for operator in operators
+    )
 
 
 def _is_untold(each: Operator) -> bool:
@@ -139,7 +142,7 @@ def _is_untold(each: Operator) -> bool:
 
 
 def _kind_among(nodes: Sequence[Operator], name: str) -> Kind:
-    alike = [each for each in nodes if each.name.startswith(f"XNN{name.partition(' ')[0]}")] or nodes
+    alike = [node for node in nodes if node.name.startswith(f"XNN{name.partition(' ')[0]}")] or nodes
     return Kind.INT8 if alike and all(each.kind is Kind.INT8 for each in alike) else Kind.FLOAT
 
 

@@ -106,7 +106,7 @@ class CompiledPredictor:
     def weights_bytes(self) -> int:
         """Bytes of the constants of the library, as it packs them."""
         constants: Mapping[str, torch.Tensor] = self._runner.extract_constants_map(False)  # noqa: FBT003  no keyword
-        return sum(each.numel() * each.element_size() for each in constants.values())
+        return sum(constant.numel() * constant.element_size() for constant in constants.values())
 
     @cached_property
     def evidence(self) -> Mapping[str, Json]:
@@ -149,7 +149,7 @@ class CompiledPredictor:
 
     def _logits(self, answers: list[torch.Tensor]) -> Logits:
         if len(answers) != 1 or answers[0].ndim != 2 or len(answers[0]) != self._group.batch:  # noqa: PLR2004  two axes
-            shapes = [tuple(each.shape) for each in answers]
+            shapes = [tuple(answer.shape) for answer in answers]
             raise EngineError(
                 f"{self._name}: the model returns shapes {shapes} for {self._group.batch} images, "
                 "expected one (image, class)"

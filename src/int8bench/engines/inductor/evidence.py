@@ -70,7 +70,7 @@ def kernel_kind(name: str, arguments: str) -> Kind:
     """
     if not _NO_ARITHMETIC.sub("", name):
         return Kind.EDGE if _EDGE.search(name) else Kind.OTHER
-    types = {found["type"] for found in _POINTER.finditer(arguments)}
+    types = {match["type"] for match in _POINTER.finditer(arguments)}
     # Between a dequantization and a quantization the arithmetic is float, whatever the pointers say.
     return Kind.INT8 if types <= _INTEGERS and not _EDGE.search(name) else Kind.FLOAT
 
@@ -90,29 +90,29 @@ def operators(primitives: Sequence[Primitive], others: Sequence[Operator], multi
     """
     by_onednn = [
         Operator(
-            name=each.primitive,
-            implementation=f"oneDNN {each.implementation}",
-            kind=primitive_kind(each),
-            multiply_adds=None if each.multiply_adds is None else each.multiply_adds // each.calls,
+            name=primitive.primitive,
+            implementation=f"oneDNN {primitive.implementation}",
+            kind=primitive_kind(primitive),
+            multiply_adds=None if primitive.multiply_adds is None else primitive.multiply_adds // primitive.calls,
         )
-        for each in primitives
-        for _ in range(each.calls)
+        for primitive in primitives
+        for _ in range(primitive.calls)
     ]
     return (*by_onednn, *_with_the_rest(others, _rest(multiply_adds, by_onednn)))
 
 
-def _rest(multiply_adds: int, told: Sequence[Operator]) -> int | None:
+def _rest(multiply_adds: int, known: Sequence[Operator]) -> int | None:
     """What oneDNN leaves of a model's multiply-adds; None where it does not tell its own."""
-    counts = [each.multiply_adds for each in told]
+    counts = [each.multiply_adds for each in known]
     if None in counts:
         return None
-    rest = multiply_adds - sum(each or 0 for each in counts)
+    rest = multiply_adds - sum(count or 0 for count in counts)
     return rest if rest > ROUNDING * multiply_adds else 0
 
 
 def _with_the_rest(others: Sequence[Operator], rest: int | None) -> Iterator[Operator]:
     """The calls that oneDNN does not tell of, the rest of the work on torch's products: on the first, for all."""
-    products = [each for each in others if _PRODUCT.search(each.name)]
+    products = [other for other in others if _PRODUCT.search(other.name)]
     is_told = rest is not None and (bool(products) or not rest)
     for each in others:
         mine = products[:1] == [each] and bool(rest)

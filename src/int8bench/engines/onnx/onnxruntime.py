@@ -194,7 +194,7 @@ def _operator(calls: Sequence[ProfileEvent], weights: Mapping[str, Sequence[Shap
 
 
 def _kind(name: str, types: Sequence[str]) -> Kind:
-    """By its first input, which is what it multiplies or compares; what quantizes or moves is told apart by name."""
+    """By its first input, which it multiplies or compares; operators that quantize or move are recognised by name."""
     if name in EDGES:
         return Kind.EDGE
     if name in MOVES or not types:
@@ -205,7 +205,7 @@ def _kind(name: str, types: Sequence[str]) -> Kind:
 
 
 def _shapes(tensors: Tensors) -> list[tuple[int, ...]]:
-    return [tuple(next(iter(each.values()), ())) for each in tensors]
+    return [tuple(next(iter(tensor.values()), ())) for tensor in tensors]
 
 
 def _types(inputs: Tensors) -> Iterator[str]:

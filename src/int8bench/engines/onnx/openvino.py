@@ -255,7 +255,7 @@ def _nodes(compiled: Any) -> tuple[GraphNode, ...]:  # noqa: ANN401  the runtime
 
 
 def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:  # noqa: ANN401  the runtime has no types
-    known = (each.get_partial_shape() for each in tensors)
+    known = (tensor.get_partial_shape() for tensor in tensors)
     return tuple(tuple(each.to_shape()) if each.is_static else () for each in known)
 
 

@@ -168,7 +168,7 @@ def operators(profiles: Sequence[GraphProfile], work: Mapping[str, int] = NO_WOR
         profiles: of sessions of the same model, compiled alike; one with another graph than the first is left out.
         work: multiply-adds of each node of the file, by its name.
     """
-    sessions = [each.seconds() for each in profiles if each.layers == profiles[0].layers]
+    sessions = [profile.seconds() for profile in profiles if profile.layers == profiles[0].layers]
     places = sorted({place for times in sessions for place in times})
     nodes = [(profiles[0].warm[place], min(times[place] for times in sessions if place in times)) for place in places]
     return [

@@ -189,5 +189,7 @@ def last(messages: list[str]) -> str:
 
 def _errors(parser: Any) -> str:  # noqa: ANN401
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
-    sentences = [f"{each.desc()} (node {each.node_name()!r}, {each.node_operator()})" for each in errors[:MOST_ERRORS]]
+    sentences = [
+        f"{error.desc()} (node {error.node_name()!r}, {error.node_operator()})" for error in errors[:MOST_ERRORS]
+    ]
     return "; ".join(sentences) or "it says nothing"

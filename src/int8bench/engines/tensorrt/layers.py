@@ -77,7 +77,8 @@ def _kind(layer: _Layer) -> Kind:
 
 def _types(tensors: Sequence[_Tensor]) -> set[Kind]:
     texts = (
-        f"{each.get('DataType', '')} {each.get('Format/Datatype', '')} {each.get('Format', '')}" for each in tensors
+        f"{tensor.get('DataType', '')} {tensor.get('Format/Datatype', '')} {tensor.get('Format', '')}"
+        for tensor in tensors
     )
     return {kind for kind in map(_type, texts) if kind is not Kind.OTHER}
 

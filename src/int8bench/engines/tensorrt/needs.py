@@ -26,7 +26,7 @@ PLATFORMS = ("x86_64", "arm64")
 
 
 def obstacles(hardware: Hardware) -> tuple[str, ...]:
-    """Everything that is missing here, one sentence each that says what to do; empty where nothing is."""
+    """A sentence for each thing missing here, with what to type; empty where nothing is."""
     elsewhere = off_platform(hardware)
     if elsewhere is not None:
         return (elsewhere,)
@@ -49,7 +49,7 @@ def _packages() -> str | None:
 
 def _library() -> str | None:
     """Whether the bindings stand without the library that they call; no word where there are none."""
-    if not any(find_spec(each) for each in BINDINGS):
+    if not any(find_spec(binding) for binding in BINDINGS):
         return None
     brought = find_spec("tensorrt_libs")
     folders = [Path(each) for each in (brought.submodule_search_locations or ())] if brought else []

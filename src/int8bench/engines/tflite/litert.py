@@ -158,9 +158,9 @@ def _opened(name: str, file: LitertFile, threads: int) -> Any:  # noqa: ANN401
 def weights_bytes(interpreter: Any) -> int:  # noqa: ANN401
     """Bytes of the constants that are weights or biases, with their scales; shapes and axes are left out."""
     made = {int(each) for node in interpreter._get_ops_details() for each in node["outputs"]}  # noqa: SLF001  no other
-    given = {each["index"] for each in interpreter.get_input_details()}
-    tensors = [each for each in interpreter.get_tensor_details() if each["index"] not in made | given]
-    return sum(_weight_bytes(each) for each in tensors)
+    given = {detail["index"] for detail in interpreter.get_input_details()}
+    tensors = [detail for detail in interpreter.get_tensor_details() if detail["index"] not in made | given]
+    return sum(_weight_bytes(tensor) for tensor in tensors)
 
 
 def _weight_bytes(tensor: TensorDetails) -> int:
@@ -218,8 +218,8 @@ def kind(name: str, result_types: Iterable[str]) -> Kind:
 
 
 def _evidence(interpreter: Any, threads: int) -> Mapping[str, Json]:  # noqa: ANN401
-    nodes = [_node(each) for each in interpreter._get_ops_details()]  # noqa: SLF001  nothing public tells of a delegate
-    shapes = {each["index"]: tuple(each["shape"].tolist()) for each in interpreter.get_tensor_details()}
+    nodes = [_node(detail) for detail in interpreter._get_ops_details()]  # noqa: SLF001  nothing public tells of a delegate
+    shapes = {detail["index"]: tuple(detail["shape"].tolist()) for detail in interpreter.get_tensor_details()}
     by_delegate = taken(nodes)
     operators = [
         Operator(

@@ -169,14 +169,14 @@ def compared(content: bytes, pictures: Images, arena_bytes: int) -> dict[str, Js
         arena_bytes: enough for Micro to keep every tensor.
     """
     try:
-        found, count = _compared(content, pictures, arena_bytes)
+        comparison, count = _compared(content, pictures, arena_bytes)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         return {"pictures": 0, "sentence": f"not compared with LiteRT: {units.reason(error)}"}
     return {
         "pictures": count,
-        "against": {name: tally.to_dict() for name, tally in found.against.items()},
-        "rounds_differently": found.rounding,
-        "sentence": found.sentence,
+        "against": {name: tally.to_dict() for name, tally in comparison.against.items()},
+        "rounds_differently": comparison.rounding,
+        "sentence": comparison.sentence,
     }
 
 
@@ -245,7 +245,7 @@ def _micro(content: bytes, arena_bytes: int) -> Kernels:
 
 
 def _steps_of(interpreter: Any) -> tuple[Step, ...]:  # noqa: ANN401
-    given = {each["index"] for each in interpreter.get_input_details()}
+    given = {detail["index"] for detail in interpreter.get_input_details()}
     nodes = interpreter._get_ops_details()  # noqa: SLF001  nothing public names the operators
     made = given | {int(each) for node in nodes for each in node["outputs"]}
     return tuple(

@@ -1,4 +1,4 @@
-"""oneDNN's own words about one forward: which primitives ran, in which implementation, on which types.
+"""oneDNN's own words about one forward: its primitives, their implementations and types.
 
 The parser is pure, and reads the multiply-adds of a primitive from its problem: ``mb8_ic3oc32_ih32oh32kh3``. `collect`
 runs the forward in a forked process whose standard output is kept in a nameless file, so that nothing is seen of it,
@@ -37,7 +37,7 @@ def multiply_adds(primitive: str, problem: str, auxiliary: str) -> int | None:
         return _of_matmul(problem)
     if primitive not in {"convolution", "deconvolution", "inner_product", "rnn"}:
         return 0
-    axes = {found["name"]: int(found["size"]) for found in _AXIS.finditer(problem)}
+    axes = {match["name"]: int(match["size"]) for match in _AXIS.finditer(problem)}
     if primitive == "rnn":
         return _of_rnn(axes, auxiliary)
     if not {"mb", "ic", "oc"} <= axes.keys():
@@ -199,10 +199,10 @@ def collect(forward: Callable[[], object]) -> Words | Silence:
 
 
 def _template(text: str) -> tuple[str, tuple[str, ...]]:
-    for found in _TEMPLATE.finditer(text):
-        columns = tuple(found["columns"].split(","))
+    for match in _TEMPLATE.finditer(text):
+        columns = tuple(match["columns"].split(","))
         if "primitive" in columns:  # a second template describes graph partitions
-            return found["prefix"], columns
+            return match["prefix"], columns
     return _USUAL_PREFIX, _USUAL_COLUMNS
 
 

@@ -96,9 +96,9 @@ def _silent() -> Iterator[None]:
 
 def _operator(node: fx.Node, given: tuple[Any, ...], answer: object, in_modules: int) -> Operator:
     kind = _kind(node, given, answer)
-    told = in_modules or (_by_shapes(node, given, answer) if kind is Kind.INT8 else 0)
+    made = in_modules or (_by_shapes(node, given, answer) if kind is Kind.INT8 else 0)
     name = str(node.target) if node.op == "call_module" else node.name
-    return Operator(name=name, implementation=_implementation(node), kind=kind, multiply_adds=told)
+    return Operator(name=name, implementation=_implementation(node), kind=kind, multiply_adds=made)
 
 
 def _implementation(node: fx.Node) -> str:
@@ -115,7 +115,7 @@ def _kind(node: fx.Node, given: tuple[Any, ...], answer: object) -> Kind:
         return Kind.EDGE
     if results and any(each.is_quantized for each in (*results, *tensors)):
         return Kind.INT8
-    return Kind.FLOAT if any(each.is_floating_point() for each in results) else Kind.OTHER
+    return Kind.FLOAT if any(result.is_floating_point() for result in results) else Kind.OTHER
 
 
 def _flat(answer: object) -> Iterator[object]:

@@ -40,7 +40,7 @@ class Imports:
         """
         self._specs = {name: spec for name in names if (spec := importlib.util.find_spec(name)) is not None}
         self._folders, self._suite = list(folders), suite
-        self._trees = [Path(each) for each in self._folders if (Path(each) / ".git").exists()]
+        self._trees = [Path(folder) for folder in self._folders if (Path(folder) / ".git").exists()]
         self._measured = {name for name in measured if not _TEST.search(name)}
         self._tests: dict[str, ModuleSpec] = {}
         self._beside_tests: set[Path] = set()
@@ -109,7 +109,7 @@ class Imports:
         parts = [spec, *(each for each in (other, anywhere) if each is not None and each.origin is None)]
         whole = ModuleSpec(name, None, is_package=True)
         whole.submodule_search_locations = list(
-            dict.fromkeys(place for each in parts for place in each.submodule_search_locations or ())
+            dict.fromkeys(place for part in parts for place in part.submodule_search_locations or ())
         )
         return whole
 

@@ -26,7 +26,7 @@ MOST_WORDS = 300  # characters of a fault that are worth telling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A suite that is open, what is told of it, and what its benchmarks draw from."""
+    """An open suite, its description, and the seed of its benchmarks."""
 
     suite: Suite
     contents: OpenedSuite
@@ -73,7 +73,7 @@ def _opening(order: Open) -> Opening | Broken | Failed:
 
 
 def _suite(order: Open, luck: Luck) -> Suite:
-    """The suite that is asked for, whose module needs what only a side that has such benchmarks has."""
+    """The suite asked for; its module needs packages that only a side with such benchmarks has."""
     match order.suite:
         case "asv":
             from .suites import asv_suite

@@ -82,7 +82,7 @@ def counted_exactly(environment: Mapping[str, str] = os.environ) -> Iterator[Non
 
 @contextmanager
 def over_nothing() -> Iterator[Callable[[Callable[[], object]], int]]:
-    """Gives what measures a step: its peak over what this process held when the block began, less that of no step."""
+    """Gives a function that measures a step: its peak over this process's bytes at the start, less that of no step."""
     nothing = _bytes_of_nothing()
     with counted_exactly():
         full = _full_pools()  # held until the step has run

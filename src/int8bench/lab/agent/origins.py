@@ -38,7 +38,7 @@ def begin_with(path: Iterable[str], packages: Iterable[str]) -> None:
             module = sys.modules.get(".".join(parts[:count]))
             if module is not None and getattr(module, "__file__", None) is None:
                 places = (folder.joinpath(*parts[:count]) for folder in folders)
-                own = [str(each) for each in places if each.is_dir()]
+                own = [str(place) for place in places if place.is_dir()]
                 module.__path__ = list(dict.fromkeys([*own, *module.__path__]))
 
 

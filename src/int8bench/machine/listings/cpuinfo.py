@@ -70,9 +70,9 @@ def parse_cpuinfo(text: str, *, source: str) -> Hardware:
     named = canonical_arch(listing.first("architecture") or "")
     arch = named if isa_family(named) in _NAMED_FAMILIES else None
     parsers = (_other, _x86, _s390, _arm, _riscv, _power)
-    found = next((machine for parser in parsers if (machine := parser(listing, arch))), None)
-    if found is not None:
-        return found if arch is None else as_program(found, arch)
+    parsed = next((machine for parser in parsers if (machine := parser(listing, arch))), None)
+    if parsed is not None:
+        return parsed if arch is None else as_program(parsed, arch)
     if arch is not None:
         return _without_instructions(listing, arch)
     cut = next((each.cut for lists in listing.lists.values() for each in lists if each.cut), None)

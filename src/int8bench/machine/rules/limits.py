@@ -6,7 +6,7 @@ Values: oneDNN's and MKL's manuals (CPU dispatcher control), ATen's cpu/Dispatch
 from collections.abc import Iterator
 
 from int8bench.machine import Hardware, Told
-from int8bench.machine.finding import Finding, Severity, Situation
+from int8bench.machine.finding import Finding, Situation, warning
 from int8bench.machine.levels import INT8_DOT_PRODUCTS, X86, told_of_any
 from int8bench.machine.rules.choice import listed
 
@@ -87,11 +87,4 @@ def isa_limited_by_environment(situation: Situation) -> Iterator[Finding]:
     for name, value in situation.hardware.isa_environment.items():
         held = withheld(situation.hardware, name, value)
         if held:
-            yield Finding(
-                code="isa-limited-by-environment",
-                severity=Severity.WARNING,
-                subject=name,
-                message=f"{name}={value} holds back {listed(held)}, which this CPU has.",
-                why="Kernels are chosen below what the processor can do, so times describe the limit, not the machine.",
-                advice=f"Type: unset {name}",
-            )
+            yield warning("isa-limited-by-environment", name, value=value, levels=listed(held))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from int8bench.machine import Gap, Hardware, Told
-from int8bench.machine.finding import Finding, Severity, Situation, recommending
+from int8bench.machine.finding import Finding, Severity, Situation, finding_of, note, warning
 from int8bench.machine.hypervisors import QEMU_CPU
 from int8bench.machine.levels import ARM, DECIDING_FLAGS, X86
 from int8bench.machine.rules.choice import INT8_ENGINES, NO_ENGINE, engines_of_torch, listed, preference
@@ -22,15 +22,12 @@ def instructions_untold(situation: Situation) -> Iterator[Finding]:
         return
     if hardware.gap is Gap.CUT:
         return  # said by its own rule
-    yield Finding(
-        code="instructions-untold",
-        severity=Severity.WARNING,
-        subject="cpu",
-        message=f"Whether this CPU has {_or(hardware.untold_levels)} is not told."
-        if hardware.levels
-        else "The instructions of this CPU are not told.",
-        why=f"{_WHY_UNTOLD[hardware.gap or Gap.LEFT_OUT]} No rule can speak on what is untold.",
-        advice=_how_to_list(hardware),
+    yield warning(
+        "instructions-untold/partly" if hardware.levels else "instructions-untold",
+        "cpu",
+        levels=_or(hardware.untold_levels),
+        gap=_WHY_UNTOLD[hardware.gap or Gap.LEFT_OUT],
+        how=_how_to_list(hardware),
     )
 
 
@@ -39,18 +36,11 @@ def listing_cut(situation: Situation) -> Iterator[Finding]:
     hardware = situation.hardware
     if hardware.gap is not Gap.CUT:
         return
-    untold = hardware.untold_levels
-    yield Finding(
-        code="listing-cut",
-        severity=Severity.WARNING if untold else Severity.NOTE,
-        subject="cpu",
-        message="The listing is cut within a list of instructions."
-        + (f" Whether this CPU has {_or(untold)} is not told." if untold else ""),
-        why="What stands behind the cut was not copied, so no rule can speak on it, and processors may be missing."
-        if untold
-        else "Another processor of the listing tells the instructions, but processors may be missing.",
-        advice=_how_to_list(hardware),
-    )
+    how = _how_to_list(hardware)
+    if hardware.untold_levels:
+        yield warning("listing-cut", "cpu", levels=_or(hardware.untold_levels), how=how)
+    else:
+        yield note("listing-cut/elsewhere", "cpu", how=how)
 
 
 def _or(levels: tuple[str, ...]) -> str:
@@ -73,14 +63,7 @@ def instructions_masked(situation: Situation) -> Iterator[Finding]:
     hardware = situation.hardware
     if hardware.cpu_type is None or hardware.int8_dot_product is Told.THERE:
         return
-    yield Finding(
-        code="instructions-masked",
-        severity=Severity.WARNING,
-        subject="cpu",
-        message=f"The instructions are masked: {hardware.cpu_type} is a CPU type of the hypervisor, not a processor.",
-        why="A guest sees the instructions of the type alone, whatever the processor underneath has.",
-        advice="Set the CPU type to host (QEMU: -cpu host; libvirt: mode host-passthrough; Proxmox: type host).",
-    )
+    yield warning("instructions-masked", "cpu", cpu_type=hardware.cpu_type)
 
 
 STEAL_NOTED = 0.01  # a hundredth of the time lost is as much as the intervals that we aim at
@@ -93,14 +76,7 @@ def emulated_cpu(situation: Situation) -> Iterator[Finding]:
     """The processor is played by a program."""
     hardware = situation.hardware
     if hardware.emulated is not None and not (hardware.emulated == QEMU_CPU and hardware.cpu_type):
-        yield Finding(
-            code="emulated-cpu",
-            severity=Severity.WARNING,
-            subject="cpu",
-            message=f"This processor is emulated or made up ({hardware.emulated}).",
-            why="Its instruction list and its times say little about the silicon underneath.",
-            advice=f"Use {_real_one(hardware.emulated)}.",
-        )
+        yield warning("emulated-cpu", "cpu", emulator=hardware.emulated, real_one=_real_one(hardware.emulated))
 
 
 def _real_one(emulated: str) -> str:
@@ -116,28 +92,14 @@ def virtual_machine(situation: Situation) -> Iterator[Finding]:
     """A hypervisor stands between."""
     hypervisor = situation.hardware.hypervisor
     if hypervisor is not None:
-        yield Finding(
-            code="virtual-machine",
-            severity=Severity.NOTE,
-            subject="cpu",
-            message=f"This is a virtual machine{'' if hypervisor == 'unnamed' else f' ({hypervisor})'}.",
-            why="A hypervisor can hide instructions and lend the cores to others, so hosts may differ.",
-            advice="Measure on the kind of machine that you ship to: int8bench run",
-        )
+        yield note("virtual-machine", "cpu", name="" if hypervisor == "unnamed" else f" ({hypervisor})")
 
 
 def cpu_time_stolen(situation: Situation) -> Iterator[Finding]:
     """The hypervisor gave a noticeable share of the time to others."""
     share = situation.hardware.steal_fraction
     if share is not None and share >= STEAL_NOTED:
-        yield Finding(
-            code="cpu-time-stolen",
-            severity=Severity.NOTE,
-            subject="cpu",
-            message=f"{share:.1%} of this machine's processor time since start-up went to its neighbours.",
-            why="Absolute times will wander; ratios taken in one run suffer less.",
-            advice="Give the run more time, for example: int8bench run --precision 1% --budget 10m",
-        )
+        yield note("cpu-time-stolen", "cpu", share=share)
 
 
 def cpu_witnesses_disagree(situation: Situation) -> Iterator[Finding]:
@@ -151,13 +113,8 @@ def cpu_witnesses_disagree(situation: Situation) -> Iterator[Finding]:
         disputed |= by_torch
         witnesses.append("torch")
     if disputed:
-        yield Finding(
-            code="cpu-witnesses-disagree",
-            severity=Severity.WARNING,
-            subject="cpu",
-            message=f"The kernel and {' and '.join(witnesses)} disagree on {', '.join(sorted(disputed))}.",
-            why="An old kernel, a container or an emulator hides or invents instructions, and the rules may be misled.",
-            advice="Trust what ran rather than what is listed: int8bench run shows the kernels as evidence.",
+        yield warning(
+            "cpu-witnesses-disagree", "cpu", witnesses=" and ".join(witnesses), disputed=", ".join(sorted(disputed))
         )
 
 
@@ -172,14 +129,7 @@ def torch_dispatches_below_cpu(situation: Situation) -> Iterator[Finding]:
     limited = "ATEN_CPU_CAPABILITY" in hardware.isa_environment
     if (below_avx512 or below_avx2) and not limited:
         has = "AVX-512" if "avx512" in hardware.levels else "AVX2"
-        yield Finding(
-            code="torch-dispatches-below-cpu",
-            severity=Severity.WARNING,
-            subject="torch",
-            message=f"torch dispatches to {hardware.torch.capability} although the CPU has {has}.",
-            why="This build was made without the wider kernels, or does not see what the processor has.",
-            advice="Install the official build: pip install --force-reinstall torch",
-        )
+        yield warning("torch-dispatches-below-cpu", "torch", capability=hardware.torch.capability, has=has)
 
 
 def no_int8_dot_product(situation: Situation) -> Iterator[Finding]:
@@ -192,54 +142,32 @@ def no_int8_dot_product(situation: Situation) -> Iterator[Finding]:
     dot, matrix = ("VNNI", "AMX") if hardware.isa_family == X86 else ("dot product", "int8 matrix multiply")
     guest = hardware.hypervisor is not None  # which may hide them
     lacking = f"virtual machine shows neither {dot} nor {matrix}" if guest else f"CPU lacks {dot} and {matrix}"
-    yield Finding(
-        code="no-int8-dot-product",
-        severity=Severity.NOTE,
-        subject="cpu",
-        message=f"This {lacking}: expect int8 to be less than twice as fast as good float32.",
-        why="Each int8 product takes several instructions to widen and add up; what is gained is fewer bytes to move.",
-        advice="Measure before you ship int8, at your batch size: int8bench run --batch 1,32",
-    )
+    yield note("no-int8-dot-product", "cpu", lacking=lacking)
 
 
 def bf16_silently_used(situation: Situation) -> Iterator[Finding]:
     """Some runtimes turn float32 into bf16 unasked."""
     hardware = situation.hardware
     if {"amx_bf16", "bf16"} & set(hardware.levels) or "avx512_bf16" in hardware.flags:
-        yield Finding(
-            code="bf16-silently-used",
-            severity=Severity.NOTE,
-            subject="float32",
-            message="This CPU has bf16 units, and some runtimes (OpenVINO) use them for what they call float32.",
-            why="Such a float32 is up to twice as fast and less exact, and int8 looks slower beside it.",
-            advice='Ask for real float32: INFERENCE_PRECISION_HINT="f32" in OpenVINO; torch keeps to it by itself.',
-        )
+        yield note("bf16-silently-used", "float32")
 
 
 def thirty_two_bit_system(situation: Situation) -> Iterator[Finding]:
     """Torch has no builds for 32-bit systems."""
     if situation.hardware.arch in {"i686", "arm"}:
-        yield Finding(
-            code="32-bit-system",
-            severity=Severity.WARNING,
-            subject="cpu",
-            message=f"This system is 32-bit ({situation.hardware.arch}).",
-            why="torch is published for 64-bit systems alone, even where the processor has 64 bits.",
-            advice="If the processor allows, install a 64-bit system (Raspberry Pi 3 and later: the arm64 image).",
-        )
+        yield warning("32-bit-system", "cpu", arch=situation.hardware.arch)
 
 
 def kinds_of_cores(situation: Situation) -> Iterator[Finding]:
     """Cores of one processor differ in speed."""
     kinds = situation.hardware.core_kinds
     if kinds:
-        yield Finding(
-            code="kinds-of-cores",
-            severity=Severity.NOTE,
-            subject="cores",
-            message=f"This CPU has {_COUNTS.get(len(kinds), str(len(kinds)))} kinds of cores: {', '.join(kinds)}.",
-            why="A layer is split evenly among the threads, and all of them wait for the slowest core.",
-            advice=f"To time the fast ones alone, type: {_fast_alone(situation.hardware)}",
+        yield note(
+            "kinds-of-cores",
+            "cores",
+            count=_COUNTS.get(len(kinds), str(len(kinds))),
+            kinds=", ".join(kinds),
+            command=_fast_alone(situation.hardware),
         )
 
 
@@ -255,14 +183,7 @@ def intel_mac(situation: Situation) -> Iterator[Finding]:
     """Torch has no builds for them any more."""
     hardware = situation.hardware
     if hardware.os == "Darwin" and hardware.isa_family == X86 and hardware.torch is None and hardware.emulated is None:
-        yield Finding(
-            code="intel-mac",
-            severity=Severity.WARNING,
-            subject="torch",
-            message="torch is no longer published for Intel Macs.",
-            why="2.2 is the last version with a build for them, and int8bench needs a newer one.",
-            advice="Use Linux on this machine, or build torch from its sources.",
-        )
+        yield warning("intel-mac", "torch")
 
 
 def no_quantized_engine(situation: Situation) -> Iterator[Finding]:
@@ -272,13 +193,11 @@ def no_quantized_engine(situation: Situation) -> Iterator[Finding]:
     if built or (built is None and hardware.arch in {"x86_64", "arm64", "arm"}):
         return
     here = hardware.arch if built is None else f"this build ({hardware.torch.version})" if hardware.torch else ""
-    yield Finding(
-        code="no-quantized-engine",
-        severity=situation.severity_for(*INT8_ENGINES),
-        subject=situation.engine if situation.engine in INT8_ENGINES else "torch",
-        message=f"torch has no quantized engine on {here}.",
-        why='Converting a model ends with "Didn\'t find engine for operation quantized::conv2d_prepack NoQEngine".',
-        advice="Stay with float32, and time it with: int8bench run; or try a runtime made for this processor.",
+    yield finding_of(
+        situation.severity_for(*INT8_ENGINES),
+        "no-quantized-engine",
+        situation.engine if situation.engine in INT8_ENGINES else "torch",
+        here=here,
     )
 
 
@@ -289,13 +208,13 @@ def default_engine_differs(situation: Situation) -> Iterator[Finding]:
         return
     alike = {torch.default_engine, best} == _ALIKE and situation.hardware.int8_dot_product is Told.ABSENT
     default = "no engine" if torch.default_engine == NO_ENGINE else torch.default_engine
-    yield Finding(
-        code="default-engine-differs",
-        severity=Severity.NOTE if alike else Severity.WARNING,
-        subject=torch.default_engine,
-        message=f"Unasked, torch takes {default} here{recommending(best)}.",
-        why=f"{best} fits better: {situation.recommended.basis.partition(': ')[2]}.",
-        advice=f'Before you convert and before you run, type: torch.backends.quantized.engine = "{best}"',
+    yield finding_of(
+        Severity.NOTE if alike else Severity.WARNING,
+        "default-engine-differs",
+        torch.default_engine,
+        default=default,
+        best=best,
+        basis=situation.recommended.basis.partition(": ")[2],
     )
 
 
@@ -304,14 +223,7 @@ def recommended_engine_missing(situation: Situation) -> Iterator[Finding]:
     built = engines_of_torch(situation.hardware)
     engines, reason = preference(situation.hardware)
     if built and engines and engines[0] not in built and engines[0] != situation.engine:
-        yield Finding(
-            code="engine-missing",
-            severity=Severity.WARNING,
-            subject=engines[0],
-            message=f"The installed torch has no {engines[0]}, which fits this CPU best.",
-            why=f"It was built without it; {engines[0]} fits because of {reason}.",
-            advice="Install the official build: pip install --force-reinstall torch",
-        )
+        yield warning("engine-missing/best", engines[0], reason=reason)
 
 
 def quota_below_cores(situation: Situation) -> Iterator[Finding]:
@@ -319,14 +231,7 @@ def quota_below_cores(situation: Situation) -> Iterator[Finding]:
     hardware = situation.hardware
     quota, logical, usable = hardware.cgroup_quota, hardware.logical_cores, hardware.usable_cores
     if quota is not None and logical is not None and usable is not None and quota < logical:
-        yield Finding(
-            code="cpu-quota-below-cores",
-            severity=Severity.WARNING,
-            subject="cores",
-            message=f"A control group allows {quota:g} cores of the {logical} that torch sees.",
-            why="torch starts a thread for each core it sees; the kernel stops them all for the rest of each period.",
-            advice=f"Type: export OMP_NUM_THREADS={usable}",
-        )
+        yield warning("cpu-quota-below-cores", "cores", quota=quota, logical=logical, usable=usable)
 
 
 def threads_above_cores(situation: Situation) -> Iterator[Finding]:
@@ -334,25 +239,18 @@ def threads_above_cores(situation: Situation) -> Iterator[Finding]:
     cores = situation.hardware.cores
     for threads in situation.threads:
         if cores is not None and threads > cores:
-            yield Finding(
-                code="threads-above-cores",
-                severity=Severity.WARNING,
-                subject=f"{threads} threads",
-                message=f"{threads} threads on {cores} usable core{'s' if cores > 1 else ''}.",
-                why="Threads without a core of their own wait for each other at the end of every layer.",
-                advice=f"Type --threads {cores}",
-            )
+            yield warning("threads-above-cores", f"{threads} threads", cores=cores, s="s" if cores > 1 else "")
 
 
 def saturating_activations(situation: Situation) -> Iterator[Finding]:
     """The measured probe found sums that do not fit."""
     for probe in situation.probes.values():
         if probe.saturates:
-            yield Finding(
-                code="saturating-activations",
-                severity=situation.severity_for(probe.engine),
-                subject=probe.engine,
-                message=f"{probe.engine} saturates here: {probe.sqnr_db:.1f} dB against {probe.against}, measured.",
-                why="It uses full-range activations on 16-bit sums, which overflow without VNNI.",
-                advice=situation.way_out,
+            yield finding_of(
+                situation.severity_for(probe.engine),
+                "saturating-activations",
+                probe.engine,
+                sqnr_db=probe.sqnr_db,
+                against=probe.against,
+                way_out=situation.way_out,
             )

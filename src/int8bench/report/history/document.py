@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from int8bench.machine.finding import Finding
+from int8bench.machine.finding import ShownFinding
 
 SCHEMA = "int8bench.history"
 SCHEMA_VERSION = 1
@@ -106,7 +106,7 @@ class MachineRow:
     machine: str
     fingerprint: str | None
     cpu: str | None
-    findings: tuple[Finding, ...]
+    findings: tuple[ShownFinding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

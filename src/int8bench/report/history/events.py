@@ -16,7 +16,7 @@ def moved(event: EventRow) -> str:
     if event.step is None:
         return f"{event.series} of {event.of} {what} moved together from zero"
     factors = [1 + (end or 0.0) for end in (event.step, event.low, event.high)]
-    digits = next((each for each in DIGITS if f"{factors[1]:.{each}g}" != f"{factors[2]:.{each}g}"), DIGITS[-1])
+    digits = next((digit for digit in DIGITS if f"{factors[1]:.{digit}g}" != f"{factors[2]:.{digit}g}"), DIGITS[-1])
     shown = [f"{factor:.{digits}g}" for factor in factors]
     return f"{event.series} of {event.of} {what} moved together by x{shown[0]} [{shown[1]}, {shown[2]}]"
 
@@ -30,8 +30,8 @@ def cause(event: EventRow) -> str:
     """What it may be, and what speaks for which."""
     if event.control:
         return f"the machine or its software, since a row moved that no commit changes ({_all(event.evidence)})"
-    told = _all(event.evidence)
-    return f"{CAUSES}{f' ({told})' if told else ''}"
+    evidence = _all(event.evidence)
+    return f"{CAUSES}{f' ({evidence})' if evidence else ''}"
 
 
 def settle(event: EventRow) -> str:
@@ -69,12 +69,12 @@ def names(series: Sequence[SeriesRow]) -> dict[int, str]:
     """(series): each under a name of its own, by its place: the function, as much of its module as tells it apart."""
     full = sorted({str(each.benchmark) for each in series})
     short = Counter(name.rpartition(".")[2] for name in full)
-    found = {}
+    by_number = {}
     for number, each in enumerate(series):
         name = str(each.benchmark)
         shown = name.rpartition(".")[2] if short[name.rpartition(".")[2]] == 1 else name
-        found[number] = f"{shown} ({params(each.params)})" if each.params else shown
-    return found
+        by_number[number] = f"{shown} ({params(each.params)})" if each.params else shown
+    return by_number
 
 
 def places(series: Sequence[SeriesRow]) -> dict[int, str]:
@@ -84,9 +84,9 @@ def places(series: Sequence[SeriesRow]) -> dict[int, str]:
     for each in series:
         environments.setdefault(each.machine, set()).add(each.env)
         hardware.setdefault(each.machine, set()).add(each.fingerprint)
-    found = {}
+    by_number = {}
     for number, each in enumerate(series):
         more = [each.env] if len(environments[each.machine]) > 1 else []
         more += [each.fingerprint or "unknown hardware"] if len(hardware[each.machine]) > 1 else []
-        found[number] = f"{each.machine} ({', '.join(more)})" if more else str(each.machine)
-    return found
+        by_number[number] = f"{each.machine} ({', '.join(more)})" if more else str(each.machine)
+    return by_number

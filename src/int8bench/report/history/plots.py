@@ -224,7 +224,7 @@ def _layout(series: SeriesRow, shown: Sequence[Commit], *, lanes: int) -> dict[s
             "tickangle": 0,
             "tickfont": {"size": 10},
             "tickvals": ticks,
-            "ticktext": [f"{_escaped(shown[each].short)}<br>{shown[each].date}" for each in ticks],
+            "ticktext": [f"{_escaped(shown[tick].short)}<br>{shown[tick].date}" for tick in ticks],
             "range": [-0.5, len(shown) - 0.5],
         },
         "yaxis": {"title": _axis(series)} | _tick_format(series.unit),

@@ -79,10 +79,10 @@ def commits(series: Sequence[SeriesRow], show_commit_url: str) -> dict[str, Comm
 
 def _ordered(series: Sequence[SeriesRow], dates: Mapping[str, float]) -> list[str]:
     """Commits in an order that every series agrees with, by date where they leave it open or contradict each other."""
-    before: dict[str, set[str]] = {each: set() for each in dates}
+    before: dict[str, set[str]] = {commit: set() for commit in dates}
     for earlier, later in (pair for each in series for pair in pairwise(each.points)):
         before[later.commit].add(earlier.commit)
-    sorter, ready, found = TopologicalSorter(before), list[tuple[float, str]](), list[str]()
+    sorter, ready, ordered = TopologicalSorter(before), list[tuple[float, str]](), list[str]()
     try:
         sorter.prepare()
     except CycleError:
@@ -90,9 +90,9 @@ def _ordered(series: Sequence[SeriesRow], dates: Mapping[str, float]) -> list[st
     while sorter.is_active():
         for each in sorter.get_ready():
             heappush(ready, (dates[each], each))
-        found.append(heappop(ready)[1])
-        sorter.done(found[-1])
-    return found
+        ordered.append(heappop(ready)[1])
+        sorter.done(ordered[-1])
+    return ordered
 
 
 def _commit(commit_hash: str, date_ms: float, show_commit_url: str) -> Commit:
@@ -129,12 +129,12 @@ def graphs(series: Sequence[SeriesRow], events: Sequence[EventRow] = ()) -> list
     An event is marked in every graph of its machine and environment.
     """
     groups: dict[tuple[object, ...], list[SeriesRow]] = {}
-    shown = [_member(each) for each in events]
+    shown = [_member(event) for event in events]
     for each in series:
         if each.points and (each.benchmark == SPEEDUP or each.changes or _row(each) in shown):
             groups.setdefault(_axes(each), []).append(each)
-    found = [_graph(sorted(mine, key=lambda each: _order(each.params.values())), events) for mine in groups.values()]
-    return sorted(found, key=lambda graph: (graph.series[0].benchmark != SPEEDUP, -_worst(graph), graph.title))
+    drawn = [_graph(sorted(mine, key=lambda each: _order(each.params.values())), events) for mine in groups.values()]
+    return sorted(drawn, key=lambda graph: (graph.series[0].benchmark != SPEEDUP, -_worst(graph), graph.title))
 
 
 def _row(series: SeriesRow) -> tuple[object, ...]:
@@ -173,13 +173,13 @@ def _graph(series: Sequence[SeriesRow], events: Sequence[EventRow]) -> Graph:
         latest=[
             f"{name} {figure(each.points[-1], each.unit)}".strip() for name, each in zip(names, series, strict=True)
         ],
-        events=[each for each in events if (each.machine, each.environment, each.fingerprint) == place],
+        events=[event for event in events if (event.machine, event.environment, event.fingerprint) == place],
     )
 
 
 def _order(values: Iterable[str]) -> list[tuple[float, str]]:
     """Numbers by size, words by the alphabet."""
-    return [(float(each), "") if each.isdecimal() else (math.inf, each) for each in values]
+    return [(float(value), "") if value.isdecimal() else (math.inf, value) for value in values]
 
 
 def _worst(graph: Graph) -> float:
@@ -206,12 +206,12 @@ def change_rows(series: Sequence[SeriesRow], known: Mapping[str, Commit]) -> lis
 
 def figures(series: Sequence[SeriesRow]) -> dict[str, list[Figure]]:
     """The figures of each commit by its hash, in the order of the series."""
-    found: dict[str, list[Figure]] = {}
+    by_commit: dict[str, list[Figure]] = {}
     for each in series:
         for point in each.points:
             if point.value is not None:
-                found.setdefault(point.commit, []).append(Figure(series=each, text=figure(point, each.unit)))
-    return found
+                by_commit.setdefault(point.commit, []).append(Figure(series=each, text=figure(point, each.unit)))
+    return by_commit
 
 
 def listed(series: Sequence[SeriesRow], drawn: Sequence[Graph]) -> Sequence[SeriesRow]:

@@ -128,13 +128,16 @@ def findings_of(engine: str, cells: Sequence[Cell]) -> Iterator[Finding]:
         return
     arena, model = needs.arena_bytes, needs.model_bytes
     fits = verdicts(arena, model)
-    there = [each.board.name for each in fits if each.fits]
-    lacking = " ".join(f"{each.sentence}." for each in fits if not each.fits)
+    there = [fit.board.name for fit in fits if fit.fits]
+    lacking = " ".join(f"{fit.sentence}." for fit in fits if not fit.fits)
     yield note(
-        code="boards",
-        subject=engine,
-        message=f"{units.size(arena)} of RAM for the arena and {units.size(model)} of flash for the file fit "
-        f"{len(there)} of {len(fits)} boards: {', '.join(there) or 'none'}.{f' {lacking}' if lacking else ''}",
-        why=f"Measured here, where pointers are twice as long as on a board; the boards' figures are of {CHECKED}.",
-        advice="The program and its stack come on top: leave room for them, and try it on the board.",
+        "boards",
+        engine,
+        arena=units.size(arena),
+        model=units.size(model),
+        count=len(there),
+        total=len(fits),
+        there=", ".join(there) or "none",
+        lacking=f" {lacking}" if lacking else "",
+        day=CHECKED,
     )

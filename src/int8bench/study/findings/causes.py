@@ -27,13 +27,13 @@ T = TypeVar("T")
 
 
 def cause_of(reason: str, engine: str) -> str:
-    """Why something did not work, without who says so and what to do: equal for engines that fail for one cause.
+    """The cause of a failure, without the name of an engine and advice: equal for engines that fail for one cause.
 
     Args:
         reason: as a record keeps it.
         engine: whose reason it is.
     """
-    known = next((plain for told, plain in _PLAIN if told.search(reason)), None)
+    known = next((plain for pattern, plain in _PLAIN if pattern.search(reason)), None)
     if known is not None:
         return known
     raised = _RAISED.search(reason)
@@ -51,14 +51,14 @@ def told(reason: str, engine: str) -> str:
     return plain if cause in plain else f"{cause} ({plain})"
 
 
-def together(found: Iterable[tuple[str, T]]) -> list[list[T]]:
+def together(caused: Iterable[tuple[str, T]]) -> list[list[T]]:
     """What has the same cause, each in the order in which it was found.
 
     Args:
-        found: causes, and what they are of.
+        caused: causes, and what they are of.
     """
     groups: dict[str, list[T]] = {}
-    for cause, each in found:
+    for cause, each in caused:
         groups.setdefault(cause, []).append(each)
     return list(groups.values())
 

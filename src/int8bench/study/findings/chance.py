@@ -74,36 +74,14 @@ def findings_of(subject: Described, cells: Sequence[Cell]) -> Iterator[Finding]:
 
 
 def _chance(subject: Described) -> Finding:
-    random = subject.weights == INITIAL
-    guess = f" among {subject.num_classes} classes" if subject.num_classes else ""
-    return note(
-        code=TOP1_CHANCE,
-        subject="top-1",
-        message=f"The weights are random: top-1 is chance{guess}, and is left out."
-        if random
-        else f"Float32's own top-1 is no better than guessing{guess}, so int8's says nothing and is left out.",
-        why="What int8 loses is told by SQNR and by how many of the top classes agree with float32's.",
-        advice="Give trained weights: --weights FILE, such as int8bench train makes.",
-    )
+    kind = TOP1_CHANCE if subject.weights == INITIAL else "top1-is-chance/guesses"
+    return note(kind, "top-1", among=f" among {subject.num_classes} classes" if subject.num_classes else "")
 
 
 def _constant(cells: Sequence[Cell]) -> Iterator[Finding]:
     if any(known(cell.fidelity).constant_float32 for cell in cells):
-        yield warning(
-            code=CONSTANT,
-            subject="float32",
-            message="Float32 answers every picture alike: that int8 answers as it does proves nothing.",
-            why="A layer that is never on, such as a rectifier of negative sums, hides all that lies before it; "
-            "ranges behind it were calibrated on one value.",
-            advice="Give weights that tell pictures apart, or pictures like those that the model is made for (--data).",
-        )
+        yield warning(CONSTANT, "float32")
         return
     for engine in dict.fromkeys(cell.engine for cell in cells if cell.precision == INT8):
         if any(cell.engine == engine and known(cell.fidelity).constant for cell in cells):
-            yield warning(
-                code=CONSTANT,
-                subject=engine,
-                message=f"{engine} int8 answers every picture alike, which float32 does not: its SQNR proves nothing.",
-                why="The step of its last layer is larger than what tells the pictures apart.",
-                advice="Do not use it for this model, or give it weights that tell pictures apart.",
-            )
+            yield warning("constant-answers/int8", engine)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from int8bench.machine.finding import SEVERAL_TIMES, Finding, recommending, warning
+from int8bench.machine.finding import Finding, warning
+from int8bench.machine.rules.fit import OUTDONE_NOTICEABLY
 from int8bench.study.cells import BEST, FASTER, Cell
 from int8bench.study.findings.execution import in_onednn
 
@@ -41,7 +42,7 @@ def _qnnpack_keeps_up(_finding: Finding, cells: Sequence[Cell]) -> bool:
 def _fbgemm_keeps_up(finding: Finding, cells: Sequence[Cell]) -> bool:
     """No engine that reaches VNNI or AMX is as far ahead of it as the rule says."""
     behind = list(_behind("fbgemm", _REACH_VNNI, cells))
-    expected = TWICE if SEVERAL_TIMES in finding.message else NOTICEABLY
+    expected = NOTICEABLY if finding.kind == OUTDONE_NOTICEABLY else TWICE
     return bool(behind) and max(behind) < expected
 
 
@@ -52,7 +53,7 @@ def _x86_ran_onednn(_finding: Finding, cells: Sequence[Cell]) -> bool:
 
 def _default_is_better(finding: Finding, cells: Sequence[Cell]) -> bool:
     """What torch takes unasked is nowhere behind what the rule recommends."""
-    recommended = [engine for engine in _MADE_FOR_X86 if recommending(engine) in finding.message]
+    recommended = [engine for engine in _MADE_FOR_X86 if engine == finding.values["best"]]
     behind = list(_behind(finding.subject, recommended, cells))
     return bool(behind) and max(behind) <= 1
 
@@ -105,12 +106,13 @@ def outdone(cells: Sequence[Cell], misfits: frozenset[str], sound: Sequence[Cell
         if losses:
             most = max(losses, key=lambda each: each.factor)
             yield warning(
-                code=OUTDONE,
-                subject=engine,
-                message=f"{engine} is outdone here by {most.winner}, {most.factor:.1f} times as fast at "
-                f"{most.cell.group.label}, and in {len(losses)} of {len(mine)} cells in all.",
-                why="Measured: its kernels leave instructions of this processor idle that another engine's use.",
-                advice=f"Choose --engines {most.winner}.",
+                OUTDONE,
+                engine,
+                winner=most.winner,
+                factor=most.factor,
+                place=most.cell.group.label,
+                count=len(losses),
+                total=len(mine),
             )
 
 

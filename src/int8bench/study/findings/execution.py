@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from int8bench import documents
 from int8bench.documents import JsonObject
-from int8bench.machine.finding import Finding, Severity, note, warning
+from int8bench.machine.finding import Finding, error, note, warning
 from int8bench.study.cells import Cell
 from int8bench.workload.cases import FLOAT32, INT8
 
@@ -139,42 +139,43 @@ def _of_int8(engine: str, cells: Sequence[Cell]) -> Iterator[Finding]:
 
 
 def _missing(engine: str) -> Finding:
-    return note(
-        code="evidence-missing",
-        subject=engine,
-        message=f"Nothing says what {engine} int8 ran: its figures may be those of float arithmetic.",
-        why="No profile, graph or log of this engine tells which operators it ran, or none could be taken here.",
-        advice="Hold its time and its weights against float32's before you trust the name.",
-    )
+    return note("evidence-missing", engine)
 
 
 def _ran_as_float(engine: str, ran: _Ran) -> Finding:
     work = ran.work
-    return Finding(
-        code="ran-as-float",
-        severity=Severity.ERROR,
-        subject=engine,
-        message=f"{engine} int8 ran in float: {work.int8:.0%} of its {work.of} is int8 and {work.in_float:.0%} "
-        f"float{_named(work)}{_and_time(ran)}.",
-        why=f"The engine fell back to float arithmetic without a word, as {ran.witness} tells.",
-        advice=f"Type int8bench doctor --engine {engine}, or use another engine: this one's int8 is no int8 here.",
+    return error(
+        "ran-as-float",
+        engine,
+        int8=work.int8,
+        of=work.of,
+        in_float=work.in_float,
+        named=_named(work),
+        and_time=_and_time(ran),
+        witness=ran.witness,
     )
 
 
 def _partly_float(engine: str, ran: _Ran) -> Finding:
-    work = ran.work
-    left = f"{work.in_float:.0%} of its {work.of} in float{_named(work)}{_and_time(ran)}"
-    if ran.time is not None and work.in_float <= MUCH_FLOAT:
-        left = (
-            f"{ran.time.in_float:.0%} of its time in float{_named(ran.time)}, "
-            f"though {work.in_float:.0%} of its {work.of}"
+    work, time = ran.work, ran.time
+    if time is not None and work.in_float <= MUCH_FLOAT:
+        return warning(
+            "partly-float/time",
+            engine,
+            share=time.in_float,
+            named=_named(time),
+            work=work.in_float,
+            of=work.of,
+            witness=ran.witness,
         )
     return warning(
-        code="partly-float",
-        subject=engine,
-        message=f"{engine} int8 leaves {left}.",
-        why=f"Operators that the engine has no int8 kernel for run in float, as {ran.witness} tells.",
-        advice="Fuse or replace those operators in the model, or use an engine that has them in int8.",
+        "partly-float",
+        engine,
+        share=work.in_float,
+        of=work.of,
+        named=_named(work),
+        and_time=_and_time(ran),
+        witness=ran.witness,
     )
 
 
@@ -193,14 +194,7 @@ def _named(share: _Share) -> str:
 def _of_float32(engine: str, cells: Sequence[Cell]) -> Iterator[Finding]:
     narrow = dict.fromkeys(name for cell in cells for name in _narrow(cell.evidence))
     if narrow:
-        yield Finding(
-            code="not-float32",
-            severity=Severity.ERROR,
-            subject=engine,
-            message=f"{engine} float32 ran in a narrower type: {', '.join(narrow)}.",
-            why="Some runtimes turn float32 into bf16 or fp16 unasked; int8 looks slower beside it than it is.",
-            advice="Do not hold int8 against it: ask the engine for real float32, or leave it out.",
-        )
+        yield error("not-float32", engine, kernels=", ".join(narrow))
 
 
 def _ran(evidence: JsonObject) -> _Ran | None:

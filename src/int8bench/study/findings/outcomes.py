@@ -1,4 +1,4 @@
-"""Findings that come from what was measured: what the rules said of each engine run, and what the figures add. Pure."""
+"""Findings from measurements: those of the rules for each engine of a run, and those of its figures. Pure."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from statistics import median
 
 from int8bench import documents, units
 from int8bench.machine import Hardware
-from int8bench.machine.finding import Finding, SaturationProbe, Severity, note, warning
+from int8bench.machine.finding import Finding, SaturationProbe, Severity, ShownFinding, error, note, warning
 from int8bench.machine.rules.choice import KNOWN_ENGINES
 from int8bench.machine.rules.table import inspect
 from int8bench.stats.limits import Verdict
@@ -39,7 +39,7 @@ def findings_of(
     *,
     named: frozenset[str] | None = None,
     subject: Described = NOTHING_DESCRIBED,
-) -> tuple[Finding, ...]:
+) -> tuple[ShownFinding, ...]:
     """Every finding of a run, each once, the worst first.
 
     Args:
@@ -54,34 +54,34 @@ def findings_of(
     misfits = frozenset(each.subject for each in ruled if each.severity is Severity.ERROR)
     answered = measured(cells)
     int8 = [cell for cell in answered if cell.precision == INT8]
-    found = [_softened(each, named) for each in ruled if not contradicted(each, int8)]
-    found += _of_failures(cells, misfits, named)
+    findings = [_softened(each, named) for each in ruled if not contradicted(each, int8)]
+    findings += _of_failures(cells, misfits, named)
     lossy = [cell for cell in int8 if _loses_accuracy(cell, trained=not chance.top1_is_chance(subject, answered))]
     for engine in dict.fromkeys(case.variant.engine for case in cases):
-        found += execution.findings_of(engine, [cell for cell in answered if cell.engine == engine])
-        found += boards.findings_of(engine, [cell for cell in int8 if cell.engine == engine])
-        found += _of_engine(engine, [cell for cell in int8 if cell.engine == engine])
-        found += _of_accuracy([cell for cell in lossy if cell.engine == engine], ledger.probes.get(engine))
-    found += chance.findings_of(subject, answered)
-    found += _of_left_out(int8)
+        findings += execution.findings_of(engine, [cell for cell in answered if cell.engine == engine])
+        findings += boards.findings_of(engine, [cell for cell in int8 if cell.engine == engine])
+        findings += _of_engine(engine, [cell for cell in int8 if cell.engine == engine])
+        findings += _of_accuracy([cell for cell in lossy if cell.engine == engine], ledger.probes.get(engine))
+    findings += chance.findings_of(subject, answered)
+    findings += _of_left_out(int8)
     accurate = [cell for cell in int8 if cell not in lossy and not execution.in_name_only(cell)]
-    found += outdone(int8, misfits, [cell for cell in accurate if not _saturates(cell, ledger.probes)])
-    found += _of_threads(answered)
-    found += _of_lingering(cases, ledger)
-    found += _of_noise(ledger)
-    found += fitting.findings_of(cells, _checked_on_fewer(ledger), ledger.unprobed)
-    return _once(found)
+    findings += outdone(int8, misfits, [cell for cell in accurate if not _saturates(cell, ledger.probes)])
+    findings += _of_threads(answered)
+    findings += _of_lingering(cases, ledger)
+    findings += _of_noise(ledger)
+    findings += fitting.findings_of(cells, _checked_on_fewer(ledger), ledger.unprobed)
+    return _once([each.shown for each in findings])
 
 
 def _ruled(cases: Sequence[Case], probes: Mapping[str, SaturationProbe], machine: Hardware) -> list[Finding]:
     """What the rules say of every int8 engine of a run."""
     engines = dict.fromkeys(case.variant.engine for case in cases if case.variant.precision == INT8)
     threads = tuple(dict.fromkeys(case.group.threads for case in cases))
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for engine in engines:
         known = engine if engine in {*KNOWN_ENGINES, *probes} else None  # rules know torch's engines alone
-        found += inspect(machine, engine=known, threads=threads, probes=probes)
-    return found
+        findings += inspect(machine, engine=known, threads=threads, probes=probes)
+    return findings
 
 
 def _softened(finding: Finding, named: frozenset[str] | None) -> Finding:
@@ -90,12 +90,12 @@ def _softened(finding: Finding, named: frozenset[str] | None) -> Finding:
     return finding if chosen else replace(finding, severity=Severity.WARNING)
 
 
-def _once(found: Iterable[Finding]) -> tuple[Finding, ...]:
+def _once(findings: Iterable[ShownFinding]) -> tuple[ShownFinding, ...]:
     """Each once, as bad as it was found, the worst first; of what a rule expects and a run measured, the latter."""
     rank = list(Severity)
-    worst = sorted(found, key=lambda each: rank.index(each.severity))
+    worst = sorted(findings, key=lambda each: rank.index(each.severity))
     beaten = {each.subject for each in worst if each.code == OUTDONE}
-    once: dict[tuple[str, str, str], Finding] = {}
+    once: dict[tuple[str, str, str], ShownFinding] = {}
     for each in worst:
         if each.code != "fbgemm-outdone" or each.subject not in beaten:
             once.setdefault((each.code, each.subject, each.message), each)
@@ -138,13 +138,16 @@ def _failed(cells: Cells, mine: Cells) -> Finding:
     engines = list(dict.fromkeys(cell.engine for cell in mine))
     total = sum(cell.engine in engines for cell in cells)
     status, reason = mine[0].status, told(known(mine[0].error), engines[0])
-    return Finding(
-        code="cell-failed",
-        severity=Severity.ERROR,
-        subject=", ".join(engines),
-        message=f"{listed(engines)} {status} in {len(mine)} of {total} cells ({_settings(mine)}): {reason}.",
-        why="A cell that went wrong or could not run has no figures; the other cells are not touched by it.",
-        advice=_way_out(engines, cells),
+    return error(
+        "cell-failed",
+        ", ".join(engines),
+        engines=listed(engines),
+        status=status,
+        count=len(mine),
+        total=total,
+        where=_settings(mine),
+        reason=reason,
+        way_out=_way_out(engines, cells),
     )
 
 
@@ -153,13 +156,7 @@ def _not_here(engine: str, mine: Cells, total: int, reason: str) -> Finding:
     where = (
         "takes no part" if len(mine) == total else f"takes no part in {len(mine)} of {total} cells ({_settings(mine)})"
     )
-    return note(
-        code="engine-not-here",
-        subject=engine,
-        message=f"{engine} {where}: {told(reason, engine)}.",
-        why="All engines were asked for, whichever there are; of one that is named, this would be an error.",
-        advice=f"Type int8bench doctor --engine {engine} for what it needs.",
-    )
+    return note("engine-not-here", engine, where=where, reason=told(reason, engine))
 
 
 def _way_out(engines: Sequence[str], cells: Cells) -> str:
@@ -180,12 +177,12 @@ def _of_engine(engine: str, cells: Cells) -> Iterator[Finding]:
     if slower:
         worst, least = min(slower, key=lambda lead: lead[1].value)
         yield warning(
-            code="slower-than-float32",
-            subject=engine,
-            message=f"{engine} int8 is slower than float32 in {len(slower)} of {len(cells)} cells, "
-            f"at worst {least.value:.2f}x at {worst.group.label}.",
-            why="Packing, requantization and kernels that do not fit the processor can cost more than 8 bits save.",
-            advice="Use another engine or stay with float32 in those cells.",
+            "slower-than-float32",
+            engine,
+            count=len(slower),
+            total=len(cells),
+            worst=least.value,
+            place=worst.group.label,
         )
     unclear = [best for _, best in leads if best.verdict == Verdict.UNCLEAR.value]
     if unclear:
@@ -219,12 +216,13 @@ def _of_left_out(cells: Cells) -> Iterator[Finding]:
     for left, of in engines_of.items():
         engines = list(dict.fromkeys(of))
         yield warning(
-            code="left-in-float",
-            subject=", ".join(engines),
-            message=f"{listed(engines)} int8 leave{'s' if len(engines) == 1 else ''} {left.operator} "
-            f"{left.node} in float: the tool that quantizes cannot take it ({left.reason}).",
-            why="Quantized without it, the rest of the model is int8; with it, there would be no int8 at all.",
-            advice="Replace the operator, or use an engine that has it in int8.",
+            "left-in-float",
+            ", ".join(engines),
+            engines=listed(engines),
+            leave="leaves" if len(engines) == 1 else "leave",
+            operator=left.operator,
+            node=left.node,
+            reason=left.reason,
         )
 
 
@@ -238,21 +236,15 @@ def _of_accuracy(lossy: Cells, probe: SaturationProbe | None) -> Iterator[Findin
     if lossy:
         engine, fidelity = lossy[0].engine, known(lossy[0].fidelity)
         yield warning(
-            code="accuracy-loss",
-            subject=engine,
-            message=f"{engine} int8 answers differ from float32's: {known(fidelity.sqnr_db):.1f} dB SQNR, "
-            f"{fidelity.agreement:.1%} of the top classes agree.",
-            why=_why_lossy(probe),
-            advice=f"Type int8bench doctor --engine {engine}",
+            "accuracy-loss", engine, sqnr_db=known(fidelity.sqnr_db), agreement=fidelity.agreement, cause=_cause(probe)
         )
 
 
-def _why_lossy(probe: SaturationProbe | None) -> str:
+def _cause(probe: SaturationProbe | None) -> str:
     """What loses accuracy, as far as it is known: saturation is no cause where the probe has found none."""
-    told = "Quantization noise at this level changes answers"
     if probe is None:
-        return f"{told}; saturating arithmetic is the usual cause."
-    return f"{told}; {'this engine saturates here' if probe.saturates else 'nothing saturates here, as was measured'}."
+        return "saturating arithmetic is the usual cause"
+    return "this engine saturates here" if probe.saturates else "nothing saturates here, as was measured"
 
 
 def _of_unclear(engine: str, unclear: Sequence[Speedup], total: int) -> Finding:
@@ -264,12 +256,13 @@ def _of_unclear(engine: str, unclear: Sequence[Speedup], total: int) -> Finding:
     launches = min(max(wanted, default=MOST_LAUNCHES), MOST_LAUNCHES)
     enough = len(wanted) == len(unclear) and max(wanted) <= MOST_LAUNCHES
     return note(
-        code="unclear",
-        subject=engine,
-        message=f"{engine} is unclear in {len(unclear)} of {total} cells{seen}.",
-        why="A verdict is made at a much smaller error than an interval is shown at, so that whole grids stay right.",
-        advice=f"Type --budget {math.ceil(launches * LAUNCH_BUDGET_S / 60)}m"
-        + (" to settle it." if enough else ", the most that helps."),
+        "unclear",
+        engine,
+        count=len(unclear),
+        total=total,
+        seen=seen,
+        minutes=math.ceil(launches * LAUNCH_BUDGET_S / 60),
+        enough=" to settle it." if enough else ", the most that helps.",
     )
 
 
@@ -285,24 +278,19 @@ def _of_threads(cells: Cells) -> Iterator[Finding]:
 
 
 def _beyond(engine: str, cell: Cell) -> Finding:
-    return warning(
-        code="threads-beyond-asked",
-        subject=engine,
-        message=f"{engine} used {known(cell.threads_used):.1f} threads, not the {cell.threads} asked for.",
-        why="Its thread pool does not follow the setting, so its figures are of another thread count.",
-        advice="Hold the process to as many cores as threads: taskset -c 0 ...",
-    )
+    return warning("threads-beyond-asked", engine, used=known(cell.threads_used), asked=cell.threads)
 
 
 def _below(engine: str, cells: Cells, total: int) -> Finding:
     least = min(cells, key=lambda cell: known(cell.threads_used) / cell.threads)
     return note(
-        code="threads-below-asked",
-        subject=engine,
-        message=f"{engine} used far fewer threads than asked for in {len(cells)} of {total} cells, down to "
-        f"{known(least.threads_used):.1f} of {least.threads} at batch {least.batch}.",
-        why="So little work is not worth sharing, or the engine has no threads for it; the other cores were idle.",
-        advice="Give each stream one thread and run several, which the throughput column shows.",
+        "threads-below-asked",
+        engine,
+        count=len(cells),
+        total=total,
+        used=known(least.threads_used),
+        asked=least.threads,
+        batch=least.batch,
     )
 
 
@@ -312,26 +300,13 @@ def _of_lingering(cases: Sequence[Case], ledger: Ledger) -> Iterator[Finding]:
         mine = [case for case in cases if case.variant.engine == engine and case.group.threads > 1]
         lingering = [race.lingering_s for case in mine for race in ledger.races.get(case.id, ())]
         if lingering and median(lingering) > LINGERS_S:
-            time = units.seconds(median(lingering))
-            yield note(
-                code="threads-linger",
-                subject=engine,
-                message=f"{engine}'s idle threads take {time} of processor time after a call.",
-                why="They spin to start sooner on the next call, and others on those cores wait; the race waited.",
-                advice="Where other work shares the machine, count this time as the engine's.",
-            )
+            yield note("threads-linger", engine, time=units.seconds(median(lingering)))
 
 
 def _of_noise(ledger: Ledger) -> Iterator[Finding]:
     loads = [sample.noise["competing_load"] for samples in ledger.races.values() for sample in samples]
     if loads and median(loads) > NOISY_LOAD:
-        yield note(
-            code="competing-load",
-            subject="machine",
-            message=f"Other processes kept {median(loads):.1f} cores busy during the measurement.",
-            why="Pairing keeps this out of the ratios, not out of the absolute times.",
-            advice="Stop other work and run again for better absolute times.",
-        )
+        yield note("competing-load", "machine", cores=median(loads))
 
 
 def _loses_accuracy(cell: Cell, *, trained: bool) -> bool:

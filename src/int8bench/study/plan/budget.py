@@ -1,4 +1,4 @@
-"""The time of a run from start to exit: the total that was stated, and a clock that says what is left of it."""
+"""The time of a run from start to exit: its stated total, and a clock for the rest."""
 
 import math
 import time

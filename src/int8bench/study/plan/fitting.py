@@ -28,7 +28,7 @@ class Unit:
 
 
 def fitted(cases: Sequence[Case], seconds: Seconds, left_s: float, *, fewest: int) -> dict[Case, float]:
-    """The cells that must go so that the others fit, with the seconds that leaving each one's unit out saves.
+    """The cells to leave out so that the others fit, with the seconds saved by leaving out the unit of each.
 
     First what costs most goes, as long as each engine keeps a batch size; then launches become as few as a verdict can
     be made of; then engines go. The last one stays, whatever it takes: to try is all that is left.
@@ -82,10 +82,10 @@ def parts(cases: Sequence[Case], gone: Mapping[Case, float]) -> tuple[Part, ...]
         gone: what `fitted` said.
     """
     kept = {case.group.batch for case in cases if case not in gone}
-    found: dict[str | None, list[Case]] = {}
+    together: dict[str | None, list[Case]] = {}
     for case in gone:
-        found.setdefault(case.variant.engine if case.group.batch in kept else None, []).append(case)
-    return tuple(Part(cases=tuple(mine), needed_s=_needed_s(mine, gone)) for mine in found.values())
+        together.setdefault(case.variant.engine if case.group.batch in kept else None, []).append(case)
+    return tuple(Part(cases=tuple(mine), needed_s=_needed_s(mine, gone)) for mine in together.values())
 
 
 def _needed_s(cases: Sequence[Case], gone: Mapping[Case, float]) -> float:
@@ -166,30 +166,19 @@ def _cells(engine: str, error: str, mine: Sequence[Cell], cells: Sequence[Cell])
     total = sum(cell.engine == engine for cell in cells)
     batches = ", ".join(str(batch) for batch in dict.fromkeys(cell.batch for cell in mine))
     return note(
-        code="left-out-for-time",
-        subject=engine,
-        message=f"{engine} is {why.replace(LEFT_OUT, 'left out', 1)} ({len(mine)} of {total} cells, batch {batches}).",
-        why="The run keeps the time that it stated, from start to exit, and what does not fit is left out.",
-        advice=f"To include it, type: {command}",
+        "left-out-for-time",
+        engine,
+        why=why.replace(LEFT_OUT, "left out", 1),
+        count=len(mine),
+        total=total,
+        batches=batches,
+        command=command,
     )
 
 
 def _pictures(engine: str, checked: int, total: int) -> Finding:
-    return note(
-        code="checked-on-fewer",
-        subject=engine,
-        message=f"The answers of {engine} were checked on {checked} of {total} pictures, as more would take too long.",
-        why="SQNR is that of these pictures; of few, top-1 says nothing, and is not told.",
-        advice="Give a longer --budget to have all of them checked.",
-    )
+    return note("checked-on-fewer", engine, checked=checked, total=total)
 
 
 def _probe(engine: str, needed_s: float) -> Finding:
-    return note(
-        code="probe-left-out",
-        subject=engine,
-        message=f"Whether the arithmetic of {engine} saturates here was not probed: "
-        f"that takes about {units.duration(needed_s)}, which were not left.",
-        why="The probe converts a model of its own, as everything does that an engine runs.",
-        advice=f"Type int8bench doctor --engine {engine}, which probes it.",
-    )
+    return note("probe-left-out", engine, needed=units.duration(needed_s))

@@ -117,9 +117,9 @@ class Pace:
         return 2 * FORK_S + min(streams, 2) * SOLO_CALLS * call_s + max(plan.load_s, call_s)
 
     def _prepared_s(self, variants: Sequence[Variant]) -> float:
-        engines = {each.engine for each in variants}
+        engines = {variant.engine for variant in variants}
         imports_s = sum(IMPORTS.get(engine, OTHER_IMPORTS_S) for engine in engines)
-        prepare_s = sum(self.network.seconds(PREPARE_FX if each.engine in FX else PREPARE) for each in variants)
+        prepare_s = sum(self.network.seconds(PREPARE_FX if variant.engine in FX else PREPARE) for variant in variants)
         observe_s = self.network.seconds(OBSERVE_FX) if FX & engines else 0.0
         return imports_s * self.network.python_s / PYTHON_S + prepare_s + observe_s
 

@@ -68,13 +68,13 @@ def _expected(session: Session, launch: Launch) -> Logits | None:
     share_s = FLOAT32_SHARES * session.check_share_s()
     order = worker.Expect(group=_largest(session, None), limit_s=_answering_s(share_s))
     try:
-        found = launch.fork(worker.expect, order).result(session.timeout_s())
+        logits = launch.fork(worker.expect, order).result(session.timeout_s())
     except LabError as error:
         alive(session, launch)
         session.give_up(session.all_live(), error, "float32")
         return None
-    session.pace = replace(session.pace, pictures_s={**session.pace.pictures_s, reference: found.picture_s})
-    return found.answers
+    session.pace = replace(session.pace, pictures_s={**session.pace.pictures_s, reference: logits.picture_s})
+    return logits.answers
 
 
 def _enter(session: Session, variant: Variant, checked: worker.Checked) -> None:

@@ -81,7 +81,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
-    """Files that are there: the folder, the seconds that making them took, and whether that was before this run."""
+    """Made files: their folder, the seconds that they took to make, and whether an earlier run made them."""
 
     folder: Path
     seconds: float
@@ -117,25 +117,21 @@ UNLIMITED = Allotment()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionOutcome:
-    """What came of all conversions of a run: the files by variant, and why a variant has none."""
+    """What came of all conversions of a run, by variant and batch size: files, no time for them, or why they failed."""
 
-    converted: Mapping[Variant, Mapping[int | None, Converted]]
-    refused: Mapping[tuple[Variant, int | None], str]
-    unmade: Mapping[tuple[Variant, int | None], Unmade] = field(default_factory=dict)
+    came: Mapping[tuple[Variant, int | None], Converted | Unmade | str]
 
-    def refusal(self, variant: Variant, batch: int) -> str | None:
-        """Why a variant has no files for a batch size; None where it has, or needs none."""
-        return self.refused.get((variant, batch), self.refused.get((variant, None)))
+    def of(self, variant: Variant, batch: int) -> Converted | Unmade | str | None:
+        """What came of the files of a variant at a batch size; None where it needs none."""
+        return self.came.get((variant, batch), self.came.get((variant, None)))
 
-    def left_out(self, variant: Variant, batch: int) -> Unmade | None:
-        """The conversion that there was no time for, where a variant waits for one at a batch size."""
-        return self.unmade.get((variant, batch), self.unmade.get((variant, None)))
-
-    def files(self) -> dict[Variant, Mapping[int | None, Path]]:
+    def files(self) -> dict[Variant, dict[int | None, Path]]:
         """The folders alone, as a launch is told them."""
-        return {
-            variant: {batch: each.folder for batch, each in found.items()} for variant, found in self.converted.items()
-        }
+        folders: dict[Variant, dict[int | None, Path]] = {}
+        for (variant, batch), each in self.came.items():
+            if isinstance(each, Converted):
+                folders.setdefault(variant, {})[batch] = each.folder
+        return folders
 
 
 @dataclass(slots=True)
@@ -189,8 +185,8 @@ def asked_by(variants: Iterable[Variant], look: Callable[[], Hardware]) -> dict[
     if not converting:
         return {}
     machine = look()
-    found = {each: engine.conversion(each, machine) for each, engine in converting.items()}
-    return {variant: conversion for variant, conversion in found.items() if conversion is not None}
+    asked = {each: engine.conversion(each, machine) for each, engine in converting.items()}
+    return {variant: conversion for variant, conversion in asked.items() if conversion is not None}
 
 
 def wanted(asked: Mapping[Variant, Conversion], cells: Iterable[tuple[Variant, int]]) -> tuple[Wanted, ...]:
@@ -242,7 +238,7 @@ def make(
         allotment: how long all may take; what would not be done is not begun, and what takes too long is stopped.
     """
     if not pieces:
-        return ConversionOutcome(converted={}, refused={})
+        return ConversionOutcome(came={})
     digest, store = _digest(order), _store()
     with _aside(store) as aside:
         work = _Work(
@@ -260,23 +256,25 @@ def make(
         if len(work.made) < len(pieces):
             _convert(work)
             cache.trim()
-    return _outcome(pieces, work.made)
+    return ConversionOutcome(
+        came={(variant, piece.batch): work.made[i] for i, piece in enumerate(pieces) for variant in piece.variants}
+    )
 
 
 def remembered_s(piece: Wanted, order: Order) -> float | None:
     """What a conversion took the last time on this machine, for this model; None where nobody remembers."""
     path = _times_path(piece, order)
     try:
-        told = json.loads(path.read_bytes()) if path else {}
-        return float(told["seconds"]) * (1.0 if told["ended"] else UNFINISHED)
+        stored = json.loads(path.read_bytes()) if path else {}
+        return float(stored["seconds"]) * (1.0 if stored["ended"] else UNFINISHED)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _times_path(piece: Wanted, order: Order) -> Path | None:
     """Where the time of a conversion is kept: by the conversion and the model, whatever its weights and the batch."""
-    told = {**_described(piece.conversion), "model": order.model, "input_shape": list(order.input_shape)}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:DIGITS]
+    depends = {**_described(piece.conversion), "model": order.model, "input_shape": list(order.input_shape)}
+    digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:DIGITS]
     folder = cache.folder()
     return folder / TIMES / f"{digest}.json" if folder else None
 
@@ -334,10 +332,10 @@ def _described(conversion: Conversion) -> dict[str, Any]:
 
 def _listed(folder: Path) -> dict[str, list[Any]]:
     """The size and digest of each file but the manifest, by its path in the folder."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     return {
         path.relative_to(folder).as_posix(): [path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()]
-        for path in found
+        for path in paths
     }
 
 
@@ -351,13 +349,13 @@ def _digest(order: Order) -> str:
 
 def _modules(function_module: str) -> tuple[str, ...]:
     """The module of a converter and the other ones of engines that it imports, however far down; by name."""
-    found, left = set[str](), [function_module]
+    modules, left = set[str](), [function_module]
     while left:
         name = left.pop()
-        if name not in found:
-            found.add(name)
+        if name not in modules:
+            modules.add(name)
             left += [each for each in _imported(name) if each.startswith(SHARED)]
-    return tuple(sorted(found))
+    return tuple(sorted(modules))
 
 
 def _imported(module: str) -> Iterator[str]:
@@ -483,7 +481,7 @@ def _overdue(work: _Work, number: int, took_s: float) -> str | Unmade:
     """What a conversion comes to that was stopped: a failure where nothing but patience ended it."""
     if took_s < TIMEOUT_S:
         return _unmade(work, number, took_s)
-    return f"the conversion failed: gave no answer in {TIMEOUT_S:.0f} s and was stopped"
+    return f"{work.pieces[number].label}: the conversion failed: gave no answer in {TIMEOUT_S:.0f} s and was stopped"
 
 
 def _unmade(work: _Work, number: int, spent_s: float | None) -> Unmade:
@@ -492,14 +490,15 @@ def _unmade(work: _Work, number: int, spent_s: float | None) -> Unmade:
 
 
 def _finished(work: _Work, number: int, fork: Fork[Made]) -> Converted | str:
-    label = f"{work.pieces[number].label} of {work.order.model}"
+    label = work.pieces[number].label
     try:
-        made = fork.result(TIMEOUT_S)
-        return keep(made, work.aside / str(number), work.store / work.keys[number], label=label)
+        made, folder = fork.result(TIMEOUT_S), work.store / work.keys[number]
+        return keep(made, work.aside / str(number), folder, label=f"{label} of {work.order.model}")
     except LabError as error:
-        return f"the conversion failed: {error}{_room(work.store)}"
+        why = f"the conversion failed: {error}"
     except OSError as error:
-        return f"the converted files cannot be kept in {work.store}: {error.strerror or error}{_room(work.store)}"
+        why = f"the converted files cannot be kept in {work.store}: {error.strerror or error}"
+    return f"{label}: {why}{_room(work.store)}"
 
 
 def _room(store: Path) -> str:
@@ -508,19 +507,3 @@ def _room(store: Path) -> str:
         if shutil.disk_usage(store).free < LEAST_ROOM_BYTES:
             return f"; the disk of {store} is full: make room there, or set XDG_CACHE_HOME to another"
     return ""
-
-
-def _outcome(pieces: Sequence[Wanted], made: Mapping[int, Converted | str | Unmade]) -> ConversionOutcome:
-    converted: dict[Variant, dict[int | None, Converted]] = {}
-    refused: dict[tuple[Variant, int | None], str] = {}
-    unmade: dict[tuple[Variant, int | None], Unmade] = {}
-    for number, piece in enumerate(pieces):
-        came = made[number]
-        for variant in piece.variants:
-            if isinstance(came, Converted):
-                converted.setdefault(variant, {})[piece.batch] = came
-            elif isinstance(came, Unmade):
-                unmade[variant, piece.batch] = came
-            else:
-                refused[variant, piece.batch] = f"{piece.label}: {came}"
-    return ConversionOutcome(converted=converted, refused=refused, unmade=unmade)

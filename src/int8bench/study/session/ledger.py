@@ -1,6 +1,6 @@
 """What a study has measured so far, cell by cell; filled as forks come home, read back from a record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +11,9 @@ from int8bench.errors import RecordError, RequestError
 from int8bench.lab.sampling import Race
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study import records
-from int8bench.study.cells import FAILED, SKIPPED, Cell, RaceSample, Samples, SoloSample
+from int8bench.study.cells import FAILED, SKIPPED, Answered, Cell, FilesMade, RaceSample, Samples, SoloSample
 from int8bench.study.plan.fitting import is_reason
 from int8bench.study.plan.plan import Plan
-from int8bench.study.session.conversions import Converted
 from int8bench.study.session.worker import Alone, Checked, Stream
 from int8bench.workload.cases import Case, Variant
 
@@ -45,7 +44,7 @@ class Ledger:
     stopped: dict[str, tuple[str, str]] = field(default_factory=dict)
     checks: dict[Variant, Checked] = field(default_factory=dict)
     probes: dict[str, SaturationProbe] = field(default_factory=dict)
-    conversions: dict[Variant, Mapping[int | None, Converted]] = field(default_factory=dict)
+    conversions: dict[str, FilesMade] = field(default_factory=dict)
     unprobed: dict[str, float] = field(default_factory=dict)
     """The engines for whose probe there was no time, and about how many seconds it takes."""
     pictures: int | None = None
@@ -168,12 +167,20 @@ class Ledger:
             self.skip(cell.id, cell.error)
         self.races[cell.id] = list(cell.samples.races)
         self.solos[cell.id] = list(cell.samples.solos)
+        if cell.conversion is not None:
+            self.conversions[cell.id] = cell.conversion
+        answered = cell.answered
         if cell.fidelity is not None and cell.memory_bytes is not None:
+            memory = cell.memory_bytes
+            answered = Answered(
+                fidelity=cell.fidelity, weights_bytes=memory.weights, serialized_bytes=memory.serialized
+            )
+        if answered is not None:
             self.checks[cell.variant] = Checked(
-                fidelity=cell.fidelity,
+                fidelity=answered.fidelity,
                 objection=None,
-                weights_bytes=cell.memory_bytes.weights,
-                serialized_bytes=cell.memory_bytes.serialized,
+                weights_bytes=answered.weights_bytes,
+                serialized_bytes=answered.serialized_bytes,
                 evidence=cell.evidence,
             )
 

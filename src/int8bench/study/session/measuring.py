@@ -48,7 +48,7 @@ def measure(session: Session) -> None:
                 break
             session.expect(groups)
             _measure_until(session, groups, launches)
-            session.save(complete=False)
+            session.save()
     except TimeIsUp:
         pass  # what is measured until here is the answer
     session.end()

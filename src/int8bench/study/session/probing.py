@@ -24,7 +24,7 @@ from int8bench.lab.progress import Advance, Progress
 from int8bench.machine import Hardware
 from int8bench.machine.finding import SaturationProbe
 from int8bench.study.session import conversions, worker
-from int8bench.study.session.conversions import UNLIMITED, Allotment, ConversionOutcome, Due, Wanted
+from int8bench.study.session.conversions import UNLIMITED, Allotment, Due, Wanted
 from int8bench.study.session.worker import Check
 from int8bench.workload.cases import INT8, Group, Variant
 from int8bench.workload.order import Order
@@ -53,7 +53,7 @@ class Probes:
 
 
 def measured(launch: Launch, engines: Sequence[str], machine: Hardware, advance: Advance) -> dict[str, SaturationProbe]:
-    """The probe of each engine that has int8; without those whose probe failed, whose own cells say why.
+    """The probe of each engine with int8; one whose probe failed is missing, and its own cells say why.
 
     Args:
         launch: any that has torch.
@@ -61,8 +61,8 @@ def measured(launch: Launch, engines: Sequence[str], machine: Hardware, advance:
         machine: what conversions are made for.
         advance: is told what is at work.
     """
-    found = {**by_integers(launch, engines), **by_answers(wanted(engines, machine, lambda _: 0.0), advance)}
-    return {name: found[name] for name in engines if name in found}
+    probes = {**by_integers(launch, engines), **by_answers(wanted(engines, machine, lambda _: 0.0), advance)}
+    return {name: probes[name] for name in engines if name in probes}
 
 
 def by_integers(launch: Launch, engines: Sequence[str]) -> dict[str, SaturationProbe]:
@@ -152,27 +152,25 @@ def _in_a_launch(
     probes: Probes, bare: Order, advance: Advance, allotment: Allotment, timeout_s: float
 ) -> dict[str, SaturationProbe | None]:
     outcome = conversions.make(probes.pieces, bare, advance, allotment=allotment)
-    ready = [check for check in probes.checks if not _lacks(outcome, check)]
+    ready = [
+        check
+        for check in probes.checks
+        if not isinstance(outcome.of(check.variant, check.group.batch), conversions.Unmade | str)
+    ]
     variants = tuple(check.variant for check in ready)
     order = replace(bare, variants=variants, files=outcome.files())
-    found: dict[str, SaturationProbe | None] = {}
+    answers: dict[str, SaturationProbe | None] = {}
     setup = Setup(function=worker.prepare, payload=order)
     with launched((0,), setup, settings=ProcessSettings(), timeout_s=timeout_s) as (launch,):
         for check in ready:
             engine = check.variant.engine
             advance(Progress(phase=f"probing the arithmetic of {engine}"))
-            found[engine] = _answered(launch.fork(worker.probe_answers, check), timeout_s)
-    return found
+            answers[engine] = _answered(launch.fork(worker.probe_answers, check), timeout_s)
+    return answers
 
 
-def _lacks(outcome: ConversionOutcome, check: Check) -> bool:
-    """Whether the files of a check are not there."""
-    at = check.variant, check.group.batch
-    return outcome.refusal(*at) is not None or outcome.left_out(*at) is not None
-
-
-def _told(found: Mapping[str, SaturationProbe | None]) -> dict[str, SaturationProbe]:
-    return {name: probe for name, probe in found.items() if probe is not None}
+def _told(answers: Mapping[str, SaturationProbe | None]) -> dict[str, SaturationProbe]:
+    return {name: probe for name, probe in answers.items() if probe is not None}
 
 
 def _answered(fork: Fork[SaturationProbe], timeout_s: float = SILENCE_S) -> SaturationProbe | None:

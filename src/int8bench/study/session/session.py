@@ -1,4 +1,4 @@
-"""The state of one run of a study: what is measured, what is still to do, what time is left, and what is told of it."""
+"""The state of one run of a study: its samples, its agenda, the time left, and its progress."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,8 +113,8 @@ class Session(Underway):
         left_s = self.budget.left_s()
         if not self.ledger.plan and self.agenda().seconds(cases, fewest) > left_s:
             self.replan(self.plan.lean())
-        found = fitting.fitted(cases, self.agenda().seconds, left_s, fewest=fewest)
-        for part in fitting.parts(cases, found):
+        gone = fitting.fitted(cases, self.agenda().seconds, left_s, fewest=fewest)
+        for part in fitting.parts(cases, gone):
             why = fitting.too_long(part.needed_s, self.budget.promise())
             self.leave_out(part.cases, why, part.needed_s)
 
@@ -167,18 +167,28 @@ class Session(Underway):
         self.done = min(self.done + cost_s, self.total)
         self.tell(self.phase)
         if self.budget.clock() - self.saved_s > SAVE_EVERY_S:
-            self.save(complete=False)
+            self.save()
 
-    def save(self, *, complete: bool) -> records.Run:
-        """Writes what is known so far."""
-        record = figures.record(
-            cases=self.cases,
-            ledger=self.ledger,
-            plan=self.plan,
-            machine=self.machine,
-            settings=self.settings,
-            complete=complete,
+    def save(self) -> None:
+        """Writes the samples that there are so far; their figures are computed when somebody looks."""
+        self._write(
+            figures.samples_alone(cases=self.cases, ledger=self.ledger, machine=self.machine, settings=self.settings)
         )
+
+    def record(self, *, complete: bool) -> records.Run:
+        """Writes what is known, with its figures, and returns it."""
+        return self._write(
+            figures.record(
+                cases=self.cases,
+                ledger=self.ledger,
+                plan=self.plan,
+                machine=self.machine,
+                settings=self.settings,
+                complete=complete,
+            )
+        )
+
+    def _write(self, record: records.Run) -> records.Run:
         records.save(record, self.output)
         self.saved_s = self.budget.clock()
         return record

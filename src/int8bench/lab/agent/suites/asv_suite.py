@@ -86,7 +86,7 @@ class AsvSuite:
         self._found, self._again = found, again
         self._packages = packages
         self._scratch = tempfile.TemporaryDirectory(prefix="int8bench-asv-")
-        keys = (each.benchmark.setup_cache_key for each in found.combinations.values())
+        keys = (combination.benchmark.setup_cache_key for combination in found.combinations.values())
         self._caches = {key: Path(self._scratch.name) / f"cache-{n}" for n, key in enumerate(dict.fromkeys(keys))}
 
     def names(self) -> Mapping[str, str]:

@@ -27,7 +27,7 @@ def arguments(folder: Path, top: Path | None, scratch: Path) -> list[str]:
         top: of its tree.
         scratch: a folder for an empty file.
     """
-    if top is None or not any((each / name).is_file() for each in top.parents for name in (*CONFIGS, SETUP)):
+    if top is None or not any((parent / name).is_file() for parent in top.parents for name in (*CONFIGS, SETUP)):
         return []
     inside = [each for each in (folder, *folder.parents) if each.is_relative_to(top)]
     config = next((path for path in _files(inside, CONFIGS) if load_config_dict_from_file(path) is not None), None)
@@ -91,7 +91,7 @@ def add_absent(pluginmanager: pytest.PytestPluginManager, parser: pytest.Parser)
 
 
 def require_less(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Takes out of the plug-ins that the project requires those that we stand in for and that are not installed."""
+    """Takes out of the project's required plug-ins those replaced by us and not installed."""
     config = pluginmanager.get_plugin("pytestconfig")
     assert config is not None
     validate = config._validate_plugins  # noqa: SLF001  what pytest does with them, with no hook around

@@ -98,7 +98,7 @@ class PytestSuite:
     """Tests that pytest has collected."""
 
     def __init__(self, session: pytest.Session, front: "Front", scratch: "tempfile.TemporaryDirectory[str]") -> None:
-        """Holds a session that goes on, and the folder for what tests leave, which goes with this interpreter."""
+        """Holds an open session, and a folder for files of tests, which goes with this interpreter."""
         self._front, self._scratch = front, scratch
         asking = [item for item in session.items if front.is_benchmark(item)]
         self._left_out = {**front.left_out, **{item.nodeid: why for item in asking if (why := _unfit(item))}}
@@ -222,9 +222,9 @@ def _configured(front: Front, arguments: list[str], seed: int) -> pytest.Config:
     return config
 
 
-def _reason(told: str) -> str:
+def _reason(text: str) -> str:
     """The line that says why; before it, pytest may say how it is used, and after it where it looked."""
-    lines = told.strip().splitlines()
+    lines = text.strip().splitlines()
     return next((line for line in lines if "error: " in line), lines[0])
 
 
@@ -232,8 +232,8 @@ def _cause(error: BaseException) -> str:
     """Why something cannot be collected, the same sentence wherever the cause is the same."""
     cause = getattr(error, "cause", None) or error.__cause__ or error
     if isinstance(cause, ImportPathMismatchError):
-        name, found, _ = cause.args
-        return f"ImportPathMismatchError: a module of that name, {name}, was imported from {found}"
+        name, place, _ = cause.args
+        return f"ImportPathMismatchError: a module of that name, {name}, was imported from {place}"
     return first_line(cause)
 
 
@@ -262,7 +262,7 @@ def _asks(item: pytest.Item) -> bool:
     """Whether a test asks for one of our fixtures; a parameter of that name is the test's own."""
     callspec = getattr(item, "callspec", None)
     own = callspec.params if callspec else ()
-    return any(each in getattr(item, "fixturenames", ()) and each not in own for each in FIXTURES)
+    return any(fixture in getattr(item, "fixturenames", ()) and fixture not in own for fixture in FIXTURES)
 
 
 def _unfit(item: pytest.Item) -> str | None:
