@@ -22,15 +22,12 @@ def _module_values() -> dict[str, ast.expr]:
     for path in SOURCES:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             match node:
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() | ast.Dict() as value):
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str()) | ast.Dict() as value):
                     found[name] = value
                 case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
-                    found |= {name.id: value for name, value in zip(names, values, strict=True) if _is_name(name)}
+                    pairs = zip(names, values, strict=True)
+                    found |= {name.id: value for name, value in pairs if isinstance(name, ast.Name)}
     return found
-
-
-def _is_name(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name)
 
 
 TOP = _module_values()
