@@ -160,7 +160,7 @@ def test_what_head_breaks_is_an_error_and_what_both_break_a_warning(
         "head: ValueError: broken in both"
     )
     assert _of(duet, "b.Broken.time_it")["reason"] == both
-    found = {(each.severity, each.code, each.shown.message) for each in duet.findings}
+    found = {(each.severity, each.code, each.message) for each in duet.findings}
     assert found == {
         ("error", "benchmark-failed", f"b.time_asked: {broken}"),
         ("warning", "benchmark-failed", f"b.Broken.time_it: {both}"),
