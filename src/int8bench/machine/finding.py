@@ -1,11 +1,9 @@
 """What the rules take and give: a situation in, findings out; a finding's sentences are made when it is shown. Pure."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, partial
-from importlib import resources
 from typing import TypeAlias
 
 from int8bench.machine import Hardware
@@ -84,6 +82,9 @@ error, warning, note = (partial(finding_of, severity) for severity in Severity)
 @cache
 def _sentences() -> Mapping[str, Mapping[str, str]]:
     """The sentences of each kind; of a wording those that differ from the kind's."""
+    import tomllib  # a report of a stored record does without: its findings are sentences
+    from importlib import resources
+
     text = resources.files("int8bench").joinpath("sentences/findings.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
