@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Imports the command line and hands over to it."""
+    """Import the command line and hand over to it."""
     try:
         from int8bench import cli
     except KeyboardInterrupt:

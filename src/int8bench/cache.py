@@ -40,7 +40,7 @@ class CacheEntry:
     in_use: bool
 
     def to_dict(self) -> dict[str, object]:
-        """The JSON form."""
+        """Return the JSON form."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -67,7 +67,7 @@ class Contents:
         return sum(entry.size_bytes for entry in self.entries)
 
     def to_dict(self) -> dict[str, object]:
-        """The document of ``cache --json``."""
+        """Return the document of ``cache --json``."""
         return {
             "folder": None if self.folder is None else str(self.folder),
             "cap_bytes": self.cap_bytes,
@@ -78,7 +78,7 @@ class Contents:
 
 
 def folder() -> Path | None:
-    """$XDG_CACHE_HOME/int8bench or ~/.cache/int8bench; None without a home."""
+    """Return $XDG_CACHE_HOME/int8bench or ~/.cache/int8bench; None without a home."""
     base = os.environ.get("XDG_CACHE_HOME")
     if base and Path(base).is_absolute():  # a relative one is to be ignored, by the XDG base directory specification
         return Path(base) / "int8bench"
@@ -88,7 +88,7 @@ def folder() -> Path | None:
 
 
 def cap_bytes() -> int:
-    """The most bytes to keep: what the variable says, else 5 GB.
+    """Return the most bytes to keep: what the variable says, else 5 GB.
 
     Raises:
         RequestError: the variable is no size.
@@ -98,12 +98,12 @@ def cap_bytes() -> int:
 
 
 def cap_at(most_bytes: int) -> None:
-    """Keeps so many bytes at most, in this process and in those that it starts."""
+    """Keep so many bytes at most, in this process and in those that it starts."""
     os.environ[CAP_VARIABLE] = str(most_bytes)
 
 
 def contents() -> Contents:
-    """All that is kept.
+    """Return the contents of the cache.
 
     Raises:
         RequestError: the environment's cap is no size.
@@ -114,7 +114,7 @@ def contents() -> Contents:
 
 
 def trim() -> Contents:
-    """Removes entries, the one used longest ago first, until the rest fits; those in use, or without bytes, stay.
+    """Remove entries, the one used longest ago first, until the rest fits; those in use, or without bytes, stay.
 
     Raises:
         RequestError: the environment's cap is no size.
@@ -131,7 +131,7 @@ def trim() -> Contents:
 
 
 def prune() -> Contents:
-    """Removes all that nobody uses.
+    """Remove all that nobody uses.
 
     Raises:
         RequestError: the environment's cap is no size.
@@ -141,7 +141,7 @@ def prune() -> Contents:
 
 
 def hold(entry: Path) -> bool:
-    """Keeps an entry, or what is about to become one, from being removed until this process ends; whether it is there.
+    """Keep an entry, or what is about to become one, from being removed until this process ends; whether it is there.
 
     It counts as used now.
     """
@@ -155,7 +155,7 @@ def hold(entry: Path) -> bool:
 
 
 def remove(entry: Path) -> bool:
-    """Removes an entry that nobody holds; whether it did."""
+    """Remove an entry that nobody holds; whether it did."""
     descriptor = _locked(entry, shared=False)
     if descriptor is None:
         return False
@@ -175,7 +175,7 @@ _HELD: list[int] = []  # the locks of this process, which end with it
 
 
 def _locked(entry: Path, *, shared: bool) -> int | None:
-    """A descriptor with the entry's lock; None where it is not there any more, or another process has it."""
+    """Return a descriptor with the entry's lock; None where it is not there any more, or another process has it."""
     try:
         descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -216,7 +216,7 @@ def _entries(place: Path) -> Iterator[CacheEntry]:
 
 
 def _within(place: Path) -> list[Path]:
-    """What lies in a folder; what is being made or removed there does not count."""
+    """Return the paths in a folder, without those that are being made or removed."""
     try:
         return sorted(each for each in place.iterdir() if not each.name.startswith("."))
     except OSError:  # not there
@@ -231,7 +231,7 @@ def _entry(kind: str, name: str, path: Path) -> CacheEntry:
 
 
 def _size(path: Path) -> int:
-    """What an entry takes; what goes while it is counted takes nothing."""
+    """Return the bytes of an entry; a file that goes while it is counted has none."""
     files = [path]
     for folder_path, folders, names in os.walk(path):  # unlike rglob, it goes on where a folder has gone
         files += [Path(folder_path, name) for name in (*folders, *names)]

@@ -45,14 +45,19 @@ class _Commands(TyperGroup):
     """The commands; Ctrl-C in any of them is a sentence and an exit code of ours, where Typer has one of its own."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  Typer's own types are private
-        """Parses and calls the command."""
+        """Parse and call the command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise _stopped() from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
-        """The door: a command that measures is turned away where that is not Linux; its --help is not."""
+        """Turn a command that measures away where the system is not Linux; its --help is not.
+
+        Args:
+            ctx: of the command line.
+            args: the words typed after int8bench.
+        """
         name, command, rest = super().resolve_command(ctx, args)
         if name not in platforms.EVERYWHERE and not {*ctx.help_option_names} & {*rest}:
             platforms.require_linux(f"int8bench {name}")
@@ -73,7 +78,7 @@ app = typer.Typer(
 
 
 def _read_by(reader: Callable[[str, str], object], option: str, text: str) -> Any:  # noqa: ANN401  Typer's
-    """An option whose text is turned into a value at the door; its default is a value already, and said in `text`."""
+    """Return an option whose text becomes a value at the door; its default is a value, and said in `text`."""
 
     def parse(typed: object) -> object:
         return reader(option, typed) if isinstance(typed, str) else typed
@@ -150,7 +155,7 @@ def doctor(
     threads: Annotated[Counts | None, _read_by(options.counts, "--threads", "Thread counts you mean to use.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """This CPU, the engines it has, what is wrong with them and what to do about it."""
+    """Show this CPU, the engines it has, what is wrong with them and what to do about it."""
     from int8bench.lab.progress import Progress
     from int8bench.report import doctor as sheet
     from int8bench.study.doctor import diagnose
@@ -340,7 +345,7 @@ def duet(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Two revisions (or two environments), raced now, paired: did head change anything, by how much, how sure?"""
+    """Race two revisions (or two environments) now, paired: did head change anything, by how much, how sure?"""
     from int8bench.compare.duet import study
     from int8bench.compare.duet.state import DuetRequest
 
@@ -379,7 +384,7 @@ def compare(
     markdown: Markdown = None,
     as_json: AsJson = False,
 ) -> None:
-    """Two stored runs: speed-ups always, absolute figures where the hardware is the same; times are never judged."""
+    """Compare two stored runs: speed-ups always, absolute figures on like hardware; times are never judged."""
     from int8bench.compare import stored as two_runs
     from int8bench.study import records
 
@@ -411,7 +416,7 @@ def gate(
     markdown: Markdown = None,
     as_json: AsJson = False,
 ) -> None:
-    """The verdict for CI, by [tool.int8bench.gate] of pyproject.toml: red only where something is surely worse."""
+    """Judge a commit for CI, by [tool.int8bench.gate] of pyproject.toml: red only where something is surely worse."""
     from int8bench import machine
     from int8bench.compare.gate import gate as verdicts
     from int8bench.compare.gate import policy
@@ -441,7 +446,7 @@ def selftest(
     thorough: Annotated[bool, typer.Option("--thorough", help="Take an hour instead of five minutes.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """How far verdicts on this machine can be trusted: false alarms, coverage, the smallest slow-down seen."""
+    """Measure how far verdicts on this machine can be trusted: false alarms, coverage, the smallest slow-down seen."""
     from int8bench.report import selftest as sheet
     from int8bench.selftest import selftest as lab_selftest
 
@@ -459,7 +464,7 @@ def cache(
     prune: Annotated[bool, typer.Option("--prune", help="Remove all that no running process uses.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What is kept between runs, how large it is and when it was used last; what is used longest ago goes first."""
+    """Show what is kept between runs, its size and when it was used last; what is used longest ago goes first."""
     from int8bench import cache as kept
     from int8bench.report import cache as sheet
 
@@ -509,7 +514,7 @@ def history(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What changed across the commits that asv has measured: when, by how much, and how sure that is."""
+    """Show what changed across the commits that asv has measured: when, by how much, and how sure that is."""
     from int8bench import documents
     from int8bench.lab.progress import Progress
     from int8bench.report.history import terminal as sheet
@@ -538,7 +543,7 @@ def asv(
 
 
 def main() -> None:
-    """The entry point: every error of ours, Ctrl-C and SIGTERM are one sentence and an exit code."""
+    """Run the command line; every error of ours, Ctrl-C and SIGTERM are one sentence and an exit code."""
     try:
         environment.spare_cores(os.environ)
         with _stoppable():
@@ -551,7 +556,7 @@ def main() -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """SIGTERM, which `timeout` and CI systems send, is a Ctrl-C; what was told to ignore either goes on ignoring it."""
+    """Turn SIGTERM, which `timeout` and CI systems send, into a Ctrl-C, unless this process ignores either."""
     stopping_since = -math.inf
 
     def stop(_number: int, _frame: object) -> None:
@@ -572,12 +577,12 @@ def _stoppable() -> Iterator[None]:
 
 
 def _stopped() -> NothingMeasuredError:
-    """What a command says that was stopped before it had anything to show."""
+    """Return the error of a command that was stopped before it had anything to show."""
     return NothingMeasuredError("stopped before it was done; type the same command to start again")
 
 
 def _looked_at(record: "Run") -> "Run":
-    """The record with its figures: a run that goes on, or was killed, has kept its samples alone."""
+    """Return the record with its figures: a run that goes on, or was killed, has kept its samples alone."""
     if record.probes is None:
         return record
     from int8bench.study import figures
@@ -595,7 +600,7 @@ def _answer(record: "Run", *, as_json: bool) -> None:
 
 
 def _compared(comparison: "Compared | Duet | Gate", fingerprint: str, *, markdown: Path | None, as_json: bool) -> None:
-    """Prints what changed (of duet, compare or gate), and writes it for a pull request where that is asked for.
+    """Print what changed (of duet, compare or gate), and write it for a pull request where that is asked for.
 
     With it stands what the selftest said of that hardware.
     """
@@ -617,7 +622,7 @@ def _exit_code(record: "Run") -> int:
 
 
 def _screen() -> dict[str, Any]:
-    """How wide and how colourful the answer may be: for a person at a terminal, or for a file."""
+    """Return the width and the colours of an answer: for a person at a terminal, or for a file."""
     import shutil
 
     on_terminal = sys.stdout.isatty()
@@ -625,12 +630,12 @@ def _screen() -> dict[str, Any]:
 
 
 def _json(document: object) -> str:
-    """Strict JSON, as other programs read it."""
+    """Return strict JSON, as other programs read it."""
     return json.dumps(document, indent=2, allow_nan=False)
 
 
 def _print(answer: str) -> None:
-    """Prints the answer; `| head` may have read enough of it."""
+    """Print the answer; `| head` may have read enough of it."""
     try:
         print(answer, flush=True)
     except BrokenPipeError:
@@ -648,7 +653,7 @@ def _note(sentence: str) -> None:
 
 @contextmanager
 def _bar() -> Iterator[Callable[["Progress"], None]]:
-    """A progress bar with the time left, on standard error, where that is a terminal; a line a phase elsewhere.
+    """Show a progress bar with the time left, on standard error, where that is a terminal; a line a phase elsewhere.
 
     While it stands, what others print (a model of yours, a data set) goes to standard error too: nothing but the answer
     is on standard output.

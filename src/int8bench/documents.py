@@ -93,7 +93,7 @@ Level = Annotated[float, ABOVE_0, BELOW_1]
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number that can be reckoned with: finite, and no boolean."""
+    """Tell whether a value is a number that can be reckoned with: finite, and no boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
@@ -181,7 +181,7 @@ def load(path: Path, *, by: str) -> Json:
 
 
 def _objections(error: BaseException, place: str = "") -> Iterator[tuple[str, str]]:
-    """The places of what is wrong in a document, and a sentence for each."""
+    """Yield the places of what is wrong in a document, and a sentence for each."""
     from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
     if isinstance(error, BaseValidationError):
@@ -198,7 +198,7 @@ def _objections(error: BaseException, place: str = "") -> Iterator[tuple[str, st
 
 
 def _step(cause: BaseException) -> str:
-    """The last step of the way to a value, as cattrs notes it: ``.name`` or ``[2]``."""
+    """Return the last step of the way to a value, as cattrs notes it: ``.name`` or ``[2]``."""
     from cattrs.errors import AttributeValidationNote, IterableValidationNote
 
     for note in getattr(cause, "__notes__", ()):
@@ -211,7 +211,7 @@ def _step(cause: BaseException) -> str:
 
 @cache
 def _converter(strict: bool) -> "Converter":  # noqa: FBT001  a cache wants it by place
-    """The reader: nothing is turned into something else, so that "5" is no number and 1.0 no whole one."""
+    """Return the reader; it turns nothing into something else, so that "5" is no number and 1.0 no whole one."""
     from cattrs import Converter
 
     converter = Converter(forbid_extra_keys=strict)
@@ -262,7 +262,7 @@ def _member(kind: type[Enum], value: object) -> Enum:
 
 
 def _checked(structure: _Hook, name: str, kinds: tuple[type, ...]) -> _Hook:
-    """A hook behind the test that the value is of the JSON type of that name."""
+    """Return a hook behind the test that the value is of the JSON type of that name."""
 
     def checked(value: object, kind: object) -> object:
         if not isinstance(value, kinds):
@@ -279,7 +279,7 @@ def _object(kind: type, converter: "Converter") -> _Hook:
 
 
 def _keys(kind: type, converter: "Converter") -> Callable[[object], dict[str, Json]]:
-    """The hook that writes a dataclass."""
+    """Return the hook that writes a dataclass."""
     from cattrs.gen import make_dict_unstructure_fn
 
     by_fields: Callable[[object], dict[str, Json]] = make_dict_unstructure_fn(kind, converter)
@@ -307,7 +307,7 @@ def _is_set(kind: object) -> bool:
 
 
 def _set(kind: type, converter: "Converter") -> _Hook:
-    """An array whose order says nothing; it is written sorted."""
+    """Return the hook of an array whose order says nothing; it is written sorted."""
     entries = GenericAlias(tuple, (*get_args(kind), ...))
     structure = converter.get_structure_hook(entries)
     return lambda value, _: frozenset(structure(value, entries))
@@ -318,7 +318,7 @@ def _is_pair(kind: object) -> bool:
 
 
 def _pair(kind: type, converter: "Converter") -> _Hook:
-    """An array with as many entries as its type has."""
+    """Return the hook of an array with as many entries as its type has."""
     entries = get_args(kind)
 
     def structure(value: object, _: object) -> object:
@@ -362,7 +362,7 @@ def _is_annotated(kind: object) -> bool:
 
 
 def _annotated(kind: object, converter: "Converter") -> _Hook:
-    """The hook of a type, and then what stands beside it."""
+    """Return the hook of a type, and of what stands beside it."""
     base, *beside = get_args(kind)
     if any(isinstance(note, _Free) for note in beside):
         return _checked(lambda value, _: value, "object", (Mapping,))
@@ -379,7 +379,7 @@ def _annotated(kind: object, converter: "Converter") -> _Hook:
 
 
 def _numbers(entries: Each) -> _Hook:
-    """A long array, of which no hook looks at every entry."""
+    """Return the hook of a long array; it looks at every entry in one pass."""
 
     def structure(value: object, _: object) -> object:
         if not isinstance(value, list | tuple):
@@ -393,7 +393,7 @@ def _numbers(entries: Each) -> _Hook:
 
 
 def _check(note: object, value: object) -> None:
-    """Holds a value to what stands beside its type."""
+    """Hold a value to what stands beside its type."""
     match note:
         case Rule() if isinstance(value, int | float) and not note.holds(value):
             raise _UnexpectedError(note.expected, value)

@@ -55,7 +55,11 @@ class Comparison:
     engine: str
 
     def speedup(self, *, batch: int, threads: int) -> JsonObject:
-        """How many times as fast int8 is as the best float32: value, low, high, verdict, as RUN.json has it.
+        """Return how many times as fast int8 is as the best float32: value, low, high, verdict, as RUN.json has it.
+
+        Args:
+            batch: pictures of a call.
+            threads: of the setting.
 
         Raises:
             NothingMeasuredError: that cell failed or was not raced; the message says why.
@@ -89,7 +93,7 @@ class Comparison:
 
 
 def usable_threads() -> int:
-    """How many cores this process may use: affinity and container quota respected."""
+    """Return how many cores this process may use: affinity and container quota respected."""
     from int8bench.machine import usable_core_count
 
     return usable_core_count()
@@ -99,7 +103,7 @@ def usable_threads() -> int:
 def forward(
     contender: str, *, batch: int, threads: int, model: str, input_shape: str | None = None, data: str = DATA
 ) -> Callable[[], object]:
-    """A warmed call that answers one batch; the last one is kept, since asv sets up again before each sample.
+    """Return a warmed call that answers one batch; the last one is kept, since asv sets up again before each sample.
 
     Args:
         contender: `FLOAT32` (channels-last), or an int8 engine.
@@ -128,7 +132,12 @@ class Grid:
     """Whether the weights are random, so that top-1 is chance."""
 
     def forward(self, contender: str, *, batch: int, threads: int) -> Callable[[], object]:
-        """A warmed call that answers one batch, built anew in this process.
+        """Return a warmed call that answers one batch, built anew in this process.
+
+        Args:
+            contender: an int8 engine by its name, or `FLOAT32`.
+            batch: pictures of a call.
+            threads: that it may use.
 
         Raises:
             NotImplementedError: the contender cannot run here.
@@ -142,7 +151,12 @@ class Grid:
         return call
 
     def cost(self, contender: str, *, batch: int, threads: int) -> Mapping[str, float]:
-        """What the contender costs in this process, which must be a fresh one: ``peak_memory`` in bytes.
+        """Return what the contender costs in this process, which must be a fresh one: ``peak_memory`` in bytes.
+
+        Args:
+            contender: an int8 engine by its name, or `FLOAT32`.
+            batch: pictures of a call.
+            threads: that it may use.
 
         Raises:
             NotImplementedError: the contender cannot run here.
@@ -152,7 +166,7 @@ class Grid:
         return {"peak_memory": float(worker.peak_bytes(self.prepared, *self._placed(contender, batch, threads)))}
 
     def answers(self, contender: str) -> Mapping[str, float]:
-        """What it answers and with how many bytes of weights: ``weights``, and of int8 ``sqnr`` in dB, and ``top1``.
+        """Return the bytes of its ``weights``, the ``sqnr`` of an int8 in dB, and ``top1``.
 
         Without what proves nothing: the top-1 of random weights, and the SQNR of answers that no picture changes.
 
@@ -171,7 +185,7 @@ class Grid:
         return {name: value for name, value in figures.items() if value is not None}
 
     def _placed(self, contender: str, batch: int, threads: int) -> "tuple[Variant, Group]":
-        """What a contender is called, and where it runs.
+        """Return what a contender is called, and where it runs.
 
         Raises:
             NotImplementedError: it cannot.
@@ -196,7 +210,7 @@ def grid(
     data: str = DATA,
     batches: Sequence[int] = BATCHES,
 ) -> Grid:
-    """Prepares contenders; starts no thread, so that forks of this process are whole.
+    """Prepare contenders; starts no thread, so that forks of this process are whole.
 
     Args:
         contenders: `FLOAT32` (channels-last), and int8 engines.
@@ -251,7 +265,7 @@ def compare(
     input_shape: str | None = None,
     data: str = DATA,
 ) -> Comparison:
-    """Races an int8 engine against float32 over a grid, as ``int8bench run`` does.
+    """Race an int8 engine against float32 over a grid, as ``int8bench run`` does.
 
     Args:
         engine: of int8.
@@ -287,7 +301,7 @@ def compare(
 
 
 def publish(compared: Comparison, *, heeded: Mapping[str, bool]) -> "Values":
-    """What the asv suite publishes of a race; intervals, forks and samples are kept in a side file by asv's results.
+    """Return what the asv suite publishes of a race; its samples are kept in a side file by asv's results.
 
     Args:
         compared: the race.
@@ -301,7 +315,7 @@ def publish(compared: Comparison, *, heeded: Mapping[str, bool]) -> "Values":
 
 
 def _health() -> dict[tuple[str, str], int]:
-    """How many findings each engine has on this machine, by severity."""
+    """Return how many findings each engine has on this machine, by severity."""
     from int8bench.machine import rules
     from int8bench.machine.finding import Severity
     from int8bench.study import doctor
@@ -315,7 +329,7 @@ def _health() -> dict[tuple[str, str], int]:
 
 
 def _say(step: Progress) -> None:
-    """Progress goes nowhere: asv and pytest show their own."""
+    """Show no progress: asv and pytest show their own."""
 
 
 def _note(sentence: str) -> None:

@@ -28,14 +28,19 @@ class Scratch:
     lock: int | None
 
     def remove(self) -> None:
-        """Removes what lies there, as far as that goes: a process of somebody else's may still be writing."""
+        """Remove what lies there, as far as that goes: a process of somebody else's may still be writing."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self.lock is not None:
             os.close(self.lock)
 
 
 def scratch_folder(parent: Path, prefix: str) -> Scratch:
-    """A new folder of that prefix in `parent`; folders of it that killed processes left there are removed first."""
+    """Return a new folder of that prefix in `parent`; those that killed processes left there are removed.
+
+    Args:
+        parent: the folder that it is made in.
+        prefix: of its name; only folders of it are swept.
+    """
     sweep(parent, prefix)
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
@@ -47,7 +52,12 @@ def scratch_folder(parent: Path, prefix: str) -> Scratch:
 
 
 def sweep(parent: Path, prefix: str) -> None:
-    """Removes the folders of that prefix that nobody holds."""
+    """Remove the folders of that prefix that nobody holds.
+
+    Args:
+        parent: the folder to look in.
+        prefix: of the names of scratch folders.
+    """
     for left in parent.glob(f"{prefix}*"):
         lock = _locked(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if lock is not None:
@@ -55,7 +65,7 @@ def sweep(parent: Path, prefix: str) -> None:
 
 
 def _locked(folder: Path, how: int) -> int | None:
-    """A descriptor that holds the folder's lock; None where it cannot be had."""
+    """Return a descriptor that holds the folder's lock; None where it cannot be had."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:  # gone, another user's, or no folder
@@ -69,12 +79,21 @@ def _locked(folder: Path, how: int) -> int | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file of text whole or not at all, see `write_bytes`."""
+    """Write a file of text whole or not at all, see `write_bytes`.
+
+    Args:
+        path: the file.
+        text: its new content, written as UTF-8.
+    """
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file that a person asked for, whole or not at all.
+    """Write a file that a person asked for, whole or not at all.
+
+    Args:
+        path: the file.
+        content: its new content.
 
     Raises:
         RequestError: the file cannot be written; what was there before is untouched.
@@ -84,7 +103,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Finds out before long work whether its result could be written.
+    """Find out before long work whether its result could be written.
 
     Raises:
         RequestError: it could not.
@@ -94,7 +113,11 @@ def check_writable(path: Path) -> None:
 
 
 def put(path: Path, content: bytes | memoryview) -> None:
-    """Puts content in the place of a file, whole or not at all: into a temporary one beside it, which then replaces it.
+    """Put content in the place of a file, whole or not at all: into a temporary one beside it, which then replaces it.
+
+    Args:
+        path: the file.
+        content: its new content.
 
     Raises:
         OSError: the file cannot be written; what was there before is untouched.
@@ -123,7 +146,7 @@ def _asked_for(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    """A temporary file in the folder of `path`, gone at the end unless it has taken its place, after Ctrl-C too."""
+    """Hold a temporary file beside `path`, gone at the end unless it has taken its place, after Ctrl-C too."""
     if path.exists() and not path.is_file():  # or root could replace a device such as /dev/null
         raise IsADirectoryError(errno.EISDIR, "it is a folder" if path.is_dir() else "it is a device")
     target = Path(os.path.realpath(path))
@@ -137,7 +160,7 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def set_aside(path: Path) -> Path:
-    """Moves a finished record out of the way of the next one; the last two are kept, this one as NAME.previous.json.
+    """Move a finished record out of the way of the next one; the last two are kept, this one as NAME.previous.json.
 
     Raises:
         RequestError: it cannot be moved; it stays where it is.

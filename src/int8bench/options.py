@@ -31,12 +31,16 @@ class Names(tuple[str, ...]):
 
 
 def listed(values: Iterable[object]) -> str:
-    """The values as a person types them: with commas between."""
+    """Return the values as a person types them: with commas between."""
     return ",".join(map(str, values))
 
 
 def names(option: str, text: str) -> Names:
-    """The names of a comma-separated list, each once, in order.
+    """Return the names of a comma-separated list, each once, in order.
+
+    Args:
+        option: with which the sentence on a wrong text begins: ``--batch``.
+        text: as it was typed.
 
     Raises:
         RequestError: nothing but commas and spaces.
@@ -48,7 +52,11 @@ def names(option: str, text: str) -> Names:
 
 
 def counts(option: str, text: str) -> Counts:
-    """The whole numbers of a comma-separated list, each 1 or more, each once, in order.
+    """Return the whole numbers of a comma-separated list, each 1 or more, each once, in order.
+
+    Args:
+        option: with which the sentence on a wrong text begins: ``--batch``.
+        text: as it was typed.
 
     Raises:
         RequestError: something else than whole numbers from 1 up.
@@ -57,7 +65,11 @@ def counts(option: str, text: str) -> Counts:
 
 
 def fraction(option: str, text: str) -> float:
-    """A percentage as a fraction: ``1%`` and ``0.01`` are both 0.01.
+    """Return a percentage as a fraction: ``1%`` and ``0.01`` are both 0.01.
+
+    Args:
+        option: with which the sentence on a wrong text begins: ``--batch``.
+        text: as it was typed.
 
     Raises:
         RequestError: not a percentage above 0 % and below 100 %.
@@ -70,7 +82,11 @@ def fraction(option: str, text: str) -> float:
 
 
 def seconds(option: str, text: str) -> float:
-    """A duration in seconds: ``90s``, ``90`` and ``1.5m`` are all 90.
+    """Return a duration in seconds: ``90s``, ``90`` and ``1.5m`` are all 90.
+
+    Args:
+        option: with which the sentence on a wrong text begins: ``--batch``.
+        text: as it was typed.
 
     Raises:
         RequestError: not a duration, none at all, or more than a week.
@@ -85,7 +101,11 @@ def seconds(option: str, text: str) -> float:
 
 
 def size(option: str, text: str) -> int:
-    """A size in bytes: ``2GB``, ``2000MB`` and ``2000000000`` are all one.
+    """Return a size in bytes: ``2GB``, ``2000MB`` and ``2000000000`` are all one.
+
+    Args:
+        option: with which the sentence on a wrong text begins: ``--batch``.
+        text: as it was typed.
 
     Raises:
         RequestError: not a size, or larger than any disk.
@@ -98,7 +118,7 @@ def size(option: str, text: str) -> int:
 
 
 def typed_seconds(value_s: float) -> str:
-    """A duration of at least so many seconds, as a person would type it: ``40s``, ``8m``."""
+    """Return a duration of at least so many seconds, as a person would type it: ``40s``, ``8m``."""
     return f"{5 * math.ceil(value_s / 5)}s" if value_s <= LONGEST_IN_SECONDS else f"{math.ceil(value_s / 60)}m"
 
 
@@ -116,5 +136,5 @@ def _count(option: str, text: str) -> int:
 
 
 def _shown(text: str) -> str:
-    """What was typed, cut where it would fill the screen."""
+    """Return what was typed, cut where it would fill the screen."""
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."

@@ -32,7 +32,12 @@ UNWRITTEN = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Adds the options; loaded a second time under its other name, this plug-in stays loaded once."""
+    """Add the options; loaded a second time under its other name, this plug-in stays loaded once.
+
+    Args:
+        parser: pytest's.
+        pluginmanager: to see whether it is loaded already.
+    """
     for name in NAMES:
         if not pluginmanager.has_plugin(name):
             pluginmanager.set_blocked(name)
@@ -52,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuses a wrong budget, and a gate that could judge nothing, before any test runs."""
+    """Refuse a wrong budget, and a gate that could judge nothing, before any test runs."""
     config.stash[RESULTS], config.stash[WITHHELD] = [], []
     try:
         _budget_s(config, None)
@@ -63,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def race(request: pytest.FixtureRequest) -> Callable[..., "RaceResult"]:
-    """Races two callables, paired, in launches of this very test: `race(reference, candidate)`.
+    """Race two callables, paired, in launches of this very test: `race(reference, candidate)`.
 
     Each launch is a fresh interpreter in which pytest runs this test again up to the race, so what comes before the
     race happens once a launch, and what the callables do is done in forks of it, never here. Both sides run on one core
@@ -95,7 +100,7 @@ def race(request: pytest.FixtureRequest) -> Callable[..., "RaceResult"]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(machine_info: MutableMapping[str, Any]) -> None:
-    """Lets stored runs say on which hardware they were made."""
+    """Let stored runs say on which hardware they were made."""
     from int8bench.compare.pytest import machines
 
     fingerprint = machines.fingerprint_here()
@@ -107,7 +112,13 @@ def pytest_benchmark_update_machine_info(machine_info: MutableMapping[str, Any])
 def pytest_benchmark_compare_machine_info(
     config: pytest.Config, machine_info: MutableMapping[str, Any], compared_benchmark: MutableMapping[str, Any]
 ) -> Generator[None, object, object]:
-    """Marks a compared run of another machine; pytest-benchmark's own look at the machines does not see our field."""
+    """Mark a compared run of another machine; pytest-benchmark's own look at the machines does not see our field.
+
+    Args:
+        config: pytest's.
+        machine_info: of this run.
+        compared_benchmark: a stored run.
+    """
     from int8bench.compare.pytest import machines
 
     stored = compared_benchmark.get("machine_info")
@@ -122,7 +133,7 @@ def pytest_benchmark_compare_machine_info(
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Judges before pytest-benchmark compares this run and stores it among the earlier ones."""
+    """Judge before pytest-benchmark compares this run and stores it among the earlier ones."""
     benchmarks = getattr(session.config, "_benchmarksession", None)
     if benchmarks is not None and benchmarks.compare_fail:
         _hold_back(session.config, benchmarks)
@@ -133,7 +144,12 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Lists all races, what the gate says, and what was not judged; nothing where there is none of them."""
+    """List all races, what the gate says, and what was not judged; nothing where there is none of them.
+
+    Args:
+        terminalreporter: writes the summary.
+        config: pytest's.
+    """
     results, verdicts, withheld = config.stash[RESULTS], config.stash.get(VERDICTS, None), config.stash[WITHHELD]
     if not results and verdicts is None and not withheld:
         return
@@ -151,7 +167,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _check_gate(config: pytest.Config) -> None:
-    """Refuses a gate that could judge nothing.
+    """Refuse a gate that could judge nothing.
 
     Raises:
         RequestError: what is wrong, and what to type.
@@ -202,7 +218,7 @@ def _exit_status(verdicts: "Verdicts") -> pytest.ExitCode:
 
 
 def _quoted() -> list[str]:
-    """What the last selftest on this hardware said of verdicts here."""
+    """Return what the last selftest on this hardware said of verdicts here."""
     from int8bench.compare.pytest import machines
     from int8bench.selftest import trust
 
@@ -227,7 +243,7 @@ def _race(
     launches: int | None,
     threads: int,
 ) -> "RaceResult":
-    """Serves the race where this is a launch, and measures it in launches where it is not.
+    """Serve the race where this is a launch, and measure it in launches where it is not.
 
     Raises:
         Int8BenchError: the request is wrong, this is no Linux, or the test does not run alone, in a sentence.
@@ -254,7 +270,7 @@ def _race(
 
 
 def _budget_s(config: pytest.Config, budget: str | float | None) -> float:
-    """The seconds of a race: as the call says, or the command line, or the configuration."""
+    """Return the seconds of a race: as the call says, or the command line, or the configuration."""
     if budget is not None:
         return options.seconds("budget", str(budget))
     typed = config.getoption(BUDGET)

@@ -14,12 +14,12 @@ _LONGEST_REASON = 240  # torch lists each parameter that does not fit; the first
 
 
 def seconds(value: float) -> str:
-    """Three digits and a unit: 0.84 ms is ``840 us``, 12.3 ms is ``12.3 ms``, 999.6 us is ``1.00 ms``."""
+    """Return three digits and a unit: 0.84 ms is ``840 us``, 12.3 ms is ``12.3 ms``, 999.6 us is ``1.00 ms``."""
     return _scaled(value, _SECONDS)
 
 
 def duration(value_s: float) -> str:
-    """A time that a person waits, to the second: ``38 s``, ``4 min 12 s``, ``1 h 5 min``; a share of one is one."""
+    """Return a time that a person waits, to the second, one at least: ``38 s``, ``4 min 12 s``, ``1 h 5 min``."""
     whole = max(1, round(value_s))
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -31,12 +31,12 @@ def duration(value_s: float) -> str:
 
 
 def size(value: float) -> str:
-    """Three digits and a decimal unit: 65849 is ``65.8 kB``; no share of a byte is shown."""
+    """Return three digits and a decimal unit: 65849 is ``65.8 kB``; no share of a byte is shown."""
     return f"{value:.0f} B" if abs(_rounded(value)) < _BYTES[-1][0] else _scaled(value, _BYTES)
 
 
 def ratio(value: float) -> str:
-    """Two decimals and an x: ``1.27x``."""
+    """Return two decimals and an x: ``1.27x``."""
     return f"{value:.2f}x"
 
 
@@ -46,12 +46,12 @@ def rate(value: float) -> str:
 
 
 def share(value: float) -> str:
-    """A fraction as a percentage with one decimal."""
+    """Return a fraction as a percentage with one decimal."""
     return f"{value:.1%}"
 
 
 def three_digits(value: float) -> str:
-    """Three significant digits without an exponent; digits before the point are all kept."""
+    """Return three significant digits without an exponent; digits before the point are all kept."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     decimals = max(0, 2 - math.floor(math.log10(abs(_rounded(value)))))
@@ -59,12 +59,12 @@ def three_digits(value: float) -> str:
 
 
 def shape(axes: tuple[int, ...]) -> str:
-    """A shape as it is typed: ``3x32x32``."""
+    """Return a shape as it is typed: ``3x32x32``."""
     return "x".join(str(axis) for axis in axes)
 
 
 def reason(error: BaseException) -> str:
-    """What another library's error comes from, on one line: ``ValueError: no such layer``.
+    """Return what another library's error comes from, on one line: ``ValueError: no such layer``.
 
     Of an error that was raised from another one it is that one which tells, and so on; of a text that quotes another
     process's traceback, its last line. What only announces the next line, or says where and not what, is left out.
@@ -80,7 +80,7 @@ def reason(error: BaseException) -> str:
 
 
 def _telling(text: str) -> str:
-    """The lines of an error's text that say what is wrong."""
+    """Return the lines of an error's text that say what is wrong."""
     _, quoted, traceback = text.rpartition(_TRACEBACK)
     if quoted:
         return next(
@@ -92,7 +92,7 @@ def _telling(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what another library's error says; its kind where it says nothing."""
+    """Return the first line of what another library's error says; its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -107,5 +107,5 @@ def _rounded(value: float) -> float:
 
 
 def down_to(share: float) -> str:
-    """A claim as it is told, in percent: rounded up, so that no more is promised than was measured."""
+    """Return a claim in percent, rounded up, so that no more is promised than was measured."""
     return f"{math.ceil(round(1000 * share, 6)) / 10:.1f} %"

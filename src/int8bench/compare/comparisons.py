@@ -95,7 +95,7 @@ class Comparison:
         launches: int = 0,
         forks: int = 0,
     ) -> "Comparison":
-        """Say why there is no word, with the ratio where there is one.
+        """Return a comparison without a verdict, which says why, with the ratio where there is one.
 
         Args:
             name: the id of what is compared.
@@ -119,7 +119,7 @@ class Comparison:
 
     @property
     def worse_by(self) -> float:
-        """By which fraction the new side is worse, negative where it is better; 0 where nothing is sure or known.
+        """The fraction by which the new side is worse, negative where it is better; 0 where nothing is sure or known.
 
         A speed-up of 2 that becomes 1 is worse by 1 (100 %): as much as a time that doubles.
         """
@@ -132,13 +132,18 @@ class Comparison:
 
 
 def worded(verdict: Verdict, metric: Metric) -> str:
-    """What a verdict on the ratio of the new side to the old one is called of that metric."""
+    """Return the word for a verdict on the ratio of the new side to the old one.
+
+    Args:
+        verdict: whether that ratio is surely above 1, surely below, the same or unclear.
+        metric: of the two numbers; times are faster or slower, all others are less or more.
+    """
     less, more = words(metric)
     return {Verdict.ABOVE: more, Verdict.BELOW: less}.get(verdict, verdict.value)
 
 
 def words(metric: Metric) -> tuple[str, str]:
-    """What a sure difference of that metric is called where the new side has less, and where it has more."""
+    """Return the two words for a sure difference of a metric: the new side has less, the new side has more."""
     return WORDS.get(metric, OTHER_WORDS)
 
 
@@ -160,7 +165,7 @@ class Changed:
 
 
 def shared(changed: Changed) -> dict[str, Any]:
-    """The fields of what changed, for whoever says more of it."""
+    """Return the fields of `Changed` by name, for the constructors of its subclasses."""
     return {each.name: getattr(changed, each.name) for each in fields(Changed)}
 
 

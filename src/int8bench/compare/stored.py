@@ -46,12 +46,12 @@ class Compared(Changed):
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Json]:
-        """Return the JSON answer."""
+        """Return the answer as a JSON document."""
         return documents.written(self)
 
     @property
     def differences(self) -> Differences:
-        """What a report draws."""
+        """The differences that a report draws."""
         return Differences(**shared(self), notes=self.notes)
 
 
@@ -75,7 +75,12 @@ class _Two:
     """(old, new) of each int8 cell that both runs have measured."""
 
     def at_looks(self, old: int, new: int) -> _Errors:
-        """The errors where the runs stopped after so many launches: the smaller of the two looks' nominal errors."""
+        """Return the errors of the looks at which the runs stopped: the smaller of both looks' nominal errors.
+
+        Args:
+            old: launches of the old run.
+            new: launches of the new run.
+        """
         reached = tuple(zip(self.looks, (old, new), strict=True))
         shown, judged = (
             min(nominal_error_at(looks, launches, error) for looks, launches in reached)
@@ -93,7 +98,7 @@ def compare(
     error_rate: float = limits.ERROR_RATE,
     family_error_rate: float = limits.FAMILY_ERROR_RATE,
 ) -> Compared:
-    """Compares two runs.
+    """Return the comparison of two stored runs.
 
     Args:
         old: what is held against.
@@ -140,7 +145,7 @@ def compare(
 
 
 def _looks(run: Run, name: str) -> Looks:
-    """The looks of a run, as its record has them.
+    """Return the looks of a run, as its record has them.
 
     Raises:
         RecordError: they are out of order.
@@ -164,13 +169,13 @@ def _comparisons(
 
 
 def _missing(old: Cell, new: Cell) -> Comparison:
-    """A cell that one side could not measure."""
+    """Return the comparison of a cell without figures on a side, with the reasons of that side."""
     reasons = [f"{side} {cell.status}: {cell.error}" for side, cell in (("base", old), ("head", new)) if cell.error]
     return Comparison.unclear(old.id, Metric.SPEEDUP, "; ".join(reasons))
 
 
 def _speedup(two: _Two, old: Cell, new: Cell) -> Comparison:
-    """The speed-up over the best float32 that both runs have."""
+    """Return the comparison of a cell's speed-up over the best float32 that both runs have."""
     before, after = _tables(two.old, old), _tables(two.new, new)
     shared = [name for name in before if name in after]
     if not shared:
@@ -190,7 +195,7 @@ def _speedup(two: _Two, old: Cell, new: Cell) -> Comparison:
 
 
 def _tables(run: Run, cell: Cell) -> dict[str, LaunchTable]:
-    """Log speed-ups (launch, fork) over each float32 cell of the same group, by that cell's id."""
+    """Return log speed-ups (launch, fork) of a cell over each float32 cell of its group, by that cell's id."""
     tables = {
         each.id: launch_table(each.samples.races, cell.samples.races)
         for each in run.cells
@@ -200,7 +205,7 @@ def _tables(run: Run, cell: Cell) -> dict[str, LaunchTable]:
 
 
 def _time(two: _Two, old: Cell, new: Cell) -> Comparison:
-    """The median time of one call, launch by launch; shown, never judged."""
+    """Return the comparison of a cell's median time of one call, launch by launch; it is shown, never judged."""
     means = [_launch_times(cell) for cell in (old, new)]
     launches = min(map(len, means))
     if launches < 2:  # noqa: PLR2004  a spread needs two
@@ -212,7 +217,10 @@ def _time(two: _Two, old: Cell, new: Cell) -> Comparison:
 
 
 def _launch_times(cell: Cell) -> list[float]:
-    """The log of the median single call of each fork, averaged over the forks of a launch; one value a launch."""
+    """Return the log of a cell's median single call (launch,).
+
+    The median is that of each fork, and its log is averaged over the forks of a launch.
+    """
     launches: dict[int, list[float]] = {}
     for race in cell.samples.races:
         singles = sorted(race.calls_s)
@@ -222,7 +230,7 @@ def _launch_times(cell: Cell) -> list[float]:
 
 
 def _of_replicates(two: _Two, metric: Metric, value: Callable[[SoloSample], float]) -> Iterator[Comparison]:
-    """A figure that each cell has two or three replicates of, with one spread for all cells."""
+    """Yield the comparisons of a figure with two or three replicates a cell, with one spread for all cells."""
     sides = {pair[0].id: [[value(solo) for solo in cell.samples.solos] for cell in pair] for pair in two.cells}
     usable = {name: both for name, both in sides.items() if all(len(side) > 1 and min(side) > 0 for side in both)}
     pooled = two_runs.pooled(
@@ -244,7 +252,7 @@ def _of_replicates(two: _Two, metric: Metric, value: Callable[[SoloSample], floa
 
 
 def _exact(two: _Two, *, same_answers: bool) -> Iterator[Comparison]:
-    """What has no noise, once an engine: bytes of weights, and what the answers are worth."""
+    """Yield the comparisons of figures without noise, once an engine: bytes of weights, SQNR and top-1."""
     variants = {cell.id.rpartition("/b")[0]: (old, cell) for old, cell in reversed(two.cells)}
     for name, (old, new) in sorted(variants.items()):
         yield _point(name, Metric.WEIGHTS, *(float(known(cell.memory_bytes).weights) for cell in (old, new)))
@@ -262,14 +270,14 @@ def _exact(two: _Two, *, same_answers: bool) -> Iterator[Comparison]:
 
 
 def _proves_nothing(two: _Two, metric: Metric, cells: Sequence[Cell]) -> bool:
-    """Whether a figure of answers is chance, or of answers that no picture changes, on either side."""
+    """Tell whether a figure of answers is chance, or of answers that no picture changes, on either side."""
     if metric is Metric.TOP1:
         return any(finding.code == TOP1_CHANCE for run in (two.old, two.new) for finding in run.findings)
     return any(known(cell.fidelity).constant_float32 for cell in cells)
 
 
 def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
-    """Two figures without noise: any difference is sure, and the interval is a point.
+    """Return the comparison of two figures without noise: any difference is sure, and the interval is a point.
 
     No SQNR at all means that the answers are exact: infinitely many decibels, of which any number is a share of 0.
     """
@@ -295,14 +303,17 @@ def _point(name: str, metric: Metric, old: float, new: float) -> Comparison:
 
 
 def _ratio(change: RunChange) -> SideRatio:
-    """Return the ratio of two runs as comparisons have it."""
+    """Return the change between two runs as the ratio of a comparison."""
     return SideRatio(value=change.value, low=change.low, high=change.high)
 
 
 def _compared(
     name: str, metric: Metric, change: RunChange, *, error: float, launches: int, forks: int, pairs: int
 ) -> Comparison:
-    """The word that the judged interval allows; outside 1 a difference, inside the margin the same."""
+    """Return the comparison with the verdict that the judged interval allows.
+
+    An interval outside 1 is a difference, one inside the margin is the same.
+    """
     verdict, reason = word(change.surely_low, change.surely_high, limits.MARGIN), None
     if launches < (LAUNCHES_FOR_A_VERDICT if metric is Metric.SPEEDUP else 1):
         verdict, reason = Verdict.UNCLEAR, why_too_few(launches)
@@ -352,7 +363,12 @@ SAME_ANSWERS = ("weights_sha256", "data", "validation_images")  # or SQNR and to
 
 
 def differing_hardware(old: Run, new: Run) -> tuple[str, ...]:
-    """The fields of the fingerprint in which the hardware of two runs differs, with both values."""
+    """Return the fields of the fingerprint in which the hardware of two runs differs, with both values.
+
+    Args:
+        old: the run that is held against.
+        new: the run that is judged.
+    """
     if old.environment.fingerprint == new.environment.fingerprint:
         return ()
     before, after = (_fingerprinted(Hardware.from_dict(run.environment.hardware)) for run in (old, new))
@@ -360,13 +376,20 @@ def differing_hardware(old: Run, new: Run) -> tuple[str, ...]:
 
 
 def differing_answers(old: Run, new: Run) -> tuple[str, ...]:
-    """What makes the answers of two runs answers of different things: other weights or other pictures."""
+    """Return the differences of two runs in weights or pictures, with both values.
+
+    They make the answers of the runs answers of different things.
+
+    Args:
+        old: the run that is held against.
+        new: the run that is judged.
+    """
     before, after = ({key: run.subject.get(key) for key in SAME_ANSWERS} for run in (old, new))
     return _differing(before, after)
 
 
 def _fingerprinted(machine: Hardware) -> dict[str, str]:
-    """What the fingerprint is made of, as a person reads it; see `machine.fingerprint`."""
+    """Return the fields of a machine's fingerprint as a person reads them; see `machine.fingerprint`."""
     return {
         "architecture": machine.arch,
         "vendor": machine.vendor or "unknown",
@@ -388,7 +411,13 @@ def _differing(old: JsonObject, new: JsonObject) -> tuple[str, ...]:
 
 
 def check_subjects(old: Run, new: Run, base: str, head: str) -> None:
-    """Refuses runs of different models or inputs.
+    """Refuse runs of different models or inputs.
+
+    Args:
+        old: the run that is held against.
+        new: the run that is judged.
+        base: what the old run is called in the message.
+        head: what the new run is called there.
 
     Raises:
         RequestError: they are.

@@ -36,7 +36,7 @@ class Availability:
 
     @classmethod
     def unless(cls, reason: str | None) -> Availability:
-        """It can, unless there is a reason why not."""
+        """Return the availability of an engine: it can run, unless there is a reason why not."""
         return cls(available=reason is None, reason=reason)
 
 
@@ -60,7 +60,7 @@ class Conversion:
     """Whether each batch size needs files of its own."""
 
     def batches(self, asked: tuple[int, ...]) -> tuple[int | None, ...]:
-        """The batch sizes to convert for; None is one for all."""
+        """Return the batch sizes to convert for; None is one for all."""
         return tuple(dict.fromkeys(asked)) if self.by_batch else (None,)
 
 
@@ -112,14 +112,14 @@ class Predictor(Protocol):
         """
 
     def __call__(self, batch: Images) -> Logits:
-        """The answers to a batch of any size; the caller's thread is left as it was.
+        """Return the answers to a batch of any size; the caller's thread is left as it was.
 
         Raises:
             EngineError: the engine cannot answer.
         """
 
     def bind(self, batch: Images) -> Callable[[], object]:
-        """The timed body: one call of it is one forward over an own copy of `batch` in the engine's layout.
+        """Return the timed body: one call of it is one forward over an own copy of `batch` in the engine's layout.
 
         Float32 pictures go in and float32 logits come out: what an engine quantizes at its edges is inside the call.
         May change the calling thread for good (inference mode), since what the body does not pay in each call must
@@ -128,7 +128,7 @@ class Predictor(Protocol):
 
 
 def converts(engine: AnyEngine) -> bool:
-    """Whether an engine has conversions of its own, and not the default that there are none."""
+    """Tell whether an engine has conversions of its own, and not the default that there are none."""
     return type(engine).conversion is not Engine.conversion
 
 
@@ -148,18 +148,18 @@ class Engine(Protocol[Prepared]):
         """The precisions and layouts that it offers; its int8 is held against its own float32 too, where it has one."""
 
     def availability(self, hardware: Hardware) -> Availability:
-        """Whether it can run in this environment, on this machine; imports no framework."""
+        """Tell whether the engine can run in this environment, on this machine; import no framework."""
 
     def fit(self, hardware: Hardware) -> Availability:  # noqa: ARG002  a default
-        """Whether it runs on a machine, this one or another, by its architecture and instructions alone."""
+        """Tell whether the engine runs on a machine, this one or another, by architecture and instructions alone."""
         return Availability(available=True)
 
     def objection(self, group: Group) -> str | None:  # noqa: ARG002  a default
-        """Why it cannot run at this batch and thread count, or None where it can."""
+        """Return why the engine cannot run at this batch and thread count, or None where it can."""
         return None
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  a default
-        """What must be made of a model first, or None where `prepare` does it all.
+        """Return the conversion that a model needs first, or None where `prepare` does it all.
 
         Args:
             variant: that will be prepared.
@@ -168,7 +168,9 @@ class Engine(Protocol[Prepared]):
         return None
 
     def prepare(self, variant: Variant, material: Material) -> Prepared:
-        """What a launch does once, before it forks: imports, tracing, calibration, reading files.
+        """Return the plans that `build` works from, made once in a launch, before it forks.
+
+        That takes imports, tracing, calibration, reading files.
 
         Starts no thread, given a single-threaded process, and leaves the model as it was.
 
@@ -181,7 +183,9 @@ class Engine(Protocol[Prepared]):
         """
 
     def build(self, prepared: Prepared, group: Group) -> Predictor:
-        """A predictor, packed anew in the calling process, for this batch and thread count; `prepared` stays reusable.
+        """Return a predictor for this batch and thread count, packed anew in the calling process.
+
+        `prepared` stays reusable.
 
         Args:
             prepared: what `prepare` returned in this launch.

@@ -17,7 +17,7 @@ _AXES = 2  # image, class
 
 
 def in_parts(pictures: Images, size: int, answer: Callable[[Images], Logits]) -> Logits:
-    """The logits (image, class) of any number of pictures, of which the program takes `size` at a time.
+    """Return the logits (image, class) of any number of pictures, of which the program takes `size` at a time.
 
     The last part is filled up as in `parts`; the answers to what fills it are left out.
 
@@ -33,7 +33,7 @@ def in_parts(pictures: Images, size: int, answer: Callable[[Images], Logits]) ->
 
 
 def check_logits(name: str, shape: Sequence[int], images: int) -> None:
-    """Sees that an answer has one row of logits for each picture.
+    """Check that an answer has one row of logits for each picture.
 
     Args:
         name: how errors call the contender.
@@ -50,7 +50,7 @@ def check_logits(name: str, shape: Sequence[int], images: int) -> None:
 
 
 def parts(pictures: Images, size: int) -> Iterator[Images]:
-    """Copies of pictures in parts of one size, the last one filled up with the first pictures again.
+    """Yield copies of pictures in parts of one size, the last one filled up with the first pictures again.
 
     Args:
         pictures: (image, channel, height, width), one or more.
@@ -61,7 +61,7 @@ def parts(pictures: Images, size: int) -> Iterator[Images]:
 
 
 def filled(pictures: Images, size: int) -> Images:
-    """The first of the `parts`: as many pictures as a program takes, of which fewer are repeated.
+    """Return the first of the `parts`: as many pictures as a program takes, some repeated where there are fewer.
 
     Args:
         pictures: (image, channel, height, width), one or more.
@@ -80,7 +80,7 @@ class ByBatch(Generic[T]):
     """Pictures that the evidence answers."""
 
     def of(self, batch: int, otherwise: str) -> T:
-        """What was made for a batch size.
+        """Return the result of the conversion for a batch size.
 
         Args:
             batch: the size that is asked for.
@@ -96,7 +96,7 @@ class ByBatch(Generic[T]):
 
 
 def damaged(name: str, folder: Path | None, error: BaseException, *, what: str = "converted file") -> EngineError:
-    """What to raise where a runtime cannot open what was made for it.
+    """Return the error to raise where a runtime cannot open a file that was made for it.
 
     Args:
         name: how errors call the contender.

@@ -19,7 +19,7 @@ _MATRIX = 2  # the last axes, which a product sums over; those before are of the
 
 
 def convolution(answer: Shape, weights: Shape) -> int:
-    """Of a convolution, whatever its groups, stride and padding.
+    """Return the multiply-adds of a convolution, whatever its groups, stride and padding.
 
     Args:
         answer: in any layout.
@@ -29,7 +29,9 @@ def convolution(answer: Shape, weights: Shape) -> int:
 
 
 def transposed_convolution(given: Shape, weights: Shape) -> int:
-    """Of a transposed convolution: each element of its input meets each weight of its channel.
+    """Return the multiply-adds of a transposed convolution.
+
+    Each element of its input meets each weight of its channel.
 
     Args:
         given: the input, in any layout.
@@ -39,7 +41,7 @@ def transposed_convolution(given: Shape, weights: Shape) -> int:
 
 
 def linear(answer: Shape, weights: Shape) -> int:
-    """Of a linear layer.
+    """Return the multiply-adds of a linear layer.
 
     Args:
         answer: (..., output feature).
@@ -49,9 +51,10 @@ def linear(answer: Shape, weights: Shape) -> int:
 
 
 def product(left: Shape, right: Shape, answer: Shape) -> int:
-    """Of a matrix product, transposed or not, of a batch or not: the elements of the answer times the axis summed over.
+    """Return the multiply-adds of a matrix product, transposed or not, of a batch or not.
 
-    Of axes M x K, K x N and M x N, the product of the first two over the third is K squared.
+    They are the elements of the answer times the axis summed over. Of axes M x K, K x N and M x N, the product of the
+    first two over the third is K squared.
 
     Args:
         left: (..., M, K).
@@ -65,11 +68,11 @@ def product(left: Shape, right: Shape, answer: Shape) -> int:
 
 
 def recurrent(steps: int, *weights: Shape) -> int:
-    """Of a recurrent layer: every weight once a step and sequence.
+    """Return the multiply-adds of a recurrent layer: every weight once a step and sequence.
 
     Args:
         steps: of all sequences of a batch.
-        weights: those of the input and of the state.
+        *weights: those of the input and of the state.
     """
     return steps * sum(map(math.prod, weights))
 
@@ -98,7 +101,7 @@ class Operator:
 
 
 def ran(witness: str, operators: Sequence[Operator], *, arithmetic: Sequence[Operator] = ()) -> dict[str, Json]:
-    """What ran, as a JSON value: the shares of int8 and float, and equal operators counted together.
+    """Return the operators that ran as a JSON value: the shares of int8 and float, and equal ones counted together.
 
     Shares are of the time where every operator has one, else of the number of operators (`share_of` says which); a
     share is None where nothing ran.
@@ -130,7 +133,7 @@ def ran(witness: str, operators: Sequence[Operator], *, arithmetic: Sequence[Ope
 
 
 def _multiply_adds(operators: Sequence[Operator]) -> dict[str, Json] | None:
-    """The shares of int8 and float of all multiply-adds, and who makes those in float, the most first.
+    """Return the shares of int8 and float of all multiply-adds, and the operators of those in float, the most first.
 
     None where there are none, or where the witness leaves some untold.
     """

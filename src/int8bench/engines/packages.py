@@ -42,15 +42,15 @@ class PackagedEngine(Engine[Prepared]):
         )
 
     def availability(self, hardware: Hardware) -> Availability:
-        """Whether its packages are there, for a platform that has them."""
+        """Tell whether the engine's packages are there, for a platform that has them."""
         return Availability.unless(self.unfit(hardware) or missing(self.name, self.modules))
 
     def fit(self, hardware: Hardware) -> Availability:
-        """By the platforms that have packages."""
+        """Tell whether a machine's platform has packages of the engine."""
         return Availability.unless(self.unfit(hardware))
 
     def unfit(self, hardware: Hardware) -> str | None:
-        """Why no package can be had for a machine, or None where it can: for 64-bit x86 and ARM, as of torch."""
+        """Return why no package can be had for a machine; None for 64-bit x86 and ARM, as with torch."""
         if hardware.arch in PACKAGED:
             return None
         platforms = " and ".join(PACKAGED)
@@ -58,7 +58,7 @@ class PackagedEngine(Engine[Prepared]):
 
 
 def missing(extra: str, modules: Sequence[str]) -> str | None:
-    """What is wrong with the packages of an extra, and what to type; None where all are there.
+    """Return the faults of an extra's packages and the command that mends them; None where all are there.
 
     Args:
         extra: ``onnxruntime`` for what ``int8bench[onnxruntime]`` installs.
@@ -69,12 +69,12 @@ def missing(extra: str, modules: Sequence[str]) -> str | None:
 
 
 def command(extra: str) -> str:
-    """What to type for the packages of an extra."""
+    """Return the command that installs the packages of an extra."""
     return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def broken(extra: str, error: BaseException) -> EngineError:
-    """What to raise where a package that is there cannot be imported or loaded.
+    """Return the error to raise where an installed package cannot be imported or loaded.
 
     Args:
         extra: that brings the packages.
@@ -87,7 +87,7 @@ def broken(extra: str, error: BaseException) -> EngineError:
 
 
 def loaded(extra: str, module: str) -> Any:  # noqa: ANN401  runtimes have no types
-    """A module of a package, imported.
+    """Return a module of a package, imported.
 
     Args:
         extra: that brings the package.
@@ -103,7 +103,7 @@ def loaded(extra: str, module: str) -> Any:  # noqa: ANN401  runtimes have no ty
 
 
 def versions(distributions: Sequence[str]) -> dict[str, str | None]:
-    """The installed version of each distribution, None where it is not there."""
+    """Return the installed version of each distribution, None where it is not there."""
     return {distribution: _version(distribution) for distribution in distributions}
 
 
@@ -117,7 +117,7 @@ def _wrong_versions(extra: str) -> Iterator[str]:
 
 
 def _requirements(extra: str) -> Iterator[Requirement]:
-    """What the extra asks for on this platform, beyond what int8bench needs anyway."""
+    """Yield the requirements of an extra on this platform, beyond those that int8bench has anyway."""
     for line in metadata.requires(DISTRIBUTION) or ():
         requirement = Requirement(line)
         marker = requirement.marker

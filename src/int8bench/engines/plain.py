@@ -15,7 +15,7 @@ REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError, As
 
 
 def plain(model: nn.Module) -> nn.Module:
-    """A copy of a model that computes the same from plain operators: in eval mode, without gradients.
+    """Return a copy of a model that computes the same from plain operators: in eval mode, without gradients.
 
     Stubs, which do nothing in float, become identities; arithmetic modules, which observe their results, become
     arithmetic; padding becomes numbers. The model itself is left as it was.
@@ -28,7 +28,7 @@ def plain(model: nn.Module) -> nn.Module:
 
 
 def check_python(model: nn.Module) -> None:
-    """Refuses a model that has no Python code to be traced.
+    """Refuse a model that has no Python code to be traced.
 
     Raises:
         EngineError: it comes out of torch.jit.
@@ -43,7 +43,10 @@ def check_python(model: nn.Module) -> None:
 
 
 def frozen(model: nn.Module) -> nn.Module:
-    """A copy of a model in eval mode, without gradients; of one out of torch.jit too, which has no `requires_grad_`."""
+    """Return a copy of a model in eval mode, without gradients.
+
+    A model out of torch.jit, which has no `requires_grad_`, is copied too.
+    """
     import torch
 
     with torch.no_grad():  # or what torch.jit copies would be computed, and no parameters
@@ -54,9 +57,10 @@ def frozen(model: nn.Module) -> nn.Module:
 
 
 def with_numbered_padding(model: nn.Module) -> nn.Module:
-    """The model itself, its convolutions padded by numbers where they were by a word, which quantizers do not read.
+    """Return the model itself, its convolutions padded by numbers where a word said how.
 
-    "same" of a kernel with an even side pads one side more than the other, which takes a layer before it.
+    Quantizers do not read the words. "same" of a kernel with an even side pads one side more than the other, which
+    takes a layer before it.
     """
     from torch import nn
 
@@ -100,7 +104,7 @@ def _replaced(module: nn.Module) -> nn.Module:
 
 
 def _arithmetic() -> nn.Module:
-    """What FloatFunctional offers, without its observer."""
+    """Return the arithmetic that FloatFunctional offers, without its observer."""
     import torch
     from torch import nn
 
@@ -116,7 +120,12 @@ def _arithmetic() -> nn.Module:
 
         @staticmethod
         def add_relu(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            """The sum, where it is positive."""
+            """Return the sum where it is positive, and 0 elsewhere.
+
+            Args:
+                x: one summand, of any shape.
+                y: the other one, of a shape that goes with the first.
+            """
             return torch.relu(torch.add(x, y))
 
     return Arithmetic().eval()

@@ -36,13 +36,13 @@ _BUILT_IN: tuple[AnyEngine, ...] = (
 
 
 def engine_names() -> tuple[str, ...]:
-    """Every known engine: ours, then those of other packages by name; loads none of them."""
+    """Return the names of all engines: ours, then those of other packages in alphabetical order; load none of them."""
     ours = tuple(engine.name for engine in _BUILT_IN)
     return tuple(dict.fromkeys((*ours, *sorted(entry.name for entry in _entry_points()))))
 
 
 def engine_named(name: str) -> AnyEngine:
-    """The engine of that name.
+    """Return the engine of that name.
 
     Raises:
         RequestError: no engine has the name, or the package that brings it cannot be loaded.

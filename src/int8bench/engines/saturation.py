@@ -56,7 +56,7 @@ class QuantizedLayer:
 
 
 def probe(engine: str) -> SaturationProbe:
-    """How well a convolution and a linear layer of an engine compute, on this CPU; the worse of the two.
+    """Return the probe of an engine on this CPU: the worse of a convolution and a linear layer.
 
     Sets the process's quantized engine; leaves its thread count alone.
 
@@ -89,7 +89,7 @@ class SaturationComparison:
 
 
 def worst(engine: str, comparisons: list[SaturationComparison], *, against: str = EXACT_INTEGERS) -> SaturationProbe:
-    """The probe of an engine from the comparisons of its layers, at least one.
+    """Return the probe of an engine from the comparisons of its layers, at least one.
 
     Args:
         engine: that was probed.
@@ -105,7 +105,7 @@ def worst(engine: str, comparisons: list[SaturationComparison], *, against: str 
 
 
 def exact(layer: QuantizedLayer, activations: Integers) -> Reals:
-    """What the layer yields if no sum saturates and nothing is rounded: (image, output[, row, column]).
+    """Return the output of a layer if no sum saturates and nothing is rounded: (image, output[, row, column]).
 
     Only the range of the output is respected, as its 8 bits cannot say more.
 
@@ -122,7 +122,7 @@ def exact(layer: QuantizedLayer, activations: Integers) -> Reals:
 
 
 def compare(expected: Reals, answered: Reals, *, output_scale: float) -> SaturationComparison:
-    """How far an answer is from the exact one. SQNR = 20 log10(rms(exact) / rms(error)).
+    """Return the comparison of an output with the exact one: SQNR = 20 log10(rms(exact) / rms(error)).
 
     Args:
         expected: exact values, in any shape.
@@ -133,7 +133,7 @@ def compare(expected: Reals, answered: Reals, *, output_scale: float) -> Saturat
 
 
 def held_against(expected: Reals, answered: Reals, *, one_step: Reals) -> SaturationComparison:
-    """The same, where a step is another one for each value.
+    """Return the comparison of an output with the exact one, where each value has a step of its own.
 
     Args:
         expected: exact values, in any shape.
@@ -149,18 +149,28 @@ def held_against(expected: Reals, answered: Reals, *, one_step: Reals) -> Satura
 
 
 def saturating_pictures(rng: np.random.Generator, *shape: int) -> Images:
-    """Activations near the top of their range, so that every quantized one lies near 255 (127 if range is reduced)."""
+    """Return activations near the top of their range: quantized, all lie near 255 (127 if range is reduced).
+
+    Args:
+        rng: draws them.
+        shape: (image, channel, height, width).
+    """
     return rng.uniform(_SMALLEST, 1.0, shape).astype(np.float32)
 
 
 def saturating_weights(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.float32]:
-    """Weights near plus or minus their largest, of one sign within an output, so that no pair of products cancels."""
+    """Return weights near plus or minus their largest, of one sign within an output, so that no products cancel.
+
+    Args:
+        rng: draws them.
+        shape: output channels first.
+    """
     signs = np.where(np.arange(shape[0]) % 2 == 0, 1.0, -1.0).reshape(-1, *(1,) * (len(shape) - 1))
     return (signs * rng.uniform(_SMALLEST, 1.0, shape)).astype(np.float32)
 
 
 def convolved(images: Numbers, weights: Numbers) -> Numbers:
-    """Convolution without padding, stride 1: (image, output, row, column).
+    """Return the convolution of images without padding, at stride 1: (image, output, row, column).
 
     Args:
         images: (image, channel, row, column).
@@ -180,7 +190,7 @@ def _decibels(signal: float, error: float) -> float:
 
 
 def _layers() -> tuple[nn.Module, ...]:
-    """A convolution and a linear layer, each alone in a model that takes pictures."""
+    """Return a convolution and a linear layer, each alone in a model that takes pictures."""
     from torch import nn
 
     convolution = nn.Sequential(nn.Conv2d(_CHANNELS, _OUTPUTS, _KERNEL))
@@ -216,7 +226,7 @@ def _saturate(model: nn.Module, rng: np.random.Generator) -> None:
 
 
 def _numbers_of(module: nn.Module, pictures: Images) -> tuple[QuantizedLayer, Integers]:
-    """The layer that a converted model holds, and the pictures as its input quantizes them."""
+    """Return the layer that a converted model holds, and the pictures as its input quantizes them."""
     import torch
 
     layer: Any = next(child for child in module.modules() if is_packed(child))

@@ -49,7 +49,7 @@ _OUTPUT_STEPS = 127  # to either side of 0: 8 bits
 
 
 def probe_model() -> nn.Module:
-    """The model, the same on every machine: takes (image, 32, 8, 8), gives (image, `CLASSES`)."""
+    """Return the model, the same on every machine: it takes (image, 32, 8, 8) and gives (image, `CLASSES`)."""
     import torch
     from torch import nn
 
@@ -74,12 +74,12 @@ def probe_model() -> nn.Module:
 
 
 def pictures() -> Images:
-    """What the model is calibrated with and asked: (image, 32, 8, 8)."""
+    """Return the pictures that calibrate the model and are put to it: (image, 32, 8, 8)."""
     return saturating_pictures(np.random.default_rng(1), PICTURES, *SHAPE)
 
 
 def judged(engine: str, answers: Logits) -> SaturationProbe:
-    """What an engine's answers to `pictures` say; the worse of the two layers counts.
+    """Return the probe that an engine's answers to `pictures` make; the worse of the two layers counts.
 
     Args:
         engine: that answered.
@@ -95,7 +95,7 @@ def judged(engine: str, answers: Logits) -> SaturationProbe:
 
 
 def one_step(layer: Callable[[Reals, Reals], Reals], images: Reals, weights: Reals) -> Reals:
-    """The error of a layer whose inputs, weights and outputs are each one step too large.
+    """Return the error of a layer whose inputs, weights and outputs are each one step too large.
 
     Args:
         layer: computes outputs of images and weights.
@@ -130,7 +130,7 @@ def _layers() -> tuple[_Layer, _Layer]:
 
 
 def _weights() -> tuple[Reals, Reals]:
-    """Of the convolution and the linear layer, in such sizes that both answer within the same range.
+    """Return the weights of the convolution and the linear layer, sized so that both answer within the same range.
 
     None is tiny: observers of torch's let no scale fall below 2**-12, and round tiny weights to a step or two.
     """

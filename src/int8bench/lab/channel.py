@@ -36,11 +36,22 @@ class Task:
 
     @classmethod
     def of(cls, function: Callable[[Any, P, "Channel"], object], payload: P, cores: tuple[int, ...] | None) -> "Task":
-        """A task that calls a function of a module."""
+        """Return a task that calls a function of a module.
+
+        Args:
+            function: called in the fork with the state of the launch, the payload and the line.
+            payload: handed to the function; pickled.
+            cores: the processors that the fork is held to; all where None.
+        """
         return cls(work=pickle.dumps((function, payload), protocol=pickle.HIGHEST_PROTOCOL), cores=cores)
 
     def run(self, state: object, channel: "Channel") -> object:
-        """Does it, in the fork."""
+        """Do the task, in the fork, and return the result of its function.
+
+        Args:
+            state: that the setup of the launch left.
+            channel: the fork's end of the line.
+        """
         function, payload = pickle.loads(self.work)  # noqa: S301  from our own process, see Channel
         return function(state, payload, channel)
 
@@ -73,7 +84,7 @@ class Channel:
     _closed: bool = field(default=False, init=False)
 
     def send(self, message: object) -> None:
-        """Sends one object.
+        """Send one object.
 
         Raises:
             LabError: the other side is gone.
@@ -85,7 +96,7 @@ class Channel:
             raise LabError(f"the measuring process is gone ({error.strerror})") from error
 
     def receive(self, timeout_s: float | None = None) -> object:
-        """The next object.
+        """Return the next object.
 
         Raises:
             EOFError: the other side is gone.
@@ -96,7 +107,7 @@ class Channel:
         return pickle.loads(exactly(self.socket, length))  # noqa: S301  from our own process, see the class
 
     def hear(self, kind: type[T], timeout_s: float | None = None) -> T:
-        """The next object, which is of a kind.
+        """Return the next object, of the kind that is expected.
 
         Args:
             kind: its class.
@@ -110,14 +121,14 @@ class Channel:
         return of_kind(self.receive(timeout_s), kind)
 
     def close(self) -> None:
-        """Ends the line; the other side sees its end."""
+        """End the line; the other side sees its end."""
         if not self._closed:
             self._closed = True
             self.socket.close()
 
 
 def of_kind(message: object, kind: type[T]) -> T:
-    """A message that was waited for.
+    """Return a message that was waited for.
 
     Args:
         message: that came.
@@ -132,6 +143,6 @@ def of_kind(message: object, kind: type[T]) -> T:
 
 
 def pair() -> tuple[Channel, Channel]:
-    """Two ends of a new line."""
+    """Return the two ends of a new line."""
     ours, theirs = socket.socketpair()
     return Channel(ours), Channel(theirs)

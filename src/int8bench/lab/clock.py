@@ -26,7 +26,7 @@ class Resolution:
 
 
 def resolution(clock: Callable[[], float] = time.perf_counter, readings: int = READINGS) -> Resolution:
-    """How finely a clock steps and what a reading costs.
+    """Return the resolution of a clock: its smallest step, and the mean seconds of a reading.
 
     Args:
         clock: seconds, never going back.
@@ -40,7 +40,7 @@ def resolution(clock: Callable[[], float] = time.perf_counter, readings: int = R
 
 
 def spin(duration_s: float, clock: Callable[[], float] = time.perf_counter) -> None:
-    """Keeps this thread busy for so many seconds, and the little more until the clock is read next.
+    """Keep this thread busy for so many seconds, and the little more until the clock is read next.
 
     Args:
         duration_s: for how long.
@@ -52,7 +52,10 @@ def spin(duration_s: float, clock: Callable[[], float] = time.perf_counter) -> N
 
 
 def python_s(clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds of a fixed loop in Python when it went quickest: how fast this machine is at what converters do."""
+    """Return the seconds of a fixed loop in Python when it went quickest.
+
+    They show how fast this machine is at what converters do.
+    """
     seconds = []
     for _ in range(LOOPS):
         started_s, total = clock(), 0
@@ -63,7 +66,7 @@ def python_s(clock: Callable[[], float] = time.perf_counter) -> float:
 
 
 def began_s() -> float:
-    """When this process was started, on the clock of `time.monotonic`; now, where the system does not tell."""
+    """Return the start of this process on the clock of `time.monotonic`; now, where the system does not tell."""
     try:
         status = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
         ticks = int(status.rpartition(")")[2].split()[STARTED - 3])  # the name in front may hold anything

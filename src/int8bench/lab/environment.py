@@ -29,7 +29,7 @@ BLAS = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 def spare_cores(environment: MutableMapping[str, str]) -> None:
-    """Lets idle threads of this process sleep soon, unless a person has said how long they spin.
+    """Let idle threads of this process sleep soon, unless a person has said how long they spin.
 
     For the coordinator, which trains: where others want the two cores too, spinning threads held a training of 10 s up
     for 170 s, and sleeping ones for 109.
@@ -45,19 +45,24 @@ class ProcessSettings:
     variables: tuple[tuple[str, str], ...] = tuple({**ALLOCATOR, **OPENMP, **BLAS}.items())
 
     def applied_to(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a measuring process started from `environment`."""
+        """Return the environment of a measuring process started from `environment`."""
         return {**environment, **dict(self.variables)}
 
     def to_dict(self) -> dict[str, str]:
-        """What a record keeps: one entry a variable."""
+        """Return the variables as a record keeps them: one entry a variable."""
         return dict(self.variables)
 
 
 def cores_for(*, threads: int, launch: int, usable: tuple[int, ...]) -> tuple[int, ...]:
-    """The cores that a contender of `threads` threads is held to in the given launch.
+    """Return the cores that a contender of `threads` threads is held to in the given launch.
 
     Contenders of one race share the same cores, and the cores move on from launch to launch, so that no core's
     luck is the answer (METHOD.md 2b: halves the spread of launch means against no pinning).
+
+    Args:
+        threads: of the contender; as many cores are returned.
+        launch: its number, by which the cores move on.
+        usable: the cores that this process may run on.
 
     Raises:
         ValueError: more threads than usable cores.
@@ -73,7 +78,9 @@ _LIBRARIES = {"OPENBLAS_NUM_THREADS": "numpy", "GOMP_SPINCOUNT": "torch", "KMP_B
 
 
 def adopt_settings(environment: MutableMapping[str, str] = os.environ) -> dict[str, bool]:
-    """Applies a measuring process's settings to this one; for each variable, whether it has come in time to be heeded.
+    """Apply a measuring process's settings to this one; return for each variable whether it has come in time.
+
+    A variable is in time where it still can be heeded.
 
     The variables are set in `environment`, for this process and those it starts.
     """

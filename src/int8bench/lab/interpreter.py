@@ -34,11 +34,11 @@ class Interpreter:
     _scratch: Scratch
 
     def written(self) -> int:
-        """How many bytes it and its forks have written to standard error so far."""
+        """Return the bytes that the process and its forks have written to standard error so far."""
         return os.fstat(self._errors.fileno()).st_size
 
     def last_words(self, since: int = 0) -> str:
-        """The last line that was written to standard error, ready to follow a sentence; empty where there is none.
+        """Return the last line that was written to standard error, ready to follow a sentence; empty where none is.
 
         Args:
             since: the bytes that were there before what is asked about began.
@@ -49,7 +49,7 @@ class Interpreter:
         return f": {lines[-1][:LAST_WORDS]}" if lines else ""
 
     def close(self) -> None:
-        """Ends the process and its whole group, and waits for it."""
+        """End the process and its whole group, and wait for it."""
         self.line.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -61,7 +61,7 @@ class Interpreter:
 def started(
     command: Sequence[str], *, environment: Mapping[str, str], folder: str | None = None, name: str = ""
 ) -> Interpreter:
-    """An interpreter that runs a program, given the number of its end of the line and that of this process.
+    """Return an interpreter that runs a program, given the number of its end of the line and that of this process.
 
     Args:
         command: the interpreter and its arguments; both numbers follow them.

@@ -32,7 +32,7 @@ class Fork(Generic[T]):
     _code: int | None = None
 
     def result(self, timeout_s: float) -> T:
-        """What the task returned.
+        """Return the result of the task, and end the fork.
 
         Raises:
             LabError: it raised, died, or took longer than `timeout_s` seconds.
@@ -45,7 +45,7 @@ class Fork(Generic[T]):
         return answer
 
     def heard(self, kind: type[P], timeout_s: float) -> P:
-        """The next message of the task, which is of a kind.
+        """Return the next message of the task, of the kind that is expected.
 
         Args:
             kind: its class.
@@ -68,7 +68,7 @@ class Fork(Generic[T]):
         return of_kind(message, kind)
 
     def end(self) -> int:
-        """Ends the process if it has not ended; its exit code, negative for a signal. Safe to call again."""
+        """End the process if it has not ended, and return its exit code, negative for a signal; safe to call again."""
         if self._code is None:
             self.line.close()
             with suppress(ProcessLookupError):
@@ -78,7 +78,7 @@ class Fork(Generic[T]):
 
 
 def first_to_answer(forks: Sequence[Fork[T]], timeout_s: float) -> Fork[T] | None:
-    """The first of some forks that has something to say, or has ended; None where none does in time.
+    """Return the first of some forks that has something to say or has ended; None where none does in time.
 
     Args:
         forks: at work, each told nothing that it waits for.
@@ -100,7 +100,7 @@ class Launch:
     def fork(
         self, function: Callable[[Any, P, Channel], T], payload: P, *, cores: tuple[int, ...] | None = None
     ) -> Fork[T]:
-        """Starts a task in a forked process.
+        """Start a task in a forked process.
 
         Args:
             function: of a module; called there with the state that the setup left, the payload, and the line.
@@ -125,7 +125,7 @@ class Launch:
         return fork
 
     def exit_code(self, fork: Fork[Any]) -> int:
-        """How a fork of this launch ended; waits for its end and forgets it."""
+        """Wait for the end of a fork of this launch, return its exit code, and forget it."""
         self._forks.remove(fork)
         try:
             self._control.send(fork.pid)
@@ -134,7 +134,7 @@ class Launch:
             return -signal.SIGKILL
 
     def order(self, setup: Setup) -> None:
-        """Has it set up.
+        """Have the launch do a setup.
 
         Raises:
             LabError: it is gone.
@@ -142,7 +142,7 @@ class Launch:
         self._control.send(setup)
 
     def ready(self, timeout_s: float) -> None:
-        """Waits until the launch has done its setup.
+        """Wait until the launch has done its setup.
 
         Raises:
             LabError: the setup raised or took longer, or the interpreter died.
@@ -155,11 +155,11 @@ class Launch:
             raise LabError(message.sentence)
 
     def last_words(self, since: int = 0) -> str:
-        """The end of what the launch and its forks wrote to standard error, ready to follow a sentence."""
+        """Return the last line that the launch and its forks wrote to standard error, ready to follow a sentence."""
         return self._interpreter.last_words(since)
 
     def close(self) -> None:
-        """Ends the interpreter and all its forks."""
+        """End the interpreter and all its forks."""
         for fork in self._forks:
             fork.line.close()
         self._interpreter.close()
@@ -173,7 +173,7 @@ def launched(
     settings: ProcessSettings,
     timeout_s: float = SETUP_TIMEOUT_S,
 ) -> Iterator[tuple[Launch, ...]]:
-    """Fresh interpreters that are ready to fork; all of them end with the block.
+    """Hold fresh interpreters that are ready to fork; all of them end with the block.
 
     Args:
         indexes: one launch each.
@@ -203,7 +203,7 @@ def _launch(index: int, settings: ProcessSettings) -> Launch:
 
 
 def _path() -> str:
-    """Where this process finds modules, so that a launch measures the very package that asked for it."""
+    """Return this process's path of modules, so that a launch measures the very package that asked for it."""
     return os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
 
 

@@ -30,7 +30,7 @@ class Reading:
     own_cpu_s: float
 
     def since(self, earlier: "Reading") -> "Reading":
-        """What was counted between an earlier reading and this one."""
+        """Return the counts between an earlier reading and this one."""
         return Reading(
             involuntary_switches=self.involuntary_switches - earlier.involuntary_switches,
             major_faults=self.major_faults - earlier.major_faults,
@@ -46,7 +46,10 @@ class Reading:
         return self.involuntary_switches > 0 or self.major_faults > 0 or self.steal_ticks > 0
 
     def competing_load(self, wall_s: float) -> float:
-        """Cores kept busy by other processes, on average over `wall_s` seconds; 0 where the kernel does not tell."""
+        """Return the cores that other processes kept busy, on average over `wall_s` seconds.
+
+        It is 0 where the kernel does not tell.
+        """
         others_s = self.busy_ticks / TICK_HZ - self.own_cpu_s
         return max(0.0, others_s / wall_s) if wall_s > 0 else 0.0
 
@@ -55,7 +58,7 @@ Reader = Callable[[], Reading]
 
 
 def read(stat: Path = Path("/proc/stat")) -> Reading:
-    """The counters now; the machine's are 0 where there is no /proc/stat."""
+    """Return the counters now; the machine's are 0 where there is no /proc/stat."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     busy, steal = _machine_ticks(stat)
     return Reading(
@@ -69,14 +72,20 @@ def read(stat: Path = Path("/proc/stat")) -> Reading:
 
 
 def kept_rounds(disturbed: Sequence[bool]) -> tuple[bool, ...]:
-    """Which rounds are used: the undisturbed ones, or all where more than half were disturbed, or one is left."""
+    """Return for each round whether it is used: the undisturbed ones are.
+
+    All are used where more than half were disturbed, or one is left.
+    """
     if sum(disturbed) > MOST_DROPPED * len(disturbed) or len(disturbed) - sum(disturbed) < ROUNDS_OF_A_FORK:
         return (True,) * len(disturbed)
     return tuple(not each for each in disturbed)
 
 
 def _machine_ticks(stat: Path) -> tuple[int, int]:
-    """Busy and stolen ticks of all processors: user, nice, system, irq, softirq; steal (proc_stat(5))."""
+    """Return the busy and stolen ticks of all processors (proc_stat(5)).
+
+    Busy are user, nice, system, irq and softirq.
+    """
     try:
         with stat.open(encoding="ascii") as lines:
             fields = [int(field) for field in lines.readline().split()[1:]]

@@ -88,7 +88,7 @@ class SharedLuck:
     variables: Mapping[str, str | None] = field(default_factory=dict)
 
     def applied_to(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a launch: Python's hashes by the seed, unless the suite has a word on them."""
+        """Return the environment of a launch: Python's hashes by the seed, unless the suite has a word on them."""
         drawn = {**environment, "PYTHONHASHSEED": str(1 + self.seed % MOST_HASH_SEEDS), **self.variables}
         return {name: value for name, value in drawn.items() if value is not None}
 
@@ -106,7 +106,7 @@ class Turns:
     _ended: bool = False
 
     def ask(self, request: SideRequest[T], timeout_s: float) -> T:
-        """Its answer.
+        """Return the benchmark's answer to a request.
 
         Args:
             request: `First`, `Warm`, `Sample` or `Sustain`.
@@ -119,7 +119,7 @@ class Turns:
         return self.hear(request.answer, timeout_s)
 
     def say(self, message: SideRequest[object] | Stop) -> None:
-        """Asks it for something without waiting for the answer.
+        """Ask the benchmark for something without waiting for the answer.
 
         Raises:
             LabError: it is gone.
@@ -130,7 +130,7 @@ class Turns:
             raise LabError(f"{self._launch.label}: the measuring process is gone{self._launch.last_words()}") from None
 
     def hear(self, kind: type[T], timeout_s: float) -> T:
-        """Its next answer.
+        """Return the benchmark's next answer.
 
         Args:
             kind: of the answer.
@@ -142,7 +142,7 @@ class Turns:
         return _heard(self._line, self._launch, kind, timeout_s)
 
     def finish(self, timeout_s: float) -> None:
-        """Lets the benchmark go on to its end: it is torn down, and what it asserts of its result is heard.
+        """Let the benchmark go on to its end: it is torn down, and the asserts on its result are heard.
 
         Raises:
             LabError: it raised, or died.
@@ -163,7 +163,7 @@ class Turns:
             raise StrayedError(self._launch.strayed(end.others))
 
     def end(self) -> None:
-        """Ends the process and waits for it; safe to call again."""
+        """End the process and wait for it; safe to call again."""
         if not self._ended:
             self._ended = True
             self._launch.reap(self.pid, self._line)
@@ -192,13 +192,13 @@ class PeerLaunch:
         return self._place.is_revision
 
     def strayed(self, others: Mapping[str, str]) -> str:
-        """What was imported where nothing of the side's revision was."""
+        """Return a sentence on the imports of a benchmark that loaded nothing of the side's revision."""
         own = ", ".join(self._place.packages) or "no package"
         seen = ", ".join(f"{name} from {folder}" for name, folder in others.items()) or "nothing beside Python's own"
         return f"nothing of {self.label}'s revision was loaded, which holds {own}; imported was {seen}"
 
     def order(self, order: PeerOrder, luck: SharedLuck, measured: Sequence[str] = ()) -> None:
-        """Has it open a suite; what became of that is said when it is asked whether it is open.
+        """Have the launch open a suite; `opened` hears what became of that.
 
         Args:
             order: the suite.
@@ -220,7 +220,7 @@ class PeerLaunch:
             )
 
     def opened(self, timeout_s: float) -> None:
-        """Waits until the suite is open, and sees that what is measured is the side's own.
+        """Wait until the suite is open, and see that the measured packages are the side's own.
 
         A suite whose own code raises, or ends its process, is a failure of all that is in it, and no reason to stop.
 
@@ -248,7 +248,7 @@ class PeerLaunch:
                 raise LabError(f"{self.label}: the suite does not open: {why}")
 
     def check_origins(self, origins: Origins) -> bool:
-        """Sees that every package which is the side's own came from its folders; whether anything of them is loaded.
+        """See that every package of the side's own came from its folders, and tell whether any of them is loaded.
 
         Raises:
             StrayedError: one came from somewhere else.
@@ -263,7 +263,7 @@ class PeerLaunch:
         return any(origins.values())
 
     def enter(self, name: str, *, cores: Sequence[int], shift: int, timeout_s: float) -> Turns:
-        """Opens a benchmark in a forked process.
+        """Open a benchmark in a forked process.
 
         Args:
             name: of the benchmark.
@@ -301,7 +301,7 @@ class PeerLaunch:
         return Turns(pid, began.values, line, self, is_own)
 
     def why_left_out(self, name: str) -> str | None:
-        """Why a benchmark that the other side has is not in this suite; None where nobody knows."""
+        """Return why a benchmark that the other side has is not in this suite; None where nobody knows."""
         if self.broken is not None:
             return self.broken
         for place, reason in self.left_out.items():
@@ -312,7 +312,7 @@ class PeerLaunch:
         return None
 
     def reap(self, pid: int, line: Line) -> None:
-        """Ends a fork and waits for it.
+        """End a fork and wait for it.
 
         Args:
             pid: of the fork.
@@ -327,18 +327,18 @@ class PeerLaunch:
             self._line.receive(REAP_TIMEOUT_S)
 
     def last_words(self) -> str:
-        """The last line that was written since the benchmark was opened, ready to follow a sentence."""
+        """Return the last line that was written since the benchmark was opened, ready to follow a sentence."""
         return self._interpreter.last_words(self._said)
 
     def close(self) -> None:
-        """Ends the interpreter and all its forks."""
+        """End the interpreter and all its forks."""
         for line in self._open:
             line.close()
         self._interpreter.close()
 
 
 def is_part(name: str, *, of: str) -> bool:
-    """Whether a benchmark is one of a module or file, by their ids.
+    """Tell whether a benchmark is one of a module or file, by their ids.
 
     Args:
         name: of the benchmark.
@@ -356,7 +356,7 @@ def launched(
     beside: Sequence[Place] = (),
     timeout_s: float = OPEN_TIMEOUT_S,
 ) -> Iterator[list[PeerLaunch]]:
-    """A launch of each side, opening at the same time and drawing the same; all of them end with the block.
+    """Hold a launch of each side, opening at the same time and drawing the same; all of them end with the block.
 
     Args:
         places: of the sides.
@@ -393,7 +393,7 @@ def _launch(place: Place, luck: SharedLuck) -> PeerLaunch:
 
 
 def _asked_for() -> list[str]:
-    """The folders that the person puts first on the path, behind the side's own."""
+    """Return the folders that the person puts first on the path, behind the side's own."""
     return [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
 
 
@@ -407,7 +407,7 @@ def _heard(line: Line, launch: PeerLaunch, kind: type[T], timeout_s: float) -> T
 
 
 def _checked(message: Message, launch: PeerLaunch, kind: type[T]) -> T:
-    """The message of a kind, which was waited for.
+    """Return the message that was waited for, of the kind that is expected.
 
     Raises:
         SkippedError: it says that its benchmark cannot run there.

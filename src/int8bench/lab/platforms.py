@@ -14,12 +14,12 @@ _NAMES = {"darwin": "macOS", "win32": "Windows", "cygwin": "Windows"}
 
 
 def measures_here() -> bool:
-    """Whether this system is one that int8bench measures on."""
+    """Tell whether this system is one that int8bench measures on."""
     return sys.platform == _LINUX
 
 
 def require_linux(asked: str) -> None:
-    """Refuses what measures, anywhere but on Linux.
+    """Refuse to measure anywhere but on Linux.
 
     Args:
         asked: what a person typed or called, as the message begins.

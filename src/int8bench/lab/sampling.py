@@ -100,7 +100,7 @@ class Race:
     wall_s: float
 
     def track(self, name: str) -> Track:
-        """The track of the contender of that name."""
+        """Return the track of the contender of that name."""
         return next(track for track in self.tracks if track.name == name)
 
 
@@ -144,7 +144,7 @@ def race(
     clocks: Clocks = Clocks(),
     read: noise.Reader = noise.read,
 ) -> Race:
-    """Races the contenders in this process: warm-up, rounds, and singly timed calls where samples are none.
+    """Race the contenders in this process: warm-up, rounds, and singly timed calls where samples are none.
 
     Args:
         contenders: what is raced; each is called many times.
@@ -177,13 +177,28 @@ def race(
 
 
 def is_over(passed_s: float, rounds: int, race_s: float, *, fewest: int = FEWEST_ROUNDS) -> bool:
-    """Whether a race of `race_s` seconds that has gone on for `passed_s` has its rounds, `fewest` unless it is late."""
+    """Tell whether a race has gone on for long enough, with enough rounds.
+
+    Args:
+        passed_s: seconds since its first round began.
+        rounds: made so far.
+        race_s: seconds that it is to last.
+        fewest: rounds that it must have; `FEWEST_PAIRS` do once `LONGEST` times its seconds have passed.
+    """
     late = passed_s >= LONGEST * race_s and rounds >= FEWEST_PAIRS
     return late or (passed_s >= race_s and rounds >= fewest)
 
 
 def time_calls(call: Call, calls: int, clock: Clock) -> float:
-    """Seconds that `calls` calls of `call` take together; the timed body is the call and nothing else."""
+    """Return the seconds that `calls` calls of `call` take together.
+
+    The timed body is the call and nothing else.
+
+    Args:
+        call: made without arguments; its result is dropped.
+        calls: how many are timed.
+        clock: gives seconds.
+    """
     rounds = repeat(None, calls)
     start = clock()
     for _ in rounds:
@@ -192,9 +207,12 @@ def time_calls(call: Call, calls: int, clock: Clock) -> float:
 
 
 def sustained(call: Call, *, until: float, clock: Clock = time.monotonic) -> tuple[int, float, float]:
-    """Calls made one after another until the clock shows `until`: how many, when the first began and the last ended.
+    """Call until the clock shows `until`; return the number of calls, the first one's beginning, the last one's end.
 
-    `clock` must be one that all processes of the machine share, so that concurrent streams can be lined up.
+    Args:
+        call: made without arguments, one after another; its result is dropped.
+        until: seconds on the clock.
+        clock: one that all processes of the machine share, so that concurrent streams can be lined up.
     """
     count, start = 0, clock()
     now = start
@@ -206,17 +224,22 @@ def sustained(call: Call, *, until: float, clock: Clock = time.monotonic) -> tup
 
 
 def time_once(call: Call, clock: Clock = time.perf_counter) -> float:
-    """Seconds that one call takes."""
+    """Return the seconds that one call takes.
+
+    Args:
+        call: made without arguments; its result is dropped.
+        clock: gives seconds.
+    """
     return time_calls(call, 1, clock)
 
 
 def shared_now() -> float:
-    """Now, on the clock that all processes of this machine share."""
+    """Return the seconds now, on the clock that all processes of this machine share."""
     return time.monotonic()
 
 
 def _turns(contenders: Sequence[Contender], durations: Durations, clocks: Clocks) -> list[_Turn]:
-    """The turns of a race, after a warm-up of each contender; all of them have a lead-in, or none has."""
+    """Return the turns of a race, after a warm-up of each contender; all of them have a lead-in, or none has."""
     warm = [
         (_warm_up(contender.call, durations.warmup_s, clocks), _lingering(clocks) if len(contenders) > 1 else 0.0)
         for contender in contenders
@@ -238,7 +261,7 @@ def _turns(contenders: Sequence[Contender], durations: Durations, clocks: Clocks
 
 
 def _lingering(clocks: Clocks) -> float:
-    """Processor time of this process while its main thread sleeps, from `SHORTEST_REST_S` after a call on."""
+    """Return this process's processor time while its main thread sleeps, from `SHORTEST_REST_S` after a call on."""
     clocks.sleep(SHORTEST_REST_S)
     before = clocks.cpu()
     clocks.sleep(LISTENING_S)
@@ -246,7 +269,7 @@ def _lingering(clocks: Clocks) -> float:
 
 
 def _warm_up(call: Call, duration_s: float, clocks: Clocks) -> float:
-    """Calls for `duration_s` seconds, once at least; the seconds of the fastest call."""
+    """Call for `duration_s` seconds, once at least, and return the seconds of the fastest call."""
     fastest = time_calls(call, 1, clocks.wall)
     end = clocks.wall() + duration_s
     while clocks.wall() < end:
@@ -274,7 +297,7 @@ def _rounds(
 def _one_after_another(
     turns: Mapping[int, _Turn], rng: np.random.Generator, clocks: Clocks, read: noise.Reader
 ) -> dict[int, _Sample]:
-    """One round: turn after turn in random order, each with the counters that moved meanwhile."""
+    """Run one round, turn after turn in random order, and return each sample with the counters that moved in it."""
     samples: dict[int, _Sample] = {}
     before = read()
     for i in rng.permutation(list(turns)).tolist():
@@ -295,7 +318,10 @@ def _one_after_another(
 def _singles(
     turns: Mapping[int, _Turn], duration_s: float, rng: np.random.Generator, clocks: Clocks
 ) -> dict[int, list[float]]:
-    """Calls timed one by one, as many of each contender; one at least, where there is any time for them."""
+    """Return the seconds of calls timed one by one, as many of each contender.
+
+    One at least is made, where there is any time for them.
+    """
     singles: dict[int, list[float]] = {i: [] for i in turns}
     end, done = clocks.wall() + duration_s, 0
     while turns and duration_s > 0 and (not done or clocks.wall() < end) and done < MOST_SINGLES:
@@ -324,7 +350,7 @@ def _track(contender: Contender, turn: _Turn, samples: Sequence[_Sample], single
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Python's garbage collector held back, as a collection would fall on whichever contender is running."""
+    """Hold Python's garbage collector back, as a collection would fall on one contender, by chance."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -18,7 +18,7 @@ from int8bench.lab.channel import Channel, Done, Failure, Setup, Task
 
 
 def main() -> None:
-    """Serves forks until the coordinator closes the line or dies."""
+    """Serve forks until the coordinator closes the line or dies."""
     die_with(int(sys.argv[2]))
     control = Channel(socket.socket(fileno=int(sys.argv[1])))
     try:
@@ -37,7 +37,7 @@ def _set_up(setup: Setup, serve: Callable[[object], NoReturn]) -> NoReturn:
 
 
 def _ready(control: Channel, state: object) -> NoReturn:
-    """Says that the launch is ready, and serves it to its end, wherever in the setup it is."""
+    """Say that the launch is ready, and serve it to its end, wherever in the setup it is."""
     control.send(Done(value=os.getpid()))
     gc.collect()
     gc.freeze()  # forks share these pages; a collection in a fork would copy them
@@ -64,7 +64,10 @@ def _serve(control: Channel, state: object) -> None:
 
 
 def _fork(control: Channel, state: object, task: Task) -> int:
-    """Forks a process for the task; its pid. The line to it came along with the request, as a descriptor."""
+    """Fork a process for the task, and return its pid.
+
+    The line to it came along with the request, as a descriptor.
+    """
     _, descriptors, _, _ = socket.recv_fds(control.socket, 1, 1)
     line = Channel(socket.socket(fileno=descriptors[0]))
     launch = os.getpid()
@@ -80,7 +83,7 @@ def _fork(control: Channel, state: object, task: Task) -> int:
 
 
 def _run(line: Channel, state: object, task: Task, launch: int) -> None:
-    """A fork's whole life."""
+    """Live a fork's whole life: do the task, send its outcome, and end."""
     die_with(launch)
     if task.cores is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, task.cores)
@@ -99,7 +102,7 @@ def _outcome(step: Callable[[], object]) -> Done | Failure:
 
 
 def _sentence(error: BaseException) -> str:
-    """What an error of ours says; of another one, what it comes from."""
+    """Return the message of an error of ours, and the reason of any other."""
     return str(error) if isinstance(error, Int8BenchError) else units.reason(error)
 
 

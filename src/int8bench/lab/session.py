@@ -25,7 +25,7 @@ T = TypeVar("T")
 def blocks(
     ends: Iterable[int], *, first: int = 0, has_time: Callable[[int], bool] = lambda _end: True
 ) -> Iterator[tuple[int, range]]:
-    """Yield look after look with the launches up to it, while there is time; where all has settled, the caller breaks.
+    """Yield each look with the launches up to it, while there is time; where all has settled, the caller breaks.
 
     Args:
         ends: how many launches are done at each look; without an end where time alone ends it.
@@ -39,7 +39,12 @@ def blocks(
 
 
 def shuffled(tasks: Sequence[T], rng: np.random.Generator) -> list[T]:
-    """Return the tasks of a launch in random order, so that none has the launch's first or last moments to itself."""
+    """Return the tasks of a launch in random order, so that none has its first or last moments to itself.
+
+    Args:
+        tasks: in any order; they are left as they are.
+        rng: draws the order.
+    """
     return [tasks[i] for i in rng.permutation(len(tasks)).tolist()]
 
 
@@ -67,12 +72,12 @@ class Underway:
     """The launches that took them: a measurement that goes on from a file has more."""
 
     def tell(self, phase: str) -> None:
-        """Tell what is being done from now on."""
+        """Report the phase that begins now, with the progress so far."""
         self.phase = phase
         self.advance(Progress(done=min(self.done, self.total), total=self.total, phase=phase))
 
     def end(self) -> None:
-        """Tell that nothing is left; what settled early has made the total smaller."""
+        """Report that nothing is left; what settled early has made the total smaller."""
         self.total = self.done
         self.tell("done")
 
@@ -89,13 +94,18 @@ class Underway:
 
 
 def ended(sentence: str, *, figures: int) -> InterruptedRunError | NothingMeasuredError:
-    """Return the error that ends a measurement which was stopped, by whether it has figures."""
+    """Return the error that ends a measurement which was stopped, by whether it has figures.
+
+    Args:
+        sentence: the message of the error.
+        figures: how many there are.
+    """
     return InterruptedRunError(sentence) if figures else NothingMeasuredError(sentence)
 
 
 @contextmanager
 def keeping(keep: Callable[[str], Exception]) -> Iterator[None]:
-    """Measure in a block that Ctrl-C or a broken lab may end; its samples are then kept.
+    """Run a block of measuring that Ctrl-C or a broken lab may end; its samples are then kept.
 
     Args:
         keep: saves it, and makes of the reason the error that says what there is and how to go on.

@@ -10,24 +10,24 @@ PATIENCE_S = 10.0  # sysctl answers in milliseconds, or something is badly wrong
 
 
 def usable_processors() -> tuple[int, ...]:
-    """The numbers of the processors that this process may run on, in order."""
+    """Return the numbers of the processors that this process may run on, in order."""
     allowed = affinity()
     return tuple(sorted(allowed)) if allowed else tuple(range(os.cpu_count() or 1))
 
 
 def affinity() -> frozenset[int] | None:
-    """The processors in this process's affinity mask; None where the system has no such mask."""
+    """Return the processors in this process's affinity mask; None where the system has no such mask."""
     ask = getattr(os, "sched_getaffinity", None)  # Linux alone
     return frozenset(ask(0)) if ask else None
 
 
 def usable_core_count() -> int:
-    """How many cores this process can keep busy, without a look at the rest of the machine."""
+    """Return how many cores this process can keep busy, without a look at the rest of the machine."""
     return usable_cores(logical=os.cpu_count(), allowed=affinity(), quota=cgroup_quota()) or 1
 
 
 def usable_cores(*, logical: int | None, allowed: frozenset[int] | None, quota: float | None) -> int | None:
-    """Cores that can be kept busy all the time; a quota of 1.5 cores keeps one busy and throttles two.
+    """Return how many cores can be kept busy all the time; a quota of 1.5 cores keeps one busy and throttles two.
 
     Args:
         logical: of the machine; None where nobody tells.
@@ -41,7 +41,7 @@ def usable_cores(*, logical: int | None, allowed: frozenset[int] | None, quota: 
 
 
 def cgroup_quota(root: Path = ROOT) -> float | None:
-    """Cores that the control groups of this process allow on average, the tightest of all levels; None for no limit.
+    """Return the cores that this process's control groups allow on average, at the tightest level; None for no limit.
 
     Both versions: cpu.max of cgroup v2, cpu.cfs_quota_us over cpu.cfs_period_us of v1
     (Linux's Documentation/admin-guide/cgroup-v2.rst and Documentation/scheduler/sched-bwc.rst).
@@ -51,7 +51,7 @@ def cgroup_quota(root: Path = ROOT) -> float | None:
 
 
 def said(command: Sequence[str]) -> str:
-    """What a command of the system prints; empty where there is none, or where it does not answer."""
+    """Return what a command of the system prints; empty where there is none, or where it does not answer."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -60,7 +60,7 @@ def said(command: Sequence[str]) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a small system file; empty where there is none or it may not be read."""
+    """Return the text of a small system file; empty where there is none or it may not be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -68,7 +68,7 @@ def read_text(path: Path) -> str:
 
 
 def _directories(root: Path) -> Iterator[Path]:
-    """The control-group directories of this process that may hold a processor quota, each with its ancestors."""
+    """Yield the control-group directories of this process that may hold a processor quota, each with its ancestors."""
     base = root / "sys/fs/cgroup"
     for line in read_text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
@@ -80,7 +80,7 @@ def _directories(root: Path) -> Iterator[Path]:
 
 
 def _upwards(mount: Path, path: str) -> Iterator[Path]:
-    """The directory of a group and those above it up to the mount, which in a container is all that is there."""
+    """Yield the directory of a group and those above it up to the mount, which in a container is all that is there."""
     names = PurePosixPath(path.strip().lstrip("/")).parts
     for depth in range(len(names), -1, -1):
         yield mount.joinpath(*names[:depth])

@@ -40,7 +40,7 @@ class Facts:
 
 
 def look(root: Path = ROOT) -> Facts:
-    """What this system says of this process."""
+    """Return what this system says of this process."""
     return Facts(
         machine=platform.machine(),
         cpuinfo=read_text(root / "proc/cpuinfo"),
@@ -51,7 +51,7 @@ def look(root: Path = ROOT) -> Facts:
 
 
 def emulator(facts: Facts) -> str | None:
-    """What plays the processor, None where nothing does as far as is told."""
+    """Return what plays the processor, None where nothing does as far as is told."""
     if facts.translated:
         return ROSETTA
     names = (*(PurePosixPath(path).name for path in facts.programs), facts.process)
@@ -60,7 +60,7 @@ def emulator(facts: Facts) -> str | None:
 
 
 def objection(facts: Facts) -> str | None:
-    """Why times must not be taken in this process, in one sentence; None where they may."""
+    """Return why times must not be taken in this process, in one sentence; None where they may."""
     played_by = emulator(facts)
     if played_by is None:
         return None
@@ -72,7 +72,7 @@ def objection(facts: Facts) -> str | None:
 
 
 def refuse() -> None:
-    """Ends what would take times, where they would be an emulator's.
+    """End what would take times, where they would be an emulator's.
 
     Raises:
         NothingMeasuredError: the processor is played by a program.
@@ -83,7 +83,7 @@ def refuse() -> None:
 
 
 def _of_processors(facts: Facts) -> str | None:
-    """What the list of processors gives away: an emulator's name, or another architecture than the program's."""
+    """Return what the list of processors gives away: an emulator's name, or another architecture than the program's."""
     try:
         listed = parse_cpuinfo(facts.cpuinfo, source="/proc/cpuinfo")
     except RecordError:

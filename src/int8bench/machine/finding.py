@@ -81,7 +81,7 @@ error, warning, note = (partial(finding_of, severity) for severity in Severity)
 
 @cache
 def _sentences() -> Mapping[str, Mapping[str, str]]:
-    """The sentences of each kind; of a wording those that differ from the kind's."""
+    """Return the sentences of each kind; of a wording those that differ from the kind's."""
     import tomllib  # a report of a stored record does without: its findings are sentences
     from importlib import resources
 
@@ -109,12 +109,17 @@ class EngineChoice:
 
 
 def how_to_choose(engine: str) -> str:
-    """The sentence that says what to type to have an engine, here and in one's own code."""
+    """Return the sentence that says what to type to have an engine, here and in one's own code."""
     return f'Type: int8bench run --engines {engine}; in your own code: torch.backends.quantized.engine = "{engine}"'
 
 
 def without(hardware: Hardware, instructions: str) -> str:
-    """The beginning of a sentence on instructions that are not there; a guest's may be there underneath."""
+    """Return the beginning of a sentence on instructions that are not there; a guest's may be there underneath.
+
+    Args:
+        hardware: a guest says so, and what its hypervisor masks.
+        instructions: by the name that a person reads: ``AVX2``.
+    """
     if hardware.cpu_type is not None:
         return f"The hypervisor's CPU type ({hardware.cpu_type}) shows no {instructions}"
     if hardware.hypervisor is not None:

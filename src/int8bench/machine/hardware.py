@@ -104,11 +104,11 @@ class Hardware:
         return {level: self.tells(level) for level in family_levels(self.isa_family)}
 
     def tells(self, level: str) -> Told:
-        """Whether an ISA level is there, not there or untold."""
+        """Tell whether an ISA level is there, not there or untold."""
         return told_level(self.arch, level, self.flags, self._untold)
 
     def tells_flag(self, flag: str) -> Told:
-        """Whether a flag that decides a level is there, not there or untold."""
+        """Tell whether a flag that decides a level is there, not there or untold."""
         return told_flag(flag, self.flags, self._untold)
 
     @property
@@ -137,7 +137,7 @@ class Hardware:
         return self.brand or self.arch
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON form; the inverse of `from_dict`. Levels and instructions are for readers, and not read back."""
+        """Return the JSON form; the inverse of `from_dict`, which does not read levels and instructions back."""
         form: dict[str, Json] = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION}
         for key, value in documents.written(self).items():
             if key == "flags":
@@ -147,9 +147,13 @@ class Hardware:
 
     @classmethod
     def from_dict(cls, document: object, *, path: str = "hardware") -> "Hardware":
-        """The inverse of `to_dict`; a field left out means: not told, an unknown field is ignored.
+        """Return the hardware that `to_dict` wrote; a field left out means: not told, an unknown field is ignored.
 
         What would change the meaning of a field that is known raises the schema's version, and is refused.
+
+        Args:
+            document: as `to_dict` wrote it.
+            path: of the document, with which a sentence on a wrong one begins.
 
         Raises:
             RecordError: not such a document, a field of another type, another schema or a newer one.
@@ -176,7 +180,7 @@ class _Version:
 
 
 def fingerprint(hardware: Hardware) -> str:
-    """A short hash over what changes the speed of int8; steal, memory, frequency and spelling do not count."""
+    """Return a short hash over what changes the speed of int8; steal, memory, frequency and spelling do not count."""
     numbered = hardware.family is not None and hardware.model is not None
     parts = (
         hardware.arch,

@@ -43,13 +43,13 @@ _MAX = (0x00, 0x051)  # implementer and part of QEMU's type max
 
 
 def by_firmware(names: Iterable[str | None]) -> str | None:
-    """The hypervisor that a machine's firmware names; None where it names none, or says that it is bare metal."""
+    """Return the hypervisor that a machine's firmware names; None where it names none, or bare metal."""
     text = " ".join(" ".join(name for name in names if name).lower().split())
     return None if ".metal" in text else next((name for words, name in _FIRMWARE.items() if words in text), None)
 
 
 def cpu_type(brand: str | None, *, firmware: str = "", bogomips: str | None = None) -> str | None:
-    """The name that a hypervisor makes up for its CPU; None where the name is a processor's.
+    """Return the name that a hypervisor makes up for its CPU; None where the name is a processor's.
 
     Args:
         brand: the name of the processor or core.
@@ -64,18 +64,18 @@ def cpu_type(brand: str | None, *, firmware: str = "", bogomips: str | None = No
 
 
 def arm_cpu_type(cores: Iterable[tuple[int | None, int | None]]) -> str | None:
-    """The CPU type that an implementer and a part number give away: QEMU's own has no implementer."""
+    """Return the CPU type that an implementer and a part number give away: QEMU's own has no implementer."""
     return "QEMU max" if _MAX in set(cores) else None
 
 
 def arm_hypervisor(cores: Iterable[tuple[int | None, int | None]]) -> str | None:
-    """The hypervisor that numbers of cores give away: Apple's shows part 0, and no core has implementer and part 0."""
+    """Return the hypervisor that numbers of cores give away: Apple's shows part 0, which no core has."""
     numbers = set(cores)
     return "Apple" if (0x61, 0) in numbers else UNNAMED if numbers & {(0, 0), _MAX} else None
 
 
 def emulation(names: Iterable[str | None]) -> str | None:
-    """The emulator that a processor's names give away, else None."""
+    """Return the emulator that a processor's names give away, else None."""
     text = " ".join(name for name in names if name).lower()
     if "virtualapple" in text:
         return ROSETTA

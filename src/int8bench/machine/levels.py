@@ -110,12 +110,12 @@ DECIDING_FLAGS = frozenset(flag for table in _TABLES.values() for _, flags in ta
 
 
 def family_flags(family: str) -> frozenset[str]:
-    """The flags that decide a level of an architecture's family; none where int8 kernels know no levels."""
+    """Return the flags that decide a level of an architecture's family; none where int8 kernels know no levels."""
     return frozenset(flag for _, flags in _TABLES.get(family, ()) for flag in flags)
 
 
 def canonical_arch(name: str) -> str:
-    """One name for each architecture: ``AMD64`` is x86_64, ``aarch64`` is arm64, ``armv7l`` is arm."""
+    """Return the one name of an architecture: ``AMD64`` is x86_64, ``aarch64`` is arm64, ``armv7l`` is arm."""
     lowered = name.strip().lower()
     if lowered in _ARCH_NAMES:
         return _ARCH_NAMES[lowered]
@@ -125,31 +125,36 @@ def canonical_arch(name: str) -> str:
 
 
 def isa_family(arch: str) -> str:
-    """The family that shares instructions: x86 for x86_64 and i686, arm for arm64 and arm."""
+    """Return the family that shares instructions: x86 for x86_64 and i686, arm for arm64 and arm."""
     if arch in {"x86_64", "i686"}:
         return X86
     return next((family for family in _FAMILIES if arch.startswith(family)), arch)
 
 
 def canonical_flag(name: str) -> str:
-    """The kernel's spelling of a flag: ``AVX1.0`` is avx, ``FEAT_DotProd`` is asimddp."""
+    """Return the kernel's spelling of a flag: ``AVX1.0`` is avx, ``FEAT_DotProd`` is asimddp."""
     plain = name.strip().lower().replace(".", "_").replace("-", "_")
     return _SPELLINGS.get(plain, plain)
 
 
 def canonical_flags(names: Iterable[str]) -> frozenset[str]:
-    """The flags under the kernel's spelling, without empty ones."""
+    """Return the flags under the kernel's spelling, without empty ones."""
     return frozenset(flag for flag in map(canonical_flag, names) if flag)
 
 
 def levels_of(arch: str, flags: frozenset[str]) -> tuple[str, ...]:
-    """The ISA levels that the flags add up to, weakest first; none where int8 kernels know no levels."""
+    """Return the ISA levels that the flags add up to, weakest first; none where int8 kernels know no levels.
+
+    Args:
+        arch: by its canonical name.
+        flags: under the kernel's spelling.
+    """
     table = _TABLES.get(isa_family(arch), ())
     return tuple(dict.fromkeys(level for level, needed in table if needed <= flags))
 
 
 def family_levels(family: str) -> tuple[str, ...]:
-    """The ISA levels of an architecture's family, weakest first."""
+    """Return the ISA levels of an architecture's family, weakest first."""
     return tuple(dict.fromkeys(level for level, _ in _TABLES.get(family, ())))
 
 
@@ -166,17 +171,30 @@ INT8_DOT_PRODUCTS = {X86: ("avx_vnni", "avx512_vnni", "amx_int8"), ARM: ("dotpro
 
 
 def told_of_any(tellings: Collection[Told]) -> Told:
-    """What is said of several instructions, any of which is enough."""
+    """Return what is said of several instructions, any of which is enough."""
     return next((each for each in (Told.THERE, Told.UNTOLD) if each in tellings), Told.ABSENT)
 
 
 def told_flag(flag: str, flags: frozenset[str], untold: frozenset[str]) -> Told:
-    """What is said of one flag, by the flags that are there and those that are untold."""
+    """Return what is said of one flag, by the flags that are there and those that are untold.
+
+    Args:
+        flag: under the kernel's spelling.
+        flags: of the processor.
+        untold: flags of which nothing is known.
+    """
     return Told.THERE if flag in flags else Told.UNTOLD if flag in untold else Told.ABSENT
 
 
 def told_level(arch: str, level: str, flags: frozenset[str], untold: frozenset[str]) -> Told:
-    """What is said of an ISA level: untold where flags that are untold could make it up."""
+    """Return what is said of an ISA level: untold where flags that are untold could make it up.
+
+    Args:
+        arch: by its canonical name.
+        level: of its family.
+        flags: of the processor.
+        untold: flags of which nothing is known.
+    """
     if level in levels_of(arch, flags):
         return Told.THERE
     return Told.UNTOLD if level in levels_of(arch, flags | untold) else Told.ABSENT

@@ -45,12 +45,12 @@ class GpuFacts:
 
 @cache
 def look() -> GpuFacts:
-    """What this system says, asked once a process."""
+    """Return what this system says, asked once a process."""
     return seen(ROOT, os.environ, _smi())
 
 
 def seen(root: Path, environment: Mapping[str, str], smi: tuple[str, bool] | None) -> GpuFacts:
-    """The facts of a system whose files lie under `root`.
+    """Return the facts of a system whose files lie under `root`.
 
     Args:
         root: of the file system.
@@ -66,7 +66,13 @@ def seen(root: Path, environment: Mapping[str, str], smi: tuple[str, bool] | Non
 
 
 def finds(library: str, root: Path, environment: Mapping[str, str]) -> bool:
-    """Whether the dynamic linker would find a library of that name or of that beginning; loads nothing."""
+    """Tell whether the dynamic linker would find a library of that name or of that beginning; loads nothing.
+
+    Args:
+        library: a name, or its beginning.
+        root: the folder under which files of the system lie.
+        environment: variables, of which LD_LIBRARY_PATH counts.
+    """
     folders = [Path(each) for each in environment.get("LD_LIBRARY_PATH", "").split(os.pathsep) if each]
     if any(next(folder.glob(f"{library}*"), None) is not None for folder in folders):
         return True
@@ -77,7 +83,7 @@ def finds(library: str, root: Path, environment: Mapping[str, str]) -> bool:
 
 
 def gpus(facts: GpuFacts) -> tuple[Gpu, ...]:
-    """The GPUs of the machine, in nvidia-smi's order."""
+    """Return the GPUs of the machine, in nvidia-smi's order."""
     if facts.smi is None or facts.smi_failed:
         return ()
     rows = [[part.strip() for part in line.split(",")] for line in facts.smi.splitlines()]
@@ -85,7 +91,7 @@ def gpus(facts: GpuFacts) -> tuple[Gpu, ...]:
 
 
 def visible(facts: GpuFacts) -> tuple[Gpu, ...]:
-    """The GPUs that this process may see: CUDA stops at the first name in the variable that it does not know."""
+    """Return the GPUs that this process may see: CUDA stops at the first name in the variable that it does not know."""
     there = gpus(facts)
     if facts.visible is None:
         return there
@@ -99,7 +105,7 @@ def visible(facts: GpuFacts) -> tuple[Gpu, ...]:
 
 
 def driver_objection(facts: GpuFacts) -> str | None:
-    """What is missing of the driver and the GPUs, in one sentence that says what to do; None where nothing is."""
+    """Return a sentence on the missing driver or GPUs, with what to do; None where nothing is missing."""
     if not facts.driver_library:
         return f"no NVIDIA driver is there ({DRIVER} is not found): install it, or start the container with --gpus all"
     if facts.smi is None:
@@ -138,7 +144,7 @@ def _is_capability(text: str) -> bool:
 
 
 def _named(token: str, there: tuple[Gpu, ...]) -> Gpu | None:
-    """The GPU of a number, or of the beginning of an identifier that fits one alone."""
+    """Return the GPU of a number, or of the beginning of an identifier that fits one alone."""
     if token.isdecimal():
         return there[int(token)] if int(token) < len(there) else None
     alike = [gpu for gpu in there if token and gpu.uuid.startswith(token)]

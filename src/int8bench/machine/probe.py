@@ -56,12 +56,12 @@ class Surroundings:
 
 
 def detect() -> Hardware:
-    """This machine, without torch's view of it; about a second, once a process, while py-cpuinfo looks."""
+    """Return this machine, without torch's view of it; about a second, once a process, while py-cpuinfo looks."""
     return describe(surroundings())
 
 
 def detect_torch() -> TorchView:
-    """What torch says of this machine and of itself; imports torch."""
+    """Return what torch says of this machine and of itself; imports torch."""
     import torch
 
     # not in every version that we support
@@ -76,7 +76,7 @@ def detect_torch() -> TorchView:
 
 
 def surroundings() -> Surroundings:
-    """What this system says of itself."""
+    """Return what this system says of itself."""
     import psutil
 
     system = platform.system()
@@ -96,7 +96,7 @@ def surroundings() -> Surroundings:
 
 @cache
 def second_witness() -> Mapping[str, Json]:
-    """What py-cpuinfo says, or its fork py-cpuinfo2; empty where neither is there or knows this processor.
+    """Return what py-cpuinfo says, or its fork py-cpuinfo2; empty where neither is there or knows this processor.
 
     Both are a module `cpuinfo`: where both are installed, the later one's files are there; where one of them was
     uninstalled after that, none are. pytest-benchmark brings the one before 5.3, the other since.
@@ -110,7 +110,7 @@ def second_witness() -> Mapping[str, Json]:
 
 
 def describe(seen: Surroundings) -> Hardware:
-    """The machine that was seen: the kernel's list first, py-cpuinfo as the second opinion."""
+    """Return the machine that was seen: the kernel's list first, py-cpuinfo as the second opinion."""
     kernel = _kernel(seen)
     caches = _caches(seen.root)
     witness = canonical_flags(_texts(seen.second_witness.get("flags")))
@@ -136,7 +136,7 @@ def describe(seen: Surroundings) -> Hardware:
 
 
 def steal_fraction(root: Path = ROOT) -> float | None:
-    """The share of processor time since start-up that the hypervisor gave to others; None where nobody counts it."""
+    """Return the share of processor time since start-up that went to other guests; None where nobody counts it."""
     fields = read_text(root / "proc/stat").partition("\n")[0].split()[1 : _STEAL + 2]
     ticks = [whole_number(field) or 0 for field in fields]
     if len(ticks) <= _STEAL or sum(ticks) == 0:
@@ -145,7 +145,7 @@ def steal_fraction(root: Path = ROOT) -> float | None:
 
 
 def _kernel(seen: Surroundings) -> Hardware | None:
-    """The machine by the kernel's own list; None where there is none or it tells nothing."""
+    """Return the machine by the kernel's own list; None where there is none or it tells nothing."""
     listing = read_text(seen.root / "proc/cpuinfo")
     try:
         if seen.sysctl:
@@ -156,7 +156,7 @@ def _kernel(seen: Surroundings) -> Hardware | None:
 
 
 def _identified(machine: Hardware, seen: Surroundings) -> Hardware:
-    """The machine with the names and the architecture that only the second witness or the interpreter know."""
+    """Return the machine with the names and the architecture that only the second witness or the interpreter know."""
     witness = seen.second_witness
     arch = canonical_arch(seen.machine)
     if isa_family(arch) != machine.isa_family:
@@ -173,14 +173,14 @@ def _identified(machine: Hardware, seen: Surroundings) -> Hardware:
 
 
 def _disagreements(kernel: Hardware | None, witness: frozenset[str]) -> tuple[str, ...]:
-    """The flags, of those that decide a level, that one lists and the other does not; none where one lists nothing."""
+    """Return the deciding flags that only one of the two lists; none where one lists nothing."""
     if kernel is None or not kernel.flags or not witness:
         return ()
     return tuple(sorted((kernel.flags ^ witness) & DECIDING_FLAGS - kernel.untold))
 
 
 def _hypervisor(root: Path, machine: Hardware) -> str | None:
-    """The hypervisor by name, `unnamed` where the processor alone admits one, None on bare metal as far as is seen."""
+    """Return the hypervisor by name; `unnamed` where the processor alone admits one, None where none is seen."""
     admissions = [read_text(root / "sys/hypervisor/type"), read_text(root / "proc/device-tree/hypervisor/compatible")]
     firmware = [read_text(root / "sys/class/dmi/id" / name) for name in ("sys_vendor", "product_name")]
     named = by_firmware(part.strip(" \n\0") for part in (*admissions, *firmware))
@@ -191,13 +191,13 @@ def _hypervisor(root: Path, machine: Hardware) -> str | None:
 
 
 def _by_clock(root: Path) -> str | None:
-    """The hypervisor that lends its clock to a guest without firmware tables, such as a micro virtual machine."""
+    """Return the hypervisor that lends its clock to a guest without firmware tables: a micro virtual machine."""
     clocks = read_text(root / "sys/devices/system/clocksource/clocksource0/available_clocksource").split()
     return next((name for clock, name in _LENT_CLOCKS.items() if clock in clocks), None)
 
 
 def _caches(root: Path) -> dict[tuple[str, str], int]:
-    """Bytes of the first processor's caches by level and type, as Linux counts them."""
+    """Return bytes of the first processor's caches by level and type, as Linux counts them."""
     sizes = {}
     for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = (read_text(index / name).strip() for name in ("level", "type", "size"))

@@ -8,7 +8,9 @@ from int8bench.report.words import counted
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """The document of ``cache --json``, for a person: what was used longest ago first, as it goes first.
+    """Return the document of ``cache --json`` as text for a person.
+
+    What was used longest ago comes first, as it goes first.
 
     Args:
         document: what `cache.Contents.to_dict` writes.

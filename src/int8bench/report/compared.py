@@ -27,7 +27,7 @@ Rows = Sequence[Comparison]
 
 
 def render(changed: Differences, *, width: int, colour: bool) -> str:
-    """Return what changed as text.
+    """Return the differences of two sides as text.
 
     Args:
         changed: the `differences` of a duet, of two stored runs or of a gate.
@@ -43,7 +43,10 @@ def render(changed: Differences, *, width: int, colour: bool) -> str:
 
 
 def markdown(changed: Differences) -> str:
-    """Return what changed as Markdown, for a comment on a pull request: what matters first, the rest folded away."""
+    """Return the differences of two sides as Markdown, for a comment on a pull request.
+
+    What matters comes first, and the rest is folded away.
+    """
     rows = _sorted(changed.comparisons)
     sure = [row for row in rows if _kind(row) in {BAD, GOOD}]
     rest = [row for row in rows if _kind(row) in {DOUBT, NEUTRAL}]
@@ -67,7 +70,7 @@ def markdown(changed: Differences) -> str:
 
 
 def _title(changed: Differences) -> str:
-    """The answer in a line: the gate's word where there is one, what is proven, and what is not."""
+    """Return the answer in a line: the gate's word where there is one, the proven changes, and the doubts."""
     rows = changed.comparisons
     broken = sum(finding.code == BROKEN and finding.severity == "error" for finding in changed.findings)
     sure = [row for row in rows if row.verdict != UNCLEAR]
@@ -83,7 +86,7 @@ def _title(changed: Differences) -> str:
 
 
 def _verdicts(rows: Rows) -> str:
-    """How many verdicts of each word there are, and which of them are bad news: ``2 slower (worse), 10 same``."""
+    """Return the number of verdicts of each word, with the news in brackets: ``2 slower (worse), 10 same``."""
     verdicts = dict.fromkeys((row.verdict, _kind(row)) for row in _sorted(rows))
     said = {BAD: " (worse)", GOOD: " (better)"}
     counted = {each: sum((row.verdict, _kind(row)) == each for row in rows) for each in verdicts}
@@ -91,7 +94,7 @@ def _verdicts(rows: Rows) -> str:
 
 
 def _doubts(rows: Rows) -> str:
-    """What was not proven: how many have no answer, and the change that would have been seen in each of them."""
+    """Return the number of rows without an answer, and the change that would have been seen in each of them."""
     seen = [row.smallest_visible_effect for row in rows if row.smallest_visible_effect is not None]
     without = sum(row.ratio is None for row in rows)
     parts = []
@@ -104,7 +107,7 @@ def _doubts(rows: Rows) -> str:
 
 
 def _change(visible: float) -> str:
-    """A change as a person reads it; no figure beyond ten times."""
+    """Return a change as a person reads it; no figure beyond ten times."""
     return f"{visible:.1%}" if visible <= LARGEST_SHOWN else "more than 10x"
 
 
@@ -118,13 +121,13 @@ def _headline(changed: Differences) -> Iterator[Text]:
 
 
 def _counts(rows: Rows) -> str:
-    """How many verdicts of each word there are: ``2 slower, 10 same``."""
+    """Return the number of verdicts of each word: ``2 slower, 10 same``."""
     verdicts = [row.verdict for row in rows]
     return ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
 
 
 def _kind(row: Comparison) -> str:
-    """What a verdict is to whoever reads it."""
+    """Return the kind of news that a verdict is to a reader: bad, good, neutral or a doubt."""
     metric = row.metric
     if row.verdict in {SAME, UNCLEAR}:
         return DOUBT if row.verdict == UNCLEAR else NEUTRAL
@@ -135,7 +138,7 @@ def _kind(row: Comparison) -> str:
 
 
 def _sorted(rows: Rows) -> list[Comparison]:
-    """Bad news first, the largest of them on top; what is alike stays in its order."""
+    """Return the rows, bad news first, with the largest on top; what is alike stays in its order."""
     return sorted(rows, key=lambda row: (ORDER.index(_kind(row)), -_distance(row) if _kind(row) in {BAD, GOOD} else 0))
 
 
@@ -166,13 +169,13 @@ def _figures(row: Comparison) -> tuple[str, str]:
 
 
 def _visible(row: Comparison) -> str:
-    """The change that would have been seen; nothing where there is no noise."""
+    """Return the change that would have been seen in a row; nothing where there is no noise."""
     visible = row.smallest_visible_effect
     return _change(visible) if visible else ""
 
 
 def _reasons(rows: Rows) -> Iterator[str]:
-    """Why rows have no verdict, once for all of the same metric that only differ in their figures."""
+    """Yield the reasons of rows without a verdict, once for all of a metric that differ in their figures alone."""
     grouped: dict[tuple[str, str], list[Comparison]] = {}
     for row in rows:
         if row.reason:
@@ -185,7 +188,7 @@ def _reasons(rows: Rows) -> Iterator[str]:
 
 
 def _findings(changed: Differences) -> Iterator[Text]:
-    """A finding each; without advice where there is none."""
+    """Yield a line for each finding, without advice where there is none."""
     for finding in changed.findings:
         line = Text(f"{finding.severity.value} ", style=SEVERITIES[finding.severity])
         message, advice = printable(finding.message), printable(finding.advice)
@@ -204,7 +207,10 @@ def _changed_names(changed: Differences) -> Iterator[Text]:
 
 
 def _footer(changed: Differences) -> Iterator[str]:
-    """What the words and intervals are worth; by Bonferroni, the error of all verdicts together is at most the sum."""
+    """Yield sentences on the worth of the words and intervals.
+
+    By Bonferroni, the error of all verdicts together is at most the sum.
+    """
     noisy = sum(bool(row.smallest_visible_effect) for row in changed.comparisons)
     error = changed.error_rate
     together = f", any of these {noisy} with {min(1.0, noisy * error):.2g} at most (Bonferroni)" if noisy > 1 else ""
@@ -230,11 +236,11 @@ def _rows_of(rows: Rows) -> Iterator[str]:
 
 
 def _code(text: object) -> str:
-    """A text inside a code span of a table: no backtick ends it, no bar splits the row."""
+    """Return a text for a code span in a table: no backtick ends it, no bar splits the row."""
     return printable(text).replace("`", "'").replace("|", "\\|")
 
 
 def _escaped(text: str) -> str:
-    """A text that Markdown shows as it is: no HTML, no mention of people, no formatting."""
+    """Return a text that Markdown shows as it is: no HTML, no mention of people, no formatting."""
     kept = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("@", "@\u200b")
     return "".join(f"\\{each}" if each in "*_`|[]" else each for each in kept)

@@ -11,7 +11,7 @@ from int8bench.report.text import SEVERITIES, draw
 
 
 def render(document: Mapping[str, Any], *, width: int, colour: bool) -> str:
-    """The document of ``doctor --json`` as text.
+    """Return the document of ``doctor --json`` as text.
 
     Args:
         document: what `diagnosis.Diagnosis.to_dict` gives.
@@ -43,7 +43,7 @@ def _machine(machine: Mapping[str, Any], fingerprint: str) -> Iterator[Text]:
 
 
 def _untold(levels: list[str]) -> str:
-    """The levels of which the description does not say whether they are there."""
+    """Return a note on the levels that the description leaves open; nothing where there are none."""
     return f"untold: {' '.join(levels)}" if levels else ""
 
 

@@ -13,12 +13,12 @@ from int8bench.workload.cases import INT8
 
 
 def rendered(template: str, filters: Mapping[str, Callable[..., object]], **names: object) -> str:
-    """A template of ours with its names filled in; what comes from a record is escaped.
+    """Return a template of ours with its names filled in; text from a record is escaped.
 
     Args:
         template: a file in `report/templates`.
         filters: by the names that the template calls them.
-        names: what the template shows.
+        **names: what the template shows.
     """
     from jinja2 import Environment, PackageLoader, select_autoescape
 
@@ -41,7 +41,7 @@ FILTERS: Mapping[str, Callable[..., object]] = {
 
 
 def page(run: Run) -> str:
-    """The page of a run, as HTML with its scripts inside."""
+    """Return the page of a run, as HTML with its scripts inside."""
     return rendered(
         "run.html.j2",
         FILTERS,
@@ -60,7 +60,10 @@ def page(run: Run) -> str:
 
 
 def _plots(run: Run) -> list[str]:
-    """One plot a thread count: speed-ups over the best float32, with intervals; plotly's script is in the first."""
+    """Return a plot for each thread count: speed-ups over the best float32, with intervals.
+
+    The script of plotly is in the first of them.
+    """
     import plotly.graph_objects as go
 
     plots: list[str] = []

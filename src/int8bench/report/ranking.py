@@ -36,7 +36,7 @@ PAGE_LEGEND = (
 def lines(
     ranking: Ranking, recommendation: Recommendation | None, *, width: int, constant: bool = False
 ) -> tuple[str, ...]:
-    """The ranking, line by line; nothing where nothing was ranked.
+    """Return the ranking, line by line; nothing where nothing was ranked.
 
     Args:
         ranking: as a record keeps it.
@@ -53,7 +53,7 @@ def lines(
 
 
 def left_out(ranking: Ranking) -> Iterator[str]:
-    """Who is not ranked and why, once for all contenders and settings of the same reason."""
+    """Yield the contenders without a rank and why, once for all contenders and settings of the same reason."""
     settings: dict[tuple[str, str], list[tuple[str, Unranked]]] = {}
     for setting in ranking:
         for unranked in setting.unranked:
@@ -83,17 +83,17 @@ class RankingRow:
 
     @property
     def ranked(self) -> tuple[Entry, ...]:
-        """Its entries."""
+        """The entries of the settings in which it is ranked."""
         return tuple(entry for entry in self.entries if entry is not None)
 
     @property
     def mean_log_behind(self) -> float:
-        """Which rows are sorted by."""
+        """The log of the mean ratio to the fastest, by which rows are sorted."""
         return math.log(geometric_mean(entry.behind.value for entry in self.ranked))
 
     @property
     def sqnr(self) -> str:
-        """The lowest of its settings; nothing for float32, which the others are held against."""
+        """The lowest SQNR of its settings; nothing for float32, which the others are held against."""
         if self.ranked[0].precision == FLOAT32:
             return ""
         if self.constant:
@@ -103,14 +103,14 @@ class RankingRow:
 
     @property
     def top1(self) -> str:
-        """The worst change of its settings, in points; of a top-1 that no change is told of, that it is chance."""
+        """The worst change of top-1 in its settings, in points; ``chance`` for a top-1 without a change."""
         changes = [entry.top1_change for entry in self.ranked if entry.top1_change is not None]
         labelled = any(entry.top1 is not None for entry in self.ranked)
         return points(min(changes)) if changes else "chance" if labelled else ""
 
     @property
     def memory(self) -> str:
-        """The most of its settings."""
+        """The largest peak memory of its settings."""
         return units.size(max(entry.peak_bytes for entry in self.ranked))
 
     @property
@@ -126,18 +126,23 @@ class RankingRow:
 
     @property
     def conversion(self) -> str:
-        """The longest that making its files took; nothing where there was nothing to make."""
+        """The longest time of making its files; nothing where there was nothing to make."""
         seconds = [entry.conversion_s for entry in self.ranked if entry.conversion_s is not None]
         return units.seconds(max(seconds)) if seconds else ""
 
     def speedup(self, role: str) -> Ratio | None:
-        """The geometric mean over its settings, and that of the ends of their intervals; None for float32."""
+        """Return the geometric mean of the settings' speed-ups and of their intervals' ends; None for float32."""
         leads = [entry.speedups[role] for entry in self.ranked if role in entry.speedups]
         return Ratio.mean_of(leads) if leads else None
 
 
 def rows(ranking: Ranking, *, constant: bool = False) -> tuple[RankingRow, ...]:
-    """Every contender that is ranked somewhere, the least behind in the mean of its settings first."""
+    """Return a row for each contender that is ranked somewhere, the least behind in the mean of its settings first.
+
+    Args:
+        ranking: as a record keeps it.
+        constant: whether float32 answers every picture alike, so that no SQNR proves anything.
+    """
     variants = dict.fromkeys(entry.variant for setting in ranking for entry in setting.entries)
     table = [
         RankingRow(
@@ -149,7 +154,7 @@ def rows(ranking: Ranking, *, constant: bool = False) -> tuple[RankingRow, ...]:
 
 
 def _table(ranking: Ranking, width: int, *, constant: bool) -> Iterator[str]:
-    """The rows, as many columns as a screen has room for: the least asked for go first."""
+    """Return the lines of the ranking, in as many columns as fit the screen: the least asked for go first."""
     columns = _columns(ranking, rows(ranking, constant=constant))
     return words.lines(
         words.fitting(columns, LEAST_ASKED_FOR, lambda kept: sum(column.width for column in kept) <= width)
@@ -172,7 +177,7 @@ def _columns(ranking: Ranking, found: Sequence[RankingRow]) -> list[Column]:
 
 
 def _place(entry: Entry | None) -> str:
-    """How far behind, and its marks, each always in the same place: ``*1.27 2%p``."""
+    """Return the distance to the fastest, and the marks of an entry, each always in its place: ``*1.27 2%p``."""
     if entry is None:
         return "-   "
     behind = entry.behind
@@ -185,13 +190,13 @@ def _short(speedup: Ratio | None) -> str:
 
 
 def _half_width(ratio: Ratio) -> str:
-    """Half an interval, as a share of its ratio."""
+    """Return half of a ratio's interval, as a share of the ratio."""
     off = (ratio.high - ratio.low) / 2 / ratio.value
     return "<1%" if off < FINE else f"{off:.0%}"
 
 
 def _times(value: float) -> str:
-    """Three digits: ``1.27``, ``14.2``, ``152``."""
+    """Return a ratio with three digits: ``1.27``, ``14.2``, ``152``."""
     return units.three_digits(value).rjust(4)
 
 
@@ -210,7 +215,7 @@ class View:
 
 
 def view(ranking: Ranking, recommendation: Recommendation | None, *, constant: bool = False) -> View:
-    """Return what a page shows of a ranking.
+    """Return the parts of a ranking that a page shows.
 
     Args:
         ranking: as a record keeps it.
@@ -226,7 +231,7 @@ def view(ranking: Ranking, recommendation: Recommendation | None, *, constant: b
 
 
 def sentence(recommendation: Recommendation, *, constant: bool = False) -> str:
-    """Return the recommendation, with its basis and how sure it is.
+    """Return the recommendation in a sentence, with its basis and its certainty.
 
     Args:
         recommendation: as a record keeps it.

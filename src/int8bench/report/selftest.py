@@ -14,7 +14,7 @@ LABEL = 14  # columns of what a line is about
 
 
 def render(answer: Selftest, *, width: int, colour: bool) -> str:
-    """The answer of a selftest as text.
+    """Return the answer of a selftest as text.
 
     Args:
         answer: what `selftest.run` gives.
@@ -59,7 +59,7 @@ def _clock(clock: ClockSteps) -> str:
 
 
 def _table(answer: Selftest) -> Iterator[Text]:
-    """A line a cell, under their titles."""
+    """Yield a line for each cell, below the titles."""
     cells = answer.figures.cells
     columns = (
         Column(title="cell", cells=tuple(map(label, cells)), gap=0, left=True),
@@ -95,5 +95,5 @@ def _counted(share: Counted) -> str:
 
 
 def _percent(share: float) -> str:
-    """Two decimals below ten percent, as intervals are that narrow."""
+    """Return a share in percent, with two decimals below ten percent, as intervals are that narrow."""
     return f"{100 * share:.2f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"  # noqa: PLR2004  ten percent

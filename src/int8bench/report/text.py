@@ -31,7 +31,7 @@ SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def render(run: Run, *, width: int, colour: bool, quote: str | None = None) -> str:
-    """The run as text.
+    """Return a run as text.
 
     Args:
         run: finished or not.
@@ -49,12 +49,12 @@ def render(run: Run, *, width: int, colour: bool, quote: str | None = None) -> s
 
 
 def _ranked_engines(run: Run) -> set[str]:
-    """The engines beside torch's float32 that have a rank somewhere."""
+    """Return the engines that have a rank somewhere, beside torch's float32."""
     return {entry.engine for setting in run.ranking for entry in setting.entries} - {TORCH}
 
 
 def _ranked(run: Run, width: int) -> Iterator[Text]:
-    """Of several engines: who is the fastest of each setting, instead of every cell, of which there are too many."""
+    """Yield the ranking of several engines, in place of all their cells, of which there are too many."""
     yield Text(f"Which engine is the fastest? {model_of(run)} on {machine_of(run)}", style="bold")
     if not run.complete:
         yield Text("unfinished: the same command goes on from here", style="yellow")
@@ -64,7 +64,13 @@ def _ranked(run: Run, width: int) -> Iterator[Text]:
 
 
 def draw(content: Group, *, width: int, colour: bool) -> str:
-    """Rich content as a string of lines without trailing spaces."""
+    """Return rich content as text, in lines without trailing spaces.
+
+    Args:
+        content: the parts, one below the other.
+        width: columns of the screen.
+        colour: whether to use colours, for a terminal.
+    """
     console = Console(
         file=io.StringIO(),
         width=width,
@@ -89,12 +95,15 @@ class Answer:
 
     @property
     def style(self) -> str:
-        """How it is coloured."""
+        """The style of its word on a screen."""
         return ANSWERS.get(self.word, "bold yellow")
 
 
 def answers(run: Run) -> tuple[Answer, ...]:
-    """Whether int8 is faster than the best float32, engine by engine."""
+    """Return the answer of each int8 engine to the question whether it is faster than the best float32.
+
+    Engines that have no result for the same cause share an answer.
+    """
     engines = dict.fromkeys(cell.engine for cell in run.cells if cell.precision == INT8)
     answered = [_answer(run, engine) for engine in engines]
     # Without a result, what fails for one cause is one answer.
@@ -121,7 +130,7 @@ def _answer(run: Run, engine: str) -> Answer:
 
 
 def _word(verdicts: Sequence[str]) -> str:
-    """The answer to: is it faster? A yes or a no only where it holds for every cell."""
+    """Return the answer to the question in a word or two; a yes or a no only where it holds for every cell."""
     kinds = set(verdicts)
     if kinds == {"faster"}:
         return "yes"
@@ -137,12 +146,12 @@ def _speedup(cell: Cell, best: Speedup) -> str:
 
 
 def is_constant(run: Run) -> bool:
-    """Whether float32 answers every picture alike in a run, as a finding says."""
+    """Tell whether float32 answers every picture alike in a run, as a finding says."""
     return any((finding.code, finding.subject) == (CONSTANT, FLOAT32) for finding in run.findings)
 
 
 def _doubt(run: Run, engine: str) -> str:
-    """What to think of the answers behind an engine's figures, where something is to be thought."""
+    """Return a doubt about the answers behind an engine's figures; nothing where there is none."""
     codes = {(finding.code, finding.subject) for finding in run.findings}
     if is_constant(run):
         return f"; float32 answers every picture alike, see {CONSTANT}"
@@ -152,18 +161,18 @@ def _doubt(run: Run, engine: str) -> str:
 
 
 def machine_of(run: Run) -> str:
-    """The name of the processor that a run was made on."""
+    """Return the name of the processor that a run was made on."""
     hardware = run.environment.hardware
     return printable(str(hardware["brand"] or hardware["arch"]))
 
 
 def model_of(run: Run) -> str:
-    """The model that a run is about."""
+    """Return the model that a run is about."""
     return run.cells[0].model if run.cells else "nothing"
 
 
 def _headline(run: Run) -> Iterator[Text]:
-    """The question, and one answer for each int8 engine: where it gains least and where most."""
+    """Yield the question, and one answer for each int8 engine, with the cells where it gains least and most."""
     yield Text(f"Is int8 faster than the best float32? {model_of(run)} on {machine_of(run)}", style="bold")
     if not run.complete:
         yield Text("unfinished: the same command goes on from here", style="yellow")
@@ -190,7 +199,7 @@ class _Column:
 
 
 def _columns(run: Run, width: int) -> list[_Column]:
-    """The columns that fit a screen, each as wide as its widest figure; the least asked for go first."""
+    """Return the columns that fit a screen, each as wide as its widest figure; the least asked for go first."""
     shown = [replace(column, show=_chance) if column.show is _top1 and guesses(run) else column for column in COLUMNS]
     columns = [replace(each, width=_widest(each, run.cells)) for each in shown]
     return fitting(columns, LEAST_ASKED_FOR, lambda kept: _width(kept) <= width)
@@ -218,14 +227,17 @@ def _table(run: Run, columns: Sequence[_Column]) -> Table:
 
 
 def _row(cell: Cell, columns: Sequence[_Column], *, label: str) -> list[Text | str]:
-    """A cell's figures, or what became of it; its group's label stands on the first row of the group."""
+    """Return a cell's figures, or its status where there are none.
+
+    The label of its group stands on the first row of the group.
+    """
     if cell.status != OK:
         return [label, Text(name(cell), style=STATES[cell.status]), cell.status]
     return [label, *(column.show(cell) for column in columns[1:])]
 
 
 def _reasons(run: Run) -> Iterator[Text]:
-    """Why cells have no figures, where no finding says it: once for all cells of the same reason."""
+    """Yield the reasons of cells without figures that no finding gives, once for all cells of the same reason."""
     failed = [
         (f"{cell.status} {_cause(cell)}", cell) for cell in run.cells if cell.status != OK and not _is_told(run, cell)
     ]
@@ -238,7 +250,7 @@ def _reasons(run: Run) -> Iterator[Text]:
 
 
 def _is_told(run: Run, cell: Cell) -> bool:
-    """Whether a finding says why a cell has no figures."""
+    """Tell whether a finding says why a cell has no figures."""
     return any(_cause(cell) in finding.message for finding in run.findings)
 
 
@@ -256,7 +268,7 @@ def _naive(cell: Cell) -> str:
 
 
 def proven(fidelity: Fidelity) -> str:
-    """The SQNR of a cell's answers as a person reads it; of answers that no picture changes, that they are constant."""
+    """Return the SQNR of a cell's answers as a person reads it, or that no picture changes the answers."""
     if fidelity.constant or fidelity.constant_float32:
         return "constant"
     return "exact" if fidelity.sqnr_db is None else f"{fidelity.sqnr_db:.1f} dB"
@@ -272,7 +284,7 @@ def _chance(cell: Cell) -> str:
 
 
 def guesses(run: Run) -> bool:
-    """Whether top-1 is chance in a run, as a finding says."""
+    """Tell whether top-1 is chance in a run, as a finding says."""
     return any(finding.code == TOP1_CHANCE for finding in run.findings)
 
 
@@ -286,7 +298,10 @@ def _best(cell: Cell) -> Text:
 
 
 def _findings(run: Run) -> Iterator[Text]:
-    """A finding each; what to type is left to the page where it is a mere note on the machine."""
+    """Yield a line for each finding.
+
+    Advice is left to the page where the finding is a mere note on the machine.
+    """
     yield Text("")
     engines = {cell.engine for cell in run.cells}
     for finding in run.findings:
@@ -305,13 +320,16 @@ def _finding(finding: ShownFinding, *, advised: bool) -> Text:
 
 
 def _in_full(finding: ShownFinding) -> bool:
-    """Whether a finding is told in full among many: an error, what was left out, and what is about all engines."""
+    """Tell whether a finding is shown in full among many: an error, a part left in float, or one about all engines."""
     of_all = finding.code == TOP1_CHANCE or (finding.code, finding.subject) == (CONSTANT, FLOAT32)
     return finding.severity is Severity.ERROR or finding.code == LEFT_IN_FLOAT or of_all
 
 
 def _collected_findings(run: Run) -> Iterator[Text]:
-    """Of many engines, errors and what is about all in full; else a line a severity: the codes, and whom about."""
+    """Yield the findings on many engines: errors and those about all engines in full, else a line for each severity.
+
+    Such a line has the codes, and whom they are about.
+    """
     yield from (_finding(each, advised=True) for each in run.findings if _in_full(each))
     for severity in (Severity.WARNING, Severity.NOTE):
         subjects: dict[str, list[str]] = {}

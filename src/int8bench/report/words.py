@@ -29,7 +29,7 @@ def interval(ratio: Ratio | Speedup) -> str:
 
 
 def exact_interval(ratio: Interval | Lead | Speedup | None) -> str:
-    """Return a ratio with its interval to three decimals; nothing of none, and no interval of what is a point."""
+    """Return a ratio with its interval to three decimals; nothing for None, and no interval for a point."""
     if ratio is None:
         return ""
     if ratio.low == ratio.high:
@@ -38,7 +38,7 @@ def exact_interval(ratio: Interval | Lead | Speedup | None) -> str:
 
 
 def points(change: float) -> str:
-    """Return a change of top-1 in points; what rounds to nothing has no sign."""
+    """Return a change of top-1 in points, without a sign where it rounds to nothing."""
     return f"{100 * change:+.1f}" if abs(100 * change) >= 0.05 else "0.0"  # noqa: PLR2004  half of the last digit
 
 
@@ -54,7 +54,7 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 
 def printable(text: object) -> str:
-    """Return a text of somebody else's without what a terminal would take for a command."""
+    """Return a text of somebody else's without the characters that a terminal would take for a command."""
     return "".join(each if each.isprintable() else " " for each in str(text))
 
 
@@ -69,7 +69,7 @@ class Column:
 
     @property
     def width(self) -> int:
-        """With its gap, of the widest cell."""
+        """The width of the widest cell, with the gap before it."""
         return self.gap + max(len(text) for text in (self.title, *self.cells))
 
     @property
@@ -98,7 +98,7 @@ C = TypeVar("C", bound=_Titled)
 
 
 def fitting(columns: Sequence[C], dispensable: Sequence[str], fits: Callable[[Sequence[C]], bool]) -> list[C]:
-    """Return the columns that fit a screen: as many as must be are left out.
+    """Return the columns that fit a screen, with as few left out as possible.
 
     Args:
         columns: of a table.

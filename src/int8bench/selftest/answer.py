@@ -152,7 +152,7 @@ class Selftest:
     """The path under which later verdicts find it; None where it could not be kept."""
 
     def measured(self) -> dict[str, Json]:
-        """Return the part of the answer that is kept; settings and figures stand among the other keys."""
+        """Return the kept part of the answer, with the keys of its settings and figures among its own."""
         return {
             "created_at": self.created_at,
             "machine": self.machine,
@@ -171,5 +171,5 @@ class Selftest:
 
 
 def headed(document: Mapping[str, Json]) -> dict[str, Json]:
-    """Return a document behind the schema that it follows."""
+    """Return a document with its schema before it."""
     return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **document}

@@ -44,7 +44,12 @@ class Handicapped:
 
 
 def race(state: Prepared, order: HandicapOrder, _line: Channel) -> Handicapped:
-    """Builds the variant three times, in random order on a shifted heap, and races the three."""
+    """Build the variant three times, in random order on a shifted heap, and race the three.
+
+    Args:
+        state: of the launch, prepared.
+        order: of one fork's race.
+    """
     rng = np.random.default_rng(order.seed)
     batch = pictures(state.order.validation, order.group.batch)
     shift = bytearray(heap_shift(rng))

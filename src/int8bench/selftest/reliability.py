@@ -224,7 +224,11 @@ class Reliability:
 
 
 def reliability(samples: Sequence[Sample], design: Design) -> Reliability:
-    """What the samples come to; launches of a race that is not whole count for the spread alone.
+    """Return the reliability that samples show; launches of a race that is not whole count for the spread alone.
+
+    Args:
+        samples: one a fork, of any cells.
+        design: with which each race was run.
 
     Raises:
         ValueError: no cell has a whole race.
@@ -236,7 +240,12 @@ def reliability(samples: Sequence[Sample], design: Design) -> Reliability:
 
 
 def whole_races(samples: Sequence[Sample], design: Design) -> int:
-    """How many races of each cell are whole."""
+    """Return the number of races that are whole in every cell.
+
+    Args:
+        samples: one a fork, of any cells.
+        design: whose launches make a race whole.
+    """
     launches: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
     for sample in samples:
         launches[sample.batch, sample.threads].add(sample.launch)
@@ -244,7 +253,15 @@ def whole_races(samples: Sequence[Sample], design: Design) -> int:
 
 
 def share_for(group: Group, samples: Sequence[Sample], design: Design) -> float:
-    """The slow-down to try in the next race of a cell: the smallest that its races so far claim to see."""
+    """Return the slow-down to try in the next race of a cell: the smallest that its races so far claim to see.
+
+    It is a fraction of a call's time, between the margin and `MOST_SHARE`; `FIRST_SHARE` before the first whole race.
+
+    Args:
+        group: the cell.
+        samples: one a fork, of any cells.
+        design: of the races.
+    """
     mine = [sample for sample in samples if sample.group == group]
     if whole_races(mine, design) == 0:
         return FIRST_SHARE
@@ -253,7 +270,7 @@ def share_for(group: Group, samples: Sequence[Sample], design: Design) -> float:
 
 
 def _by_cell(samples: Sequence[Sample]) -> dict[Group, list[list[Sample]]]:
-    """(launch, fork) of each cell, launches in order."""
+    """Return the samples of each cell as (launch, fork), launches in order."""
     samples_of: defaultdict[Group, defaultdict[int, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
         samples_of[sample.group][sample.launch].append(sample)
@@ -277,7 +294,7 @@ def _cell(group: Group, launches: Sequence[Sequence[Sample]], design: Design) ->
 
 
 def _mean_sd(table: LaunchTable, design: Design) -> Bounded:
-    """How far launch means spread, over all launches of a cell: all of them have the same truth."""
+    """Return the spread of launch means, over all launches of a cell: all of them have the same truth."""
     _, error = centre_and_error(table)
     sd = error * math.sqrt(table.launches)
     low, high = sd_bounds(sd, freedom=table.launches - 1, confidence=design.confidence)
@@ -285,7 +302,7 @@ def _mean_sd(table: LaunchTable, design: Design) -> Bounded:
 
 
 def _smallest(mean_sd: Bounded, design: Design) -> Bounded:
-    """The slow-down that a race sees, for a spread and both of its ends."""
+    """Return the slow-down that a race sees, for a spread and both of its ends."""
     nominal = _last_error(design)
     value, low, high = (
         smallest_effect(sd, launches=design.launches, nominal_error=nominal, power=POWER)

@@ -101,22 +101,22 @@ class _Session:
         return reliability.whole_races(self.samples, DESIGN)
 
     def has_time(self, _end: int) -> bool:
-        """Whether more launches end in the stated time."""
+        """Tell whether more launches end in the stated time."""
         return self.spent_s + SLACK * self.longest_s < self.budget_s
 
     def tell(self) -> None:
-        """Tells how far it is."""
+        """Tell how far the selftest is."""
         race, spent_s = self.races + 1, min(self.spent_s, self.budget_s)
         phase = f"racing {self.variant.engine} with itself and with a known slow-down, race {race} of each cell"
         self.advance(Progress(phase=phase, done=spent_s, total=self.budget_s))
 
     def save(self) -> None:
-        """Keeps what there is so far, where it can."""
+        """Keep the samples so far, where there is a place for them."""
         done = _Done(spent_s=self.spent_s, samples=tuple(self.samples))
         trust.keep(self.unfinished, {**documents.written(self.settings), **documents.written(done)})
 
     def resume(self) -> None:
-        """Takes what an interrupted selftest of the same settings left."""
+        """Take up the samples of an interrupted selftest of the same settings."""
         stored = trust.load(self.unfinished) if self.unfinished else None
         try:
             settings = documents.read(RacedSettings, stored, name=SCHEMA, strict=False)
@@ -136,7 +136,7 @@ def run(
     budget_s: float | None = None,
     now: Callable[[], float] = sampling.shared_now,
 ) -> Selftest:
-    """Races for the stated time and keeps the result for later verdicts; returns what ``selftest --json`` answers.
+    """Race for the stated time, keep the result for later verdicts, and return the answer of ``selftest --json``.
 
     Args:
         thorough: an hour instead of five minutes.
@@ -194,7 +194,7 @@ def _settings(hardware: Hardware, engine: str, groups: tuple[Group, ...]) -> Rac
 
 
 def _engine(hardware: Hardware) -> str:
-    """The engine that is raced: fbgemm, or where it does not run the one that is recommended here."""
+    """Return the engine that is raced: fbgemm, or the one that is recommended here where fbgemm does not run."""
     if engine_named(DEFAULT_ENGINE).availability(hardware).available:
         return DEFAULT_ENGINE
     recommended = rules.recommend(hardware)
@@ -208,7 +208,7 @@ def _groups(usable: int) -> tuple[Group, ...]:
 
 
 def _race(session: _Session) -> None:
-    """Launches after launches, as long as there is time for more."""
+    """Run launch after launch, as long as there is time for more."""
     session.advance(Progress(phase="preparing the model and its data"))
     order = order_for(default_subject(session.advance), (float32_references()[0], session.variant))
     setup = Setup(function=worker.prepare, payload=order)
@@ -226,7 +226,7 @@ def _race(session: _Session) -> None:
 
 
 def _forks(session: _Session, launch: Launch) -> list[Sample]:
-    """All forks of one launch, in random order."""
+    """Return all forks of one launch, in random order."""
     rng = np.random.default_rng([launch.index])
     race_began = launch.index - launch.index % DESIGN.launches
     before = [sample for sample in session.samples if sample.launch < race_began]
@@ -249,7 +249,13 @@ def _fork(session: _Session, launch: Launch, group: Group, *, share: float, seed
 
 
 def sample_of(raced: handicap.Handicapped, group: Group, launch: int) -> Sample | None:
-    """What is kept of a fork: its two log-ratios, and what the slowed one should be; None of too few rounds."""
+    """Return the sample of a fork: its two log-ratios, and the truth of the slowed one; None of too few rounds.
+
+    Args:
+        raced: in the fork.
+        group: the cell that it belongs to.
+        launch: its number, from 0.
+    """
     itself, slowed = (
         log_ratio(raced.race, reference=worker.REFERENCE, candidate=name)
         for name in (worker.CANDIDATE, handicap.SLOWED)
@@ -269,7 +275,7 @@ def sample_of(raced: handicap.Handicapped, group: Group, launch: int) -> Sample 
 
 
 def _kept_unfinished(session: _Session, why: str) -> Int8BenchError:
-    """Save a selftest that could not go to its end, and say why, what it has, and how to go on."""
+    """Save a selftest that could not go to its end; return the error that says why, what it has, and how to go on."""
     session.save()
     races = session.races * len(session.groups)
     has = f"{races} races" if races else f"{session.launches} launches, before the first race was over"
@@ -278,7 +284,10 @@ def _kept_unfinished(session: _Session, why: str) -> Int8BenchError:
 
 
 def _kept(session: _Session, *, thorough: bool) -> Selftest:
-    """The answer, after it was kept for later verdicts with its samples; the latest selftest is the one that counts."""
+    """Return the answer, after it was kept for later verdicts with its samples.
+
+    The latest selftest is the one that counts.
+    """
     resolution = clock.resolution()
     answer = Selftest(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

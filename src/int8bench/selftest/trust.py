@@ -34,19 +34,24 @@ class Quoted:
 
 
 def path_for(fingerprint: str) -> Path | None:
-    """Where the result for that hardware lies; None where nothing can be kept, or it is no fingerprint."""
+    """Return where the result for that hardware lies; None where nothing can be kept, or it is no fingerprint."""
     folder = cache.folder()
     return folder / f"selftest-{fingerprint}.json" if folder and _FINGERPRINT.fullmatch(fingerprint) else None
 
 
 def unfinished_path_for(fingerprint: str, budget_s: float) -> Path | None:
-    """Where a selftest of that length keeps its forks until it is done."""
+    """Return where a selftest keeps its forks until it is done; None where nothing can be kept.
+
+    Args:
+        fingerprint: of the hardware.
+        budget_s: seconds of the whole selftest: one of another length is another file.
+    """
     path = path_for(fingerprint)
     return path.with_suffix(f".unfinished-{budget_s:.0f}s.json") if path else None
 
 
 def quote(fingerprint: str) -> str | None:
-    """The sentence that a verdict on that hardware is shown with; None where no selftest on it is known here."""
+    """Return the sentence that a verdict on that hardware is shown with; None where no selftest on it is known here."""
     path = path_for(fingerprint)
     document = load(path) if path else None
     try:
@@ -56,7 +61,7 @@ def quote(fingerprint: str) -> str | None:
 
 
 def sentence(quoted: Quoted) -> str | None:
-    """Return a selftest's result in one sentence; None of one that is trusted, and does not say down to what."""
+    """Return a selftest's result in one sentence; None of one that is trusted without a smallest slow-down."""
     alarms = quoted.false_alarms
     if not quoted.trusted:
         word = "cannot be trusted"
@@ -72,7 +77,7 @@ def sentence(quoted: Quoted) -> str | None:
 
 
 def load(path: Path) -> Mapping[str, Json] | None:
-    """The document at a path; None where there is none, or not one that this int8bench wrote."""
+    """Return the document at a path; None where there is none, or not one that this int8bench wrote."""
     try:
         document = documents.load(path, by="int8bench selftest")
     except RecordError:
@@ -84,7 +89,12 @@ def load(path: Path) -> Mapping[str, Json] | None:
 
 
 def keep(path: Path | None, document: Mapping[str, Json]) -> bool:
-    """Writes a document to its place, whole or not at all; whether there is a place that can be written."""
+    """Write a document to its place, whole or not at all, and tell whether there is a place that can be written.
+
+    Args:
+        path: where to; None where nothing can be kept.
+        document: without its schema, which is put before it.
+    """
     try:
         if path:
             files.write_text(path, json.dumps(headed(document)))
@@ -94,7 +104,7 @@ def keep(path: Path | None, document: Mapping[str, Json]) -> bool:
 
 
 def forget(path: Path | None) -> None:
-    """Removes what is no longer needed, where it is there and can be."""
+    """Remove a file that is no longer needed, where it is there and can be removed."""
     try:
         if path:
             path.unlink(missing_ok=True)

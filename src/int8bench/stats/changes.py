@@ -121,7 +121,7 @@ def find_changes(
     least_noise: Sequence[float] | None = None,
     correlation: Sequence[float] | None = None,
 ) -> list[tuple[Change, ...]]:
-    """The changes of each series, in order.
+    """Return the changes of each series, in order.
 
     Args:
         series: values in order of time; one that is not finite is missing.
@@ -144,7 +144,17 @@ def find_levels(
     least_noise: Sequence[float] | None = None,
     correlation: Sequence[float] | None = None,
 ) -> list[Levels | None]:
-    """The levels of each series, as `find_changes` has them; None for one that is too short to be searched."""
+    """Return the levels of each series, as `find_changes` has them; None for a series that is too short to be searched.
+
+    Args:
+        series: values in order of time; one that is not finite is missing.
+        error: probability of one false change or more in all series together.
+        least_noise: least standard deviation of each series' noise, as a fraction of its level; None is 0 for each.
+        correlation: of the noise of each two neighbours, a number a series; None is 0 for each.
+
+    Raises:
+        ValueError: an error outside 0 to 1.
+    """
     if not 0 < error < 1:
         raise ValueError(f"error: expected a number between 0 and 1, got {error}")
     arrays = [np.asarray(each, dtype=np.float64) for each in series]
@@ -161,7 +171,7 @@ def find_levels(
 
 
 def _batches(series: Sequence[Floats], noise: Floats, longer: Floats) -> Iterator[_Batch]:
-    """The series long enough to be searched, side by side with others that are treated alike."""
+    """Yield the series that are long enough to be searched, side by side with others that are treated alike."""
     by_length: defaultdict[tuple[int, bool], list[int]] = defaultdict(list)
     for row, values in enumerate(series):
         if len(values) >= 2 * SHORTEST_EXACT:
@@ -183,7 +193,7 @@ def _batches(series: Sequence[Floats], noise: Floats, longer: Floats) -> Iterato
 
 
 def _blips(values: Floats, rounding: Floats) -> Floats:
-    """(series,): the least noise of series whose neighbours are mostly equal, from the single points that are not.
+    """Return the least noise, (series,), of series whose neighbours are mostly equal, from the points that are not.
 
     The median difference of those is zero though they vary. A last point that differs is no blip yet: it may stay.
     """
@@ -193,12 +203,12 @@ def _blips(values: Floats, rounding: Floats) -> Floats:
 
 
 def _rough_scale(values: Floats) -> Floats:
-    """(series,): the scale of t3 noise from differences of neighbours, which few steps hardly touch."""
+    """Return the scale of t3 noise, (series,), from differences of neighbours, which few steps hardly touch."""
     return np.asarray(np.median(np.abs(np.diff(values, axis=1)), axis=1)) / T3_MEDIAN_DIFFERENCE
 
 
 def _search(batch: _Batch, error: float) -> Iterator[tuple[int, Levels]]:
-    """The levels of each series, whose changes are found at `error` each.
+    """Yield the row and the levels of each series, whose changes are found at `error` each.
 
     A first segmentation with a rough scale gives the residuals from which the scale is estimated well.
     """
@@ -225,12 +235,14 @@ def _search(batch: _Batch, error: float) -> Iterator[tuple[int, Levels]]:
 
 
 def _penalty(points: int, error: float) -> float:
-    """What a change must gain, in -2 log likelihood."""
+    """Return the gain that a change must have, in -2 log likelihood."""
     return math.log(max(1.0, PLACES_COST * points / error)) / TAIL
 
 
 def _inflation(points: Floats, gain: float) -> Floats:
-    """The factor on a scale estimated from `points` values of t3, which makes far tails as rare as with a known one.
+    """Return the factor on an estimated scale of t3 that makes far tails as rare as with a known scale.
+
+    `points` is the number of values that the scale is estimated from.
 
     Student's t with v degrees reaches what a normal with gain z**2 does at t**2 = v (exp(z**2 / v) - 1), from its
     likelihood ratio; a scale of t3 is known as well as a normal's from half as many points (its Fisher information).
@@ -240,13 +252,16 @@ def _inflation(points: Floats, gain: float) -> Floats:
 
 
 def _worth(longer: Floats) -> Floats:
-    """As which share of independent points correlated ones tell a scale: (1 - r**2) / (1 + r**2) (Bartlett 1946)."""
+    """Return the share of independent points that tell a scale as well as correlated ones.
+
+    It is (1 - r**2) / (1 + r**2) at a correlation r (Bartlett 1946).
+    """
     squared = longer * longer
     return np.asarray(2 * squared / (squared * squared + 1))
 
 
 def _segment(values: Floats, scales: Floats, penalty: float, shortest: int) -> list[list[int]]:
-    """For each series, the edges of its levels: 0, the first point of each further level, and its length."""
+    """Return the edges of each series' levels: 0, the first point of each further level, and the number of points."""
     grid = _grid(values, scales)
     rows = max(1, CHUNK // grid.shape[1])
     edges: list[list[int]] = []
@@ -261,7 +276,10 @@ def _segment(values: Floats, scales: Floats, penalty: float, shortest: int) -> l
 
 
 def _grid(values: Floats, scales: Floats) -> Floats:
-    """(series, level): levels tried, about each running median of three points; inf where a series has fewer."""
+    """Return the levels to try, (series, level), about each running median of three points.
+
+    A series with fewer levels than another has inf in their place.
+    """
     spacing = SPACING / math.sqrt(values.shape[1]) * scales[:, None]
     steps = np.round(_running_median(values) / spacing)
     near = (steps[:, :, None] + np.arange(-DILATION, DILATION + 1)).reshape(len(values), -1)
@@ -281,7 +299,7 @@ def _running_median(values: Floats) -> Floats:
 
 
 def _cheapest(values: Floats, grid: Floats, penalty: float, shortest: int) -> Indices:
-    """(series, points + 1): where the last level of the cheapest segmentation of the first `end` points begins.
+    """Return where the last level of the cheapest segmentation of the first `end` points begins, (series, points + 1).
 
     Args:
         values: (series, point), in scales of the noise.
@@ -314,7 +332,7 @@ def _cheapest(values: Floats, grid: Floats, penalty: float, shortest: int) -> In
 
 
 def _loss(residuals: Floats) -> None:
-    """Turns residuals in scales into -2 log likelihood of t3 less that at zero, in place."""
+    """Turn residuals in scales into -2 log likelihood of t3 less that at zero, in place."""
     np.multiply(residuals, residuals, out=residuals)
     residuals /= FREEDOM
     np.log1p(residuals, out=residuals)
@@ -329,7 +347,10 @@ def _walk_back(starts: Indices) -> list[int]:
 
 
 def _scales(values: Floats, edges: Sequence[Sequence[int]], rough: Floats, longer: Floats) -> Floats:
-    """(series,): the scale of t3 that fits the residuals about the levels best, with the levels' degrees paid for."""
+    """Return the scale of t3 that fits the residuals about the levels best, (series,).
+
+    The degrees of freedom of the levels are paid for.
+    """
     residuals = values - _fitted(values, edges)
     points = values.shape[1]
     levels = np.array([len(edge) - 1 for edge in edges])
@@ -343,7 +364,7 @@ def _scales(values: Floats, edges: Sequence[Sequence[int]], rough: Floats, longe
 
 
 def _fitted(values: Floats, edges: Sequence[Sequence[int]]) -> Floats:
-    """(series, point): the median of the level that each point lies in."""
+    """Return the median of the level that each point lies in, (series, point)."""
     fitted = np.repeat(np.median(values, axis=1)[:, None], values.shape[1], axis=1)
     for row, each in enumerate(edges):
         if len(each) > 2:  # noqa: PLR2004  one level is done above, for all series at once
@@ -353,12 +374,12 @@ def _fitted(values: Floats, edges: Sequence[Sequence[int]]) -> Floats:
 
 
 def _levels(values: Floats, edges: Sequence[int], scale: float) -> list[float]:
-    """The most likely level between each two edges of one series."""
+    """Return the most likely level between each two edges of one series."""
     return [_level(values[start:stop], scale) for start, stop in pairwise(edges)]
 
 
 def _level(values: Floats, scale: float) -> float:
-    """The most likely level of t3 noise: a mean in which far points weigh little, reweighted until it stands."""
+    """Return the most likely level of t3 noise: a mean in which far points weigh little, reweighted until it stands."""
     level = float(np.median(values))
     for _ in range(REFITS):
         weights = 1 / (FREEDOM + ((values - level) / scale) ** 2)

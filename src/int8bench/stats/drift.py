@@ -56,7 +56,7 @@ class Drift:
 
 
 def fit_drift(logs: Floats, measured: Indices, *, error: float, least_noise: Floats) -> Drift:
-    """Drift and levels in turn, until the levels stand.
+    """Return the drift and the levels, fitted in turn until the levels stand.
 
     Args:
         logs: (series, session), sessions in order of commits; nan where a series was not measured.
@@ -86,7 +86,7 @@ def fit_drift(logs: Floats, measured: Indices, *, error: float, least_noise: Flo
 def correlated_levels(
     logs: Floats, *, error: float, least_noise: Floats | None = None
 ) -> tuple[list[Levels | None], Floats]:
-    """The levels of each series and the correlation of its neighbours, each of which fits the other.
+    """Return the levels of each series and the correlation of its neighbours, each of which fits the other.
 
     Levels are first fitted as if there were none, then twice with what is left about them. Steps that no level has pass
     for correlation, and correlation hides steps: where a series has many, further turns would lose them all.
@@ -106,7 +106,10 @@ def correlated_levels(
 
 
 def _settled(logs: Floats, fitted: Floats, scales: Floats, measured: Indices) -> tuple[Floats, Floats]:
-    """The drift and that of the others, where levels and drift no longer move each other; places of changes stay."""
+    """Return the drift, (session,), and that of the others, (series, session), once levels and drift stand.
+
+    The places of changes stay; the sizes of levels and the drift are fitted in turn until neither moves the other.
+    """
     new = np.zeros(fitted.shape, dtype=bool)
     new[:, 1:] = np.diff(fitted, axis=1) != 0
     number = np.cumsum(new, axis=1)
@@ -130,7 +133,7 @@ def _settled(logs: Floats, fitted: Floats, scales: Floats, measured: Indices) ->
 
 
 def _rough_scales(residuals: Floats) -> Floats:
-    """(series,): the noise about what the series have in common, from differences of neighbours."""
+    """Return the noise about the series' common part, (series,), from differences of neighbours."""
     common = np.nanmedian(residuals, axis=0)
     scales = np.zeros(len(residuals))
     for row, each in enumerate(residuals - common):
@@ -141,7 +144,7 @@ def _rough_scales(residuals: Floats) -> Floats:
 
 
 def _drift(residuals: Floats, scales: Floats, measured: Indices) -> tuple[Floats, Floats]:
-    """(session,) and (series, session): the drift, and that of the others, which a series is measured against."""
+    """Return the drift, (session,), and that of the others, (series, session), which a series is measured against."""
     there = np.isfinite(residuals)
     filled = np.where(there, residuals, 0.0)
     precise = np.where(there, 1 / scales[:, None] ** 2, 0.0)
@@ -161,7 +164,7 @@ def _drift(residuals: Floats, scales: Floats, measured: Indices) -> tuple[Floats
 
 
 def _weighted_median(values: Floats, weights: Floats) -> Floats:
-    """(session,): the median of each column, in which a series counts by its weight; 0 in an empty one."""
+    """Return the median of each column, (session,), in which a series counts by its weight; 0 in an empty column."""
     order = np.argsort(np.where(np.isfinite(values), values, np.inf), axis=0)
     shares = np.take_along_axis(np.where(np.isfinite(values), weights[:, None], 0.0), order, axis=0).cumsum(axis=0)
     place = (shares < shares[-1] / 2).sum(axis=0)
@@ -170,7 +173,7 @@ def _weighted_median(values: Floats, weights: Floats) -> Floats:
 
 
 def _filled(drift: Floats, known: Mask, measured: Indices) -> Floats:
-    """The drift, where too few series tell it that between its neighbours in time."""
+    """Return the drift, (session,), interpolated between its neighbours in time where too few series tell it."""
     if not known.any():
         return np.zeros_like(drift)
     order = np.argsort(measured)
@@ -182,7 +185,10 @@ def _filled(drift: Floats, known: Mask, measured: Indices) -> Floats:
 
 
 def _spread(levels: Sequence[Levels | None], shape: tuple[int, int], middle: Floats) -> Floats:
-    """(series, session): the level of each series everywhere, that of its last measured point where it has none."""
+    """Return the level of each series everywhere, (series, session).
+
+    A session without a measurement has the level of the last measured one; a series without levels has its median.
+    """
     fitted = np.repeat(middle[:, None], shape[1], axis=1)
     for row, each in enumerate(levels):
         if each:
@@ -192,7 +198,7 @@ def _spread(levels: Sequence[Levels | None], shape: tuple[int, int], middle: Flo
 
 
 def _reanchored(fitted: Floats, logs: Floats) -> bool:
-    """Hands to the drift what most series do at one place, in `fitted`; whether there was such a thing."""
+    """Hand to the drift what most series do at one place, in `fitted`, and tell whether there was such a step."""
     there = np.isfinite(logs)
     steps = np.diff(fitted, axis=1)
     begun = np.maximum.accumulate(there, axis=1)[:, :-1]
@@ -217,11 +223,15 @@ def _reanchored(fitted: Floats, logs: Floats) -> bool:
 
 
 def correlation_of(logs: Floats, levels: Sequence[Levels | None]) -> Floats:
-    """(series,): the correlation of the noise of neighbours.
+    """Return the correlation of the noise of neighbours, (series,).
 
     That of all series together, and what one has more of as far as they differ by more than so few points can tell
     (empirical Bayes). Far points are drawn in, so that a bad day is no correlation; what levels that were fitted take
     away is given back (Marriott and Pope 1954).
+
+    Args:
+        logs: (series, session), nan where a series was not measured.
+        levels: of each series; one without has the correlation of all together.
     """
     correlations = np.zeros(len(logs))
     points = np.zeros(len(logs))

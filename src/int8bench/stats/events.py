@@ -56,13 +56,13 @@ class _Step:
     by_commit: bool
 
     def both(self, drift: Drift) -> Mask:
-        """(series,): which were measured before and after."""
+        """Return which series were measured before and after, (series,)."""
         there = np.isfinite(drift.logs)
         return np.asarray((there & self.later).any(axis=1) & (there & ~self.later).any(axis=1))
 
 
 def events_of(drift: Drift, measured: Indices, *, error: float) -> tuple[list[CommonStep], Floats]:
-    """The events of a drift, and (series, session) the logarithms of the series without drift and events.
+    """Return the events of a drift, and the logarithms of the series without drift and events, (series, session).
 
     A series that did not go along, or that did something else besides, keeps that as its own.
 
@@ -85,7 +85,7 @@ def events_of(drift: Drift, measured: Indices, *, error: float) -> tuple[list[Co
 
 
 def _alone(logs: Floats, measured: Indices, *, error: float, by_commit: bool) -> list[list[tuple[int, float]]]:
-    """(series)(change,): the place and the size of each change that a series shows by itself, in that order."""
+    """Return the place and the size of each change that a series shows by itself, (series)(change,), in order."""
     order = np.arange(len(measured)) if by_commit else np.argsort(measured)
     ordered = logs[:, order]
     levels, _ = correlated_levels(ordered, error=error)
@@ -96,7 +96,7 @@ def _alone(logs: Floats, measured: Indices, *, error: float, by_commit: bool) ->
 
 
 def _shown(event: CommonStep, alone: Sequence[Sequence[tuple[int, float]]], measured: Indices) -> bool:
-    """Whether half of the series that were there show an event, or half of its size, by themselves."""
+    """Tell whether half of the present series show an event, or half of its size, by themselves."""
     place = event.after if event.by_commit else int(measured[event.after])
     size = float(np.log1p(event.step or 0.0))
     up = np.sign(size)
@@ -105,7 +105,7 @@ def _shown(event: CommonStep, alone: Sequence[Sequence[tuple[int, float]]], meas
 
 
 def _steps(common: Floats, measured: Indices, error: float) -> list[_Step]:
-    """The steps of the drift in the order that explains it better, then those of the rest in the other."""
+    """Return the steps of the drift in the order that explains it better, then those of the rest in the other."""
     by_commit = np.arange(len(common))
     by_time = np.argsort(measured)
     orders = [(by_commit, True)]
@@ -123,13 +123,13 @@ def _steps(common: Floats, measured: Indices, error: float) -> list[_Step]:
 
 
 def _levels(common: Floats, error: float) -> Levels | None:
-    """The levels of a drift, with the noise of its own: what is left about levels that take it for independent."""
+    """Return the levels of a drift, with the noise of its own: about levels that take the noise for independent."""
     rough = find_levels([np.exp(common)], error=error)
     return find_levels([np.exp(common)], error=error, correlation=correlation_of(common[None, :], rough).tolist())[0]
 
 
 def _cost(common: Floats, error: float) -> float:
-    """How badly a drift in some order is explained by levels: Schwarz's criterion (1978)."""
+    """Return how badly levels explain a drift in some order: Schwarz's criterion (1978)."""
     levels = _levels(common, error)
     points = len(common)
     return 0.0 if levels is None else float(2 * points * np.log(levels.scale) + len(levels.levels) * np.log(points))
@@ -144,7 +144,10 @@ def _step(change: Change, order: Indices, *, by_commit: bool) -> _Step:
 
 
 def _weighed(step: _Step, drift: Drift) -> tuple[Mask, Floats, Floats]:
-    """(series,): those that went along, none if fewer than half; their common step; and the step of each in all."""
+    """Return which series went along, the part to take from each beside the drift, and each one's step: (series,) each.
+
+    Where fewer than half of the present series went along, none is a member and each gets the drift's step back.
+    """
     present = step.both(drift)
     steps = _beside(step, drift)
     net = step.size + steps
@@ -159,7 +162,7 @@ def _weighed(step: _Step, drift: Drift) -> tuple[Mask, Floats, Floats]:
 
 
 def _beside(step: _Step, drift: Drift) -> Floats:
-    """(series,): what each series does at the place of a step beside the step itself."""
+    """Return the step of each series at the place of a step beside the step itself, (series,)."""
     if step.by_commit:
         return np.array([_step_near(level, step.after) for level in drift.levels])
     sizes = np.zeros(len(drift.logs))
@@ -197,7 +200,7 @@ def _event(step: _Step, net: Floats, members: Mask, present: Mask) -> CommonStep
 
 
 def _mean(values: Floats) -> tuple[float, float]:
-    """The mean and the half of its interval, by Student's t."""
+    """Return the mean and half of its interval, by Student's t."""
     if len(values) < 2:  # noqa: PLR2004  one value has no spread
         return float(values.mean()), 0.0
     quantile = float(student.ppf(0.5 + CONFIDENCE / 2, len(values) - 1))
@@ -207,7 +210,7 @@ def _mean(values: Floats) -> tuple[float, float]:
 def coincidences(
     changes: Sequence[Sequence[Change]], there: Mask, leaders: Sequence[int] = (), *, followed: bool = True
 ) -> Iterator[tuple[CommonStep, frozenset[tuple[int, int]]]]:
-    """Changes of half or more of the series at one place in one direction, and which changes those are.
+    """Yield each event, a change of half or more of the series at one place in one direction, and its members' changes.
 
     Args:
         changes: (series): places are sessions.
@@ -246,7 +249,7 @@ def coincidences(
 
 
 def _spanning(there: Mask, change: Change) -> int:
-    """How many series were measured on both sides of a change."""
+    """Return how many series were measured on both sides of a change."""
     return int((there[:, : change.after].any(axis=1) & there[:, change.after :].any(axis=1)).sum())
 
 

@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 def word(low: float, high: float, margin: float) -> Verdict:
-    """The word that the interval of a ratio allows.
+    """Return the word that the interval of a ratio allows.
 
     Args:
         low: its lower end.
@@ -45,11 +45,23 @@ def word(low: float, high: float, margin: float) -> Verdict:
 
 
 def why_unclear(low: float, high: float, margin: float, error: float) -> str:
-    """Why an interval allows no word, in a sentence without its subject's name."""
+    """Return why an interval allows no word, as a sentence without its subject.
+
+    Args:
+        low: its lower end, as a ratio.
+        high: its upper end, as a ratio.
+        margin: the fraction either way up to which a difference is "same".
+        error: two-sided, of the interval.
+    """
     ends = f"{low:.3f} to {high:.3f}"
     return f"the interval {ends} at error {error:.2g} holds 1 and is wider than the margin of {margin:.0%}"
 
 
 def why_too_few(launches: int, needed: int = LAUNCHES_FOR_A_VERDICT) -> str:
-    """Why so few launches allow no word, or no interval."""
+    """Return why so few launches allow no word, or no interval.
+
+    Args:
+        launches: that there are.
+        needed: the fewest that would do.
+    """
     return f"{launches} launches, {needed} or more are needed to tell"

@@ -20,7 +20,7 @@ MOST_RUNS = 10_000
 
 
 def visible_effect(error: float, *, freedom: int, nominal_error: float, power: float) -> float:
-    """The difference, as a fraction, whose interval excludes 1 with probability `power`.
+    """Return the difference, as a fraction, whose interval excludes 1 with probability `power`.
 
     In standard errors it is the noncentrality at which noncentral t exceeds the critical t with that power.
 
@@ -35,7 +35,9 @@ def visible_effect(error: float, *, freedom: int, nominal_error: float, power: f
 
 
 def smallest_effect(sd: float, *, launches: int, nominal_error: float, power: float) -> float:
-    """The difference, as a fraction, that a race calls with probability `power`; see `verdict.smallest_visible_effect`.
+    """Return the difference, as a fraction, that a race calls with probability `power`.
+
+    See `verdict.smallest_visible_effect`.
 
     Args:
         sd: standard deviation of launch means, in log units.
@@ -48,7 +50,14 @@ def smallest_effect(sd: float, *, launches: int, nominal_error: float, power: fl
 
 
 def chance_seen(log_effect: float, *, sd: float, launches: int, nominal_error: float) -> float:
-    """The probability that such a race calls a difference of that size, in log units, in its direction."""
+    """Return the probability that a race calls a difference in its direction.
+
+    Args:
+        log_effect: the difference, in log units.
+        sd: standard deviation of launch means, in log units.
+        launches: of the race, two or more.
+        nominal_error: two-sided error of the look.
+    """
     if sd == 0:
         return 1.0 if log_effect > 0 else 0.0
     distance = log_effect / (sd / math.sqrt(launches))
@@ -57,7 +66,13 @@ def chance_seen(log_effect: float, *, sd: float, launches: int, nominal_error: f
 
 
 def sd_bounds(sd: float, *, freedom: int, confidence: float) -> tuple[float, float]:
-    """The interval of a standard deviation of normal values that has so many degrees of freedom (chi-square)."""
+    """Return the interval of the standard deviation of normal values (chi-square).
+
+    Args:
+        sd: the standard deviation of the sample, in any unit.
+        freedom: its degrees of freedom.
+        confidence: of the interval, between 0 and 1.
+    """
     tail = (1 - confidence) / 2
     low, high = (sd * math.sqrt(freedom / float(chdtri(freedom, above))) for above in (tail, 1 - tail))
     return low, high
@@ -72,17 +87,17 @@ class PredictedChange:
     freedom: int
 
     def interval(self, error_rate: float) -> tuple[float, float]:
-        """The two-sided interval of the ratio; above 1 the new run has more."""
+        """Return the two-sided interval of the ratio; above 1 the new run has more."""
         half = float(stdtrit(self.freedom, 1 - error_rate / 2)) * self.error
         return math.exp(self.log_ratio - half), math.exp(self.log_ratio + half)
 
     def smallest_visible(self, error_rate: float) -> float:
-        """The change, as a fraction, whose interval excludes 1 with probability `POWER` (noncentral t)."""
+        """Return the change, as a fraction, whose interval excludes 1 with probability `POWER` (noncentral t)."""
         return visible_effect(self.error, freedom=self.freedom, nominal_error=error_rate, power=POWER)
 
 
 def change(earlier_s: Sequence[float], new_s: float) -> PredictedChange:
-    """What a new run shows against earlier ones.
+    """Return the change of a new run against earlier ones.
 
     Args:
         earlier_s: one figure an earlier run, positive.
@@ -102,9 +117,14 @@ def change(earlier_s: Sequence[float], new_s: float) -> PredictedChange:
 
 
 def runs_to_see(changed: PredictedChange, effect: float, error_rate: float) -> int | None:
-    """With how many earlier runs of this spread a change of `effect` would be told; None where no number is enough.
+    """Return how many earlier runs of this spread would show a change of `effect`; None where no number is enough.
 
     However many runs are stored, the new one is a single draw: what it cannot show, no history makes visible.
+
+    Args:
+        changed: a change of such runs, from which the spread is taken.
+        effect: the change to be seen, as a fraction.
+        error_rate: two-sided, of the interval that must exclude 1.
     """
     spread = changed.error / math.sqrt(1 + 1 / (changed.freedom + 1))
     if float(ndtri(1 - error_rate / 2)) * spread >= math.log1p(effect):

@@ -20,7 +20,12 @@ class Proportion:
 
 
 def proportion(count: int, trials: int, *, confidence: float) -> Proportion:
-    """The share of successes with the exact binomial interval (Clopper and Pearson 1934), error split evenly.
+    """Return the share of successes with the exact binomial interval (Clopper and Pearson 1934), error split evenly.
+
+    Args:
+        count: of successes.
+        trials: one or more.
+        confidence: of the interval, between 0 and 1.
 
     Raises:
         ValueError: no trial, or a count outside 0 to `trials`.
@@ -39,12 +44,23 @@ def proportion(count: int, trials: int, *, confidence: float) -> Proportion:
 
 
 def chance_of_at_least(count: int, trials: int, rate: float) -> float:
-    """The probability of `count` events or more in so many independent trials, each with probability `rate`."""
+    """Return the probability of `count` events or more in independent trials of one probability each (binomial).
+
+    Args:
+        count: of events, or more.
+        trials: how often it was tried.
+        rate: probability of an event in each trial.
+    """
     return float(bdtrc(count - 1, trials, rate)) if count > 0 else 1.0
 
 
 def chance_of_at_most(count: int, rates: Sequence[float]) -> float:
-    """The probability of `count` events or fewer in independent trials with a probability each (Poisson binomial)."""
+    """Return the probability of `count` events or fewer in independent trials of unlike probability (Poisson binomial).
+
+    Args:
+        count: of events, or fewer.
+        rates: probability of an event in each trial, (trial,).
+    """
     chances = [1.0]  # of 0, 1, 2 ... events so far
     for rate in rates:
         stays = [*(chance * (1 - rate) for chance in chances), 0.0]
@@ -54,7 +70,7 @@ def chance_of_at_most(count: int, rates: Sequence[float]) -> float:
 
 
 def chance_of_more(head: int, base: int, *, launches: int) -> float:
-    """The probability that head fails this much more often than base by chance alone, both tried equally often.
+    """Return the probability that head fails this much more often than base by chance alone, both tried equally often.
 
     Fisher's exact test, one-sided: given how often both failed together, the probability that head has `head` of
     these or more where each launch of either side is as likely to fail (Fisher 1935). Where failures come with what

@@ -16,10 +16,15 @@ from int8bench.stats.limits import LAUNCHES_FOR_A_SPREAD, ROUNDS_OF_A_FORK
 
 
 def comparison_error(comparisons: int, *, each: float, family: float) -> float:
-    """The smaller of the declared error of one comparison and its share of the grid's (Bonferroni; Dunn 1961).
+    """Return the smaller of the declared error of one comparison and its share of the grid's (Bonferroni; Dunn 1961).
 
     With this error a comparison, one wrong verdict or more in the whole grid has at most probability `family`,
     whatever the dependence between the comparisons.
+
+    Args:
+        comparisons: of the grid, one or more.
+        each: the declared error of one comparison.
+        family: the declared error of the whole grid.
 
     Raises:
         ValueError: no comparison.
@@ -40,7 +45,7 @@ class MeanInterval:
 
 
 def mean_interval(values: Sequence[float], *, confidence: float) -> MeanInterval:
-    """The mean of independent replicates with a Student interval at `confidence`.
+    """Return the mean of independent replicates with a Student interval at `confidence`.
 
     Args:
         values: one number a replicate, in any unit; finite.
@@ -62,7 +67,7 @@ def mean_interval(values: Sequence[float], *, confidence: float) -> MeanInterval
 def fork_log_ratio(
     reference_s: Sequence[float], candidate_s: Sequence[float], kept: Sequence[bool] | Sequence[int]
 ) -> float | None:
-    """The log-ratio of a fork: the median over its kept rounds of log(reference / candidate).
+    """Return the log-ratio of a fork: the median over its kept rounds of log(reference / candidate).
 
     It is positive where the candidate is faster, and None where too few rounds are kept.
 
@@ -94,7 +99,7 @@ class LaunchTable:
     pairs: int
 
     def __post_init__(self) -> None:
-        """Checks that every launch has forks and every fork a number."""
+        """Check that every launch has forks and every fork a number."""
         if not self.log_ratios or not all(self.log_ratios):
             raise ValueError("LaunchTable: every launch needs one fork or more")
         if not all(math.isfinite(value) for forks in self.log_ratios for value in forks):
@@ -148,7 +153,7 @@ class Spread:
 
 
 def centre_and_error(table: LaunchTable) -> tuple[float, float]:
-    """Mean of the launch means and its standard error, both in log units.
+    """Return the mean of the launch means and its standard error, both in log units.
 
     Raises:
         ValueError: fewer than two launches.
@@ -160,12 +165,15 @@ def centre_and_error(table: LaunchTable) -> tuple[float, float]:
 
 
 def bounded_exp(log: float) -> float:
-    """The ratio of a log-ratio, kept within what a float holds: two launches at a small error bound next to nothing."""
+    """Return the ratio of a log-ratio, kept within the range of a float.
+
+    At a small error, the interval of two launches bounds next to nothing.
+    """
     return math.exp(max(-LARGEST_LOG, min(LARGEST_LOG, log)))
 
 
 def estimate(table: LaunchTable, *, confidence: float, nominal_error: float | None = None) -> Estimate:
-    """The ratio and its interval.
+    """Return the ratio and its interval.
 
     Args:
         table: log-ratios (launch, fork).
@@ -192,12 +200,17 @@ def estimate(table: LaunchTable, *, confidence: float, nominal_error: float | No
 def smallest_of(
     tables: Mapping[str, LaunchTable], *, confidence: float, nominal_error: float | None = None
 ) -> tuple[str, Estimate]:
-    """The smallest of several ratios of one candidate, and the name of the reference that gives it.
+    """Return the smallest of several ratios of one candidate, and the name of the reference that gives it.
 
     With ratios r_i over references i, the estimand is min r_i: the speed-up over the best reference. No reference is
     chosen by the data: the interval is [min low_i at error/2, min high_i at error/(2 m)] for m references. It holds
     under any dependence: where i attains the minimum, min low > r_i implies low_i > r_i (error/2); and min high < r_i
     implies high_j < r_i <= r_j for some j (at most m times error/(2 m)).
+
+    Args:
+        tables: log-ratios (launch, fork) against each reference, by its name.
+        confidence: declared of the interval, for the record.
+        nominal_error: two-sided error of the interval; None is ``1 - confidence``.
 
     Raises:
         ValueError: no reference, or fewer than two launches.
@@ -223,7 +236,9 @@ def smallest_of(
 
 
 def spread(table: LaunchTable) -> Spread:
-    """Launch and fork standard deviations by the method of moments (one-way analysis of variance, unbalanced allowed).
+    """Return launch and fork standard deviations by the method of moments.
+
+    It is the one-way analysis of variance; launches may have unlike numbers of forks.
 
     Raises:
         ValueError: fewer than two launches.
@@ -238,6 +253,6 @@ def spread(table: LaunchTable) -> Spread:
 
 
 def variance(values: Sequence[float]) -> float:
-    """Of a sample of two or more."""
+    """Return the variance of a sample of two values or more."""
     centre = fmean(values)
     return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)

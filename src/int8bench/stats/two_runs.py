@@ -32,11 +32,11 @@ class Difference:
     freedom: int
 
     def half_width(self, nominal_error: float) -> float:
-        """Half the width of the interval at a two-sided error."""
+        """Return half the width of the interval at a two-sided error, in log units."""
         return float(stdtrit(self.freedom, 1 - nominal_error / 2)) * self.error
 
     def visible(self, nominal_error: float) -> float:
-        """The difference, as a fraction, that is called with probability `POWER`; see `verdict`."""
+        """Return the difference, as a fraction, that is called with probability `POWER`; see `verdict`."""
         return visible_effect(self.error, freedom=self.freedom, nominal_error=nominal_error, power=POWER)
 
 
@@ -53,7 +53,11 @@ class RunChange:
 
 
 def difference(old: Sequence[float], new: Sequence[float]) -> Difference:
-    """The difference of two runs from the launch means of each, in log units.
+    """Return the difference of two runs from the launch means of each.
+
+    Args:
+        old: launch means in log units, (launch,), two or more.
+        new: likewise, (launch,).
 
     Raises:
         ValueError: a run of fewer than two launches.
@@ -66,7 +70,9 @@ def difference(old: Sequence[float], new: Sequence[float]) -> Difference:
 
 
 def pooled(cells: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict[str, Difference]:
-    """The difference of each cell, old and new replicates in log units, with at least the spread that all cells share.
+    """Return the difference of each cell, with at least the spread that all cells share.
+
+    Cells have old and new replicates, in log units.
 
     For figures of two or three replicates a cell, of which some are alike by chance. The common spread only ever widens
     a cell's own, and the degrees of freedom stay the cell's own: such noise comes in steps, and two runs of one machine
@@ -89,7 +95,7 @@ def _pooled(old: Sequence[float], new: Sequence[float], common: float) -> Differ
 
 
 def change(apart: Difference, *, shown_error: float, judged_error: float) -> RunChange:
-    """A difference as a ratio with its two intervals.
+    """Return a difference as a ratio with its two intervals.
 
     Args:
         apart: in log units.
@@ -102,7 +108,7 @@ def change(apart: Difference, *, shown_error: float, judged_error: float) -> Run
 def change_of_smallest(
     old: Mapping[str, LaunchTable], new: Mapping[str, LaunchTable], *, shown_error: float, judged_error: float
 ) -> RunChange:
-    """The change of the smallest of several ratios of one candidate: of its speed-up over the best reference.
+    """Return the change of the smallest of several ratios of one candidate: of its speed-up over the best reference.
 
     With ratios r_i, and s_i in the new run, log min s - log min r lies between the smallest and the largest of the
     changes d_i = log s_i - log r_i of those references that are the best in one of the runs: min s = s_k and
@@ -110,6 +116,12 @@ def change_of_smallest(
     lower end to the largest upper end, with no error spent on the choice. References that cannot be the best in either
     run, at a share of the error (`SCREENING`, divided among all that are tried), are left out: one that nobody would
     use would widen it.
+
+    Args:
+        old: log-ratios (launch, fork) against each reference, by its name.
+        new: likewise, of the new run; references that only one run has do not count.
+        shown_error: two-sided error of the interval that is shown.
+        judged_error: two-sided error of the verdict.
 
     Raises:
         ValueError: no reference in common, or a run of fewer than two launches.
@@ -129,7 +141,7 @@ def change_of_smallest(
 
 
 def _perhaps_best(tables: Mapping[str, LaunchTable], error: float) -> list[str]:
-    """The references that are not surely, at a one-sided error each, above another one."""
+    """Return the references that are not surely above another one, at a one-sided error each."""
     means = {name: table.launch_means for name, table in tables.items()}
     return [
         name
@@ -139,7 +151,7 @@ def _perhaps_best(tables: Mapping[str, LaunchTable], error: float) -> list[str]:
 
 
 def _surely_above(mine: Sequence[float], theirs: Sequence[float], error: float) -> bool:
-    """Whether one reference's ratio lies above another's: they raced in the same launches, so launch by launch."""
+    """Tell whether one reference's ratio lies above another's, launch by launch: they raced in the same launches."""
     if len(mine) != len(theirs):
         return False
     gaps = [one - other for one, other in zip(mine, theirs, strict=True)]

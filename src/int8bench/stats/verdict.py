@@ -31,7 +31,7 @@ class Judgement:
 
 
 def judge(table: LaunchTable, *, nominal_error: float, margin: float) -> Judgement:
-    """The verdict on a candidate against one reference.
+    """Return the verdict on a candidate against one reference.
 
     Args:
         table: log-ratios (launch, fork), positive where the candidate is faster.
@@ -45,7 +45,13 @@ def judge(table: LaunchTable, *, nominal_error: float, margin: float) -> Judgeme
 
 
 def judge_against_best(tables: Mapping[str, LaunchTable], *, nominal_error: float, margin: float) -> Judgement:
-    """The verdict on a candidate against the best of several references; see `ratio.smallest_of`."""
+    """Return the verdict on a candidate against the best of several references; see `ratio.smallest_of`.
+
+    Args:
+        tables: log-ratios (launch, fork) against each reference, by its name; positive where the candidate is faster.
+        nominal_error: two-sided error of this look.
+        margin: differences up to this fraction either way are "same".
+    """
     fewest = min(table.launches for table in tables.values())
     if fewest < LAUNCHES_FOR_A_VERDICT:
         return _too_few(fewest)
@@ -54,7 +60,12 @@ def judge_against_best(tables: Mapping[str, LaunchTable], *, nominal_error: floa
 
 
 def smallest_visible_effect(table: LaunchTable, nominal_error: float) -> float:
-    """The difference, as a fraction, that a race with this spread calls with probability `POWER`."""
+    """Return the difference, as a fraction, that a race with this spread calls with probability `POWER`.
+
+    Args:
+        table: log-ratios (launch, fork), two launches or more.
+        nominal_error: two-sided error of the look.
+    """
     _, error = centre_and_error(table)
     return visible_effect(error, freedom=table.launches - 1, nominal_error=nominal_error, power=POWER)
 
@@ -72,7 +83,10 @@ def _judged(shown: Estimate, table: LaunchTable, nominal_error: float, margin: f
 
 
 def _more_launches(table: LaunchTable, nominal_error: float, margin: float) -> int | None:
-    """How many launches more, at this spread, leave an interval that excludes 1 or lies inside the margin."""
+    """Return how many more launches settle it, at this spread; None where `MOST_EXTRA_LAUNCHES` do not.
+
+    They leave an interval that excludes 1 or lies inside the margin.
+    """
     centre, error = centre_and_error(table)
     spread = error * math.sqrt(table.launches)
     distance = max(abs(centre), math.log1p(margin) - abs(centre))
@@ -113,7 +127,7 @@ class Looks:
     launches: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Checks the order."""
+        """Check the order."""
         increasing = all(a < b for a, b in zip(self.launches, self.launches[1:], strict=False))
         if not self.launches or not increasing or self.launches[0] < 2:  # noqa: PLR2004  a spread needs two
             raise ValueError(f"looks must be increasing launches from 2 up, got {self.launches}")
@@ -125,7 +139,7 @@ class Looks:
 
 
 def default_looks(most_launches: int) -> Looks:
-    """Looks at three fifths, four fifths and all of the launches, from the fourth launch on.
+    """Return the looks at three fifths, four fifths and all of the launches, from the fourth launch on.
 
     An earlier look would cost more width than the launches it could save.
 
@@ -138,7 +152,11 @@ def default_looks(most_launches: int) -> Looks:
 
 @lru_cache(maxsize=256)
 def nominal_errors(looks: Looks, error: float) -> tuple[float, ...]:
-    """The two-sided error to use at each look, so that all looks together are wrong with probability `error`.
+    """Return the two-sided error of each look, so that all looks together are wrong with probability `error`.
+
+    Args:
+        looks: of the race.
+        error: of the race, all looks together.
 
     Raises:
         ValueError: an error outside 0 to 1.
@@ -156,13 +174,19 @@ def nominal_errors(looks: Looks, error: float) -> tuple[float, ...]:
 
 
 def nominal_error_at(looks: Looks, launches: int, error: float) -> float:
-    """The nominal error to use at the look that so many launches have reached; the first's before any is."""
+    """Return the nominal error of the look that some launches have reached; the first look's before any is reached.
+
+    Args:
+        looks: of the race.
+        launches: that are done.
+        error: of the race, all looks together.
+    """
     reached = sum(launches >= look for look in looks.launches)
     return nominal_errors(looks, error)[max(0, reached - 1)]
 
 
 def _next_bound(fractions: tuple[float, ...], bounds: tuple[float, ...], spent: float) -> float:
-    """The bound at the last of `fractions` at which the error spent so far is `spent`."""
+    """Return the bound at the last of `fractions` at which the error spent so far is `spent`."""
     points, density = _inside(fractions[:-1], bounds)
     step = math.sqrt(fractions[-1] - fractions[-2])
     before = 1.0 - float(np.trapezoid(density, points))
@@ -178,7 +202,7 @@ def _next_bound(fractions: tuple[float, ...], bounds: tuple[float, ...], spent: 
 def _inside(
     fractions: tuple[float, ...], bounds: tuple[float, ...]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Points and density of the score B(t) at the last fraction, of the paths that have crossed no bound yet."""
+    """Return points and density of the score B(t) at the last fraction, of the paths that have crossed no bound yet."""
     points = np.empty(0)
     density = np.empty(0)
     last = 0.0

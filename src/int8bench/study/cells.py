@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 def speed_word(verdict: Verdict) -> str:
-    """Return what a verdict on the ratio of a reference's time to a candidate's is called of the candidate."""
+    """Return the word for a candidate, from the verdict on the ratio of a reference's time to the candidate's."""
     return {Verdict.ABOVE: FASTER, Verdict.BELOW: SLOWER}.get(verdict, verdict.value)
 
 
@@ -242,7 +242,7 @@ class Cell:
         return known(self.latency_s).median
 
     def speedup(self, role: str) -> Speedup | None:
-        """The speed-up of that role, where there is one."""
+        """Return the speed-up of that role; None where there is none."""
         return next((speedup for speedup in self.speedups if speedup.role == role), None)
 
 

@@ -53,7 +53,7 @@ class Diagnosis:
         return any(finding.severity is Severity.ERROR for finding in self.findings)
 
     def to_dict(self) -> dict[str, object]:
-        """The document of ``doctor --json``."""
+        """Return the document of ``doctor --json``."""
         return {
             "hardware": self.hardware.to_dict(),
             "fingerprint": self.fingerprint,
@@ -66,7 +66,11 @@ class Diagnosis:
 
 
 def check_int8(option: str, engine: str) -> None:
-    """Refuses an engine that cannot be raced against float32.
+    """Refuse an engine that cannot be raced against float32.
+
+    Args:
+        option: of the command line that names it, for the message.
+        engine: by name.
 
     Raises:
         RequestError: it is unknown, or is a float32 engine.
@@ -78,9 +82,14 @@ def check_int8(option: str, engine: str) -> None:
 
 
 def diagnose(description: Path | None, *, engine: str | None, threads: tuple[int, ...]) -> Diagnosis:
-    """The answer for this machine, measured, or for the machine that a file describes, by rule.
+    """Return the answer for this machine, measured, or for the machine that a file describes, by rule.
 
     By rule too for this machine where it is not Linux: nothing is launched there.
+
+    Args:
+        description: a file that describes another machine; None for this one.
+        engine: that is asked for, and probed on this machine beside torch's; None for none.
+        threads: numbers of threads that are asked for.
 
     Raises:
         RecordError: the file describes no machine.
@@ -105,10 +114,10 @@ def diagnose(description: Path | None, *, engine: str | None, threads: tuple[int
 
 
 def measured_here(engine: str | None = None) -> tuple[Hardware, Mapping[str, SaturationProbe]]:
-    """This machine with torch's view of it, and the saturation probes of engines that can run here.
+    """Return this machine with torch's view of it, and the saturation probes of engines that can run here.
 
     Args:
-        engine: is probed beside torch's, which cost no conversion.
+        engine: is probed beside torch's, which cost no conversion; None for torch's alone.
     """
     here = machine.detect()
     setup = Setup(function=worker.import_torch, payload=None)
@@ -121,11 +130,11 @@ def measured_here(engine: str | None = None) -> tuple[Hardware, Mapping[str, Sat
 
 
 def _quietly(_: Progress) -> None:
-    """A diagnosis shows no progress."""
+    """Show no progress: a diagnosis has none."""
 
 
 def engine_states(described: Hardware) -> tuple[EngineState, ...]:
-    """Every known engine, and whether it can run in this environment."""
+    """Return the state of every known engine: whether it can run in this environment."""
     states = []
     for name in engine_names():
         availability = engine_named(name).availability(described)
@@ -134,18 +143,18 @@ def engine_states(described: Hardware) -> tuple[EngineState, ...]:
 
 
 def fitting_engines(described: Hardware) -> tuple[EngineState, ...]:
-    """Every known engine, and whether it runs on a machine elsewhere: what is installed here does not count."""
+    """Return the state of every known engine on a machine elsewhere, for which packages installed here do not count."""
     fits = {name: engine_named(name).fit(described) for name in engine_names()}
     return tuple(EngineState(name=name, available=fit.available, reason=fit.reason) for name, fit in fits.items())
 
 
 def has_int8(engine: str) -> bool:
-    """Whether an engine has something to hold against float32."""
+    """Tell whether an engine has an int8 to hold against float32."""
     return any(variant.precision == INT8 for variant in engine_named(engine).variants)
 
 
 def _finite(value: float) -> float | None:
-    """None for an error of nothing at all, whose infinite SQNR JSON cannot say."""
+    """Return an SQNR for JSON, which has no infinity: None for that of an error of nothing at all."""
     return value if math.isfinite(value) else None
 
 

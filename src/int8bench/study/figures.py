@@ -46,18 +46,26 @@ FEWEST_SOLOS = 2  # an interval needs two replicates
 
 
 def comparisons(cases: Sequence[Case]) -> int:
-    """How many verdicts a grid makes: one against each role's float32, for each cell that is held against float32."""
+    """Return how many verdicts a grid makes: for each reduced cell, one against each role's float32."""
     roles = len((BEST, NAIVE, OWN) if _other_families(cases) else (BEST, NAIVE))
     return roles * sum(case.variant.is_reduced for case in cases)
 
 
 def _other_families(cases: Sequence[Case]) -> bool:
-    """Whether an engine other than torch has a float32 of its own here."""
+    """Tell whether an engine other than torch has a float32 of its own here."""
     return any(not case.variant.is_reduced and case.variant.engine != TORCH for case in cases)
 
 
 def settled(group: Group, cases: Sequence[Case], ledger: Ledger, plan: Plan, *, precision: float) -> bool:
-    """Whether every headline of a group is as precise as asked and its verdict made."""
+    """Tell whether every headline of a group is as precise as asked and its verdict made.
+
+    Args:
+        group: of the cells that race together.
+        cases: the grid.
+        ledger: their samples.
+        plan: whose looks give the error of each interval.
+        precision: the largest half-width of an interval, as a fraction of its ratio.
+    """
     mine = [case for case in cases if case.group == group and case.variant.is_reduced and case.id not in ledger.stopped]
     tables = [_tables(case, cases, ledger).get(BEST) for case in mine]
     made = [_against(table, cases, plan) for table in tables if table is not None]
@@ -150,7 +158,7 @@ def record(
 
 
 def _rules(settings: JsonObject, plan: Plan, *, trained: bool) -> Rules:
-    """What the ranking holds contenders to; weights that were never trained have no top-1 to lose."""
+    """Return the rules of the ranking; weights that were never trained have no top-1 to lose."""
     loss = settings.get("accuracy_loss")
     return Rules(
         accuracy_loss=float(loss) if isinstance(loss, int | float) else outcomes.LOSSY_TOP1,
@@ -163,7 +171,7 @@ def _rules(settings: JsonObject, plan: Plan, *, trained: bool) -> Rules:
 
 
 def _named(settings: JsonObject) -> frozenset[str] | None:
-    """The engines that a person named; None where all that ran were, or the study chose."""
+    """Return the engines that a person named beside all; None where none was named, or each that ran was."""
     typed = settings.get("engines")
     return frozenset(map(str, typed)) - {ALL} if isinstance(typed, list) and ALL in typed else None
 
@@ -174,7 +182,7 @@ def _cell(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> Cell
 
 
 def _unmeasured(case: Case, ledger: Ledger) -> Cell:
-    """A cell with its samples alone."""
+    """Return a cell with its samples alone."""
     status, error = ledger.stopped.get(case.id, (SKIPPED, NOT_YET))
     return Cell(
         id=case.id,
@@ -200,7 +208,7 @@ def _unmeasured(case: Case, ledger: Ledger) -> Cell:
 
 
 def _with_check(cell: Cell, case: Case, ledger: Ledger) -> Cell:
-    """The cell with what its check has said, where there was one."""
+    """Return the cell with the answers and evidence of its check, where there was one."""
     checked = ledger.checks.get(case.variant)
     if checked is None or case.id in ledger.stopped:
         return cell
@@ -217,7 +225,12 @@ def _with_check(cell: Cell, case: Case, ledger: Ledger) -> Cell:
 
 
 def is_measured(case: Case, ledger: Ledger) -> bool:
-    """Whether a case has its figures."""
+    """Tell whether a case has its figures.
+
+    Args:
+        case: of the grid.
+        ledger: with its samples, checks and failures.
+    """
     races, solos = ledger.races.get(case.id, []), ledger.solos.get(case.id, [])
     enough = len({race.launch for race in races}) >= LAUNCHES_FOR_A_SPREAD and len(solos) >= FEWEST_SOLOS
     return case.id not in ledger.stopped and case.variant in ledger.checks and enough
@@ -291,7 +304,7 @@ def _speedups(case: Case, cases: Sequence[Case], ledger: Ledger, plan: Plan) -> 
 
 
 def _tables(case: Case, cases: Sequence[Case], ledger: Ledger) -> dict[str, dict[str, LaunchTable]]:
-    """Role -> float32 case of the same group that has launches in common with the case -> log-ratios.
+    """Return the log-ratios of a case by role and by float32 case of its group that has launches in common with it.
 
     A case is held against the best float32 of its own engine too, or of torch where that has none; where there are no
     others than torch's, that role has nobody.
@@ -322,7 +335,7 @@ class _Against:
 
 
 def _against(tables: Mapping[str, LaunchTable], cases: Sequence[Case], plan: Plan) -> _Against:
-    """The speed-up over the best of some float32 cells."""
+    """Return the speed-up over the best of some float32 cells."""
     launches = min(table.launches for table in tables.values())
     shown, judged = _errors(cases, plan, launches)
     name, smallest = smallest_of(tables, confidence=CONFIDENCE, nominal_error=shown)
@@ -331,6 +344,6 @@ def _against(tables: Mapping[str, LaunchTable], cases: Sequence[Case], plan: Pla
 
 
 def _errors(cases: Sequence[Case], plan: Plan, launches: int) -> tuple[float, float]:
-    """The nominal errors, at the look that so many launches have reached, of the interval and of the verdict."""
+    """Return the nominal errors of the interval and of the verdict, at the look that some launches have reached."""
     verdict = comparison_error(max(1, comparisons(cases)), each=ERROR_RATE, family=FAMILY_ERROR_RATE)
     return nominal_error_at(plan.looks, launches, 1 - CONFIDENCE), nominal_error_at(plan.looks, launches, verdict)

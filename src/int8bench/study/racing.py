@@ -15,7 +15,12 @@ from int8bench.workload.cases import FLOAT32, Case
 
 
 def launch_table(reference: Sequence[RaceSample], candidate: Sequence[RaceSample]) -> LaunchTable | None:
-    """Log-ratios (launch, fork) of the forks that both have; None where an interval needs more launches."""
+    """Return log-ratios (launch, fork) of the forks that both cells have; None where an interval needs more launches.
+
+    Args:
+        reference: forks of the cell that is held against.
+        candidate: forks of the other; log-ratios are positive where it is faster.
+    """
     there = {(race.launch, race.fork): race for race in reference}
     both = [(there[race.launch, race.fork], race) for race in candidate if (race.launch, race.fork) in there]
     table, pairs = _joined((mine.launch, *paired(theirs, mine)) for theirs, mine in both)
@@ -32,7 +37,7 @@ ROUNDS_TO_SHARE = 3 * SHARE
 
 
 def far_behind(cases: Sequence[Case], races: Mapping[str, Sequence[RaceSample]], *, before: int) -> set[Case]:
-    """The contenders that were so far behind in each fork until now that a share of the rounds is enough for them.
+    """Return the contenders that were far behind in each fork until now: a share of the rounds is enough for them.
 
     Earlier launches alone decide, so that no fork's rounds depend on what they measure; an interval over launches holds
     where their noise differs (Bakirov and Szekely 2006: Student's t keeps its error for normals of unlike variance).
@@ -56,7 +61,10 @@ def far_behind(cases: Sequence[Case], races: Mapping[str, Sequence[RaceSample]],
 
 
 def _is_behind(case: Case, call_s: Mapping[Case, float]) -> bool:
-    """Whether it was in one fork: behind the quickest of its kind, and not near the best float32, never behind."""
+    """Tell whether a contender was far behind the quickest of its kind in one fork.
+
+    One of reduced precision that is near the best float32 is never behind.
+    """
     floats = [seconds for each, seconds in call_s.items() if each.variant.precision == FLOAT32]
     best = min(floats, default=math.inf)
     if case.variant.precision == FLOAT32:
@@ -67,9 +75,13 @@ def _is_behind(case: Case, call_s: Mapping[Case, float]) -> bool:
 
 
 def paired(reference: RaceSample, candidate: RaceSample) -> tuple[float | None, Sequence[int]]:
-    """The log-ratio of a fork over the rounds that both took part in, and which of these count.
+    """Return the log-ratio of a fork over the rounds that both took part in, and which of these count.
 
     Positive where the candidate is faster; None where too few rounds count.
+
+    Args:
+        reference: the sample of one contender.
+        candidate: that of the other, of the same fork.
     """
     step = math.lcm(reference.every, candidate.every)
     kept = candidate.kept[::step]
@@ -78,7 +90,7 @@ def paired(reference: RaceSample, candidate: RaceSample) -> tuple[float | None, 
 
 
 def by_launch(values: Iterable[tuple[int, float]]) -> tuple[tuple[float, ...], ...]:
-    """(launch, fork), from (launch number, value) in any order."""
+    """Return values as (launch, fork), from (launch number, value) in any order."""
     launches: dict[int, list[float]] = {}
     for launch, value in values:
         launches.setdefault(launch, []).append(value)
@@ -109,7 +121,7 @@ class Design:
         return self.looks.launches[-1]
 
     def to_dict(self) -> dict[str, Json]:
-        """What a file keeps of it, so that unlike races are never joined."""
+        """Return the document of the design, by which a file tells races of another design apart."""
         return {**asdict(self), "looks": list(self.looks.launches)}
 
 
@@ -121,12 +133,18 @@ class Judged:
     judgement: Judgement
 
     def settles(self, design: Design) -> bool:
-        """Whether a race of that design stops here: precise enough, and the verdict made."""
+        """Tell whether a race of that design stops here: precise enough, and the verdict made."""
         return self.estimate.half_width <= design.precision and self.judgement.verdict is not Verdict.UNCLEAR
 
 
 def judged_at(table: LaunchTable, design: Design, look: int) -> Judged:
-    """What a race of that design shows at a look, when it has the launches of the table."""
+    """Return the interval and the verdict of a race at a look, when it has the launches of the table.
+
+    Args:
+        table: log-ratios (launch, fork), positive where the candidate is faster.
+        design: of the race.
+        look: its number, from 0.
+    """
     shown, judged = (nominal_errors(design.looks, e)[look] for e in (1 - design.confidence, design.error_rate))
     return Judged(
         estimate=estimate(table, confidence=design.confidence, nominal_error=shown),
@@ -135,7 +153,12 @@ def judged_at(table: LaunchTable, design: Design, look: int) -> Judged:
 
 
 def judged(table: LaunchTable, design: Design) -> Judged:
-    """What a race with all its launches shows at the look at which it would have stopped."""
+    """Return the interval and the verdict of a race at the look at which it would have stopped.
+
+    Args:
+        table: log-ratios (launch, fork) of all its launches, in order.
+        design: of the race.
+    """
     for look, launches in enumerate(design.looks.launches):
         seen = LaunchTable(log_ratios=table.log_ratios[:launches], pairs=table.pairs)
         judgement = judged_at(seen, design, look)
@@ -145,12 +168,23 @@ def judged(table: LaunchTable, design: Design) -> Judged:
 
 
 def log_ratio(race: Race, *, reference: str, candidate: str) -> float | None:
-    """One contender against another in one fork: positive where the candidate is faster; None of too few rounds."""
+    """Return the log-ratio of two contenders in one fork; None of too few rounds.
+
+    Args:
+        race: of the fork.
+        reference: the name of one contender.
+        candidate: that of the other; the log-ratio is positive where it is faster.
+    """
     return fork_log_ratio(race.track(reference).times_s, race.track(candidate).times_s, race.kept)
 
 
 def race_table(launches: Iterable[Sequence[Race]], *, reference: str, candidate: str) -> LaunchTable:
-    """Log-ratios (launch, fork) of races, without the forks that have none.
+    """Return log-ratios (launch, fork) of races, without the forks that have none.
+
+    Args:
+        launches: of each, the races of its forks.
+        reference: the name of one contender.
+        candidate: that of the other; log-ratios are positive where it is faster.
 
     Raises:
         ValueError: no fork has one.
@@ -166,6 +200,9 @@ def race_table(launches: Iterable[Sequence[Race]], *, reference: str, candidate:
 def _joined(
     forks: Iterable[tuple[int, float | None, Sequence[int]]],
 ) -> tuple[tuple[tuple[float, ...], ...], int]:
-    """(launch, fork) of the forks that have a log-ratio, and the pairs behind them; from (launch, log-ratio, kept)."""
+    """Return the log-ratios (launch, fork) of the forks that have one, and the pairs behind them.
+
+    `forks` are (launch, log-ratio, kept).
+    """
     ratios = [(launch, ratio, sum(kept)) for launch, ratio, kept in forks if ratio is not None]
     return by_launch((launch, ratio) for launch, ratio, _ in ratios), sum(pairs for _, _, pairs in ratios)

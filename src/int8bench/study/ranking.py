@@ -51,7 +51,9 @@ class Rules:
 
 
 def ranked(cases: Sequence[Case], cells: Sequence[Cell], ledger: Ledger, rules: Rules) -> tuple[Setting, ...]:
-    """The ranking of every setting, by threads and batch; nothing where fewer than two engines beside torch answered.
+    """Return the ranking of every setting, by threads and batch.
+
+    It is empty where fewer than two engines beside torch answered.
 
     Args:
         cases: all that were asked for.
@@ -121,7 +123,7 @@ class _Place:
 
 
 def _objection(contender: _Contender, rules: Rules) -> Unranked | None:
-    """Why a contender is not ranked; None where it is."""
+    """Return the reason why a contender is not ranked; None where it is."""
     cell = contender.cell
     if cell.status != OK:
         return _unranked(contender, cell.status, known(cell.error))
@@ -134,7 +136,7 @@ def _objection(contender: _Contender, rules: Rules) -> Unranked | None:
 
 
 def _lost(contender: _Contender, rules: Rules) -> str | None:
-    """What a contender's answers lack; None where they hold."""
+    """Return what a contender's answers lack, in words; None where they hold."""
     if contender.quality_db < LOSSY_SQNR_DB:
         return f"{contender.quality_db:.1f} dB SQNR, {LOSSY_SQNR_DB:.0f} dB or more expected"
     if contender.fidelity.constant and not contender.fidelity.constant_float32:
@@ -152,7 +154,7 @@ def _unranked(contender: _Contender, status: str, reason: str) -> Unranked:
 
 
 def _places(sound: Sequence[_Contender], rules: Rules, error: float) -> tuple[list[_Place], list[Unranked]]:
-    """The places of a setting, fastest first, and the contenders that could not be held against the fastest."""
+    """Return the places of a setting, fastest first, and the contenders that could not be held against the fastest."""
     tables = _behind_the_fastest(sound)
     places = [_placed(each, tables[each.case.id], rules, error) for each in sound if each.case.id in tables]
     places.sort(key=lambda each: (each.behind.value, each.contender.case.id))
@@ -161,7 +163,9 @@ def _places(sound: Sequence[_Contender], rules: Rules, error: float) -> tuple[li
 
 
 def _behind_the_fastest(contenders: Sequence[_Contender]) -> dict[str, LaunchTable | None]:
-    """Log of the time over the fastest's, by case; None for the fastest itself, and no entry without common launches.
+    """Return log-ratios of the time over the fastest's, by case; None for the fastest itself.
+
+    A case without common launches has no entry.
 
     The fastest is found in pairs: of the one with the lowest median latency and those that beat it in their rounds, the
     one that does so by most. Medians of calls that were timed one by one may be in another order on a restless machine.
@@ -201,7 +205,7 @@ def _placed(contender: _Contender, table: LaunchTable | None, rules: Rules, erro
 
 
 def _dominates(one: _Place, other: _Place) -> bool:
-    """Whether one is no worse than the other in time, memory and SQNR, and better in one of them.
+    """Tell whether one place is no worse than another in time, memory and SQNR, and better in one of them.
 
     Times are equal where the intervals behind the fastest overlap. "Wholly before" is a partial order of intervals, so
     dominance has no circle, and some contender is always undominated.

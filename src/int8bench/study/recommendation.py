@@ -22,7 +22,7 @@ from int8bench.workload.cases import Variant, parse_id
 
 
 def recommended(settings: Sequence[Setting], rules: Rules, *, complete: bool) -> Recommendation | None:
-    """The choice: the variant that is in the best set of most settings, then the least behind in the mean of them.
+    """Return the choice: the variant in the best set of most settings, then the least behind in the mean of them.
 
     Of reduced precision, only what was called faster than the best float32 somewhere is a choice.
 
@@ -79,7 +79,7 @@ def _standing(variant: Variant, settings: Sequence[Setting]) -> Standing:
 
 
 def _precedence(standing: Standing) -> tuple[int, int, float, str]:
-    """What decides between variants, the first first."""
+    """Return the key that sorts variants by precedence, the choice first."""
     name = f"{standing.variant.label} {standing.variant.layout}"
     return -standing.best_in, -standing.ranked_in, standing.mean_log_behind, name
 

@@ -94,7 +94,7 @@ class KeptProbe:
 
     @classmethod
     def of(cls, probe: SaturationProbe) -> "KeptProbe":
-        """Return what is kept of a probe."""
+        """Return a probe in the form that a record keeps."""
         sqnr_db = probe.sqnr_db if math.isfinite(probe.sqnr_db) else None
         return cls(engine=probe.engine, sqnr_db=sqnr_db, saturates=probe.saturates, against=probe.against)
 
@@ -145,12 +145,16 @@ class Run:
 
 
 def to_dict(run: Run) -> dict[str, Json]:
-    """Return the JSON form; the inverse of `from_dict`."""
+    """Return the JSON form of a run; the inverse of `from_dict`."""
     return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **documents.written(run)}
 
 
 def from_dict(document: Json, *, name: str = "record") -> Run:
     """Return the run that a JSON document holds.
+
+    Args:
+        document: parsed, of any schema.
+        name: of the document, for messages.
 
     Raises:
         RecordError: not such a document; the message has `name` and the path inside it.
@@ -179,7 +183,7 @@ def from_dict(document: Json, *, name: str = "record") -> Run:
 
 
 def rounded(times_s: Sequence[float]) -> tuple[float, ...]:
-    """Return the times as they are written down, so that every figure follows from the record to the last digit."""
+    """Return times to the digits of a record, so that every figure follows from the record to the last digit."""
     return tuple(float(f"{time_s:.{DIGITS}g}") for time_s in times_s)
 
 
@@ -204,6 +208,10 @@ def dumps(run: Run) -> str:
 
 def save(run: Run, path: Path) -> None:
     """Write the run to `path`, whole or not at all.
+
+    Args:
+        run: finished or not.
+        path: of the file, which is replaced.
 
     Raises:
         RequestError: the file cannot be written.
@@ -232,6 +240,10 @@ def load_document(path: Path) -> Json:
 def loads(text: str, *, name: str = "record") -> Run:
     """Return the run that a text holds; the inverse of `dumps`.
 
+    Args:
+        text: as `dumps` writes it.
+        name: of the text, for messages.
+
     Raises:
         RecordError: it holds no run; the message has `name` and the path inside it.
     """
@@ -246,7 +258,7 @@ def schema() -> JsonObject:
 
 
 def _objections(run: Run) -> Iterator[tuple[str, str]]:
-    """The places in a run, and what is wrong there that no type can say."""
+    """Yield the places in a run that no type can refuse, and what is wrong there."""
     known = {cell.id for cell in run.cells}
     seen: set[str] = set()
     for index, cell in enumerate(run.cells):
@@ -273,7 +285,10 @@ def _objections(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _of_status(cell: Cell) -> Iterator[tuple[str, str]]:
-    """The keys that do not go with a cell's status: one that is ok has figures and no error, others the reverse."""
+    """Yield the keys that do not go with a cell's status, and what was expected there.
+
+    A cell that is ok has figures and no error; others have the reverse.
+    """
     figures = {
         "cold_s": ("number", cell.cold_s),
         "fidelity": ("object", cell.fidelity),
@@ -294,7 +309,7 @@ def _of_status(cell: Cell) -> Iterator[tuple[str, str]]:
 
 
 def _intervals(cell: Cell) -> Iterator[tuple[str, Interval | Throughput | Peak | Speedup]]:
-    """Every figure of a cell that has an interval, and where it stands."""
+    """Yield the place and the figure of every interval of a cell."""
     if cell.latency_s is not None:
         yield "latency_s.median", cell.latency_s.median
     if cell.throughput_items_per_s is not None:

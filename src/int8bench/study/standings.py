@@ -34,7 +34,7 @@ class Ratio(Interval):
 
     @classmethod
     def mean_of(cls, leads: Sequence["Lead"]) -> "Ratio":
-        """The geometric means of the ratios and of the ends of their intervals."""
+        """Return the geometric means of the ratios and of the ends of their intervals."""
         return cls(
             value=geometric_mean(lead.value for lead in leads),
             low=geometric_mean(lead.low for lead in leads),
@@ -118,7 +118,7 @@ class Setting:
         return [entry.variant for entry in self.entries if entry.best]
 
     def entry_of(self, variant: Variant) -> Entry | None:
-        """The entry of a contender; None where it is not ranked."""
+        """Return the entry of a contender; None where it is not ranked."""
         return next((entry for entry in self.entries if entry.variant == variant), None)
 
 

@@ -45,7 +45,7 @@ PROBE_S = 1.0  # of an engine's answers to it
 
 
 def run(request: Request, output: Path, advance: Advance, *, budget: Budget | None = None) -> records.Run:
-    """Measures the grid that was asked for; the finished record, which also lies at `output`.
+    """Measure the grid that was asked for, and return the finished record, which also lies at `output`.
 
     Args:
         request: the grid, and how long it may take.
@@ -117,7 +117,7 @@ def run(request: Request, output: Path, advance: Advance, *, budget: Budget | No
 
 
 def _kept(session: Session, why: str) -> Int8BenchError:
-    """Save a run that could not go to its end, and say why, what it has, and how to go on."""
+    """Save a run that could not go to its end; return the error that says why, what it has, and how to go on."""
     cells = session.record(complete=False).cells
     measured = sum(cell.status == OK for cell in cells)
     has = f"with figures for {measured} of {len(cells)} cells" if measured else "before any cell had its figures"
@@ -138,7 +138,10 @@ def _cases(request: Request, hardware: Hardware) -> tuple[Case, ...]:
 
 
 def _offered(engines: Sequence[str]) -> tuple[Variant, ...]:
-    """All that these engines offer; of `ALL`, every engine, with torch's float32 raced along in any case."""
+    """Return all variants of these engines; of `ALL`, of every engine with an int8.
+
+    Torch's float32 is raced along in any case.
+    """
     every = [name for name in engine_names() if doctor.has_int8(name)] if ALL in engines else []
     names = dict.fromkeys(name for engine in engines for name in (every if engine == ALL else (engine,)))
     for name in names:
@@ -147,7 +150,7 @@ def _offered(engines: Sequence[str]) -> tuple[Variant, ...]:
 
 
 def _check_batches(request: Request, hardware: Hardware) -> None:
-    """Refuses a batch that would end in the kernel's killing whoever needs memory next."""
+    """Refuse a batch so large that the kernel would kill a process for its memory."""
     given = models.parse_input_shape(request.input_shape) if request.input_shape else None
     picture_bytes = 4 * math.prod(models.input_shape_of(request.model, given))
     most = int((hardware.memory_bytes or sys.maxsize) * MOST_OF_MEMORY) // picture_bytes
@@ -160,7 +163,10 @@ def _check_batches(request: Request, hardware: Hardware) -> None:
 
 
 def _default_engines(hardware: Hardware) -> tuple[str, ...]:
-    """Fbgemm where it runs, and the recommended engine; fbgemm alone, whose row says why not, where none is there."""
+    """Return fbgemm where it runs, and the recommended engine.
+
+    Where neither is there it is fbgemm alone, whose row says why not.
+    """
     recommended = rules.recommend(hardware).engine
     fbgemm = "fbgemm" if engine_named("fbgemm").availability(hardware).available else None
     return tuple(dict.fromkeys(engine for engine in (fbgemm, recommended) if engine)) or ("fbgemm",)
@@ -188,13 +194,13 @@ def _settings(request: Request, plan: Plan, subject: Subject) -> dict[str, Json]
 
 
 def _runnable(cases: Sequence[Case], hardware: Hardware) -> tuple[Case, ...]:
-    """The cases that take time; all of them where none can run, each of which then says why."""
+    """Return the cases that take time; all of them where none can run, each of which then says why."""
     hindrances = _hindrances(cases, hardware)
     return tuple(case for case in cases if case not in hindrances) or tuple(cases)
 
 
 def _hindrances(cases: Sequence[Case], hardware: Hardware) -> dict[Case, str]:
-    """Why cases cannot run on a machine, of those that cannot; each engine's packages are looked at once."""
+    """Return the reasons of those cases that cannot run on a machine; each engine's packages are looked at once."""
     engines = {name: engine_named(name) for name in dict.fromkeys(case.variant.engine for case in cases)}
     answers = {name: engine.availability(hardware) for name, engine in engines.items()}
     reasons: dict[Case, str] = {}
@@ -208,7 +214,7 @@ def _hindrances(cases: Sequence[Case], hardware: Hardware) -> dict[Case, str]:
 
 
 def _convert(session: Session) -> None:
-    """Makes the files that engines need, as far as there is time, or finds them where an earlier run left them."""
+    """Make the files that engines need, as far as there is time, or find them where an earlier run left them."""
     asked = conversions.asked_by(session.variants(), lambda: session.machine)
     order = order_for(session.subject, ())
     pieces = conversions.wanted(asked, [(case.variant, case.group.batch) for case in session.all_live()])
@@ -240,7 +246,7 @@ def _convert(session: Session) -> None:
 
 
 def _announce(session: Session, probes: probing.Probes) -> None:
-    """Tells how long the run will take, by what, and what it never exceeds."""
+    """Tell the seconds that the run will take, on what they are spent, and the most that it takes."""
     session.expect(session.groups())
     agenda, live, left_s = session.agenda(), session.all_live(), session.budget.left_s()
     fitting = (n for n in range(session.plan.launches, LEAST_LAUNCHES, -1) if agenda.seconds(live, n) <= left_s)
@@ -253,7 +259,7 @@ def _announce(session: Session, probes: probing.Probes) -> None:
 
 
 def _allotment(session: Session, live: Sequence[Case]) -> conversions.Allotment:
-    """What conversions may take: all that the rest does not need, and half of what is left in any case."""
+    """Return the time of conversions: all that the rest does not need, and half of what is left in any case."""
     if math.isinf(session.budget.total_s):
         return conversions.UNLIMITED
     parts, left_s = session.agenda().parts(live, LAUNCHES_OF_A_PLAN), session.budget.left_s()
@@ -266,14 +272,14 @@ def _allotment(session: Session, live: Sequence[Case]) -> conversions.Allotment:
 
 
 def _unmade(unmade: conversions.Unmade, promise: str) -> str:
-    """Why a variant has no files: there was no time to begin, or to end."""
+    """Return the reason why a variant has no files: there was no time to begin, or to end."""
     if unmade.spent_s is None:
         return f"the conversion {unmade.label}: {fitting.too_long(unmade.needed_s, promise)}"
     return fitting.stopped(f"the conversion {unmade.label}", unmade.spent_s, promise)
 
 
 def _close(session: Session) -> None:
-    """Gives the reason of every cell for whose figures the time was not enough."""
+    """Enter the reason of every cell for whose figures the time was not enough."""
     unfinished = [case for case in session.all_live() if not figures.is_measured(case, session.ledger)]
     needed_s = session.agenda().seconds(unfinished, LAUNCHES_OF_A_PLAN)
     if unfinished:
@@ -281,14 +287,14 @@ def _close(session: Session) -> None:
 
 
 def _probes(session: Session) -> probing.Probes:
-    """What the probes of engines that show no integers need, of those that still have a cell."""
+    """Return the needs of the probes of engines that show no integers, of those that still have a cell."""
     engines = dict.fromkeys(case.variant.engine for case in session.all_live() if case.variant.precision == INT8)
     small = replace(session.pace, network=replace(session.pace.network, layers=PROBE_LAYERS, picture_s=0.0))
     return probing.wanted(tuple(engines), session.machine, small.conversion_s)
 
 
 def _probe(session: Session) -> None:
-    """Probes the engines that show no integers, as far as there is time; the doctor has it for the others."""
+    """Probe the engines that show no integers, as far as there is time; the doctor has it for the others."""
     probes = _probes(session)
     while probes.checks and _probing_s(probes, session.pace) > session.budget.left_s():
         engines = [check.variant.engine for check in probes.checks]
@@ -315,7 +321,7 @@ def _probe(session: Session) -> None:
 
 
 def _probing_s(probes: probing.Probes, pace: Pace) -> float:
-    """About how long probes take: their conversions, a launch, and an answer each."""
+    """Return the seconds that probes take, about: their conversions, a launch, and an answer each."""
     return together_s([each.seconds for each in probes.due]) + _starting_s(probes, pace)
 
 

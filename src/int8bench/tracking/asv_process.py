@@ -31,7 +31,9 @@ def keep(
     heeded: Mapping[str, bool],
     note: Callable[[str], None],
 ) -> Path | None:
-    """Writes the side file of this run; None, with a note, where asv does not say what is measured.
+    """Write the side file of a run, and return its path; None, with a note, where there is none.
+
+    There is none where asv does not say what is measured, or where the file cannot be written.
 
     Args:
         run: the finished record.
@@ -56,7 +58,7 @@ def keep(
 
 
 def results_folder(folder: Path) -> Path:
-    """Where the suite configured in a folder keeps its results; asv's default where there is no configuration."""
+    """Return the results folder of the suite that is configured in a folder; asv's default without a configuration."""
     from asv.config import Config
 
     path = folder / CONFIG
@@ -88,7 +90,7 @@ Asv = Callable[[Sequence[str], Mapping[str, str]], int]
 def measure(
     name: str, *, folder: Path, arguments: Sequence[str], note: Callable[[str], None], asv: Asv | None = None
 ) -> int:
-    """Measures every commit that `name` names, oldest first; asv's worst exit code.
+    """Measure the commits that `name` names, oldest first, and return asv's worst exit code.
 
     Args:
         name: a commit, or a range such as ``HEAD~3..HEAD``.
@@ -128,7 +130,7 @@ def _measure_one(repository: Repository, commit: str, folder: Path, arguments: S
 
 
 def _told(folder: Path, commit: str) -> dict[str, str]:
-    """What asv tells the processes of an environment that it builds, and keeps to itself in an existing one."""
+    """Return the variables that asv sets in environments that it builds, but not in an existing one."""
     from asv.environment import get_env_name
 
     return {

@@ -72,7 +72,7 @@ class Folder:
 
 
 def read(folder: Path) -> Folder:
-    """Everything in asv's results folder.
+    """Return everything in asv's results folder.
 
     Raises:
         RequestError: there is no such folder.
@@ -127,7 +127,7 @@ def _results(place: Path, problems: list[str]) -> Iterator[Result]:
 
 
 def _load(path: Path, version: int) -> dict[str, Any]:
-    """The JSON object in a file of that version.
+    """Return the JSON object in a file of that version.
 
     Raises:
         RecordError: it is missing, cut short, no object, or of another version.
@@ -183,7 +183,10 @@ def _result(document: Mapping[str, Any], path: Path, problems: list[str]) -> Res
 
 
 def _about(document: Mapping[str, Any]) -> dict[str, str]:
-    """The `params` and requirements, without its own name of the machine; what is not laid out so is left out."""
+    """Return the machine's details, requirements and variables of a result, without asv's own name of the machine.
+
+    What is not laid out so is left out.
+    """
     details: dict[str, str] = {}
     for part in ("params", "requirements", "env_vars"):
         each = document.get(part)
@@ -194,7 +197,7 @@ def _about(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _numbers(name: str, fields: Mapping[str, Any], measured_ms: int) -> Iterator[Number]:
-    """The numbers of a benchmark that were measured: failed ones are null, skipped ones NaN.
+    """Yield the measured numbers of a benchmark, without failed ones (null) and skipped ones (NaN).
 
     Raises:
         ValueError: as many numbers as parameters were expected, or a number is none.

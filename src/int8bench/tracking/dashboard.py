@@ -39,7 +39,15 @@ class SpeedupPage(OutputPublisher):  # type: ignore[misc]  # asv has no types
 
     @classmethod
     def publish(cls, conf: Any, repo: Any, benchmarks: Any, graphs: Any, revisions: Any) -> None:  # noqa: ANN401, ARG003  asv's signature
-        """Writes the page; what goes wrong is a sentence in asv's log, and the rest of the site is published."""
+        """Write the page into asv's site; a failure is a sentence in asv's log, and the rest of the site is published.
+
+        Args:
+            conf: asv's configuration, with the repository, the folders of results and site, and the address of commits.
+            repo: asv's; not needed here.
+            benchmarks: asv's; not needed here.
+            graphs: asv's; not needed here.
+            revisions: asv's; not needed here.
+        """
         repository = Path(conf.repo)
         try:
             problems = write(
@@ -57,7 +65,14 @@ class SpeedupPage(OutputPublisher):  # type: ignore[misc]  # asv has no types
 def write(
     results: Path, site: Path, *, show_commit_url: str, repository: Path | None, build: Build | None = None
 ) -> list[str]:
-    """Writes the page of a results folder into a published site; a sentence for each problem.
+    """Write the page of a results folder into a published site, and return a sentence for each problem.
+
+    Args:
+        results: asv's results folder.
+        site: the folder that asv publishes into, with its index.html.
+        show_commit_url: what goes before a commit's hash in a link.
+        repository: a git repository whose topology orders the commits; None for an order by date.
+        build: makes the history document; `tracking.history` does where none is given.
 
     Raises:
         RequestError: the site cannot be written.
@@ -77,7 +92,7 @@ def _history(results: Path, repository: Path | None) -> HistoryDocument:
 
 
 def _register(index: Path) -> list[str]:
-    """Makes the site's index load our script, once; a problem where it is not laid out as asv's."""
+    """Make the site's index load our script, once, and return a problem where the index is not laid out as asv's."""
     text = index.read_text(encoding="utf-8")
     if TAG in text:
         return []

@@ -63,7 +63,7 @@ def take_apart(
     least_noise: Sequence[float],
     controls: frozenset[int] = frozenset(),
 ) -> Apart:
-    """Each series' own changes, with what a machine's series do together taken out of them.
+    """Return the changes of each series alone, apart from what the series of a machine do together.
 
     Args:
         series: all that is searched together.
@@ -102,7 +102,7 @@ def take_apart(
 
 
 def _groups(series: Sequence[Series]) -> dict[Group, list[int]]:
-    """The series of each machine, environment and kind."""
+    """Return the rows of the series in each group of a machine, a hardware, an environment and a kind."""
     groups: defaultdict[Group, list[int]] = defaultdict(list)
     for row, each in enumerate(series):
         kind = kind_of(each.benchmark, each.unit)
@@ -112,7 +112,10 @@ def _groups(series: Sequence[Series]) -> dict[Group, list[int]]:
 
 
 def _sessions(group: Group, rows: Sequence[int], series: Sequence[Series]) -> _Sessions:
-    """Lays the series of a group out over the sessions: a commit, split where its benchmarks began hours apart."""
+    """Return the series of a group, laid out over their sessions.
+
+    A session is a commit, split where its benchmarks began hours apart.
+    """
     begun: defaultdict[str, set[int]] = defaultdict(set)
     for row in rows:
         for point in series[row].points:
@@ -145,7 +148,7 @@ def _sessions(group: Group, rows: Sequence[int], series: Sequence[Series]) -> _S
 
 
 def _parts(times: Sequence[int]) -> list[tuple[int, int]]:
-    """Each start of a commit's benchmarks, and the number of the session that it belongs to."""
+    """Return each start of a commit's benchmarks with the number of its session."""
     number = 0
     bounds = [(times[0], number)]
     for before, after in pairwise(times):
@@ -157,7 +160,7 @@ def _parts(times: Sequence[int]) -> list[tuple[int, int]]:
 def _without_drift(
     sessions: _Sessions, *, error: float, least_noise: Floats
 ) -> tuple[list[stats.CommonStep], Floats, tuple[NoiseRow, Floats]]:
-    """The events of the common drift, (row, session) the series without it, and what is known of their noise."""
+    """Return the events of the common drift, the series without it (row, session), and their noise."""
     machine, fingerprint, environment, kind = sessions.group
     own, correlation = sessions.values.copy(), np.zeros(len(sessions.values))
     events, wide = list[stats.CommonStep](), None
@@ -189,7 +192,10 @@ def _without_drift(
 def _coinciding(
     sessions: _Sessions, changes: Sequence[Sequence[Change]], controls: frozenset[int]
 ) -> list[tuple[stats.CommonStep, frozenset[tuple[int, int]]]]:
-    """Changes that half of the group's series make at one place; keys are (series, number of its change)."""
+    """Return the changes that half of a group's series make at one place, with the changes of each series in them.
+
+    These are pairs of a series and the number of its change.
+    """
     leaders = [number for number, row in enumerate(sessions.rows) if row in controls]
     moved = sessions.group[-1] in MOVED_BY_MACHINES
     if not moved and not leaders:
@@ -241,7 +247,7 @@ def _event(
 def _evidence(
     before: Point, after: Point, results: Sequence[Result | None], *, by_commit: bool, moved: int, controls: int
 ) -> list[str]:
-    """Sentences on what speaks for the machine and what for the code."""
+    """Return the evidence on the cause of an event, in sentences: for the machine, and for the code."""
     said = []
     if moved:
         said.append(f"{moved} of {controls} control rows moved: speaks for the machine")

@@ -36,11 +36,11 @@ class Tracked:
 
     @property
     def better(self) -> str:
-        """Which direction is good."""
+        """The direction that is good: lower or higher."""
         return better(self.series.benchmark, self.series.unit)
 
     def row(self) -> SeriesRow:
-        """Return the series as the document has it."""
+        """Return the series as a row of the document."""
         series = self.series
         return SeriesRow(
             benchmark=series.benchmark,
@@ -74,7 +74,7 @@ class History:
 
     @property
     def regressions(self) -> int:
-        """Regressions that stand; the inverse of a speed-up says nothing new."""
+        """The number of standing regressions; the inverse of a speed-up says nothing new."""
         speedups = {_place(each.series) for each in self.tracked if each.series.benchmark == SPEEDUP}
         own = [each for each in self.tracked if each.series.benchmark != MIRROR or _place(each.series) not in speedups]
         return sum(change.worse and not change.recovered for each in own for change in each.changes)
@@ -96,7 +96,7 @@ class History:
 def history(
     results: Path, *, repository: Path | None = None, error_rate: float = HISTORY_ERROR_RATE, control: str | None = None
 ) -> History:
-    """The history of asv's results folder.
+    """Return the history of asv's results folder.
 
     Args:
         results: asv's results folder.
@@ -136,7 +136,11 @@ def history(
 
 
 def _controls(series: Sequence[Series], control: str | None) -> frozenset[int]:
-    """Which series a regular expression names, by what asv calls them."""
+    """Return the rows of the series that a regular expression finds by asv's names of them.
+
+    Raises:
+        RequestError: the expression is none, or finds no row.
+    """
     if control is None:
         return frozenset()
     try:
@@ -151,7 +155,7 @@ def _controls(series: Sequence[Series], control: str | None) -> frozenset[int]:
 
 
 def _least_noise(points: Sequence[Point]) -> float:
-    """The middle of the points' own noise, as a fraction of their values; 0 where they have no intervals."""
+    """Return the median of the points' own noise, as a fraction of their values; 0 where they have no intervals."""
     shares = [
         (point.high - point.low) / 2 / HALF_WIDTHS / abs(point.value)
         for point in points
@@ -178,7 +182,7 @@ def _judged(series: Series, changes: Sequence[stats.Change]) -> tuple[StepRow, .
 
 
 def _back(change: stats.Change, later: stats.Change) -> bool:
-    """Whether a later level is that before the change, or beyond it, within the step's own interval."""
+    """Tell whether a later level is that before the change, or beyond it, within the step's own interval."""
     known = change.low is not None and change.high is not None
     within = (change.high - change.low) / 2 * abs(change.level_before) if known else 0.0  # type: ignore[operator]
     up = change.level_after > change.level_before
@@ -191,7 +195,7 @@ def _place(series: Series) -> tuple[object, ...]:
 
 
 def _machines(folder: Folder, sides: Sequence[SideFile], series: Sequence[Series]) -> list[MachineRow]:
-    """Each machine with each hardware that it had, the findings of its last commit."""
+    """Return a row for each hardware of each machine, with the findings of its last commit."""
     dates = {result.commit_hash: result.date_ms for result in folder.results}
     latest = {each.fingerprint: each for each in sorted(sides, key=lambda one: dates.get(one.commit_hash, 0))}
     pairs = dict.fromkeys((each.machine, each.fingerprint) for each in series)

@@ -18,7 +18,7 @@ Values = Mapping[str, Mapping[tuple[str, ...], float]]
 
 
 def points(run: Run, health: Mapping[tuple[str, str], int]) -> tuple[SidePoint, ...]:
-    """Every number of a record that the suite publishes.
+    """Return every number of a record that the suite publishes.
 
     Args:
         run: a finished record.
@@ -38,7 +38,7 @@ def points(run: Run, health: Mapping[tuple[str, str], int]) -> tuple[SidePoint, 
 
 
 def values(found: Sequence[SidePoint]) -> Values:
-    """The numbers alone, as a benchmark looks them up."""
+    """Return the numbers of points alone, as a benchmark looks them up."""
     table: dict[str, dict[tuple[str, ...], float]] = {}
     for point in found:
         table.setdefault(point.benchmark, {})[tuple(point.params.values())] = point.value
@@ -46,7 +46,10 @@ def values(found: Sequence[SidePoint]) -> Values:
 
 
 def _published(cell: Cell) -> bool:
-    """Float32 in the layout that int8 likes, and int8; plain NCHW is only raced along."""
+    """Tell whether a cell is published: int8, and float32 in the layout that int8 likes.
+
+    Plain NCHW is only raced along.
+    """
     return cell.precision == INT8 or cell.layout == CHANNELS_LAST
 
 
@@ -98,14 +101,17 @@ def _within(benchmark: str, params: Mapping[str, object], interval: Throughput |
 
 
 def _exactly(benchmark: str, params: Mapping[str, object], value: float) -> SidePoint:
-    """A number without an interval: counted, not estimated."""
+    """Return the point of a number without an interval: counted, not estimated."""
     return _point(benchmark, params, value, value, value, launches=1, forks=1)
 
 
 def _point(
     benchmark: str, params: Mapping[str, object], value: float, low: float, high: float, *, launches: int, forks: int
 ) -> SidePoint:
-    """A number that is no ratio of paired samples; parameters are spelled as asv does, by their repr."""
+    """Return the point of a number that is no ratio of paired samples.
+
+    Parameters are spelled as asv does, by their repr.
+    """
     return SidePoint(
         benchmark=benchmark,
         params={name: repr(each) for name, each in params.items()},

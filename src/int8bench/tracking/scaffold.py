@@ -36,7 +36,11 @@ class ScaffoldSubject:
 
 
 def write(subject: ScaffoldSubject, folder: Path) -> tuple[Path, ...]:
-    """Writes every file into a repository, or none; the files.
+    """Write every file into a repository, or none, and return their paths.
+
+    Args:
+        subject: what the suite measures.
+        folder: the top of the suite, in a git repository.
 
     Raises:
         RequestError: the folder is in no git repository, a file is there already, or cannot be written.
@@ -57,7 +61,13 @@ def write(subject: ScaffoldSubject, folder: Path) -> tuple[Path, ...]:
 
 
 def check(subject: ScaffoldSubject, folder: Path) -> None:
-    """Makes the model once, with its data: what cannot be measured is not written down.
+    """Refuse a subject that cannot be measured, by making its model once, with its data.
+
+    So nothing is written down that does not work.
+
+    Args:
+        subject: what the suite is to measure.
+        folder: from which the model's module is imported.
 
     Raises:
         RequestError: no such engine, model or data, or the model cannot be fed.
@@ -76,7 +86,7 @@ def check(subject: ScaffoldSubject, folder: Path) -> None:
 
 
 def contents(subject: ScaffoldSubject, *, project: str, packaged: bool) -> Mapping[str, str]:
-    """File -> text of all that is written.
+    """Return the text of each file that is written, by its path in the repository.
 
     Args:
         subject: what is measured.
@@ -101,12 +111,12 @@ def contents(subject: ScaffoldSubject, *, project: str, packaged: bool) -> Mappi
 
 
 def _suite() -> dict[str, str]:
-    """The modules of the project's own suite but for its subject."""
+    """Return the modules of the project's own suite but for its subject."""
     modules = {f"{SUITE}/{file.name}": file for file in _suite_folder().iterdir() if file.name.endswith(".py")}
     return {name: file.read_text(encoding="utf-8") for name, file in sorted(modules.items()) if name != SUBJECT}
 
 
 def _suite_folder() -> Traversable:
-    """Where the suite lies: in the installed package, or in the checkout that is installed for development."""
+    """Return the folder of the suite: in the installed package, or in a checkout installed for development."""
     packaged = resources.files("int8bench").joinpath("templates", SUITE)
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / SUITE

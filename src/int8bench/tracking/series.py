@@ -55,7 +55,7 @@ Key = tuple[str, tuple[str, ...], str, str, str | None, str | None]
 
 
 def join(folder: Folder, sides: Sequence[SideFile], order: Mapping[str, int]) -> tuple[list[Series], list[str]]:
-    """Every series of a results folder, and a sentence for each thing that did not fit.
+    """Return every series of a results folder, and a sentence for each thing that did not fit.
 
     Args:
         folder: asv's results.
@@ -89,10 +89,14 @@ def join(folder: Folder, sides: Sequence[SideFile], order: Mapping[str, int]) ->
 
 
 def overall(series: Sequence[Series], benchmark: str) -> list[Series]:
-    """The geometric mean of a benchmark over all its parameters, commit by commit, on each machine.
+    """Return the geometric mean of a benchmark over all its parameters, commit by commit, on each machine.
 
     What changes everywhere by a little is seen in the mean before it is seen in any cell. Commits that lack a cell
     have no point: the mean of other cells is another number.
+
+    Args:
+        series: all of a results folder.
+        benchmark: the full name of the one that is averaged.
     """
     alike: defaultdict[tuple[object, ...], list[Series]] = defaultdict(list)
     for each in series:
@@ -115,7 +119,7 @@ def _mean_of(cells: Sequence[Series]) -> Series:
 
 
 def topology(repository: Path) -> tuple[dict[str, int], list[str]]:
-    """Each commit's place in a git repository, parents first, and a sentence where git cannot tell."""
+    """Return each commit's place in a git repository, parents first, and a sentence where git cannot list them."""
     command = ("git", "-C", str(repository), "log", "--all", "--topo-order", "--reverse", "--format=%H")
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -151,7 +155,7 @@ def _add(
 def _belonging(
     result: Result, sides: Sequence[SideFile], benchmarks: Mapping[str, Benchmark]
 ) -> tuple[SideFile | None, dict[tuple[str, tuple[str, ...]], SidePoint]]:
-    """The side file of the machine that a result is of, and its points as asv knows them.
+    """Return the side file of the machine that a result is of, and its points by their name and parameters in asv.
 
     Machines may share a folder, and a side file does not know asv's name of its machine: it is the one whose values
     are the result's, in more of the numbers that both have than not.
@@ -171,7 +175,7 @@ def _belonging(
 
 
 def _values(point: SidePoint, benchmarks: Mapping[str, Benchmark]) -> tuple[str, ...]:
-    """A point's parameters in asv's order."""
+    """Return a point's parameters in asv's order."""
     names = benchmarks[point.benchmark].param_names if point.benchmark in benchmarks else ()
     return tuple(point.params[name] for name in (names if set(names) == set(point.params) else point.params))
 
@@ -186,7 +190,10 @@ def _names(benchmarks: Mapping[str, Benchmark], benchmark: str, count: int) -> t
 
 
 def _places(results: Sequence[Result], order: Mapping[str, int]) -> dict[str, tuple[int, int, str]]:
-    """A sort key for each commit: by topology; one that the repository does not know after those up to its date."""
+    """Return a sort key for each commit, by topology.
+
+    A commit that the repository does not know comes after those up to its date.
+    """
     dates = {result.commit_hash: result.date_ms for result in results}
     known = sorted((date, order[commit]) for commit, date in dates.items() if commit in order)
     places: dict[str, tuple[int, int, str]] = {}
@@ -206,7 +213,7 @@ def _unplaced(results: Sequence[Result], order: Mapping[str, int]) -> list[str]:
 
 
 def _strangers(folder: Folder, sides: Sequence[SideFile]) -> list[str]:
-    """Sentences on side files of commits, and names in them, that asv does not know."""
+    """Return sentences on the commits of side files, and the names in them, that asv does not know."""
     measured = {(result.commit_hash, result.env_name) for result in folder.results}
     lonely = {side.commit_hash for side in sides if (side.commit_hash, side.env_name) not in measured}
     known = set(folder.benchmarks).union(*(result.benchmarks for result in folder.results))
@@ -253,7 +260,12 @@ class SeriesKind(StrEnum):
 
 
 def kind_of(benchmark: str, unit: str | None) -> SeriesKind:
-    """The kind of a benchmark's numbers, by asv's own prefix of its function, else by its unit."""
+    """Return the kind of a benchmark's numbers, by asv's own prefix of its function, else by its unit.
+
+    Args:
+        benchmark: its full name, which ends with the function's.
+        unit: as asv has it; None where it is not known.
+    """
     function, given = benchmark.rpartition(".")[2], (unit or "").strip().lower()
     if function.startswith(("time_", "timeraw_")):
         return SeriesKind.TIME
@@ -267,7 +279,12 @@ def kind_of(benchmark: str, unit: str | None) -> SeriesKind:
 
 
 def better(benchmark: str, unit: str | None) -> str:
-    """Which direction is good."""
+    """Return the direction that is good of a benchmark's numbers: lower or higher.
+
+    Args:
+        benchmark: its full name, which ends with the function's.
+        unit: as asv has it; None where it is not known.
+    """
     function = benchmark.rpartition(".")[2]
     if ASV_COSTS.match(function):
         return LOWER

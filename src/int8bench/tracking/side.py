@@ -53,17 +53,26 @@ class SideFile:
     """The record, as `records.to_dict` gives it."""
 
     def find(self, benchmark: str, params: Mapping[str, str]) -> SidePoint | None:
-        """The point of a benchmark and its parameters."""
+        """Return the point of a benchmark and its parameters; None where there is no such point.
+
+        Args:
+            benchmark: its full name.
+            params: the values by the names of the parameters, spelled as asv does.
+        """
         return next((point for point in self.points if (point.benchmark, point.params) == (benchmark, params)), None)
 
 
 def file_name(side: SideFile) -> str:
-    """The name of a side file; the same commit, environment and machine measured again replace it."""
+    """Return the name of a side file, the same for each measurement of its commit, environment and machine."""
     return f"{side.commit_hash[:SHORT_HASH]}-{side.env_name}-{side.fingerprint}{SUFFIX}"
 
 
 def save(side: SideFile, results: Path) -> Path:
-    """Writes a side file under asv's results folder, whole or not at all; its path.
+    """Write a side file under asv's results folder, whole or not at all, and return its path.
+
+    Args:
+        side: all that is kept of a commit.
+        results: asv's results folder.
 
     Raises:
         RequestError: the file cannot be written.
@@ -75,7 +84,7 @@ def save(side: SideFile, results: Path) -> Path:
 
 
 def load(path: Path) -> SideFile:
-    """The side file at `path`.
+    """Return the side file at `path`.
 
     Raises:
         RecordError: it is cut short, of a newer schema, or no side file.
@@ -88,7 +97,7 @@ def load(path: Path) -> SideFile:
 
 
 def load_all(results: Path) -> tuple[tuple[SideFile, ...], tuple[str, ...]]:
-    """Every side file under asv's results folder that can be read, and a sentence for each that cannot."""
+    """Return the side files under asv's results folder, and a sentence for each that cannot be read."""
     sides, problems = [], []
     for path in sorted((results / FOLDER).glob(f"*{SUFFIX}")):
         try:
@@ -121,7 +130,7 @@ class Written:
 
 
 def written_of(side: SideFile) -> Written:
-    """Return what the record of a side file tells of its machine.
+    """Return the machine of a side file, as its record describes it.
 
     Raises:
         RecordError: it tells it in another form; `load` has made sure that it does not.

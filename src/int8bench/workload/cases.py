@@ -74,7 +74,7 @@ class Case:
 
 
 def parse_id(text: str) -> Case:
-    """The case that an id names.
+    """Return the case that an id names.
 
     Raises:
         RequestError: the text is not an id.
@@ -94,20 +94,26 @@ def parse_id(text: str) -> Case:
 
 
 def float32_references(engine: str = TORCH) -> tuple[Variant, Variant]:
-    """The two float32 variants that every int8 variant is held against: channels-last, then plain NCHW."""
+    """Return the two float32 variants that every int8 variant is held against: channels-last, then plain NCHW."""
     channels_last = Variant(engine=engine, precision=FLOAT32, layout=CHANNELS_LAST)
     return channels_last, replace(channels_last, layout=NCHW)
 
 
 def int8_variant(engine: str) -> Variant:
-    """The int8 variant of one of torch's engines; channels-last is the layout that its int8 kernels like."""
+    """Return the int8 variant of one of torch's engines; channels-last is the layout that its int8 kernels like."""
     return Variant(engine=engine, precision=INT8, layout=CHANNELS_LAST)
 
 
 def grid(
     *, model: str, variants: tuple[Variant, ...], batches: tuple[int, ...], threads: tuple[int, ...]
 ) -> tuple[Case, ...]:
-    """Every case of a run, group by group: torch's float32 first, then the variants asked for.
+    """Return every case of a run, group by group: torch's float32 first, then the variants asked for.
+
+    Args:
+        model: its name.
+        variants: int8 ones, and float32 of other engines than torch.
+        batches: pictures of a call.
+        threads: of each setting.
 
     Raises:
         RequestError: a batch or a thread count below 1, or nothing to measure.

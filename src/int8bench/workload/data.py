@@ -61,7 +61,7 @@ class _Source:
 
 
 def load_data(name: str, *, input_shape: Shape, data_dir: Path | None = None, seed: int = 0) -> Splits:
-    """The data set of that name, brought to `input_shape` and split.
+    """Return the data set of that name, brought to `input_shape` and split.
 
     Args:
         name: ``digits``, ``cifar10``, or ``imagefolder:PATH`` with a folder a class.
@@ -87,7 +87,7 @@ def load_data(name: str, *, input_shape: Shape, data_dir: Path | None = None, se
 
 
 def _most_a_class(name: str, source: _Source, shape: Shape) -> int:
-    """How many pictures of each class fit in memory."""
+    """Return how many pictures of each class fit in memory."""
     most = MOST_VALUES // (math.prod(shape) * len(source.classes))
     if most < FEWEST_A_CLASS:
         raise DataError(
@@ -125,7 +125,7 @@ def _split(name: str, source: _Source, most: int, seed: int) -> Splits:
 
 
 def _proportional(labels: Labels, count: int) -> Indices:
-    """Indices of `count` pictures, of each class its share to within one picture: the first of those put in turn."""
+    """Return the indices of `count` pictures, of each class its share to within one picture."""
     turns = np.empty(len(labels))
     for label in np.unique(labels):
         mine = np.flatnonzero(labels == label)
@@ -153,7 +153,7 @@ def _digits(shape: Shape) -> _Source:
 
 
 def _cifar10(shape: Shape, data_dir: Path | None) -> _Source:
-    """The 50,000 training pictures of CIFAR-10; of them comes the validation part too."""
+    """Return the 50,000 training pictures of CIFAR-10; of them comes the validation part too."""
     from torchvision.datasets import CIFAR10
 
     if data_dir is None:
@@ -175,7 +175,7 @@ def _cifar10(shape: Shape, data_dir: Path | None) -> _Source:
 
 
 def _fetch_cifar10(data_dir: Path) -> None:
-    """Unpacks the archive that lies in `data_dir`, or else is downloaded: whole or not at all."""
+    """Unpack the archive that lies in `data_dir`, or else is downloaded: whole or not at all."""
     from torchvision.datasets import CIFAR10
 
     archive = data_dir / CIFAR10.filename
@@ -219,7 +219,7 @@ def _folder(path: str, shape: Shape) -> _Source:
 
 
 def _picture(file: str, shape: Shape) -> Images:
-    """One picture (channel, height, width): its middle square, scaled."""
+    """Return one picture (channel, height, width): its middle square, scaled."""
     from PIL import Image, ImageOps
 
     channels, height, width = shape
@@ -236,7 +236,7 @@ def _picture(file: str, shape: Shape) -> Images:
 
 
 def _eight_bit(opened: "Image") -> "Image":
-    """A picture of 16 bits a value brought to 8; Pillow's own conversion would turn nearly all of it white."""
+    """Return a picture of 16 bits a value brought to 8; Pillow's own conversion would turn nearly all of it white."""
     from PIL import Image
 
     if not opened.mode.startswith("I"):
@@ -245,7 +245,7 @@ def _eight_bit(opened: "Image") -> "Image":
 
 
 def _unit(values: npt.NDArray[np.uint8]) -> Images:
-    """Values 0 to 255 brought to -1 to 1."""
+    """Return values of 0 to 255 as values of -1 to 1."""
     return values.astype(np.float32) / 127.5 - 1.0
 
 

@@ -39,7 +39,7 @@ class Fidelity:
 
 
 def compare(reference: _Logits, candidate: _Logits, labels: "npt.NDArray[np.int64] | None" = None) -> Fidelity:
-    """How near `candidate` is to `reference`.
+    """Return how near `candidate` is to `reference`.
 
     SQNR = 10 log10(sum reference^2 / sum (reference - candidate)^2), over all logits.
 
@@ -72,7 +72,7 @@ def compare(reference: _Logits, candidate: _Logits, labels: "npt.NDArray[np.int6
 
 
 def _is_constant(logits: _Logits) -> bool:
-    """Whether two pictures or more have one answer, up to what the order of additions changes in its last digits."""
+    """Tell whether two pictures or more have one answer, but for last digits that the order of additions changes."""
     import numpy as np
 
     values = logits.astype(np.float64)
@@ -81,7 +81,7 @@ def _is_constant(logits: _Logits) -> bool:
 
 
 def objection(answers: Fidelity) -> str | None:
-    """Why answers are too wrong to be timed; None where they are not."""
+    """Return why answers are too wrong to be timed; None where they are not."""
     if answers.sqnr_db is None or answers.sqnr_db >= LOWEST_SQNR_DB:
         return None
     return (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def make_importable(model: str, root: Path) -> None:
-    """Lets this process, and its launches, import ``package.module:factory`` from a checkout if nothing else has it.
+    """Let this process, and its launches, import ``package.module:factory`` from a checkout if nothing else has it.
 
     Args:
         model: as everywhere; a known model needs nothing.

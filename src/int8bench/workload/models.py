@@ -30,7 +30,7 @@ class SimpleCNN(nn.Module):
     """
 
     def __init__(self, num_classes: int) -> None:
-        """A network for `num_classes` classes, with torch's initial weights."""
+        """Return a network for `num_classes` classes, with torch's initial weights."""
         super().__init__()
         self.conv = nn.Sequential(
             nn.Conv2d(3, 32, 3, padding=1),
@@ -87,7 +87,7 @@ KNOWN: dict[str, tuple[Factory, Shape]] = {
 
 
 def load_model(name: str, *, num_classes: int, input_shape: Shape | None = None, seed: int = SEED) -> LoadedModel:
-    """The model of that name in evaluation mode, with the same random weights in every process.
+    """Return the model of that name in evaluation mode, with the same random weights in every process.
 
     Args:
         name: a known name, or ``package.module:factory`` of yours.
@@ -109,7 +109,7 @@ def load_model(name: str, *, num_classes: int, input_shape: Shape | None = None,
 
 
 def is_drawn(model: LoadedModel, *, num_classes: int) -> bool:
-    """Whether another seed gives other weights: they are random then, in part at least, and no factory read them.
+    """Tell whether another seed gives other weights: they are random then, in part at least, and no factory read them.
 
     Args:
         model: as `load_model` made it, with nothing loaded since.
@@ -126,7 +126,7 @@ def is_drawn(model: LoadedModel, *, num_classes: int) -> bool:
 
 
 def settle_weights(module: nn.Module) -> None:
-    """Makes weights that are computed anew at each call what they are: those of weight and spectral norm, or pruned.
+    """Make weights that are computed anew at each call what they are: those of weight and spectral norm, or pruned.
 
     Compilers for int8 take a layer's weights for constants, and leave a layer without them to their slowest kernels.
     The answers are the same, of a model in evaluation mode.
@@ -150,7 +150,7 @@ def settle_weights(module: nn.Module) -> None:
 
 
 def input_shape_of(name: str, given: Shape | None) -> Shape:
-    """The (channels, height, width) that a model is fed with.
+    """Return the (channels, height, width) that a model is fed with.
 
     Args:
         name: of the model.
@@ -163,7 +163,7 @@ def input_shape_of(name: str, given: Shape | None) -> Shape:
 
 
 def parse_input_shape(text: str) -> Shape:
-    """``3x32x32`` or ``3,32,32`` as (channels, height, width).
+    """Return ``3x32x32`` or ``3,32,32`` as (channels, height, width).
 
     Raises:
         ModelError: anything else.
@@ -201,7 +201,7 @@ def _yours(name: str, factory: Callable[..., Any], num_classes: int) -> nn.Modul
 
 
 def _imported(name: str) -> Callable[..., Any]:
-    """What ``package.module:factory`` stands for; looked for in the current folder too."""
+    """Return what ``package.module:factory`` stands for; looked for in the current folder too."""
     module_name, _, attribute = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -223,7 +223,7 @@ def _imported(name: str) -> Callable[..., Any]:
 
 
 def _classes(name: str, module: nn.Module, shape: Shape) -> int:
-    """How many classes a model answers with, found by asking it once."""
+    """Return how many classes a model answers with, found by asking it once."""
     asked = torch.zeros(2, *shape)
     try:
         with torch.inference_mode():

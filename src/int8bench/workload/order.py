@@ -36,7 +36,7 @@ class Network:
     python_s: float = PYTHON_S
 
     def seconds(self, guess: Guess) -> float:
-        """A guess, scaled."""
+        """Return a guess, scaled."""
         at_python = (guess.fixed_s + guess.layer_s * self.layers) * self.python_s / PYTHON_S
         return at_python + guess.calls * CALIBRATION * self.picture_s
 

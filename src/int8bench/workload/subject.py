@@ -52,7 +52,7 @@ class Subject(ModelAndPictures):
     """What says how long things will take, timed here and now."""
 
     def to_dict(self) -> dict[str, Json]:
-        """What tells this subject from another; the weights by their hash."""
+        """Return what tells this subject from another; the weights by their hash."""
         return {
             "model": self.model,
             "input_shape": list(self.input_shape),
@@ -66,7 +66,7 @@ class Subject(ModelAndPictures):
 
 
 def prepare_subject(wanted: SubjectRequest, *, weights: Path | None = None, advance: Advance) -> Subject:
-    """The model with its weights, and its pictures.
+    """Return the model with its weights, and its pictures.
 
     Weights come from the file given; else SimpleCNN is trained on the data, once, and read from the cache ever
     after; any other model keeps the weights that its factory gives it, which are random unless it reads some.
@@ -108,7 +108,7 @@ def prepare_subject(wanted: SubjectRequest, *, weights: Path | None = None, adva
 
 
 def _timed(module: torch.nn.Module, images: npt.NDArray[np.float32]) -> Network:
-    """How large a model is, and how long its float32 takes for one picture on one thread, when it goes quickest."""
+    """Return a model's size, and the seconds of its float32 for one picture on one thread, at its quickest."""
     pictures = torch.from_numpy(images[:TIMED]).contiguous(memory_format=torch.channels_last)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -129,7 +129,7 @@ def default_subject(advance: Advance) -> Subject:
 def order_for(
     subject: Subject, variants: tuple[Variant, ...], files: Mapping[Variant, Mapping[int | None, Path]] = NO_FILES
 ) -> Order:
-    """What a launch needs to prepare these variants of the subject.
+    """Return what a launch needs to prepare these variants of the subject.
 
     Args:
         subject: the model and its pictures.
@@ -152,12 +152,12 @@ class Trained:
     checkpoint: str
 
     def to_dict(self) -> dict[str, Json]:
-        """The document of ``train --json``."""
+        """Return the document of ``train --json``."""
         return asdict(self)
 
 
 def train(wanted: SubjectRequest, *, epochs: int | None, output: Path, advance: Advance) -> Trained:
-    """Fits a model from its initial weights and writes a checkpoint.
+    """Fit a model from its initial weights and write a checkpoint.
 
     Args:
         wanted: the model and its data.
@@ -180,7 +180,7 @@ def train(wanted: SubjectRequest, *, epochs: int | None, output: Path, advance: 
 
 
 def _prepared(wanted: SubjectRequest, advance: Advance) -> tuple[models.LoadedModel, data_sets.Splits]:
-    """A model that knows enough classes, and the data it is fed with."""
+    """Return a model that knows enough classes, and the data it is fed with."""
     model, data = wanted.model, wanted.data
     given = models.parse_input_shape(wanted.input_shape) if wanted.input_shape else None
     shape = models.input_shape_of(model, given)
@@ -206,7 +206,7 @@ def _reporter(model: str, advance: Advance) -> Callable[[training.Epoch], None]:
 
 
 def _trained(loaded: models.LoadedModel, splits: data_sets.Splits, seed: int, advance: Advance) -> None:
-    """Puts trained weights into the model: from the cache, or by training, which fills it."""
+    """Put trained weights into the model: from the cache, or by training, which fills it."""
     folder = cache.folder()
     path = folder / f"{loaded.name}-{_digest(splits, seed)}.pt" if folder else None
     if path and _recalled(path, loaded, splits, advance):
@@ -217,7 +217,7 @@ def _trained(loaded: models.LoadedModel, splits: data_sets.Splits, seed: int, ad
 
 
 def _recalled(path: Path, loaded: models.LoadedModel, splits: data_sets.Splits, advance: Advance) -> bool:
-    """Whether the model got its weights from the cache; what is damaged there is trained anew and replaced."""
+    """Tell whether the model got its weights from the cache; what is damaged there is trained anew and replaced."""
     cache.hold(path)
     try:
         training.load_weights(path, loaded.module, name=loaded.name, num_classes=splits.num_classes)
@@ -230,7 +230,7 @@ def _recalled(path: Path, loaded: models.LoadedModel, splits: data_sets.Splits, 
 
 
 def _kept(path: Path, loaded: models.LoadedModel, splits: data_sets.Splits, accuracy: float, advance: Advance) -> None:
-    """Fills the cache where it can be written; a run goes on without it."""
+    """Fill the cache where it can be written; a run goes on without it."""
     try:
         training.save_checkpoint(
             path,
@@ -246,7 +246,7 @@ def _kept(path: Path, loaded: models.LoadedModel, splits: data_sets.Splits, accu
 
 
 def _digest(splits: data_sets.Splits, seed: int) -> str:
-    """A name for what the training depends on."""
+    """Return a name for what the training depends on."""
     digest = hashlib.sha256(
         f"{seed} {training.EPOCHS} {training.BATCH} {training.LEARNING_RATE} {torch.__version__}".encode()
     )

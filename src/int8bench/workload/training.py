@@ -43,7 +43,7 @@ def fit(
     seed: int = 0,
     report: Callable[[Epoch], None] = lambda _: None,
 ) -> float:
-    """Trains a model in place with Adam and a one-cycle learning rate; its validation accuracy.
+    """Train a model in place with Adam and a one-cycle learning rate; its validation accuracy.
 
     The same seed and thread count give the same weights on one machine; torch's own generator is left as it was.
 
@@ -83,7 +83,7 @@ def _fitted(
 
 
 def evaluate(model: nn.Module, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
-    """The share of pictures (image, channel, height, width) whose class (image,) is answered.
+    """Return the share of pictures (image, channel, height, width) whose class (image,) is answered.
 
     Args:
         model: in eval mode.
@@ -108,7 +108,7 @@ def save_checkpoint(
     accuracy: float | None,
     write: Callable[[Path, bytes], object] = files.write_bytes,
 ) -> None:
-    """Writes the weights to `path`, whole or not at all.
+    """Write the weights to `path`, whole or not at all.
 
     Args:
         path: where they go.
@@ -134,7 +134,7 @@ def save_checkpoint(
 
 
 def load_weights(path: Path, model: nn.Module, *, name: str, num_classes: int) -> None:
-    """Puts the weights of a checkpoint, or of a plain state dict, into a model; all of them or none.
+    """Put the weights of a checkpoint, or of a plain state dict, into a model; all of them or none.
 
     Only tensors and plain values are read; a file with code in it is refused unread.
 
@@ -157,7 +157,7 @@ def load_weights(path: Path, model: nn.Module, *, name: str, num_classes: int) -
 
 
 def _state(path: Path, name: str, num_classes: int) -> Mapping[str, Any]:
-    """The state dict in a checkpoint of ours; any other content is one."""
+    """Return the state dict in a checkpoint of ours; any other content is one."""
     content = _read(path)
     if content.get("format") != CHECKPOINT_FORMAT:
         return content
@@ -199,7 +199,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _batches(splits: Splits, rng: np.random.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The pictures in random order, in batches of nearly one size: a last batch of one stops a batch norm."""
+    """Yield the pictures in random order, in batches of nearly one size: a last batch of one stops a batch norm."""
     order = rng.permutation(len(splits.train_images))
     for chosen in np.array_split(order, _steps(splits)):
         yield torch.from_numpy(splits.train_images[chosen]), torch.from_numpy(splits.train_labels[chosen])

@@ -55,18 +55,23 @@ Outcomes = Sequence[Outcome]
 
 
 def launches_to_decide(error: float) -> int:
-    """In how many launches head has to fail, and base never, to be called broken, whatever the stage."""
+    """Return the number of launches in which head, and never base, has to fail to be called broken at any stage."""
     return max(next((n for n in COUNTS if _is_sure(n, 0, n, error, stage)), MOST_LAUNCHES) for stage in STAGES)
 
 
 def is_breaking(outcomes: Outcomes) -> bool:
-    """Whether all launches so far fail on head alone, and at the same stage."""
+    """Tell whether all launches so far fail on head alone, and at the same stage."""
     stages = {outcome.stage for outcome in outcomes}
     return len(stages) == 1 and all(outcome.head is not None and outcome.base is None for outcome in outcomes)
 
 
 def is_broken(outcomes: Outcomes, error: float) -> bool:
-    """Whether head surely fails more often than base."""
+    """Tell whether head surely fails more often than base.
+
+    Args:
+        outcomes: of one benchmark, launch by launch.
+        error: of one verdict, which the stages share.
+    """
     alone = is_breaking(outcomes)
     return any(
         _is_worse(at, error, stage) and (alone or _is_one_sided(at, error, stage))
@@ -76,12 +81,15 @@ def is_broken(outcomes: Outcomes, error: float) -> bool:
 
 
 def fails_always(outcomes: Outcomes) -> bool:
-    """Whether no launch has answers of both sides."""
+    """Tell whether no launch has answers of both sides."""
     return bool(outcomes) and all(outcome.failed for outcome in outcomes)
 
 
 def sentence(outcomes: Outcomes) -> str:
-    """How often each side failed, such as in 2 of 16 launches of head and 0 of 16 of base, and the first reasons."""
+    """Return a sentence on the failures of both sides: how often each failed, and the first reason of each.
+
+    It begins such as "fails in 2 of 16 launches of head, 0 of 16 of base".
+    """
     heads, bases = (
         [outcome.head for outcome in outcomes if outcome.head],
         [outcome.base for outcome in outcomes if outcome.base],
@@ -91,7 +99,7 @@ def sentence(outcomes: Outcomes) -> str:
 
 
 def by_sentence(failing: Mapping[str, Outcomes]) -> dict[str, list[str]]:
-    """The benchmarks of each sentence, in their order: what one cause breaks is told once."""
+    """Return the benchmarks of each sentence on failures, in their order, so that one cause is reported once."""
     names_by_sentence: dict[str, list[str]] = {}
     for name, outcomes in failing.items():
         names_by_sentence.setdefault(sentence(outcomes), []).append(name)
@@ -99,7 +107,7 @@ def by_sentence(failing: Mapping[str, Outcomes]) -> dict[str, list[str]]:
 
 
 def _at(outcomes: Outcomes, stage: Stage) -> list[Outcome]:
-    """The outcomes of a stage: of the launches that came so far; what failed later did not fail here."""
+    """Return the outcomes of a stage in the launches that came so far; a later failure is none here."""
     came = [outcome for outcome in outcomes if STAGES.index(outcome.stage) >= STAGES.index(stage)]
     return [each if each.stage is stage else Outcome(launch=each.launch, stage=stage) for each in came]
 
@@ -110,13 +118,13 @@ def _is_worse(outcomes: Outcomes, error: float, stage: Stage) -> bool:
 
 
 def _is_one_sided(outcomes: Outcomes, error: float, stage: Stage) -> bool:
-    """Whether head alone surely fails more often than base alone, by the sign test."""
+    """Tell whether head alone surely fails more often than base alone, by the sign test."""
     single = [outcome.head is not None for outcome in outcomes if (outcome.head is None) != (outcome.base is None)]
     return chance_of_at_least(sum(single), len(single), 0.5) <= SHARES[stage] * error
 
 
 def _is_sure(head: int, base: int, launches: int, error: float, stage: Stage) -> bool:
-    """Whether the test of a stage is below its share of the error; see the head of this file."""
+    """Tell whether the test of a stage is below its share of the error; see the head of this file."""
     return chance_of_more(head, base, launches=launches) <= SHARES[stage] * error - 4.0**-launches
 
 

@@ -17,7 +17,7 @@ WHOLE = "duet"  # the subject of what is no benchmark's own
 
 
 def of_samples(samples: DuetSamples, error_rate: float) -> list[Finding]:
-    """The findings of what was measured.
+    """Return the findings on the samples of a duet.
 
     Args:
         samples: what became of every benchmark.
@@ -33,7 +33,9 @@ def of_samples(samples: DuetSamples, error_rate: float) -> list[Finding]:
 
 
 def of_left_out(base: Mapping[str, str], head: Mapping[str, str], known: Iterable[str]) -> list[Finding]:
-    """What the suites of base and head leave out, by reason; what one of them fails to import is told with failures.
+    """Return the findings on the benchmarks that the suites of base and head leave out, by reason.
+
+    What one of the suites fails to import is reported with the failures.
 
     Args:
         base: why something is not in base's suite, by its id or file.
@@ -51,27 +53,32 @@ def of_left_out(base: Mapping[str, str], head: Mapping[str, str], known: Iterabl
 
 
 def is_not_here(outcomes: Outcomes) -> bool:
-    """Whether a benchmark says in every call of both sides that it cannot run here; in asv, a setup says so."""
+    """Tell whether a benchmark says in every call of both sides that it cannot run here; in asv, a setup says so."""
     return fails_always(outcomes) and all(
         _says_not_here(outcome.base) and _says_not_here(outcome.head) for outcome in outcomes
     )
 
 
 def why_nothing(findings: Sequence[ShownFinding]) -> str:
-    """Why there is nothing to compare, in a sentence: the commonest reasons, and how many others there are."""
+    """Return a sentence on why there is nothing to compare: the commonest reasons, and the number of the others."""
     messages = list(dict.fromkeys(finding.message for finding in findings if finding.code != DIRTY_TREE))
     more = f" (and {len(messages) - MOST_REASONS} more reasons)" if len(messages) > MOST_REASONS else ""
     return "; ".join(messages[:MOST_REASONS]) + more
 
 
 def listed(names: Sequence[str], *, most: int = MOST_NAMES) -> str:
-    """Names for a sentence, no more of them than a person reads."""
+    """Return names for a sentence, no more of them than a person reads.
+
+    Args:
+        names: all of them.
+        most: the number of names from which on the others are only counted.
+    """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
-    """Names by the reason that they share, the commonest reason first."""
+    """Return names by the reason that they share, the commonest reason first."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         by_reason.setdefault(reason, []).append(name)
@@ -79,7 +86,11 @@ def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _failing(sentence: str, names: Sequence[str], outcomes: Outcomes, error_rate: float) -> Finding:
-    """An error where head surely fails more often; a note where both sides say that they cannot do it."""
+    """Return the finding on benchmarks that fail alike.
+
+    It is an error where head surely fails more often, a note where both sides say that they cannot do it, and a warning
+    else.
+    """
     if is_not_here(outcomes):
         return note("skipped", WHOLE, names=listed(names), reason=f"raises {NOT_HERE} when it is called")
     if is_broken(outcomes, error_rate):
@@ -92,7 +103,10 @@ def _says_not_here(reason: str | None) -> bool:
 
 
 def _skipped(reason: str, names: Sequence[str]) -> Finding:
-    """A note where both sides skip; what only one side skips is lost there, which a person should know."""
+    """Return the finding on benchmarks that are skipped for the same reason.
+
+    It is a note where both sides skip them, and a warning where one side does: what is lost there a person should know.
+    """
     sides = [each.partition(": ") for each in reason.split("; ")]
     if len(sides) == 1:
         return warning("skipped/one side", listed(names), reason=reason)

@@ -30,10 +30,15 @@ Table = tuple[tuple[float, ...], ...]
 
 
 def error_of_each(names: Mapping[str, str], *, each: float = ERROR_RATE, family: float = FAMILY_ERROR_RATE) -> float:
-    """The error of one comparison, so that the whole suite's is bounded.
+    """Return the error of one comparison, so that the whole suite's is bounded.
 
     A timed benchmark has a time and perhaps a throughput, and a speed-up where its float32 is there; a tracked one
     may hold three metrics; and whether head fails more often is asked of each.
+
+    Args:
+        names: the kind of each benchmark by its id.
+        each: the largest error that one comparison may have.
+        family: the largest error that all of them may have together.
     """
     most = sum(3 + (_reference(name) in names) if kind == TIME else 4 for name, kind in names.items())
     return comparison_error(max(1, most), each=each, family=family)
@@ -42,7 +47,7 @@ def error_of_each(names: Mapping[str, str], *, each: float = ERROR_RATE, family:
 def comparisons(
     names: Mapping[str, str], samples: DuetSamples, looks: Looks, track_looks: Looks, error: float
 ) -> tuple[Comparison, ...]:
-    """Every comparison of the suite, in its order.
+    """Return every comparison of the suite, in its order.
 
     Args:
         names: of the benchmarks that both sides have, and of what kind each is.
@@ -63,7 +68,16 @@ def comparisons(
 
 
 def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float, *, pairs: int) -> Comparison:
-    """One comparison from log-ratios of head over base."""
+    """Return one comparison from log-ratios of head over base.
+
+    Args:
+        name: the benchmark's id.
+        metric: of the two numbers.
+        table: log of head over base (launch, fork).
+        looks: the launches at which the verdict may be made.
+        error: of the verdict.
+        pairs: samples taken back to back, in all forks.
+    """
     if len(table) < LAUNCHES_FOR_A_SPREAD:
         return Comparison.unclear(_id(name), metric, why_too_few(len(table), LAUNCHES_FOR_A_SPREAD))
     launches = LaunchTable(log_ratios=table, pairs=pairs)
@@ -86,7 +100,14 @@ def compared(name: str, metric: Metric, table: Table, looks: Looks, error: float
 
 
 def is_settled(name: str, samples: DuetSamples, looks: Looks, error: float) -> bool:
-    """Whether a timed benchmark needs no more launches: its verdict is made."""
+    """Tell whether a timed benchmark needs no more launches: its verdict is made, or it is not measured any more.
+
+    Args:
+        name: the benchmark's id.
+        samples: what was measured so far.
+        looks: the launches at which the verdict may be made.
+        error: of the verdict.
+    """
     forks = samples.forks.get(name, [])
     table = by_launch((fork.launch, fork.log_ratio) for fork in forks)
     return name in samples.gone or (
@@ -105,7 +126,7 @@ def _of_times(name: str, samples: DuetSamples, looks: Looks, error: float) -> It
 
 
 def _of_speedups(names: Mapping[str, str], samples: DuetSamples, looks: Looks, error: float) -> Iterable[Comparison]:
-    """The speed-up of each int8 cell of a grid: float32's log-ratio less int8's, fork by fork."""
+    """Yield the comparison of each int8 cell's speed-up: float32's log-ratio less int8's, fork by fork."""
     for name, kind in names.items():
         reference = _reference(name)
         if kind != TIME or reference is None or not {name, reference} <= samples.forks.keys():
@@ -138,14 +159,14 @@ def _of_numbers(name: str, numbers: Sequence[TrackedNumbers], looks: Looks, erro
 
 
 def _is_gone(metric: Metric, base: float | None, head: float | None) -> bool:
-    """Whether nothing is left of a number; of decibels, where there is more noise than signal."""
+    """Tell whether nothing is left of a number; of decibels, where there is more noise than signal."""
     if base is None or head is None or base <= 0:
         return False
     return head == 0 or (metric is Metric.SQNR and head < 0)
 
 
 def _objection(metric: str, base: float | None, head: float | None) -> str | None:
-    """Why two numbers have no ratio; numbers that are the same have one, whatever they are."""
+    """Return the reason why two numbers have no ratio; None where they have one, as the same numbers always do."""
     for side, value in (("base", base), ("head", head)):
         if value is None:
             return f"{side} has no {metric}"
@@ -157,7 +178,7 @@ def _objection(metric: str, base: float | None, head: float | None) -> str | Non
 
 
 def _reference(name: str) -> str | None:
-    """The float32 cell that an int8 cell of the grid is held to; None for float32 itself."""
+    """Return the float32 cell that an int8 cell of the grid is held to; None for float32 itself."""
     return None if name.startswith(FLOAT32) else FLOAT32 + name.partition("/")[2]
 
 
@@ -179,7 +200,7 @@ def _id(name: str) -> str:
 
 
 def _gone(name: str, metric: Metric, launches: int) -> Comparison:
-    """A number that was there in base and is nothing in head, such as the accuracy of a broken calibration."""
+    """Return the comparison of a number that is nothing in head, such as the accuracy of a broken calibration."""
     return Comparison(
         id=_id(name),
         metric=metric,

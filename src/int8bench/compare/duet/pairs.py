@@ -29,7 +29,12 @@ class RacingSide(Protocol):
     """What of `peers.Turns` is needed here."""
 
     def ask(self, request: SideRequest[T], timeout_s: float) -> T:
-        """Its answer."""
+        """Return the side's answer to a request.
+
+        Args:
+            request: what the side is to do.
+            timeout_s: how long the side may be silent.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ class PairRace:
 
     @property
     def log_ratio(self) -> float | None:
-        """Median over the kept rounds of log(head / base): positive where head takes longer; None of too few rounds."""
+        """The median log(head / base) of the kept rounds: positive where head takes longer; None for too few rounds."""
         return fork_log_ratio(self.head_s, self.base_s, self.kept)
 
 
@@ -77,7 +82,12 @@ class _Asking:
         return [side for side in SIDES if side not in self.faults]
 
     def all(self, request: SideRequest[T], order: Sequence[int]) -> dict[int, T]:
-        """The answers of those that give one, asked in that order."""
+        """Return the answers of the sides that give one, by side.
+
+        Args:
+            request: what each side is to do.
+            order: the sides, in the order in which they are asked.
+        """
         answers: dict[int, T] = {}
         for side in order:
             if side not in self.faults:
@@ -96,7 +106,7 @@ def race(
     fresh: bool = False,
     now: Callable[[], float] = sampling.shared_now,
 ) -> PairRace:
-    """Races base and head after their first call: warm-up, then rounds of one sample of each, in random order.
+    """Race base and head after their first call: warm-up, then rounds of one sample of each, in random order.
 
     Args:
         sides: base, then head.
@@ -146,7 +156,7 @@ class FirstCalls:
 def first(
     sides: Sequence[RacingSide], *, rng: np.random.Generator, timeout_s: float, cores: Sequence[int] = ()
 ) -> FirstCalls:
-    """The first call of each side, after which its threads have their cores.
+    """Return the outcome of each side's first call, after which the side's threads have their cores.
 
     Args:
         sides: base, then head.
@@ -167,7 +177,9 @@ def sustained(
     together: Callable[[Sequence[T], Sustain, float], list[Sustained]],
     now: Callable[[], float] = sampling.shared_now,
 ) -> float:
-    """Log of head's throughput over base's: each side's streams call together for a while, base, head, head, base.
+    """Return the log of head's sustained throughput over base's.
+
+    Each side's streams call together for a while, in the order base, head, head, base.
 
     Args:
         streams: (side, stream).
@@ -190,7 +202,10 @@ def sustained(
 
 
 def _calls(fastest: Sequence[float]) -> tuple[int, int]:
-    """How many calls of that many seconds (side,) are timed together, and how many go untimed before them."""
+    """Return the number of calls that are timed together, and that of untimed calls before them.
+
+    `fastest` has the seconds of a call (side,).
+    """
     slower = max(*fastest, 1e-9)
     untimed = min(MOST_UNTIMED, math.ceil(UNTIMED_S / slower)) if min(fastest) < sampling.LEAD_IN_BELOW_S else 0
     return max(1, round(SAMPLE_S / slower)), untimed

@@ -28,7 +28,7 @@ class Selection:
     pattern: str | None = None
 
     def __post_init__(self) -> None:
-        """Checks what was typed."""
+        """Check what was typed."""
         if self.text is not None and self.pattern is not None:
             raise RequestError(
                 f"--select {self.text} and --select-regex {self.pattern}: one selection is expected; leave one out"
@@ -42,13 +42,16 @@ class Selection:
                 ) from error
 
     def __str__(self) -> str:
-        """As it was typed, ready to follow a sentence; empty where everything is meant."""
+        """Return the selection as it was typed, ready to follow a sentence; empty where everything is meant."""
         if self.text is not None:
             return f" that match --select {self.text}"
         return f" that match --select-regex {self.pattern}" if self.pattern is not None else ""
 
     def of(self, names: Iterable[str]) -> set[str]:
-        """The selected benchmarks: of that very id where there are any, else all whose id holds the text."""
+        """Return the selected benchmarks: those of that very id where there are any, else all whose id holds the text.
+
+        A regular expression selects those in whose id it is found.
+        """
         known = list(names)
         if self.pattern is not None:
             return {name for name in known if re.search(self.pattern, name)}
@@ -59,7 +62,10 @@ class Selection:
 
 
 def printed(name: str) -> str:
-    """A benchmark's id as reports show it: without what tells the grid's costs and answers from its times."""
+    """Return a benchmark's id as reports show it.
+
+    It lacks the ending that tells the grid's costs and answers from its times.
+    """
     shown = name.removesuffix(COST).removesuffix(ANSWERS)
     return "".join(each if each.isprintable() else " " for each in shown)
 
@@ -97,7 +103,7 @@ class DuetPlan:
 
     @property
     def track_looks(self) -> Looks:
-        """When tracked numbers are looked at: once."""
+        """The looks at tracked numbers: one, after their last launch."""
         return Looks(launches=(self.track_launches,))
 
     @property
@@ -106,7 +112,7 @@ class DuetPlan:
         return self.looks.launches[-1]
 
     def to_dict(self) -> dict[str, Json]:
-        """What a record keeps of the plan."""
+        """Return the plan as a record keeps it."""
         return {
             "looks": list(self.looks.launches),
             "track_launches": self.track_launches,
@@ -120,7 +126,15 @@ class DuetPlan:
 def plan_for(
     *, timed: int, tracked: int, budget_s: float | None, quick: bool, timeout_s: float, fresh: int = 0
 ) -> DuetPlan:
-    """The plan for so many benchmarks of each kind, `fresh` of the timed ones in processes that start for each sample.
+    """Return the plan of a duet.
+
+    Args:
+        timed: how many benchmarks are timed.
+        tracked: how many benchmarks give numbers.
+        budget_s: seconds of measuring; None for as long as the suite needs, within limits.
+        quick: whether few launches are enough, and none under load.
+        timeout_s: how long a side may be silent.
+        fresh: how many of the timed benchmarks start a process for each sample.
 
     Raises:
         RequestError: the budget has no room for them.
@@ -150,7 +164,7 @@ def plan_for(
 
 
 def _launches(timed: int, forks_s: float, room_s: float) -> int:
-    """How many launches a time has room for: of tracked numbers alone, as many as there may be."""
+    """Return the number of launches that a time has room for; of tracked numbers alone, as many as there may be."""
     if not timed:
         return MOST_LAUNCHES if room_s >= 0 else 0
     return int(room_s / (forks_s + timed * RACE_S))

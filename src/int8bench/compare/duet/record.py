@@ -27,12 +27,12 @@ class Duet(Changed):
 
     @property
     def shown(self) -> "Duet":
-        """The same without its samples."""
+        """The same duet without its samples."""
         return replace(self, samples=None)
 
     @property
     def worse(self) -> tuple[Comparison, ...]:
-        """What got surely worse."""
+        """The comparisons that got surely worse."""
         return tuple(comparison for comparison in self.comparisons if comparison.worse_by > 0)
 
     @property
@@ -42,12 +42,12 @@ class Duet(Changed):
 
     @property
     def fingerprint(self) -> str:
-        """Of the hardware that it was raced on."""
+        """The fingerprint of the hardware that it was raced on."""
         return str(self.environment["fingerprint"])
 
     @property
     def differences(self) -> Differences:
-        """What a report draws."""
+        """The differences that a report draws."""
         return Differences(**shared(self), findings=self.findings)
 
     def to_dict(self) -> dict[str, Json]:
@@ -56,7 +56,11 @@ class Duet(Changed):
 
 
 def save(duet: Duet, path: Path) -> None:
-    """Writes the duet, whole or not at all.
+    """Write a duet, whole or not at all.
+
+    Args:
+        duet: with its samples, for a record from which everything can be computed again.
+        path: of the file, which is replaced where it exists.
 
     Raises:
         RequestError: the file cannot be written.
@@ -65,7 +69,7 @@ def save(duet: Duet, path: Path) -> None:
 
 
 def is_duet(document: object) -> bool:
-    """Whether a JSON document says that it is a duet."""
+    """Tell whether a JSON document says that it is a duet."""
     return isinstance(document, Mapping) and document.get("schema") == SCHEMA
 
 
@@ -77,7 +81,11 @@ class _Machine:
 
 
 def from_dict(document: Json, *, name: str = "record") -> Duet:
-    """The duet that a JSON document holds.
+    """Return the duet that a JSON document holds.
+
+    Args:
+        document: as `Duet.to_dict` gives it.
+        name: what the document is called in messages.
 
     Raises:
         RecordError: it holds none, or one of a newer schema.

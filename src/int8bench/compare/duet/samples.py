@@ -54,7 +54,7 @@ class DuetSamples:
     lost: dict[str, str] = field(default_factory=dict)
 
     def drop(self, name: str, reason: str, *, among: dict[str, str]) -> None:
-        """Drops what is known of a benchmark that is not measured any more.
+        """Drop the figures of a benchmark that is not measured any more.
 
         Args:
             name: the benchmark's row.
@@ -67,7 +67,12 @@ class DuetSamples:
             known.pop(name, None)
 
     def note(self, name: str, outcome: Outcome) -> None:
-        """Keeps what became of a benchmark in a launch."""
+        """Keep the outcome of a benchmark in a launch.
+
+        Args:
+            name: the benchmark's row.
+            outcome: of both sides, failed or not.
+        """
         self.outcomes.setdefault(name, []).append(outcome)
 
     @property
@@ -81,7 +86,7 @@ class DuetSamples:
         return {name: each for name, each in self.outcomes.items() if any(one.failed for one in each)}
 
     def why_nothing(self, name: str) -> str | None:
-        """Why a benchmark has no figures; None where it may yet have some."""
+        """Return the reason why a benchmark has no figures; None where it may yet have some."""
         if name in self.stopped or name in self.strayed:
             return self.stopped.get(name) or self.strayed[name]
         launches = {each.launch for each in (*self.forks.get(name, ()), *self.numbers.get(name, ()))}
@@ -91,7 +96,7 @@ class DuetSamples:
         return sentence(failing) if any(each.failed for each in failing) else self.lost.get(name)
 
     def to_dict(self) -> dict[str, Json]:
-        """Return what a record keeps."""
+        """Return the samples as a record keeps them."""
         return {
             "forks": {name: list(map(documents.written, forks)) for name, forks in self.forks.items()},
             "numbers": {name: list(map(_written, numbers)) for name, numbers in self.numbers.items()},
@@ -101,7 +106,7 @@ class DuetSamples:
 
 
 def _written(numbers: TrackedNumbers) -> dict[str, Json]:
-    """What JSON has no number for is written as Python spells it."""
+    """Return tracked numbers as JSON, with nan and infinity as Python spells them."""
     sides = {"base": numbers.base, "head": numbers.head}
     spelled = {
         side: {name: value if math.isfinite(value) else str(value) for name, value in found.items()}

@@ -64,7 +64,15 @@ Tried = Life | SideSkippedError | StrayedError | LabError
 
 
 def serve(duet: State, launches: Launches, index: int, variables: Variables, unsettled: Sequence[str]) -> None:
-    """All that a pair of launches is for, in random order."""
+    """Do the work of a pair of launches, in random order.
+
+    Args:
+        duet: where the duet stands; what is measured is kept there.
+        launches: base's and head's.
+        index: of the pair of launches.
+        variables: the environment variables of these launches; benchmarks of other ones are left out.
+        unsettled: the rows of timed benchmarks that have no verdict yet.
+    """
     mine = [name for name in unsettled if duet.rows[name].variables is variables]
     share = len(duet.live(TIME)) / max(1, len(unsettled))  # the time of what has settled goes where it is unclear
     race_s = duet.planned.durations.race_s * share
@@ -84,10 +92,16 @@ def serve(duet: State, launches: Launches, index: int, variables: Variables, uns
 
 
 def attempt(duet: State, launches: Launches, index: int, name: str) -> None:
-    """Opens a benchmark and calls it once on one side, and then on the other, to see who fails though it is alone.
+    """Open a benchmark and call it once on one side, and then on the other, to see which fails though it is alone.
 
     What two processes cannot have at a time, such as a port or a file that a teardown removes, fails on one side of
     every race, whatever is in head.
+
+    Args:
+        duet: where the duet stands; the outcome is noted there.
+        launches: base's and head's.
+        index: of the pair of launches.
+        name: the benchmark's row.
     """
     if name not in duet.samples.gone:
         duet.tell(f"trying {name}, launch {index + 1}")
@@ -98,7 +112,9 @@ def attempt(duet: State, launches: Launches, index: int, name: str) -> None:
 def attempts(
     duet: State, launch_of: Callable[[int], AbstractContextManager[PeerLaunch]], index: int, names: Sequence[str]
 ) -> None:
-    """The same in a launch of one side, and then in one of the other: what a suite takes while it is imported, too.
+    """Open benchmarks and call each once in a launch of one side, and then in one of the other.
+
+    So a side is alone with what its suite takes while it is imported, too.
 
     Args:
         duet: is told.
@@ -117,7 +133,7 @@ def attempts(
 
 
 def _tried(duet: State, launch: PeerLaunch, index: int, name: str) -> Tried:
-    """What became of a benchmark on one side, or why it has no figure there."""
+    """Return the life of a benchmark on one side, or the reason why it has no figure there."""
     try:
         return _alone(duet, launch, index, name)
     except (SideSkippedError, StrayedError, LabError) as reason:
@@ -125,7 +141,7 @@ def _tried(duet: State, launch: PeerLaunch, index: int, name: str) -> Tried:
 
 
 def _note_lives(duet: State, index: int, name: str, tried: Mapping[int, Tried]) -> None:
-    """Notes the outcome of both sides, at the first stage at which one failed."""
+    """Note the outcome of a benchmark that was tried on both sides, at the first stage at which one failed."""
     lives = {side: each for side, each in tried.items() if isinstance(each, Life)}
     try:
         for each in tried.values():
@@ -142,7 +158,7 @@ def _note_lives(duet: State, index: int, name: str, tried: Mapping[int, Tried]) 
 
 
 def _alone(duet: State, launch: PeerLaunch, index: int, name: str) -> Life:
-    """A benchmark on one side, opened, called once where there is something to call, and ended."""
+    """Return the life of a benchmark on one side: opened, called once where there is something to call, and ended."""
     cores = _cores(duet, name, index)
     took_s: dict[Stage, float] = {}
     stage = Stage.OPEN
@@ -167,7 +183,16 @@ def _alone(duet: State, launch: PeerLaunch, index: int, name: str) -> Life:
 
 
 def track(duet: State, launches: Launches, index: int, name: str) -> None:
-    """Has both sides say their numbers; of what has failed on head alone in every launch, an attempt."""
+    """Keep the numbers that both sides give in a launch.
+
+    What has failed on head alone in every launch is tried on one side at a time instead.
+
+    Args:
+        duet: where the duet stands; the numbers are kept there.
+        launches: base's and head's.
+        index: of the pair of launches.
+        name: the benchmark's row.
+    """
     if is_breaking(duet.samples.outcomes.get(name, [])):
         attempt(duet, launches, index, name)
         return
@@ -182,7 +207,7 @@ def track(duet: State, launches: Launches, index: int, name: str) -> None:
 
 
 def guarded(duet: State, launches: Launches, index: int, name: str, work: Work, *, streams: int | None = None) -> None:
-    """Opens a benchmark on both sides, does the work, ends the processes, and notes what became of it.
+    """Open a benchmark on both sides, do the work, end the processes, and note the outcome.
 
     A fault is never compared: where a side fails, nothing of this launch is kept but that.
 
@@ -212,7 +237,7 @@ def guarded(duet: State, launches: Launches, index: int, name: str, work: Work, 
 
 
 def _leave_out(duet: State, name: str, error: Exception, *, counts: bool) -> None:
-    """Notes why a benchmark has no figure; of streams that fail under load the times are still there."""
+    """Note the reason why a benchmark has no figure; of streams that fail under load the times are still there."""
     samples, reason = duet.samples, str(error)
     if isinstance(error, SideSkippedError):
         samples.drop(name, reason, among=samples.skipped)
@@ -227,7 +252,7 @@ def _leave_out(duet: State, name: str, error: Exception, *, counts: bool) -> Non
 def _worked(
     duet: State, launches: Launches, index: int, name: str, work: Work, turns: list[Turns], streams: int
 ) -> tuple[Stage, Faults, Callable[[], None]]:
-    """How far a benchmark came, and what went wrong there on which side."""
+    """Return the stage that a benchmark reached, the faults there by side, and what keeps the rest."""
     for stream in range(streams):
         faults = _open(duet, launches, name, _cores(duet, name, index + stream), turns)
         if faults:
@@ -239,10 +264,12 @@ def _worked(
 
 
 def _open(duet: State, launches: Launches, name: str, cores: tuple[int, ...], turns: list[Turns]) -> Faults:
-    """Opens a benchmark on both sides, in random order, and adds base's turns and then head's; who failed, and why.
+    """Open a benchmark on both sides, in random order, and return the faults by side.
+
+    The turns of base, and then those of head, are added to `turns`.
 
     Raises:
-        SkippedError: a side says that it cannot be measured there, whatever the other says.
+        SideSkippedError: a side says that it cannot be measured there, whatever the other says.
         StrayedError: a side measures what is not its own.
         LaunchLostError: a launch is gone.
         LabError: both sides hang.
@@ -276,23 +303,23 @@ def _entered(duet: State, launch: PeerLaunch, name: str, cores: tuple[int, ...])
 
 
 def _refuse_skipped(skipped: Mapping[int, str]) -> None:
-    """Leaves a benchmark out that a side skips, with the reasons in their order.
+    """Refuse a benchmark that a side skips, with the reasons in the order of the sides.
 
     Raises:
-        SkippedError: a side does.
+        SideSkippedError: a side does.
     """
     if skipped:
         raise SideSkippedError("; ".join(skipped[side] for side in SIDES if side in skipped))
 
 
 def _patience_s(duet: State, name: str, stage: Stage) -> float:
-    """How long a benchmark may be silent at a stage."""
+    """Return the seconds that a benchmark may be silent at a stage."""
     most = max(duet.request.timeout_s, ENTER_TIMEOUT_S) if stage is Stage.OPEN else duet.request.timeout_s
     return min(most, duet.patience_s.get((name, stage), most))
 
 
 def _wait_less(duet: State, name: str, stage: Stage, faults: Faults, took_s: Mapping[int, float]) -> None:
-    """Gives a benchmark that hung on one side less time from now on: many times what the other side needed.
+    """Give a benchmark that hung on one side less time from now on: many times what the other side needed.
 
     Seven launches have to be waited for until it is called broken.
 
@@ -307,10 +334,12 @@ def _wait_less(duet: State, name: str, stage: Stage, faults: Faults, took_s: Map
 
 
 def _finished(duet: State, turns: Sequence[Turns], faults: Faults) -> Faults:
-    """Lets benchmarks that did not fail go on to their end, in random order of the sides; who fails there, and why.
+    """Let benchmarks that did not fail go on to their end, and return the faults there by side.
+
+    The order of the sides is random.
 
     Raises:
-        SkippedError: a side says now that it cannot be measured, whatever the other says.
+        SideSkippedError: a side says now that it cannot be measured, whatever the other says.
         StrayedError: a side measured what is not its own; base's, where both did.
     """
     faulty: dict[int, str] = {}
@@ -334,11 +363,11 @@ def _finished(duet: State, turns: Sequence[Turns], faults: Faults) -> Faults:
 
 
 def _nothing() -> None:
-    """Nothing to keep."""
+    """Keep nothing."""
 
 
 def _first(duet: State, index: int, name: str, turns: Sequence[Turns]) -> Worked | None:
-    """What came of the first calls where one failed; None where both answered, or there is nothing to call."""
+    """Return the outcome of the first calls where one failed; None where both answered, or there is nothing to call."""
     if duet.rows[name].kind != TIME:
         return None
     timeout_s = _patience_s(duet, name, Stage.FIRST)
@@ -348,7 +377,7 @@ def _first(duet: State, index: int, name: str, turns: Sequence[Turns]) -> Worked
 
 
 def _timed(duet: State, launches: Launches, index: int, name: str, race_s: float) -> None:
-    """A race; of what has failed on head alone in every launch, an attempt, which takes less time."""
+    """Race a benchmark, or try it where it has failed on head alone in every launch, which takes less time."""
     if is_breaking(duet.samples.outcomes.get(name, [])):
         attempt(duet, launches, index, name)
     else:
@@ -374,7 +403,10 @@ def _race(duet: State, launches: Launches, index: int, name: str, race_s: float)
 
 
 def _foresee(duet: State, name: str, index: int, took_s: float) -> None:
-    """Takes the launches to come of fresh processes, which need what they need, to be as long as this one was."""
+    """Expect the launches to come of a benchmark of fresh processes to be as long as this one was.
+
+    The time of such processes cannot be chosen.
+    """
     duet.total += (took_s - duet.fresh[name]) * (duet.planned.launches - index - 1)
     duet.fresh[name] = took_s
 
@@ -396,7 +428,10 @@ def _keep_fork(duet: State, name: str, index: int, raced: pairs.PairRace) -> Non
 
 
 def _loaded(duet: State) -> list[str]:
-    """The grid's cells of which several streams fit on this machine: with one, throughput is the time again."""
+    """Return the grid's cells of which several streams fit on this machine.
+
+    With one stream, throughput is the time again.
+    """
     if duet.request.suite != GRID or duet.planned.load_s is None:
         return []
     return [name for name in duet.live(TIME) if len(duet.usable) // _threads(duet, name) > 1]
@@ -418,7 +453,7 @@ def _load(duet: State, launches: Launches, index: int, name: str) -> None:
 
 
 def _together(streams: Sequence[Turns], request: Sustain, timeout_s: float) -> list[Sustained]:
-    """Asks all streams before it waits for one."""
+    """Ask all streams before waiting for one, and return their answers."""
     for stream in streams:
         stream.say(request)
     return [stream.hear(request.answer, timeout_s) for stream in streams]
@@ -430,7 +465,10 @@ def _threads(duet: State, name: str) -> int:
 
 
 def _cores(duet: State, name: str, index: int) -> tuple[int, ...]:
-    """Both sides share the same cores, which move on from launch to launch; a suite of others may use them all."""
+    """Return the cores that both sides share, in an order that moves on from launch to launch.
+
+    A suite other than the grid may use all of them.
+    """
     if duet.request.suite != GRID:
         first = index % len(duet.usable)
         return duet.usable[first:] + duet.usable[:first]

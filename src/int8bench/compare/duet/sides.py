@@ -64,12 +64,12 @@ class Side:
 
     @property
     def title(self) -> str:
-        """The name a person reads."""
+        """The name that a person reads."""
         where = self.commit[:12] if self.commit else None
         return where if where and self.python == sys.executable else f"{where or 'installed'} in {self.python}"
 
     def place(self, folder: Path) -> Place:
-        """What its launches are started with, for a suite in that folder."""
+        """Return the place in which the side's launches are started, for a suite in that folder."""
         return Place(
             label=self.label,
             python=self.python,
@@ -80,12 +80,17 @@ class Side:
         )
 
     def to_dict(self) -> dict[str, Json]:
-        """What a record keeps."""
+        """Return the side as a record keeps it."""
         return {"commit": self.commit, "python": self.python, "packages": list(self.packages)}
 
 
 def prepared(asked: Asked, repository: Repository | None, cache: Path) -> Side:
-    """The side, built where it is not in the cache yet.
+    """Return a side that is ready to be measured, built where it is not in the cache yet.
+
+    Args:
+        asked: what was typed for the side.
+        repository: that its revision is of; None where neither side is a revision.
+        cache: the folder of all builds.
 
     Raises:
         RequestError: no such revision or interpreter, or the revision does not install.
@@ -109,7 +114,12 @@ def prepared(asked: Asked, repository: Repository | None, cache: Path) -> Side:
 
 
 def suite_folder(side: Side, repository: Repository | None, here: Path) -> Path:
-    """Where a suite of that side lies: the folder that the person is in, in the side's tree.
+    """Return the folder of a side's suite: the folder that the person is in, in the side's tree.
+
+    Args:
+        side: ready to be measured.
+        repository: that the revisions are of; None where neither side is one.
+        here: the folder that the person is in; the answer itself where it is outside of the repository.
 
     Raises:
         RequestError: the side's revision has no such folder.
@@ -123,7 +133,7 @@ def suite_folder(side: Side, repository: Repository | None, here: Path) -> Path:
 
 
 def _interpreter(asked: Asked) -> SidePython:
-    """The interpreter that was asked for, or this one.
+    """Return the interpreter that was asked for, or this one.
 
     Raises:
         RequestError: it does not start, or is too old.
@@ -147,7 +157,7 @@ def _interpreter(asked: Asked) -> SidePython:
 def _built(
     asked: Asked, repository: Repository, commit: str, python: SidePython, choice: Choice, cache: Path
 ) -> tuple[Path, Overlay]:
-    """The tree of a commit and its packages, from the cache or built into it.
+    """Return the tree of a commit and its packages, from the cache or built into it.
 
     Raises:
         RequestError: the commit does not install; nothing of it is kept.
@@ -178,7 +188,7 @@ def _installed(asked: Asked, tree: Path, packages: Path, python: str, choice: Ch
 
 
 def _keep(overlay: Overlay, build: Path) -> None:
-    """Writes what a build holds; it is about to move, so its paths begin where it begins."""
+    """Write the description of a build that is about to move, with paths that begin where the build begins."""
     moving = replace(overlay, path=tuple(str(Path(each).relative_to(build)) for each in overlay.path))
     files.write_text(build / OVERLAY, json.dumps(asdict(moving)))
 
@@ -189,7 +199,7 @@ def _kept(build: Path) -> Overlay:
 
 
 def _thin_out(cache: Path) -> None:
-    """Keeps the builds that were used last, and those that are in use."""
+    """Remove the builds that were used longest ago, and none in use."""
     builds = sorted((each for each in cache.iterdir() if not each.name.startswith(".")), key=_used)
     for old in builds[:-MOST_KEPT]:
         kept.remove(old)

@@ -106,7 +106,7 @@ class State(Underway):
 
     @property
     def names(self) -> Mapping[str, str]:
-        """Every benchmark by its id, and of what kind it is."""
+        """The kind of every benchmark, by its id."""
         return {name: row.kind for name, row in self.rows.items()}
 
     @property
@@ -115,10 +115,10 @@ class State(Underway):
         return judged.error_of_each(self.names, each=self.request.error_rate, family=self.request.family_error_rate)
 
     def luck(self, variables: Variables) -> SharedLuck:
-        """What the next pair of launches draws."""
+        """Return the luck that the next pair of launches shares, drawn now."""
         return SharedLuck(seed=int(self.rng.integers(MOST_SEED)), variables=variables.values)
 
     def live(self, kind: str) -> list[str]:
-        """The benchmarks of a kind that can be measured."""
+        """Return the benchmarks of a kind that can still be measured."""
         gone = self.samples.gone
         return [name for name, row in self.rows.items() if (row.kind == TIME) == (kind == TIME) and name not in gone]

@@ -43,7 +43,14 @@ WHAT_HELPS = {
 
 
 def run(request: DuetRequest, output: Path | None, advance: Advance) -> record.Duet:
-    """Measures base and head; the comparisons, which also lie at `output` where one is given.
+    """Measure base and head, and return their comparisons.
+
+    They also lie at `output` where one is given.
+
+    Args:
+        request: what a person asked for.
+        output: path of the record, which is written after every launch; None for no record.
+        advance: is called with the progress.
 
     Raises:
         RequestError: the request cannot be met.
@@ -116,7 +123,9 @@ def _prepared(request: DuetRequest, output: Path | None, advance: Advance) -> St
 
 
 def _repository(request: DuetRequest, configured: AsvConfiguration | None) -> Repository | None:
-    """The repository that base and head are revisions of: the one that asv measures, or the one around the person.
+    """Return the repository that base and head are revisions of; None where neither is one.
+
+    It is the repository that asv measures, or else the one around the person.
 
     Raises:
         RequestError: there is none, and a revision was given.
@@ -130,7 +139,7 @@ def _repository(request: DuetRequest, configured: AsvConfiguration | None) -> Re
 def _place(
     request: DuetRequest, configured: AsvConfiguration | None, repository: Repository | None
 ) -> tuple[PurePosixPath, tuple[str, ...]]:
-    """The folder of the tree whose package is measured, and the modules that measure it."""
+    """Return the folder of the tree with the measured package, and the modules that measure it."""
     if repository is None:
         return TOP, ()
     named = configured.near(repository.top) if configured is not None else None
@@ -139,7 +148,7 @@ def _place(
 
 
 def _no_suite(request: DuetRequest, side: Side) -> str:
-    """Where the suite of asv lies, if not here."""
+    """Return the message where a folder has no suite of asv, with the folders that have one."""
     top = side.tree or request.folder
     places = sorted(path.parent.relative_to(top) for path in top.glob("*/asv.conf.json*"))
     elsewhere = f"change into {' or '.join(map(str, places))}" if places else "change into the folder that has it"
@@ -163,13 +172,13 @@ def _grid(request: DuetRequest) -> GridOrder:
 
 
 def _found_from_anywhere(request: DuetRequest) -> str:
-    """The data by a path that holds in the folders that launches run in."""
+    """Return the request's data with a path that holds in the folders of all launches."""
     kind, _, path = request.data.partition(":")
     return f"{kind}:{request.folder / path}" if kind == "imagefolder" else request.data
 
 
 def _measure(duet: State) -> None:
-    """Launch after launch, block after block; what has settled is left out of the next block.
+    """Measure launch after launch, block after block, each block without the benchmarks that have settled.
 
     Raises:
         LabError: a side's launch did not start, or its suite does not open.
@@ -200,7 +209,9 @@ def _measure(duet: State) -> None:
 
 
 def _decide(duet: State) -> None:
-    """Opens what fails on head alone until its test can say whether that is chance; nothing else is measured.
+    """Try the benchmarks that fail on head alone until the test can say whether that is chance.
+
+    Nothing else is measured.
 
     Raises:
         LabError: a side's launch did not start, or its suite does not open.
@@ -219,7 +230,7 @@ def _decide(duet: State) -> None:
 
 @contextmanager
 def _by_itself(duet: State, luck: SharedLuck, side: int) -> Iterator[PeerLaunch]:
-    """A launch of one side while the other one has none.
+    """Open a launch of one side while the other side has none.
 
     Raises:
         LabError: it did not start.
@@ -241,7 +252,7 @@ def _undecided(duet: State) -> list[str]:
 
 
 def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
-    """What both sides have, what only one has, and the plan for it.
+    """Note the benchmarks in common, those of one side alone, and the plan of the duet.
 
     A benchmark of which one side says why it is missing there is tried as well: it may be there in the next launch.
 
@@ -293,12 +304,15 @@ def _match(duet: State, launches: Sequence[PeerLaunch]) -> None:
 
 
 def _row(name: str, kind: str, variables: Variables) -> BenchmarkRow:
-    """A benchmark of fresh processes is a time as any other, but takes its own time."""
+    """Return a benchmark's row; one of fresh processes is a time as any other, but takes its own time."""
     return BenchmarkRow(name=name, kind=TIME if kind == FRESH else kind, variables=variables, is_fresh=kind == FRESH)
 
 
 def _explained(launch: PeerLaunch, tried: Sequence[str], selection: Selection) -> dict[str, str]:
-    """The selected benchmarks that a suite leaves out; those of the other side are tried instead, and fail."""
+    """Return the selected benchmarks that a suite leaves out, with the reasons.
+
+    Those of the other side are tried instead, and fail.
+    """
     where = {place for name in tried if name not in launch.names for place in launch.left_out if name.startswith(place)}
     meant = selection.of(launch.left_out)
     return {place: reason for place, reason in launch.left_out.items() if place in meant and place not in where}
@@ -322,7 +336,7 @@ def _nothing_in_common(duet: State) -> str:
 
 
 def _nothing_compared(duet: State, compared: record.Duet) -> str:
-    """Why nothing has a figure: what the findings say, or what each comparison lacks."""
+    """Return the message of a duet without figures: what the findings say, or else what each comparison lacks."""
     reason = findings.why_nothing([finding for finding in compared.findings if finding.code != "left-out"])
     reasons = dict.fromkeys(comparison.reason for comparison in compared.comparisons if comparison.reason)
     advice = next((finding.advice for finding in compared.findings if finding.severity is Severity.WARNING), "")
@@ -337,7 +351,10 @@ def _is_settled(duet: State, name: str) -> bool:
 
 
 def _kept(duet: State, why: str) -> Int8BenchError:
-    """Save a duet that could not go to its end, and say why, what it has, and where; it cannot go on from there."""
+    """Save a duet that could not go to its end, and return the error that says why, what it has, and where.
+
+    It cannot go on from there.
+    """
     comparisons = _record(duet, complete=False).comparisons if duet.plan is not None else ()
     known = sum(comparison.ratio is not None for comparison in comparisons)
     if known:
@@ -353,7 +370,7 @@ def _save(duet: State) -> None:
 
 
 def _record(duet: State, *, complete: bool) -> record.Duet:
-    """Return the record of what is known so far, which is saved where a place for it was given."""
+    """Return the record of the duet so far, which is saved where a path for it was given."""
     silent = {name for name, outcomes in duet.samples.failing.items() if findings.is_not_here(outcomes)}
     compared = {name: kind for name, kind in duet.names.items() if name not in {*silent, *duet.samples.skipped}}
     known = record.Duet(

@@ -18,18 +18,32 @@ COMMIT = "commit"  # the key in a record's settings
 
 
 def path_of(folder: Path, fingerprint: str) -> Path:
-    """Where the baseline of that hardware lies in a project."""
+    """Return the path of a hardware's baseline in a project.
+
+    Args:
+        folder: the project's top.
+        fingerprint: of the hardware.
+    """
     return folder / FOLDER / f"{fingerprint}.json"
 
 
 def others(folder: Path, fingerprint: str) -> tuple[str, ...]:
-    """The fingerprints of other hardware that have a baseline."""
+    """Return the fingerprints of all other hardware with a baseline.
+
+    Args:
+        folder: the project's top.
+        fingerprint: of the hardware that is left out.
+    """
     fingerprints = sorted(path.stem for path in (folder / FOLDER).glob("*.json"))
     return tuple(name for name in fingerprints if name != fingerprint)
 
 
 def load(folder: Path, fingerprint: str) -> Run | None:
-    """The baseline of that hardware, None where there is none.
+    """Return the baseline of a hardware; None where there is none.
+
+    Args:
+        folder: the project's top.
+        fingerprint: of the hardware.
 
     Raises:
         RecordError: there is a file, but no finished run of that very hardware; it is left alone.
@@ -46,7 +60,14 @@ def load(folder: Path, fingerprint: str) -> Run | None:
 
 
 def record(run: Run, folder: Path, *, commit: str | None) -> Path:
-    """Makes a run the baseline of the hardware that it was made on, whole or not at all; the path of the file.
+    """Make a run the baseline of its hardware, and return the path of the file.
+
+    The file is written whole or not at all.
+
+    Args:
+        run: a finished run.
+        folder: the project's top.
+        commit: the hash of the measured commit; None where it is not known.
 
     Raises:
         RequestError: the run is not finished, or the file cannot be written.
@@ -59,13 +80,13 @@ def record(run: Run, folder: Path, *, commit: str | None) -> Path:
 
 
 def commit_of(run: Run) -> str | None:
-    """The commit that a baseline was measured of, where it is known."""
+    """Return the commit that a baseline was measured of; None where it is not known."""
     commit = run.settings.get(COMMIT)
     return commit if isinstance(commit, str) else None
 
 
 def _check(run: Run, path: Path, fingerprint: str) -> None:
-    """Refuses a run of other hardware under this name: a copied file, or one that was changed.
+    """Refuse a run of other hardware under this name: a copied file, or one that was changed.
 
     Raises:
         RecordError: it is one, or the run was not finished.

@@ -64,7 +64,7 @@ def run(
     measure: Measure | None = None,
     fingerprint: str | None = None,
 ) -> Gate:
-    """Measures what the policy asks for, and judges it.
+    """Measure what the policy asks for, and return the verdict.
 
     Args:
         request: what was typed.
@@ -97,10 +97,12 @@ def run(
 
 
 def _base(request: GateRequest, policy: Policy) -> str | None:
-    """The revision to race against; options for baselines win over the policy's base, and contradict one that is typed.
+    """Return the revision to race against; None where a baseline is to judge.
+
+    Options for baselines win over the policy's base, and contradict a base that is typed.
 
     Raises:
-        RequestError: they do.
+        RequestError: both were typed.
     """
     stored = request.require_baseline or request.record
     if request.base is not None and stored:
@@ -110,7 +112,7 @@ def _base(request: GateRequest, policy: Policy) -> str | None:
 
 
 def _check_stored(request: GateRequest, policy: Policy) -> None:
-    """Refuses what no baseline can answer.
+    """Refuse a request that no baseline can answer.
 
     Raises:
         RequestError: it is about another suite than the grid, about paired metrics alone, or about some benchmarks.
@@ -131,7 +133,9 @@ def _check_stored(request: GateRequest, policy: Policy) -> None:
 
 
 def _measured(request: GateRequest, policy: Policy, advance: Advance, measure: Measure | None) -> Run:
-    """A run of its own, never continued from another one, whose code may have been another.
+    """Return a run that is made now.
+
+    It is never continued from another run, whose code may have been another.
 
     Raises:
         NothingMeasuredError: it was stopped.
@@ -160,7 +164,7 @@ def _measured(request: GateRequest, policy: Policy, advance: Advance, measure: M
 
 
 def _duet(request: GateRequest, policy: Policy, advance: Advance, base: str) -> "Duet":
-    """A base revision and HEAD, raced now."""
+    """Return the duet of a base revision and HEAD, raced now."""
     from int8bench.compare.duet import state as asked
     from int8bench.compare.duet import study as duet_study
 
@@ -187,12 +191,15 @@ def _duet(request: GateRequest, policy: Policy, advance: Advance, base: str) -> 
 
 
 def _budget_s(request: GateRequest, policy: Policy) -> float | None:
-    """What was typed wins; --quick alone has a budget of its own."""
+    """Return the seconds of measuring that were typed, else the policy's; None where there is neither.
+
+    With --quick the policy's do not count, as --quick alone has a budget of its own.
+    """
     return request.budget_s if request.quick or request.budget_s is not None else policy.budget_s
 
 
 def _unless_stopped(work: Callable[[], Made]) -> Made:
-    """What the work gives.
+    """Return the result of some work.
 
     Raises:
         NothingMeasuredError: it was stopped: half a measurement is not judged, and not continued, as by then the
@@ -217,7 +224,10 @@ def _against_baseline(request: GateRequest, policy: Policy, head: Run, baseline:
 
 
 def _first(request: GateRequest, policy: Policy, head: Run, commit: str | None) -> Gate:
-    """A run on hardware that has no baseline: recorded where no finding is red, and not judged."""
+    """Return the answer for a run on hardware without a baseline.
+
+    The run is recorded where no finding is red, and not judged.
+    """
     here = head.environment.fingerprint
     foreign = baselines.others(request.folder, here)
     red = red_findings(head.findings, policy)
@@ -243,7 +253,7 @@ def _first(request: GateRequest, policy: Policy, head: Run, commit: str | None) 
 
 
 def _held(request: GateRequest, policy: Policy, head: Run, baseline: Run, commit: str | None) -> Gate:
-    """A run against its baseline."""
+    """Return the verdict on a run that is held against its baseline."""
     from int8bench.compare.stored import compare
 
     name = baselines.path_of(request.folder, baseline.environment.fingerprint).name
@@ -260,7 +270,7 @@ def _held(request: GateRequest, policy: Policy, head: Run, baseline: Run, commit
 
 
 def _commit(folder: Path) -> str | None:
-    """The commit that is checked out, marked where the tree has changes; None outside a repository."""
+    """Return the commit that is checked out, marked where the tree has changes; None outside a repository."""
     try:
         repository = Repository.around(folder)
         commit = repository.commit("HEAD")

@@ -46,17 +46,17 @@ class Gate(Changed):
 
     @property
     def exit_code(self) -> int:
-        """0 fine, 1 red, 3 cannot tell."""
+        """The exit code: 0 for fine, 1 for red, 3 for a gate that cannot tell."""
         return EXIT_CODES[self.verdict]
 
     def to_dict(self) -> dict[str, Json]:
-        """Return the JSON answer."""
+        """Return the verdict as a JSON document."""
         answer = {"verdict": self.verdict.value, "reasons": list(self.reasons)}
         return {**answer, **documents.written(self), "policy": self.policy.to_dict()}
 
     @property
     def differences(self) -> Differences:
-        """What a report draws."""
+        """The differences that a report draws."""
         return Differences(
             **shared(self),
             findings=self.findings,
@@ -74,7 +74,7 @@ def judged(
     metrics: Sequence[Metric],
     notes: Sequence[str] = (),
 ) -> Gate:
-    """The verdict on what changed.
+    """Return the verdict on what changed.
 
     Args:
         changed: what is judged.
@@ -107,7 +107,12 @@ def judged(
 
 
 def red_findings(findings: Sequence[ShownFinding], policy: Policy) -> list[str]:
-    """The findings of the policy's severity or worse, a sentence each."""
+    """Return a sentence for each finding of the policy's severity or worse.
+
+    Args:
+        findings: all of the head side.
+        policy: says from which severity on a finding is red.
+    """
     worst = RANKS[: RANKS.index(policy.severity) + 1]
     return [
         f"finding of severity {finding.severity.value}, {finding.code}: {finding.message}"
@@ -117,7 +122,7 @@ def red_findings(findings: Sequence[ShownFinding], policy: Policy) -> list[str]:
 
 
 def _regression(comparison: Comparison, threshold: float, changed: Changed) -> str:
-    """What is red, by how much, how sure, and between what."""
+    """Return a sentence on a regression: by how much, how sure, and between which sides."""
     ratio = comparison.ratio
     assert ratio is not None, "what is surely worse has a ratio"
     by = units.share(comparison.worse_by) if math.isfinite(comparison.worse_by) else "all there was"
@@ -129,14 +134,14 @@ def _regression(comparison: Comparison, threshold: float, changed: Changed) -> s
 
 
 def _least(visible: float) -> str:
-    """What would have been seen in every cell."""
+    """Return a clause on the change that would have been seen in every cell."""
     if visible > 1:
         return "not even twice as much would have been seen in each"
     return f"a change of {units.share(visible)} would have been seen in each"
 
 
 def _doubts(mine: Sequence[Comparison]) -> Iterator[str]:
-    """What could not be told, metric by metric, with what would have been seen."""
+    """Yield a sentence for each metric without an answer in some cells, with the change that would have been seen."""
     for metric in dict.fromkeys(each.metric for each in mine):
         all_of_it = [each for each in mine if each.metric is metric]
         unclear = [each for each in all_of_it if each.verdict == UNCLEAR]

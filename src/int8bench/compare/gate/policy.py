@@ -62,7 +62,7 @@ class Policy:
         return self.thresholds.get(metric, DEFAULT_THRESHOLDS.get(metric, 0.0))
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON form, with the keys and units of the file: thresholds in percent."""
+        """Return the JSON form, with the keys and units of the file: thresholds in percent."""
         document = {
             **documents.written(self),
             "thresholds": {metric.value: 100 * value for metric, value in self.thresholds.items()},
@@ -72,7 +72,9 @@ class Policy:
 
 
 def load(folder: Path) -> Policy:
-    """The policy of the pyproject.toml in a folder; the defaults where there is none, or it says nothing of a gate.
+    """Return the policy of the pyproject.toml in a folder.
+
+    It is that of the defaults where there is no such file, or the file says nothing of a gate.
 
     Raises:
         RequestError: the file cannot be read, or its table holds an unknown key or a wrong value.
@@ -88,7 +90,11 @@ def load(folder: Path) -> Policy:
 
 
 def parse(text: str, *, name: str = FILE) -> Policy:
-    """The policy that the text of a pyproject.toml holds.
+    """Return the policy in the text of a pyproject.toml.
+
+    Args:
+        text: the whole file.
+        name: what the file is called in messages.
 
     Raises:
         RequestError: not TOML, an unknown key or a wrong value; the message has `name` and the key.
@@ -107,7 +113,7 @@ def parse(text: str, *, name: str = FILE) -> Policy:
 
 
 def _table(value: object, where: str, known: Iterable[str]) -> Mapping[str, Json]:
-    """A table whose keys are all known.
+    """Return a value of TOML as a table, all of whose keys are known.
 
     Raises:
         RequestError: no table, or a key that is not known.
@@ -147,7 +153,7 @@ def _rate(value: object, where: str) -> float:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """Whether a value of TOML, where nan and inf are numbers too, can be reckoned with."""
+    """Tell whether a value of TOML is a number that can be reckoned with, which nan and infinity cannot."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -43,12 +43,12 @@ class Verdicts:
     not_comparable: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Json]:
-        """What ``--int8bench-gate-json`` writes."""
+        """Return the document for ``--int8bench-gate-json``."""
         return {"schema": "int8bench.pytest-gate", **documents.written(self)}
 
 
 def judge_session(session: Any, *, threshold: float) -> Verdicts:  # noqa: ANN401  pytest-benchmark has no types
-    """Judges the benchmarks that pytest-benchmark's session has measured; before it stores them.
+    """Return the verdicts on the benchmarks of pytest-benchmark's session, before it stores them.
 
     Args:
         session: pytest-benchmark's ``BenchmarkSession``.
@@ -98,7 +98,7 @@ def _told(count: int, what: str) -> tuple[str, ...]:
 
 
 def _medians(run: Mapping[str, Any]) -> Iterator[tuple[Key, float]]:
-    """The medians of a stored run, without benchmarks whose figures are no times."""
+    """Yield each benchmark of a stored run with its median, without benchmarks whose figures are no times."""
     for bench in run["benchmarks"]:
         median_s, name = bench["stats"].get("median"), bench.get("fullname")
         if _is_time(median_s) and isinstance(name, str):
@@ -110,7 +110,7 @@ def _is_time(value: object) -> bool:
 
 
 def _key(fullname: str, params: object) -> Key:
-    """A benchmark's name and its parameters as JSON shows them, so that a stored one is known again."""
+    """Return a benchmark's name and its parameters as JSON shows them, so that a stored one is recognized."""
     from pytest_benchmark.utils import safe_dumps
 
     return fullname, json.dumps(json.loads(safe_dumps(params)), sort_keys=True)  # type: ignore[no-untyped-call]
@@ -119,7 +119,7 @@ def _key(fullname: str, params: object) -> Key:
 def _judged(
     key: Key, earlier_s: Sequence[float], new_s: float, threshold: float, error: float
 ) -> tuple[Comparison, bool]:
-    """The comparison of one benchmark, and whether it is surely slower by more than the threshold."""
+    """Return the comparison of one benchmark, and whether it is surely slower by more than the threshold."""
     runs = len(earlier_s) + 1
     if len(earlier_s) < RUNS_OF_A_PREDICTION:
         return Comparison.unclear(key[0], Metric.TIME, _too_few(len(earlier_s)), launches=runs), False

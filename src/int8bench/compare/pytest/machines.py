@@ -12,7 +12,7 @@ MARK = "int8bench_not_comparable"  # in the figures of a stored run that is of a
 
 
 def fingerprint_here() -> str | None:
-    """This machine's fingerprint; None where it does not tell what it is."""
+    """Return this machine's fingerprint; None where the machine does not say what it is."""
     try:
         return machine.fingerprint(machine.detect())
     except Int8BenchError:
@@ -20,7 +20,7 @@ def fingerprint_here() -> str | None:
 
 
 def unlike(machine_info: Mapping[str, Any], stored: object, *, strict: bool) -> bool:
-    """Whether a stored run is of another machine.
+    """Tell whether a stored run is of another machine.
 
     Args:
         machine_info: this machine's.
@@ -34,25 +34,28 @@ def unlike(machine_info: Mapping[str, Any], stored: object, *, strict: bool) -> 
 
 
 def fingerprint_of(machine_info: object) -> str | None:
-    """The fingerprint that a stored run carries."""
+    """Return the fingerprint that a stored run carries; None where it carries none."""
     found = machine_info.get(FINGERPRINT) if isinstance(machine_info, Mapping) else None
     return found if isinstance(found, str) else None
 
 
 def mark(run: Mapping[str, Any]) -> None:
-    """Marks all figures of a stored run as not comparable; `OnLikeMachines` reads the mark."""
+    """Mark all figures of a stored run as not comparable; `OnLikeMachines` reads the mark."""
     for bench in run["benchmarks"]:
         bench["stats"][MARK] = True
 
 
 def hide(infos: tuple[object, ...]) -> list[tuple[MutableMapping[str, Any], str]]:
-    """Takes the fingerprints out, so that nobody's comparison of machines sees a field more; `show` puts them back."""
+    """Take the fingerprints out of descriptions of machines, and return them for `show` to put back.
+
+    So nobody's comparison of machines sees a field more.
+    """
     carrying = [info for info in infos if isinstance(info, MutableMapping) and FINGERPRINT in info]
     return [(info, info.pop(FINGERPRINT)) for info in carrying]
 
 
 def show(hidden: list[tuple[MutableMapping[str, Any], str]]) -> None:
-    """The inverse of `hide`."""
+    """Put back the fingerprints that `hide` took out."""
     for info, fingerprint in hidden:
         info[FINGERPRINT] = fingerprint
 
@@ -65,7 +68,12 @@ class OnLikeMachines:
     withheld: list[str]
 
     def fails(self, current: Any, compared: Mapping[str, Any]) -> str | None:  # noqa: ANN401  a benchmark of theirs
-        """What the check says; nothing of a marked run."""
+        """Return the failure that the check finds; None where it finds none, or the stored run is marked.
+
+        Args:
+            current: this session's figures of a benchmark, as pytest-benchmark has them.
+            compared: the stored run's figures of it, marked where they are of another machine.
+        """
         said: str | None = self.check.fails(current, compared)
         if said is not None and compared.get(MARK):
             self.withheld.append(f"{compared['fullname']} ({compared['source']}): {said}")

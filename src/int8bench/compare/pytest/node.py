@@ -68,7 +68,11 @@ class ForkOrder:
 
 
 def contenders_of(reference: object, candidate: object) -> Contenders:
-    """The two callables of a race.
+    """Return the two callables of a race.
+
+    Args:
+        reference: a function without parameters that the candidate is held against.
+        candidate: a function without parameters that is judged.
 
     Raises:
         RequestError: one of them cannot be called.
@@ -83,7 +87,7 @@ def _callable(name: str, side: object) -> Callable[[], object]:
 
 
 def order_of(item: pytest.Item, earlier: tuple[RaceResult, ...], temporary: Path) -> NodeOrder:
-    """What the launches of a test are given.
+    """Return the order that the launches of a test carry out.
 
     Args:
         item: the test that calls race.
@@ -110,7 +114,7 @@ def order_of(item: pytest.Item, earlier: tuple[RaceResult, ...], temporary: Path
 
 
 def carried(given: Mapping[str, object]) -> dict[str, object]:
-    """The options that a launch shares with its parent: plain values that neither select nor write."""
+    """Return the options of a parent for its launch: plain values that neither select nor write."""
     return {
         name: value
         for name, value in given.items()
@@ -119,7 +123,7 @@ def carried(given: Mapping[str, object]) -> dict[str, object]:
 
 
 def _is_plain(value: object, depth: int = MOST_OPTION_DEPTH) -> bool:
-    """Whether a value can be unpickled before any module of the project is imported."""
+    """Tell whether a value can be unpickled before any module of the project is imported."""
     if isinstance(value, list | tuple) and depth:
         return all(_is_plain(each, depth - 1) for each in value)
     return value is None or type(value) in {str, int, float, bool} or isinstance(value, Path)
@@ -135,7 +139,9 @@ class NodeLaunch:
     why: str = "pytest found no such test to run"
 
     def race(self, contenders: Contenders) -> RaceResult:
-        """What an earlier race gave; at the one that is asked for, forks are served and nothing comes back.
+        """Return the result of an earlier race, or serve forks at the race that the launch is for.
+
+        Serving forks does not come back.
 
         Raises:
             LabError: there are threads, which a fork would not have.
@@ -151,12 +157,12 @@ class NodeLaunch:
         return self.serve(contenders)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keeps why a module could not be imported."""
+        """Keep the reason for which a module could not be imported."""
         if report.failed:
             self.why = _last_line(report.longreprtext)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keeps why the test ended, and in which of its phases."""
+        """Keep the reason for the end of the test, and its phase."""
         if report.outcome != "passed":
             self.why = f"{report.outcome} in its {report.when}: {_crash(report)}"
         elif report.when == "call":
@@ -164,7 +170,7 @@ class NodeLaunch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> NoReturn:
-        """Ends the launch before any other plug-in writes down a session that was none.
+        """End the launch before any other plug-in writes down a session that was none.
 
         Raises:
             LabError: always; the test has ended without the race.
@@ -173,9 +179,13 @@ class NodeLaunch:
 
 
 def run(order: NodeOrder, serve: Callable[[object], NoReturn]) -> NoReturn:
-    """Runs the test; the launch's setup.
+    """Run the test up to its race, as the setup of a launch.
 
     `Config.fromdictargs` is what pytest-xdist makes its workers with: options as values, no addopts a second time.
+
+    Args:
+        order: the test, and how its parent runs it.
+        serve: serves forks of the state that it is given, and does not come back.
 
     Raises:
         LabError: the test did not come to the race.
@@ -190,13 +200,18 @@ def run(order: NodeOrder, serve: Callable[[object], NoReturn]) -> NoReturn:
 
 
 def launch_of(config: pytest.Config) -> NodeLaunch | None:
-    """The launch that this pytest runs in; None where a person started it."""
+    """Return the launch that this pytest runs in; None where a person started it."""
     plugin: NodeLaunch | None = config.pluginmanager.get_plugin(NAME)
     return plugin
 
 
 def race(state: Contenders, order: ForkOrder, _line: Channel) -> sampling.Race:
-    """Races the two callables in a fork, on a shifted heap.
+    """Return the race of the two callables in a fork, on a shifted heap.
+
+    Args:
+        state: the callables, as the launch holds them.
+        order: how long to race, and the fork's seed.
+        _line: to the process that asked; not needed here.
 
     Raises:
         LabError: one of them raises.

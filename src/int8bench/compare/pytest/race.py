@@ -50,7 +50,7 @@ class RaceRequest:
     threads: int
 
     def __post_init__(self) -> None:
-        """Checks the numbers."""
+        """Check the numbers of launches and threads."""
         usable = len(_processors())
         if not FIRST_LOOK <= self.launches <= MOST_LAUNCHES:
             raise RequestError(
@@ -66,7 +66,11 @@ class RaceRequest:
 
 
 def measure(order: NodeOrder, request: RaceRequest) -> RaceResult:
-    """Races the callables of a test in launches of that test.
+    """Return the result of a race, measured in launches of its test.
+
+    Args:
+        order: the test, and how its launches run it.
+        request: what the call of race asks for.
 
     Raises:
         LabError: the test does not run alone, or a callable raises, dies or hangs.
@@ -93,7 +97,7 @@ def measure(order: NodeOrder, request: RaceRequest) -> RaceResult:
 
 
 def _processors() -> tuple[int, ...]:
-    """Return the processors that a race may be held to, no more than a container's quota pays for."""
+    """Return the processors for a race, no more than a container's quota pays for."""
     return machine.usable_processors()[: machine.usable_core_count()]
 
 
@@ -111,7 +115,7 @@ def _design(request: RaceRequest) -> Design:
 
 
 def _race_s(left_s: float, launches: int) -> float:
-    """How long each fork races, so that the launches still to be raced take the time that is left."""
+    """Return the seconds of each fork's race, so that the launches still to come take the time that is left."""
     share = left_s / (launches * FORKS) - 2 * WARMUP_S  # a warm-up of each side
     return min(LONGEST_RACE_S, max(SHORTEST_RACE_S, share))
 
@@ -146,7 +150,7 @@ def _result(table: LaunchTable, found: Judged, design: Design, look: int, reques
 
 
 def _turned(value: float, low: float, high: float) -> SideRatio:
-    """Candidate over reference, from reference over candidate."""
+    """Return the ratio of candidate to reference, from that of reference to candidate."""
     return SideRatio(value=1 / value, low=1 / high, high=1 / low)
 
 

@@ -42,7 +42,7 @@ class RaceResult:
     """Questions that this race could not tell, each in a sentence; the terminal summary lists them."""
 
     def not_slower_by(self, threshold: str | float) -> bool:
-        """False only where the candidate is surely slower by more than the threshold.
+        """Return False only where the candidate is surely slower by more than the threshold.
 
         Where the race cannot tell, the answer is True, and the terminal summary lists the question as unclear; use
         `surely_not_slower_by` where that is not enough.
@@ -59,7 +59,7 @@ class RaceResult:
         return self.sure.low <= 1 + allowed
 
     def surely_not_slower_by(self, threshold: str | float) -> bool:
-        """True only where the candidate is surely not slower by more than the threshold.
+        """Return True only where the candidate is surely not slower by more than the threshold.
 
         Args:
             threshold: ``"3%"`` or 0.03.
@@ -70,7 +70,7 @@ class RaceResult:
         return self.sure.high <= 1 + options.fraction("surely_not_slower_by", str(threshold))
 
     def __repr__(self) -> str:
-        """All figures on one line, for the message of a failed assertion."""
+        """Return all figures on one line, for the message of a failed assertion."""
         return f"<{self.figures}{f'; {self.reason}' if self.reason else ''}>"
 
     @property
@@ -88,7 +88,10 @@ class RaceResult:
         )
 
     def _what_it_takes(self, allowed: float) -> str:
-        """The launches at which the interval, narrowing with their root, leaves the threshold outside."""
+        """Return a clause on the launches at which the interval would leave the threshold outside.
+
+        The interval narrows with the root of their number.
+        """
         distance = abs(math.log(self.sure.value / (1 + allowed)))
         half = math.log(self.sure.high / self.sure.low) / 2
         if distance * math.sqrt(MOST_LAUNCHES_TOLD) < half * math.sqrt(self.launches):
@@ -97,10 +100,10 @@ class RaceResult:
 
 
 def interval(ratio: SideRatio) -> str:
-    """The ends of the interval: ``1.041, 1.063``."""
+    """Return the ends of a ratio's interval as text: ``1.041, 1.063``."""
     return f"{figure(ratio.low)}, {figure(ratio.high)}"
 
 
 def figure(value: float) -> str:
-    """A ratio with three decimals, or three digits where it is small."""
+    """Return a ratio as text, with three decimals or, where it is small, three digits."""
     return f"{value:.3f}" if value >= SMALL else f"{value:.3g}"

@@ -9,7 +9,7 @@ from int8bench.stats import limits
 
 
 def race_lines(results: Sequence[RaceResult]) -> list[str]:
-    """All races with their intervals, and the questions that they could not answer."""
+    """Return the lines on all races, with their intervals and the questions that they could not answer."""
     width = max((len(result.name) for result in results), default=0)
     lines = ["candidate/reference with its 95 % interval: above 1 the candidate takes longer"]
     for each in results:
@@ -21,7 +21,7 @@ def race_lines(results: Sequence[RaceResult]) -> list[str]:
 
 
 def gate_lines(verdicts: Verdicts) -> list[str]:
-    """The gate's table, what it rests on, and what could not be compared."""
+    """Return the gate's table as lines, with its basis and everything that could not be compared."""
     compared, width = verdicts.comparisons, max((len(comparison.id) for comparison in verdicts.comparisons), default=0)
     lines = [_heading(verdicts)] if compared else ["no benchmark was measured, so nothing was judged"]
     for each in compared:

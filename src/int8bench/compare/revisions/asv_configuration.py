@@ -42,7 +42,7 @@ class AsvConfiguration:
         return place if place.is_dir() else None
 
     def near(self, top: Path) -> PurePosixPath | None:
-        """The folder of the tree whose package is measured; None where the configuration names none."""
+        """Return the folder of the tree with the measured package; None where the configuration names none."""
         if not self.subdir:
             return None
         own = self.repository
@@ -56,7 +56,7 @@ class AsvConfiguration:
         return PurePosixPath(os.path.normpath(self.benchmark_dir)).name
 
     def variables(self) -> tuple[Variables, ...]:
-        """Every combination of the matrix's environment variables that is not excluded, at least one.
+        """Return every combination of the matrix's environment variables that is not excluded, at least one.
 
         Raises:
             RequestError: the matrix is none.
@@ -75,7 +75,7 @@ class AsvConfiguration:
 
 
 def read(folder: Path) -> AsvConfiguration | None:
-    """The configuration that lies in a folder; None where there is none.
+    """Return the configuration of asv in a folder; None where there is none.
 
     Raises:
         RequestError: it is damaged.
@@ -98,7 +98,13 @@ def read(folder: Path) -> AsvConfiguration | None:
 
 
 def near_of(folder: Path, top: Path) -> PurePosixPath:
-    """The folder of a repository's tree whose package a suite in `folder` measures: as asv is told, or where it lies.
+    """Return the folder of a repository's tree with the package that a suite measures.
+
+    It is the folder that the configuration of asv names, or else the one in which the suite lies.
+
+    Args:
+        folder: of the suite, with its asv.conf.json.
+        top: of the repository's tree.
 
     Raises:
         RequestError: the configuration of asv is damaged.
@@ -109,19 +115,24 @@ def near_of(folder: Path, top: Path) -> PurePosixPath:
 
 
 def inside(folder: Path, top: Path) -> PurePosixPath:
-    """A folder by its place in a repository's tree; the top for one outside of it."""
+    """Return a folder by its place in a repository's tree; the top for one outside of it.
+
+    Args:
+        folder: on this machine.
+        top: of the repository's tree.
+    """
     here, above = folder.resolve(), top.resolve()
     return PurePosixPath(here.relative_to(above)) if here.is_relative_to(above) else TOP
 
 
 def _values(given: object) -> tuple[str | None, ...]:
-    """The values of one variable, as asv takes them: one alone, or several; null unsets it."""
+    """Return the values of one variable, as asv takes them: one alone, or several; null unsets it."""
     several = list(given) if isinstance(given, list | tuple) else [given]
     return tuple(None if each is None else str(each) for each in several) or (None,)
 
 
 def _excludes(rule: Mapping[str, Json], values: Mapping[str, str | None]) -> bool:
-    """Whether a rule of asv's is about these variables alone, and leaves this combination out."""
+    """Tell whether a rule of asv's is about these variables alone, and leaves this combination out."""
     if not rule or set(rule) - set(ENVIRONMENTS):
         return False
     return all(_matches(wanted, values.get(name)) for name, wanted in _conditions(rule))
@@ -133,7 +144,7 @@ def _conditions(rule: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
 
 
 def _matches(wanted: object, value: str | None) -> bool:
-    """Whether a value is meant by a rule: null by null, a text by a regular expression of asv's."""
+    """Tell whether a value is meant by a rule: null by null, a text by a regular expression of asv's."""
     if wanted is None or value is None:
         return wanted is None and value is None
     return re.match(f"(?:{wanted})$", value) is not None

@@ -60,12 +60,12 @@ class Choice:
 
 
 def describing(files: Iterable[str]) -> list[str]:
-    """Those of a tree's files by which a package is known."""
+    """Return those of a tree's files by which a package is known."""
     return [name for name in files if PurePosixPath(name).name in DESCRIBING]
 
 
 def packages_of(texts: Mapping[str, str]) -> tuple[Package, ...]:
-    """Every package of a tree, by folder.
+    """Return every package of a tree, by folder.
 
     Args:
         texts: the files of `describing`, by their path from the tree's top.
@@ -85,7 +85,7 @@ def chosen(
     installed: Collection[str],
     on_path: Collection[PurePosixPath] = (),
 ) -> Choice:
-    """The packages that are measured from the folder `near`.
+    """Return the packages that are measured from the folder `near`.
 
     The nearest package above it is; and so is whatever else of the repository the environment has, as the measured
     code may use it, and base's would not be base's; and what the nearest package needs.
@@ -106,14 +106,14 @@ def chosen(
 
 
 def _nearest(packages: Sequence[Package], place: PurePosixPath) -> Package | None:
-    """The package that a folder is part of."""
+    """Return the package that a folder is part of; None where it is part of none."""
     return next(
         (package for folder in (place, *place.parents) for package in packages if package.folder == folder), None
     )
 
 
 def _needed(package: Package | None, others: Sequence[Package]) -> list[Package]:
-    """The other packages that one uses, themselves or through another one."""
+    """Return the other packages that a package uses, directly or through another one."""
     needed: list[Package] = []
     asking = [package] if package is not None else []
     while asking:
@@ -125,17 +125,17 @@ def _needed(package: Package | None, others: Sequence[Package]) -> list[Package]
 
 
 def normalized(name: str) -> str:
-    """The name of a distribution as every spelling of it is compared (PEP 503)."""
+    """Return the normal form of a distribution's name, in which its spellings are alike (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def bare_folders(near: PurePosixPath) -> tuple[PurePosixPath, ...]:
-    """Where modules of a tree without a package may lie: the folder, those above it, and a src in each."""
+    """Return the folders for modules of a tree without a package: the folder, those above it, and a src in each."""
     return tuple(place for folder in (near, *near.parents) for place in (folder, folder / "src"))
 
 
 def importable(folder: Path, *, ignored: Collection[str] = SUITES, is_built: bool = True) -> tuple[str, ...]:
-    """What can be imported from a folder, by its top-level name; of a namespace, by the names of its portions.
+    """Return the top-level names that can be imported from a folder; of a namespace, the names of its portions.
 
     Args:
         folder: is looked into.
@@ -177,13 +177,13 @@ def _package(folder: PurePosixPath, texts: Mapping[str, str | None]) -> Package 
 
 
 def _uses(package: Package, texts: Mapping[str, str | None], names: Collection[str]) -> tuple[str, ...]:
-    """Those of the repository's distributions that a line or a text of a description begins with, but for its own."""
+    """Return the repository's other distributions with whose names lines or texts of a description begin."""
     found = {normalized(each) for text in texts.values() for each in _AT_BEGINNINGS.findall(text or "")}
     return tuple(sorted(found & set(names) - {normalized(package.name or "")}))
 
 
 def _described(text: str | None) -> _Described | None:
-    """Read what a pyproject.toml says of its package; None where it is no TOML."""
+    """Return the description of a package in a pyproject.toml; None where the text is no TOML."""
     try:
         whole: object = tomllib.loads(text or "")
     except tomllib.TOMLDecodeError:
@@ -200,14 +200,14 @@ def _described(text: str | None) -> _Described | None:
 
 
 def _at(value: object, *keys: str) -> object:
-    """Return what lies in tables within tables; None where a key is missing, or something on the way is no table."""
+    """Return a value in tables within tables; None where a key is missing, or something on the way is no table."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def _name_elsewhere(texts: Mapping[str, str | None]) -> str | None:
-    """Return the name that setup.cfg or setup.py gives."""
+    """Return the name that setup.cfg or setup.py gives; None where neither gives one."""
     configured = configparser.ConfigParser(interpolation=None)
     with suppress(configparser.Error):
         configured.read_string(texts[CONFIGURED] or "")

@@ -40,7 +40,7 @@ class Repository:
 
     @classmethod
     def around(cls, folder: Path) -> "Repository":
-        """The repository that a folder is part of.
+        """Return the repository that a folder is part of.
 
         Raises:
             RequestError: the folder is in none.
@@ -51,7 +51,7 @@ class Repository:
         return cls(top=Path(top))
 
     def commit(self, name: str) -> str:
-        """The full hash of a commit.
+        """Return the full hash of a commit.
 
         Raises:
             RequestError: there is no such commit here.
@@ -62,7 +62,7 @@ class Repository:
         return answer
 
     def commits(self, name: str) -> tuple[str, ...]:
-        """The commits of a range such as ``HEAD~3..HEAD``, oldest first; of a name, that commit alone.
+        """Return the commits of a range such as ``HEAD~3..HEAD``, oldest first; of a name, that commit alone.
 
         Raises:
             RequestError: no such range, or it is empty.
@@ -75,23 +75,32 @@ class Repository:
         return tuple(answer.split())
 
     def is_dirty(self) -> bool:
-        """Whether tracked files differ from the last commit."""
+        """Tell whether tracked files differ from the last commit."""
         return bool(_git(self.top, "status", "--porcelain", "--untracked-files=no"))
 
     def files(self, commit: str) -> tuple[str, ...]:
-        """The files of a commit, by their paths from its top."""
+        """Return the files of a commit, by their paths from its top."""
         answer = _git(self.top, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
         return tuple(name for name in (answer or "").split("\0") if name)
 
     def read(self, commit: str, name: str) -> str:
-        """The text of a file of a commit; what is no text is left out of it."""
+        """Return the text of a file of a commit, without the bytes that are no text.
+
+        Args:
+            commit: its hash.
+            name: the file's path from the tree's top.
+        """
         answer = subprocess.run(
             ("git", "-C", str(self.top), "show", f"{commit}:{name}"), capture_output=True, check=False
         )
         return answer.stdout.decode(errors="ignore")
 
     def lay_out(self, commit: str, folder: Path) -> Path:
-        """The tree of a commit, in a clone of its own at `folder`.
+        """Return the tree of a commit, laid out in a clone of its own.
+
+        Args:
+            commit: its hash.
+            folder: of the clone, which is made now.
 
         Raises:
             RequestError: git could not do it.
@@ -118,19 +127,33 @@ class Overlay:
 
 
 def installed_in(python: str) -> frozenset[str]:
-    """The distributions that an interpreter has, by their normalized names."""
+    """Return the distributions that an interpreter has, by their normalized names."""
     return frozenset(normalized(name) for name in _told_by(python, INSTALLED))
 
 
 def on_path(python: str, top: Path) -> tuple[PurePosixPath, ...]:
-    """The folders of a working tree that an interpreter looks into, as by a PYTHONPATH, by their places in the tree."""
+    """Return the folders of a working tree on an interpreter's path, by their places in the tree.
+
+    A PYTHONPATH puts them there, for example.
+
+    Args:
+        python: the interpreter.
+        top: of the working tree.
+    """
     folders = [Path(each).resolve() for each in _told_by(python, ON_PATH)]
     above = top.resolve()
     return tuple(PurePosixPath(folder.relative_to(above)) for folder in folders if folder.is_relative_to(above))
 
 
 def choice_of(repository: Repository, commit: str, *, near: PurePosixPath, python: str) -> Choice:
-    """The packages of a commit that are measured from a folder of its tree, with that interpreter."""
+    """Return the choice of a commit's packages for a folder of its tree and an interpreter.
+
+    Args:
+        repository: that the commit is of.
+        commit: its hash.
+        near: the folder that is measured from, by its place in the tree.
+        python: the interpreter, whose distributions and path count.
+    """
     texts = {name: repository.read(commit, name) for name in describing(repository.files(commit))}
     return chosen(
         packages_of(texts), near=near, installed=installed_in(python), on_path=on_path(python, repository.top)
@@ -146,7 +169,7 @@ def install_beside(
     python: str = sys.executable,
     ignored: Iterable[str] = (),
 ) -> Overlay:
-    """Installs the chosen packages of a tree without their dependencies, each into a folder of its own in `target`.
+    """Install the chosen packages of a tree without their dependencies, each into a folder of its own in `target`.
 
     A package on top that holds no module, as that of a repository of several, stands for all others.
 
@@ -181,7 +204,10 @@ def install_beside(
 def _path_of(
     tree: Path, target: Path, package: Package, python: str, failed: list[str], *, needed: bool
 ) -> tuple[str, ...]:
-    """The folder that a package is installed into; where it does not install, and need not, that is told instead."""
+    """Return the folder that a package is installed into, alone; nothing where it does not install, and need not.
+
+    The failure is then added to `failed`, in a sentence.
+    """
     try:
         return (str(_installed(tree, target, package, python)),)
     except RequestError as error:
@@ -208,7 +234,7 @@ def _told_by(python: str, program: str) -> list[str]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says, without the line end; None where it fails."""
+    """Return the answer of git without the line end; None where git fails."""
     try:
         done = subprocess.run(("git", "-C", str(folder), *arguments), capture_output=True, text=True, check=False)
     except OSError as error:
@@ -223,7 +249,7 @@ def _run(*command: str) -> None:
 
 
 def _reason(output: str) -> str:
-    """The last line with a message: of a build quoted by pip, the build's own; no note by pip on it."""
+    """Return the last line with a message; of a build that pip quotes, the build's own, and no note by pip on it."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     quoted = [i for i, line in enumerate(lines) if line.endswith("[end of output]")]
     if quoted and quoted[-1]:

@@ -45,11 +45,20 @@ class ExecuTorchEngine(packages.PackagedEngine[ByBatch[ExecutorchFiles]]):
     layout: ClassVar = NCHW  # fed with channels-last pictures, XNNPACK gets the model in two pieces
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
-        """A program for each batch size."""
+        """Return the conversion to a program for each batch size.
+
+        Args:
+            variant: whose precision the programs have.
+            hardware: any machine; the programs are the same for all.
+        """
         return executorch_files.conversion(variant.precision)
 
     def prepare(self, variant: Variant, material: Material) -> ByBatch[ExecutorchFiles]:
-        """The programs in memory, the runtime imported; its thread pool is left for the forks to start.
+        """Return the programs in memory, with the runtime imported; its thread pool is left for the forks to start.
+
+        Args:
+            variant: one of `variants`.
+            material: the folder of each batch size, and pictures for the evidence.
 
         Raises:
             EngineError: the runtime cannot be loaded, or a file cannot be read.
@@ -59,7 +68,11 @@ class ExecuTorchEngine(packages.PackagedEngine[ByBatch[ExecutorchFiles]]):
         return ByBatch(variant=variant, made=made, example=material.example)
 
     def build(self, prepared: ByBatch[ExecutorchFiles], group: Group) -> ExecuTorchPredictor:
-        """A session opened, and its weights packed, in the calling process.
+        """Return a predictor whose session is opened, and its weights packed, in the calling process.
+
+        Args:
+            prepared: the programs by batch size.
+            group: the batch size that chooses the program, and the threads that the pool is set to.
 
         Raises:
             EngineError: there is no program for the batch size, or the runtime refuses it.
@@ -86,7 +99,7 @@ class ExecuTorchPredictor:
     """A program with its session; answers any number of pictures in parts of the program's batch size."""
 
     def __init__(self, session: _Session, *, files: ExecutorchFiles, group: Group, name: str, example: Images) -> None:
-        """Keeps what it is given.
+        """Keep a session and its facts.
 
         Args:
             session: opened in this process.
@@ -128,7 +141,7 @@ class ExecuTorchPredictor:
         }
 
     def __call__(self, batch: Images) -> Logits:
-        """The logits of a batch of any size, (image, class).
+        """Return the logits of a batch of any size, (image, class).
 
         Raises:
             EngineError: the runtime cannot answer, or its answer is no (image, class) tensor.
@@ -136,7 +149,7 @@ class ExecuTorchPredictor:
         return in_parts(batch, self._group.batch, self._answer)
 
     def bind(self, batch: Images) -> Callable[[], object]:
-        """The timed body: one call of the runtime, which answers with a view of its own memory.
+        """Return the timed body: one call of the runtime, which answers with a view of its own memory.
 
         Raises:
             EngineError: the batch is not of the program's size.
@@ -168,7 +181,9 @@ class ExecuTorchPredictor:
 
 
 def _runtime() -> Any:  # noqa: ANN401
-    """The extension module itself; the package's own front to it imports the whole exporter for one warning.
+    """Return the extension module itself.
+
+    The package's own front to it imports the whole exporter for one warning.
 
     Raises:
         EngineError: it cannot be loaded.

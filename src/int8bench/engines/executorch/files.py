@@ -38,7 +38,7 @@ _INFINITE = re.compile(r"(?<=: )[-+]?(?:inf|nan)\b")  # limits of a clamp that i
 
 
 def decoded(schema: str, write: Callable[[Path], object], *, size_prefixed: bool = False) -> Any:  # noqa: ANN401  JSON
-    """The content of a flatbuffer as a JSON value, defaults filled in, infinite numbers as None.
+    """Return the content of a flatbuffer as a JSON value, defaults filled in, infinite numbers as None.
 
     Args:
         schema: `PROFILE` or `XNNPACK_GRAPH`.
@@ -60,7 +60,7 @@ def decoded(schema: str, write: Callable[[Path], object], *, size_prefixed: bool
 
 
 def _package() -> Path:
-    """Where the package lies; it is a namespace, and finding it imports nothing."""
+    """Return the folder of the package, which is a namespace: finding it imports nothing."""
     spec = find_spec("executorch")
     if spec is None or not spec.submodule_search_locations:
         raise EngineError("executorch: the package is not installed; type pip install 'int8bench[executorch]'")
@@ -126,7 +126,7 @@ class ExecutorchFiles:
 
 
 def conversion(precision: str) -> Conversion:
-    """A program for each batch size: XNNPACK plans its memory for one shape."""
+    """Return the conversion to a program for each batch size: XNNPACK plans its memory for one shape."""
     return Conversion(
         name=f"executorch {precision}",
         function=convert,
@@ -137,7 +137,7 @@ def conversion(precision: str) -> Conversion:
 
 
 def convert(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
-    """Writes a program and its delegation; the delegation, as `Convert` asks.
+    """Write a program and its delegation, and return the delegation, as `Convert` asks.
 
     Args:
         material: the model, and pictures to calibrate with.
@@ -162,7 +162,7 @@ def convert(material: Material, options: Options, batch: int | None, folder: Pat
 
 
 def read(folder: Path, name: str) -> ExecutorchFiles:
-    """What a conversion has left in a folder.
+    """Return the program and the delegation that a conversion has left in a folder.
 
     Args:
         folder: where it was told to write.
@@ -196,7 +196,7 @@ def _exported(model: nn.Module, images: Images, name: str) -> Any:  # noqa: ANN4
 
 
 def _quantized(model: nn.Module, images: tuple[Images, ...], name: str) -> Any:  # noqa: ANN401
-    """The int8 program; ranges are minima and maxima, which a repeated picture does not change."""
+    """Return the int8 program; ranges are minima and maxima, which a repeated picture does not change."""
     import torch
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -214,7 +214,7 @@ def _quantized(model: nn.Module, images: tuple[Images, ...], name: str) -> Any: 
 
 
 def _configuration() -> Any:  # noqa: ANN401
-    """Static int8 with weights per channel, and ranges by minimum and maximum; by default they come of a histogram."""
+    """Return static int8 with weights per channel, and ranges by minimum and maximum instead of the usual histogram."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import get_symmetric_quantization_config
     from torchao.quantization.pt2e import MinMaxObserver
 
@@ -225,7 +225,7 @@ def _configuration() -> Any:  # noqa: ANN401
 
 
 def _lowered(exported: Any, name: str) -> tuple[Any, Any]:  # noqa: ANN401
-    """The program's graph with XNNPACK's parts cut out, and the program itself."""
+    """Return the program's graph with XNNPACK's parts cut out, and the program itself."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
     from executorch.exir.passes import MemoryPlanningPass
@@ -265,12 +265,12 @@ def _delegates(graph_module: Any) -> Iterator[Any]:  # noqa: ANN401
 
 
 def _calls(graph: Any) -> Iterator[Any]:  # noqa: ANN401
-    """The nodes that compute; taking one of several results does not."""
+    """Return the nodes that compute; taking one of several results does not."""
     return (node for node in graph.nodes if node.op == "call_function" and node.target is not operator.getitem)
 
 
 def _left_over(graph: Any) -> dict[str, int | None]:  # noqa: ANN401
-    """The multiply-adds that are left to ExecuTorch's own kernels, by operator; None where torch cannot count them."""
+    """Return the multiply-adds left to ExecuTorch's own kernels, by operator; None where torch cannot count them."""
     counts: dict[str, int | None] = {}
     for node in _calls(graph):
         if "delegate" not in str(node.target):
@@ -281,7 +281,10 @@ def _left_over(graph: Any) -> dict[str, int | None]:  # noqa: ANN401
 
 
 def _flops(node: Any) -> int | None:  # noqa: ANN401
-    """What torch's own counter says of a call, by the shapes of its tensors; 0 of one that it does not count."""
+    """Return the operations that torch's own counter finds in a call, by the shapes of its tensors.
+
+    It is 0 for a call that the counter does not know, None where it cannot count it.
+    """
     from torch.utils._pytree import tree_map
     from torch.utils.flop_counter import flop_registry
 
@@ -300,7 +303,7 @@ def _called(node: Any) -> str:  # noqa: ANN401
 
 
 def _nodes(payload: bytes) -> Iterator[EdgeNode]:
-    """The nodes of a delegate's graph as XNNPACK will read them, each with the types of its tensors."""
+    """Yield the nodes of a delegate's graph as XNNPACK will read them, each with the types of its tensors."""
     from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader
 
     header = XNNHeader.from_bytes(payload[:_SERIALIZED_HEADER_BYTES])
@@ -320,7 +323,7 @@ def _nodes(payload: bytes) -> Iterator[EdgeNode]:
 
 
 def multiply_adds(kind: str, fields: Mapping[str, int], shapes: Mapping[int, Sequence[int]]) -> int | None:
-    """How many a node of a delegate's graph makes; None of one whose sums do not stand in its shapes.
+    """Return the multiply-adds of a node of a delegate's graph; None where its sums do not stand in its shapes.
 
     Args:
         kind: of the node, as XNNPACK's serializer names it.
@@ -351,14 +354,14 @@ class _Tensor(TypedDict):
 
 
 def _tensor(value: Any) -> _Tensor:  # noqa: ANN401  JSON
-    """The tensor of a value, of which one kind holds it and the other is it."""
+    """Return the tensor of a value; one kind of value holds it, the other is it."""
     union = value["xvalue_union"]
     tensor: _Tensor = union.get("tensor_value", union)
     return tensor
 
 
 def _constants_bytes(delegate: Any) -> int:  # noqa: ANN401
-    """Weights, biases and scales of a delegate, which are kept beside its graph."""
+    """Return the bytes of a delegate's weights, biases and scales, which are kept beside its graph."""
     kept = delegate.named_data_store_output
     return sum(len(buffer) for buffer in kept.buffers) if kept else 0
 
@@ -368,7 +371,7 @@ def _tensor_bytes(tensor: torch.Tensor) -> int:
 
 
 def _check_kernels(operators: Sequence[str]) -> None:
-    """Refuses a program that the runtime would refuse with a number for a reason."""
+    """Refuse a program with kernels that the runtime lacks, which it would refuse with a number for a reason."""
     from executorch.extension.pybindings import _C
 
     missing = sorted(set(operators) - set(_C._get_operator_names()))  # noqa: SLF001  they have no other name

@@ -63,7 +63,7 @@ class ForwardProfile(TypedDict):
 
 
 def traced(runtime: Any, program: bytes, pictures: Any) -> tuple[Operator, ...] | None:  # noqa: ANN401
-    """The operators of a warm forward and their mean seconds; None where the runtime is built without a tracer.
+    """Return the operators of a warm forward with their mean seconds; None where the runtime is built without a tracer.
 
     Opens a session of its own, with the threads that the runtime has now.
 
@@ -82,7 +82,7 @@ def traced(runtime: Any, program: bytes, pictures: Any) -> tuple[Operator, ...] 
 
 
 def profiled(profile: ForwardProfile) -> tuple[Operator, ...]:
-    """The operators of a profile's last forwards, with the mean of their seconds."""
+    """Return the operators of a profile's last forwards, with the mean of their seconds."""
     runs = [list(_events(run)) for run in profile["run_data"] if run["name"] == "Execute"][-FORWARDS:]
     # A forward whose profile lacks an event, or has one twice, is not like the others and says nothing of them.
     names = Counter(tuple(each.name for each in run) for run in runs)
@@ -111,7 +111,7 @@ def _mean(alike: Sequence[Operator]) -> Operator:
 
 
 def kind(name: str) -> Kind:
-    """What an operator of XNNPACK or of ExecuTorch computes with, by its name; float where the name tells no type."""
+    """Return the kind of an operator of XNNPACK or of ExecuTorch by its name; float where the name has no type."""
     plain = name.rpartition("::")[2]
     if _EDGES.match(plain):
         return Kind.EDGE
@@ -121,7 +121,7 @@ def kind(name: str) -> Kind:
 
 
 def completed(operators: Iterable[Operator], given: Iterable[EdgeNode]) -> tuple[Operator, ...]:
-    """The same operators, with the types that XNNPACK's names leave out taken from the graph that it was given.
+    """Return the same operators, with types that XNNPACK's names leave out taken from the graph that it was given.
 
     Elementwise operators are called ``Add (ND)`` on any type. They are int8 where all nodes of the graph by that name
     are; where it has none (``Clamp (NC)`` comes of a node's own limits), where all nodes that compute are.
@@ -147,7 +147,7 @@ def _kind_among(nodes: Sequence[Operator], name: str) -> Kind:
 
 
 def planned(delegation: Delegation) -> tuple[Operator, ...]:
-    """The operators of a program by what its conversion tells: without times, and with their multiply-adds."""
+    """Return the operators of a program by its conversion's notes: without times, and with their multiply-adds."""
     made = delegation.not_delegated_multiply_adds
     left = (
         # All of a name together, on the first of them.

@@ -42,23 +42,32 @@ class InductorEngine(packages.PackagedEngine[ByBatch[Compiled]]):
     layout: ClassVar = CHANNELS_LAST
 
     def availability(self, hardware: Hardware) -> Availability:
-        """Whether the processor is an x86, torchao is there, and a C++ compiler too."""
+        """Tell whether the processor is an x86, torchao is there, and a C++ compiler too."""
         missing = self.unfit(hardware) or packages.missing(self.name, self.modules) or files.no_compiler()
         return Availability.unless(missing)
 
     def unfit(self, hardware: Hardware) -> str | None:
-        """By architecture."""
+        """Return why the architecture has no int8 quantizer here, or None on x86_64."""
         if hardware.arch == "x86_64":
             return None
         instead = "choose --engines executorch or onnxruntime" if hardware.arch in PACKAGED else "stay with float32"
         return f"{self.name}: its int8 quantizer here is for x86_64, this CPU is {hardware.arch}; {instead}"
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:
-        """A library for each batch size, compiled for this processor."""
+        """Return the conversion to a library for each batch size, compiled for this processor.
+
+        Args:
+            variant: whose precision the libraries have.
+            hardware: the processor that they are compiled for.
+        """
         return files.conversion(variant.precision, hardware)
 
     def prepare(self, variant: Variant, material: Material) -> ByBatch[Compiled]:
-        """What the conversions left, by batch size; torch imported.
+        """Return the libraries that the conversions left, by batch size, with torch imported.
+
+        Args:
+            variant: one of `variants`.
+            material: the folder of each batch size, and pictures for the evidence.
 
         Raises:
             EngineError: torch cannot be loaded, or a file is not there.
@@ -68,7 +77,11 @@ class InductorEngine(packages.PackagedEngine[ByBatch[Compiled]]):
         return ByBatch(variant=variant, made=made, example=material.example)
 
     def build(self, prepared: ByBatch[Compiled], group: Group) -> CompiledPredictor:
-        """The library of the batch size opened in the calling process, which is told its thread count.
+        """Return a predictor of the batch size's library, opened in the calling process with its thread count.
+
+        Args:
+            prepared: the libraries by batch size.
+            group: the batch size that chooses the library, and the threads that torch is set to.
 
         Raises:
             EngineError: there is no library for the batch size, or it cannot be opened.
@@ -90,7 +103,7 @@ class CompiledPredictor:
     """A library opened, which takes pictures of one batch size and shape and checks neither."""
 
     def __init__(self, libraries: ByBatch[Compiled], group: Group) -> None:
-        """Opens the library of a batch size.
+        """Open the library of a batch size.
 
         Raises:
             EngineError: there is none, or it cannot be opened.
@@ -114,7 +127,7 @@ class CompiledPredictor:
         return _evidence(self._compiled, self._group, lambda: self(self._example))
 
     def __call__(self, batch: Images) -> Logits:
-        """The logits of a batch, (image, class).
+        """Return the logits of a batch, (image, class).
 
         Raises:
             EngineError: the pictures are of another shape, the library failed, or it gives no (image, class) tensor.
@@ -123,7 +136,7 @@ class CompiledPredictor:
         return in_parts(batch, self._group.batch, self._answered)
 
     def bind(self, batch: Images) -> Callable[[], object]:
-        """The timed body: one run of the library over an own channels-last copy of `batch`.
+        """Return the timed body: one run of the library over an own channels-last copy of `batch`.
 
         Raises:
             EngineError: the pictures are not those that it was compiled for.

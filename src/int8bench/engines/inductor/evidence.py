@@ -34,7 +34,7 @@ ROUNDING = 0.01  # of the work: what compilers take out and put in, such as chan
 
 
 def written(source: str, targets: Sequence[str]) -> tuple[Operator, ...]:
-    """The calls of a forward that oneDNN does not tell of, in their order.
+    """Return the calls of a forward that oneDNN does not tell of, in their order.
 
     Args:
         source: what inductor wrote in C++.
@@ -62,7 +62,7 @@ def _calls(body: str, targets: Sequence[str]) -> Iterator[Operator]:
 
 
 def kernel_kind(name: str, arguments: str) -> Kind:
-    """What a kernel that inductor wrote computes with, by the operators in its name and the types of its pointers.
+    """Return the kind of a kernel that inductor wrote, by the operators in its name and the types of its pointers.
 
     Args:
         name: of the kernel, without its number.
@@ -81,7 +81,7 @@ def _by_torch(target: str) -> Operator:
 
 
 def operators(primitives: Sequence[Primitive], others: Sequence[Operator], multiply_adds: int) -> tuple[Operator, ...]:
-    """What ran: oneDNN's primitives, and the calls that it does not tell of.
+    """Return the operators that ran: oneDNN's primitives, and the calls that it does not tell of.
 
     Args:
         primitives: as oneDNN tells them, with their multiply-adds.
@@ -102,7 +102,7 @@ def operators(primitives: Sequence[Primitive], others: Sequence[Operator], multi
 
 
 def _rest(multiply_adds: int, known: Sequence[Operator]) -> int | None:
-    """What oneDNN leaves of a model's multiply-adds; None where it does not tell its own."""
+    """Return the part of a model's multiply-adds that oneDNN leaves; None where it does not tell its own."""
     counts = [each.multiply_adds for each in known]
     if None in counts:
         return None
@@ -111,7 +111,10 @@ def _rest(multiply_adds: int, known: Sequence[Operator]) -> int | None:
 
 
 def _with_the_rest(others: Sequence[Operator], rest: int | None) -> Iterator[Operator]:
-    """The calls that oneDNN does not tell of, the rest of the work on torch's products: on the first, for all."""
+    """Yield the calls that oneDNN does not tell of, with the rest of the work on torch's products.
+
+    The first product has it, for all of them.
+    """
     products = [other for other in others if _PRODUCT.search(other.name)]
     is_told = rest is not None and (bool(products) or not rest)
     for each in others:
@@ -122,7 +125,7 @@ def _with_the_rest(others: Sequence[Operator], rest: int | None) -> Iterator[Ope
 
 
 def primitive_kind(primitive: Primitive) -> Kind:
-    """What a primitive of oneDNN computed with; an int8 one in a reference implementation is no int8."""
+    """Return the kind of a primitive of oneDNN; an int8 one in a reference implementation is no int8."""
     if primitive.int8:
         return Kind.INT8
     if primitive.primitive == "reorder":

@@ -50,7 +50,7 @@ _SUBJECTS = {FLOAT32: "inductor float32", INT8: "inductor int8"}
 
 
 def conversion(precision: str, hardware: Hardware) -> Conversion:
-    """A library for each batch size, which is good for processors with the same instructions alone.
+    """Return the conversion to a library for each batch size, good for processors with the same instructions alone.
 
     Args:
         precision: `FLOAT32` or `INT8`.
@@ -76,17 +76,17 @@ def conversion(precision: str, hardware: Hardware) -> Conversion:
 
 
 def compiler() -> str:
-    """The C++ compiler that inductor calls: ``$CXX``, or g++."""
+    """Return the C++ compiler that inductor calls: ``$CXX``, or g++."""
     return os.environ.get("CXX", "g++")
 
 
 def found_compiler() -> str | None:
-    """Where that is, or None."""
+    """Return the path of the C++ compiler that inductor calls, or None where it is not found."""
     return shutil.which(compiler())
 
 
 def no_compiler() -> str | None:
-    """What to say where there is none; None where there is one."""
+    """Return a sentence on the C++ compiler that is missing; None where there is one."""
     if found_compiler():
         return None
     return (
@@ -96,7 +96,7 @@ def no_compiler() -> str | None:
 
 
 def float32(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
-    """The model in float32, its weights packed, for channels-last pictures (batch, channel, height, width).
+    """Compile the model in float32, its weights packed, for channels-last pictures (batch, channel, height, width).
 
     Args:
         material: the model, and a picture for its shape.
@@ -114,7 +114,7 @@ def float32(material: Material, options: Options, batch: int | None, folder: Pat
 
 
 def int8(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
-    """The model in int8 by PT2E with torchao's default configuration for x86, calibrated with all pictures.
+    """Compile the model in int8 by PT2E with torchao's default configuration for x86, calibrated with all pictures.
 
     Args:
         material: the model, and pictures to calibrate with.
@@ -133,7 +133,10 @@ def int8(material: Material, options: Options, batch: int | None, folder: Path) 
 
 @contextmanager
 def _reported(precision: str) -> Iterator[None]:
-    """Without gradients, since inductor freezes nothing where there could be some; its faults in one sentence."""
+    """Run the block without gradients, and report its faults in one sentence.
+
+    Inductor freezes nothing where there could be gradients.
+    """
     import torch
 
     missing = no_compiler()
@@ -154,7 +157,10 @@ def _reported(precision: str) -> Iterator[None]:
 
 
 def _complaint(error: BaseException) -> str:
-    """A C++ compiler's first error where there is one: it comes after the command, which fills a page."""
+    """Return a C++ compiler's first error where there is one, else the error's own reason.
+
+    It comes after the command, which fills a page.
+    """
     faults = [line.strip() for line in str(error).splitlines() if _BY_A_COMPILER.match(line.strip())]
     return faults[0] if faults else units.reason(error)
 
@@ -168,7 +174,7 @@ def _exported(model: nn.Module, batch: int, example: Images, *, any_batch: bool 
 
 
 def images(batch: Images | torch.Tensor) -> torch.Tensor:
-    """A float32 copy in the layout that the library takes."""
+    """Return a float32 copy of a batch in the layout that the library takes."""
     import torch
 
     tensor = torch.from_numpy(batch) if not isinstance(batch, torch.Tensor) else batch
@@ -191,7 +197,7 @@ def _quantized(material: Material, *, reduce_range: bool) -> nn.Module:
 
 
 def _work(material: Material, batch: int) -> int:
-    """The multiply-adds of a forward of the batch, of which oneDNN will tell a part."""
+    """Return the multiply-adds of a forward of the batch, of which oneDNN will tell a part."""
     return batch * float_multiply_adds(plain(material.model), images(material.example[:1]))
 
 
@@ -229,9 +235,9 @@ def _settings(options: Options) -> dict[str, bool | int | float | str]:
 
 
 def _unpacked(package: Path, folder: Path) -> str | None:
-    """The library taken out of its archive, which torch would unpack into a new temporary folder at each start.
+    """Take the library out of its archive, and return inductor's word on the instructions that its code uses.
 
-    Returns what inductor says of the instructions that its code uses.
+    Torch would unpack the archive into a new temporary folder at each start.
     """
     with zipfile.ZipFile(package) as archive:
         members = {name.partition(".wrapper")[2]: name for name in archive.namelist() if ".wrapper" in name}
@@ -261,7 +267,7 @@ class Compiled:
     serialized_bytes: int
 
     def source(self) -> str:
-        """What inductor wrote in C++.
+        """Return the C++ code that inductor wrote.
 
         Raises:
             OSError: it cannot be read.
@@ -269,7 +275,7 @@ class Compiled:
         return (self.folder / _SOURCE).read_text()
 
     def targets(self) -> tuple[str, ...]:
-        """The operators that inductor leaves to torch's dispatcher, by number.
+        """Return the operators that inductor leaves to torch's dispatcher, by number.
 
         Raises:
             OSError: it cannot be read.
@@ -279,7 +285,7 @@ class Compiled:
 
 
 def compiled(folder: Path) -> Compiled:
-    """What a conversion left in a folder.
+    """Return the library that a conversion left in a folder.
 
     Raises:
         OSError: a file cannot be read.

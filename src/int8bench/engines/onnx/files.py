@@ -52,7 +52,7 @@ _MATRIX = 2
 
 
 def multiply_adds(name: str, given: Sequence[Shape], answers: Sequence[Shape]) -> int | None:
-    """How many an operator makes; 0 of one that makes none, None of one whose shapes do not tell.
+    """Return the multiply-adds of an operator: 0 where it makes none, None where its shapes do not tell.
 
     Args:
         name: of the operator's type.
@@ -102,14 +102,23 @@ class OnnxEngine(PackagedEngine["Model"]):
     """An engine that reads ONNX: one file for every batch size, whichever engine reads it."""
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion:
-        """The file of a float32 or an int8 variant; the processor decides on the bits of weights."""
+        """Return the conversion to a float32 or an int8 file; the processor decides on the bits of weights.
+
+        Args:
+            variant: that will be prepared.
+            hardware: the machine that the file will run on.
+        """
         if variant.precision == FLOAT32:
             return Conversion(name="onnx float32", function=export, packages=PACKAGES)
         options = {"reduce_range": reduces_range(hardware)}
         return Conversion(name="onnx int8", function=quantize, packages=PACKAGES, options=options)
 
     def prepare(self, variant: Variant, material: Material) -> Model:
-        """The file's content, and the runtime imported.
+        """Return the content of the converted file, with the runtime imported.
+
+        Args:
+            variant: one of `variants`.
+            material: the folder of the file, and a picture for the evidence.
 
         Raises:
             EngineError: the package cannot be loaded, or the file cannot be read.
@@ -118,7 +127,7 @@ class OnnxEngine(PackagedEngine["Model"]):
         return Model(variant=variant, content=content(material), example=material.example[:1])
 
     def runtime(self) -> Any:  # noqa: ANN401  runtimes have no types
-        """The package, which has the engine's name, imported.
+        """Return the imported package, which has the engine's name.
 
         Raises:
             EngineError: it cannot be loaded.
@@ -127,7 +136,7 @@ class OnnxEngine(PackagedEngine["Model"]):
 
 
 def reduces_range(hardware: Hardware) -> bool:
-    """Whether weights keep to 7 bits: on x86 without VNNI, where sums of products of 8 bits saturate in 16."""
+    """Tell whether weights keep to 7 bits: on x86 without VNNI, where sums of products of 8 bits saturate in 16."""
     return hardware.arch == _X86 and not dot_products(hardware)
 
 
@@ -142,7 +151,7 @@ class Model:
 
 
 def content(material: Material) -> bytes:
-    """The converted file.
+    """Return the content of the converted file.
 
     Raises:
         EngineError: it is not there.
@@ -155,7 +164,7 @@ def content(material: Material) -> bytes:
 
 
 def weights_bytes(content: bytes) -> int:
-    """Bytes of all initializers of a file: weights, biases, scales and zero points."""
+    """Return the bytes of all initializers of a file: weights, biases, scales and zero points."""
     import onnx
 
     model = onnx.load_from_string(content)
@@ -163,7 +172,7 @@ def weights_bytes(content: bytes) -> int:
 
 
 def weights_of_nodes(path: Path) -> Mapping[str, list[tuple[int, ...]]]:
-    """The shapes of each node's constants in their order, by the node's name."""
+    """Return the shapes of each node's constants in their order, by the node's name."""
     import onnx
 
     graph = onnx.load(path).graph
@@ -172,7 +181,7 @@ def weights_of_nodes(path: Path) -> Mapping[str, list[tuple[int, ...]]]:
 
 
 def work_of_nodes(content: bytes, batch: int) -> Mapping[str, int]:
-    """The multiply-adds of each node of a file, by its name; without those whose shapes cannot be inferred.
+    """Return the multiply-adds of each node of a file, by its name; leave out those whose shapes cannot be inferred.
 
     Args:
         content: of a converted model.
@@ -196,7 +205,7 @@ def work_of_nodes(content: bytes, batch: int) -> Mapping[str, int]:
 
 
 def export(material: Material, _options: Options, _batch: int | None, folder: Path) -> Mapping[str, Json]:
-    """Writes the float32 model.
+    """Write the float32 model.
 
     Args:
         material: the model, and a picture for its shape.
@@ -210,7 +219,7 @@ def export(material: Material, _options: Options, _batch: int | None, folder: Pa
 
 
 def quantize(material: Material, options: Options, _batch: int | None, folder: Path) -> Mapping[str, Json]:
-    """Writes the int8 model.
+    """Write the int8 model.
 
     Args:
         material: the model, and pictures to calibrate with.
@@ -241,7 +250,7 @@ def quantize(material: Material, options: Options, _batch: int | None, folder: P
 
 
 def _check_packages() -> None:
-    """Says of a package which is half there what is wrong; the exporter would blame the model."""
+    """Refuse a package that is only half there, for which the exporter would blame the model."""
     for each in ("onnx", "onnxscript", "onnxruntime.quantization"):
         packages.loaded("onnxruntime", each)
 

@@ -48,11 +48,15 @@ class OpenVinoEngine(files.OnnxEngine):
     layout: ClassVar = CHANNELS_LAST  # NCHW pictures it would reorder: 2 to 4 % of SimpleCNN
 
     def runtime(self) -> Any:  # noqa: ANN401  the runtime has no types
-        """The package, imported without its telemetry."""
+        """Return the package, imported without its telemetry."""
         return _runtime()
 
     def build(self, prepared: files.Model, group: Group) -> OpenVinoPredictor:
-        """The model compiled for the batch size, with threads of the calling process.
+        """Return a predictor of the model compiled for the batch size, with threads of the calling process.
+
+        Args:
+            prepared: the content of the converted file, and a picture for the shape.
+            group: the batch size that is compiled for, and the threads.
 
         Raises:
             EngineError: the runtime cannot take the model.
@@ -64,7 +68,7 @@ class OpenVinoPredictor:
     """A model compiled for one batch size, which answers any number of pictures a batch at a time."""
 
     def __init__(self, variant: Variant, content: bytes, example: Images, group: Group) -> None:
-        """Compiles the model.
+        """Compile the model.
 
         Args:
             variant: what it is.
@@ -107,7 +111,7 @@ class OpenVinoPredictor:
         }
 
     def __call__(self, batch: Images) -> Logits:
-        """The logits of a batch, (image, class).
+        """Return the logits of a batch, (image, class).
 
         Raises:
             EngineError: the runtime cannot answer, or its answer is no (image, class) array.
@@ -116,7 +120,7 @@ class OpenVinoPredictor:
         return in_parts(batch, self._group.batch, lambda pictures: self._answered(request, pictures))
 
     def bind(self, batch: Images) -> Callable[[], object]:
-        """The timed body: one synchronous call over a copy of `batch` in the request's own channels-last tensor.
+        """Return the timed body: one synchronous call over a copy of `batch` in the request's own channels-last tensor.
 
         Its answers are views of the request's output. Of 53 us at batch 1, 5 are Python's side of the call.
 
@@ -128,7 +132,7 @@ class OpenVinoPredictor:
         return partial(request.infer, share_outputs=True)
 
     def _answered(self, request: Any, pictures: Images) -> Logits:  # noqa: ANN401  the runtime has no types
-        """The answers to as many pictures as the model takes."""
+        """Return the answers to exactly as many pictures as the model takes."""
         self._fill(request, pictures)
         try:
             request.infer(share_outputs=True)
@@ -139,7 +143,7 @@ class OpenVinoPredictor:
         return answers
 
     def _fill(self, request: Any, pictures: Images) -> None:  # noqa: ANN401  the runtime has no types
-        """Copies pictures into the request's own input: (image, row, column, channel)."""
+        """Copy pictures into the request's own input: (image, row, column, channel)."""
         there = request.get_input_tensor().data
         images = np.moveaxis(pictures, 1, -1)
         if images.shape != there.shape:
@@ -151,7 +155,7 @@ class OpenVinoPredictor:
         np.copyto(there, images)
 
     def _compile(self, *, profiled: bool) -> Any:  # noqa: ANN401  the runtime has no types
-        """The model for a fixed batch of channels-last pictures.
+        """Return the model for a fixed batch of channels-last pictures.
 
         Raises:
             EngineError: the file is broken, or holds what OpenVINO does not have.
@@ -180,9 +184,9 @@ class OpenVinoPredictor:
 
 @contextmanager
 def _telemetry_off() -> Iterator[None]:
-    """OpenVINO imported as if it had no telemetry, which it has only where the package for it is found.
+    """Run the block as if OpenVINO's package for telemetry were not installed.
 
-    Else the import alone would write into the home folder, start threads and a process, and call a server.
+    With it the import alone would write into the home folder, start threads and a process, and call a server.
     """
     there = TELEMETRY in sys.modules
     if there:  # someone else's choice, made before us
@@ -201,7 +205,7 @@ def _runtime() -> Any:  # noqa: ANN401  the runtime has no types
 
 
 def _properties(threads: int, *, profiled: bool) -> dict[str, bool | int | str]:
-    """One request at a time on as many threads as asked, wherever the process may run.
+    """Return the properties of a session: one request at a time, on as many threads as asked, on any core.
 
     The hint for precision is what keeps float32 from bf16 or f16 on processors that have units for them. Threads are
     counted as the lab counts them, in logical processors, and not pinned, since the lab has done that.
@@ -227,7 +231,7 @@ def _channels_last(runtime: Any, model: Any) -> Any:  # noqa: ANN401  the runtim
 
 
 def _settings(compiled: Any) -> dict[str, Json]:  # noqa: ANN401  the runtime has no types
-    """What the runtime says of itself and of the session that is timed."""
+    """Return the runtime's own description of itself and of the session that is timed."""
     tells = _REQUIREMENTS in compiled.get_property("SUPPORTED_PROPERTIES")
     requirements = str(compiled.get_property(_REQUIREMENTS)) if tells else ""
     isa = [part.removeprefix(_ISA) for part in requirements.split(";") if part.startswith(_ISA)]
@@ -260,7 +264,7 @@ def _shapes(tensors: Any) -> tuple[tuple[int, ...], ...]:  # noqa: ANN401  the r
 
 
 def _said(error: BaseException) -> str:
-    """The first line of an error that says what, not where."""
+    """Return the first line of an error that says what failed, not where."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line.removeprefix("-- ") for line in lines if not line.startswith(_EMPTY_WORDS)]
     return (telling or lines or [type(error).__name__])[0]

@@ -20,7 +20,10 @@ NO_WORK: Mapping[str, int] = MappingProxyType({})
 
 
 def _convolution(given: Sequence[Shape], answer: Shape) -> int:
-    """Its weights may have an axis of groups more, so that channels of the answer are counted there."""
+    """Return the multiply-adds of a convolution.
+
+    Its weights may have an axis of groups more, so that channels of the answer are counted there.
+    """
     return math.prod(answer) * math.prod(given[1]) // answer[1]
 
 
@@ -37,12 +40,18 @@ def _linear(given: Sequence[Shape], answer: Shape) -> int:
 
 
 def _attention(given: Sequence[Shape], _answer: Shape) -> int:
-    """Of (image, head, row, feature): what each row gives to each other one, and what is made of their values."""
+    """Return the multiply-adds of attention over (image, head, row, feature).
+
+    Half of them make the weight that each row gives to each other one, half apply these weights to the values.
+    """
     return 2 * math.prod(given[0]) * given[1][-2]
 
 
 def _recurrent(given: Sequence[Shape], _answer: Shape) -> int:
-    """Of (image, step, feature), with the weights of the input and of the state as the last with three axes."""
+    """Return the multiply-adds of a recurrent layer over (image, step, feature).
+
+    The weights of the input and of the state are the last ones with three axes.
+    """
     deep = [each for each in given[1:] if len(each) == _DIRECTED]
     return recurrent(math.prod(given[0][:-1]), *deep[-2:])
 
@@ -80,7 +89,14 @@ class GraphNode:
     def of(
         cls, name: str, info: Mapping[str, str], *, given: tuple[Shape, ...] = (), answers: tuple[Shape, ...] = ()
     ) -> GraphNode:
-        """A node by its runtime information, and the shapes of what goes in and out."""
+        """Return a node by its runtime information, and the shapes of its inputs and outputs.
+
+        Args:
+            name: that OpenVINO shows of it.
+            info: of the runtime, as text by OpenVINO's keys: ``execTimeMcs``.
+            given: the shape of each input, weights among them; empty where it is not static.
+            answers: the shape of each output.
+        """
         time = info.get("execTimeMcs", _NOT_EXECUTED)
         return cls(
             name=name,
@@ -100,7 +116,7 @@ class GraphNode:
         return self.primitive.rpartition("_")[2].lower().replace("fp", "f")
 
     def multiply_adds(self, work: Mapping[str, int]) -> int | None:
-        """How many it makes; None where its shapes do not tell.
+        """Return the multiply-adds of the node; None where its shapes do not tell.
 
         Args:
             work: of each node of the file, by its name: what was fused into one kernel shows no products of its own.
@@ -113,12 +129,14 @@ class GraphNode:
         return _MULTIPLYING[self.layer](given, self.answers[0]) if len(given) > 1 and self.answers else None
 
     def title(self, work: Mapping[str, int]) -> str:
-        """What a person reads: its layer, and of one that products were fused into, those of the file."""
+        """Return the node's title for a person: its layer, with the file's products that were fused into it."""
         products = [name for name in self.fused if work.get(name)] if self.layer in ELEMENTWISE else []
         return f"{self.layer} of {' and '.join(products)}" if products else self.layer
 
     def kind(self, work: Mapping[str, int]) -> Kind:
-        """What it computed with: by its kernel, unless it only quantizes or moves; products of its own are no edge.
+        """Return the kind of the node: by its kernel, unless it only quantizes or moves.
+
+        A node with products of its own is no edge.
 
         Args:
             work: of each node of the file, by its name.
@@ -149,7 +167,7 @@ class GraphProfile:
         return tuple(node.layer for node in self.warm)
 
     def seconds(self) -> dict[int, float]:
-        """The mean of the calls after the first, by the place of each node that was executed."""
+        """Return the mean seconds of the calls after the first, by the place of each node that was executed."""
         return {
             place: _without_first(cold.mean_us or 0, warm.mean_us or 0, self.calls) * _US
             for place, (cold, warm) in enumerate(zip(self.cold, self.warm, strict=True))
@@ -158,7 +176,7 @@ class GraphProfile:
 
 
 def operators(profiles: Sequence[GraphProfile], work: Mapping[str, int] = NO_WORK) -> list[Operator]:
-    """The operators of one forward, each with its time in the session where it was quickest.
+    """Return the operators of one forward, each with its time in the session where it was quickest.
 
     A node of microseconds that lost its processor for a few milliseconds would else seem to be a third of the forward.
     One that is quicker than the profile's clock has no time in some sessions, and counts where it has one. Nodes are
@@ -184,28 +202,28 @@ def operators(profiles: Sequence[GraphProfile], work: Mapping[str, int] = NO_WOR
 
 
 def precisions(nodes: Sequence[GraphNode]) -> tuple[str, ...]:
-    """The types that were computed in, without edges and moves: ``i8`` alone where nothing was left in float."""
+    """Return the types that nodes computed in, edges and moves left out: ``i8`` alone where none is in float."""
     return tuple(
         sorted({node.computes_in for node in executed(nodes) if node.kind(NO_WORK) in {Kind.INT8, Kind.FLOAT}})
     )
 
 
 def not_float32(nodes: Sequence[GraphNode]) -> tuple[str, ...]:
-    """The kernels that computed in anything but float32."""
+    """Return the kernels that computed in anything but float32."""
     computing = [node for node in executed(nodes) if node.kind(NO_WORK) in {Kind.INT8, Kind.FLOAT}]
     return tuple(sorted({node.primitive for node in computing if node.computes_in != "f32"}))
 
 
 def references(nodes: Sequence[GraphNode]) -> tuple[str, ...]:
-    """The kernels that are reference implementations: right, and slow."""
+    """Return the kernels that are reference implementations: right, and slow."""
     return tuple(sorted({node.primitive for node in executed(nodes) if node.primitive.startswith("ref")}))
 
 
 def executed(nodes: Sequence[GraphNode]) -> list[GraphNode]:
-    """Those that have a time: no constants, and nothing that was done by sharing memory."""
+    """Return the nodes that have a time: no constants, and nothing that was done by sharing memory."""
     return [node for node in nodes if node.mean_us is not None]
 
 
 def _without_first(first_us: int, mean_us: int, calls: int) -> float:
-    """The mean of all calls but the first; never negative, since means are cut to whole microseconds."""
+    """Return the mean of all calls but the first; never negative, since means are cut to whole microseconds."""
     return max(0.0, (mean_us * calls - first_us) / (calls - 1))

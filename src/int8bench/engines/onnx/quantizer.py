@@ -24,13 +24,13 @@ class Calibration:
     """Pictures by batches, as onnxruntime's calibration reads them (its CalibrationDataReader, by its one method)."""
 
     def __init__(self, pictures: Images) -> None:
-        """Keeps pictures (image, channel, height, width)."""
+        """Keep pictures (image, channel, height, width)."""
         self._batches: Iterator[Images] = (
             pictures[first : first + CALIBRATION_BATCH] for first in range(0, len(pictures), CALIBRATION_BATCH)
         )
 
     def get_next(self) -> dict[str, Images] | None:
-        """The next batch, None after the last."""
+        """Return the next batch by the name of the input; None after the last."""
         batch = next(self._batches, None)
         return None if batch is None else {PICTURES: batch}
 
@@ -45,7 +45,7 @@ class LeftOut:
 
 
 def quantized(ready: Path, target: Path, pictures: Images, *, reduce_range: bool) -> tuple[LeftOut, ...]:
-    """Writes the int8 file, without what the tool cannot quantize; those nodes.
+    """Write the int8 file and return the nodes that the tool cannot quantize, which it leaves in float.
 
     Args:
         ready: a float32 file that the tool's own preparation has gone over.
@@ -72,14 +72,14 @@ def quantized(ready: Path, target: Path, pictures: Images, *, reduce_range: bool
 
 
 def by_tool(ready: Path, target: Path, pictures: Images, *, activations: str, **options: object) -> None:
-    """Writes the int8 file of one that is ready, with weights by channel and min-max ranges.
+    """Write the int8 file of a prepared float32 file, with weights by channel and min-max ranges.
 
     Args:
         ready: a float32 file that the tool's own preparation has gone over.
         target: where the int8 file is written.
         pictures: to calibrate with, (image, channel, height, width).
         activations: their type, by the tool's name: ``QUInt8`` or ``QInt8``.
-        options: more of the tool's own.
+        **options: more of the tool's own.
 
     Raises:
         Exception: whatever the tool's passes raise.
@@ -100,7 +100,7 @@ def by_tool(ready: Path, target: Path, pictures: Images, *, activations: str, **
 
 
 def _culprits(kinds: Mapping[str, Sequence[str]], fault_of: Callable[..., str | None]) -> tuple[LeftOut, ...]:
-    """The nodes on which the tool fails though nothing else is quantized; none where it fails on every kind."""
+    """Return the nodes on which the tool fails though nothing else is quantized; none where it fails on every kind."""
     tried = {kind: fault_of(op_types_to_quantize=[kind]) for kind in kinds}
     faults = {kind: fault for kind, fault in tried.items() if fault is not None}
     if len(faults) == len(kinds):
@@ -117,7 +117,7 @@ def _culprits(kinds: Mapping[str, Sequence[str]], fault_of: Callable[..., str | 
 
 
 def _kinds(ready: Path) -> dict[str, list[str]]:
-    """The names of the nodes that the tool would quantize, by their type."""
+    """Return the names of the nodes that the tool would quantize, by their type."""
     import onnx
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
@@ -131,7 +131,7 @@ def _kinds(ready: Path) -> dict[str, list[str]]:
 
 
 def _fault(quantize: Callable[..., None], tried: Path, picture: Images, **limits: Sequence[str]) -> str | None:
-    """Why the tool cannot quantize so little; None where it can."""
+    """Return why the tool cannot quantize the few nodes of `limits`; None where it can."""
     try:
         quantize(tried, picture, **limits)
     except OSError:

@@ -36,7 +36,12 @@ OPTIONS = {
 
 
 def network(material: Material, precision: str, batch: int) -> bytes:
-    """The model in a precision, for one batch size.
+    """Return the model in a precision, for one batch size, as the content of an ONNX file.
+
+    Args:
+        material: the model, and pictures to calibrate with.
+        precision: `FLOAT32`, `FLOAT16` or `INT8`.
+        batch: the size that the network is for.
 
     Raises:
         EngineError: it cannot be exported, quantized or converted.
@@ -83,7 +88,7 @@ def _loaded(path: Path) -> Any:  # noqa: ANN401
 
 
 def _fixed(model: Any, batch: int) -> Any:  # noqa: ANN401
-    """The model with the batch size that it will have for good, from which kernels are chosen."""
+    """Return the model with the batch size that it will have for good, from which kernels are chosen."""
     for tensor in (*model.graph.input, *model.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_value = batch
     del model.graph.value_info[:]  # shapes within that still say otherwise; they are worked out again
@@ -96,7 +101,7 @@ MOST_ERRORS = 5  # of a parser; the first ones say it
 
 
 def convert(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
-    """Writes the serialized engine of a precision and batch size; TensorRT's version and warnings.
+    """Write the serialized engine of a precision and batch size, and return TensorRT's version and warnings.
 
     Args:
         material: the model, and pictures to calibrate with.
@@ -116,12 +121,12 @@ def convert(material: Material, options: Options, batch: int | None, folder: Pat
 
 
 def serialized(trt: Any, onnx: bytes, messages: list[str]) -> bytes:  # noqa: ANN401
-    """The engine that TensorRT builds of a network, serialized; TF32 is off.
+    """Return the serialized engine that TensorRT builds of a network, with TF32 off.
 
     Args:
         trt: TensorRT's package.
         onnx: the network.
-        messages: gets what TensorRT says of warnings and errors.
+        messages: gets TensorRT's warnings and errors.
 
     Raises:
         EngineError: the parser or the builder refuses it.
@@ -143,7 +148,7 @@ def serialized(trt: Any, onnx: bytes, messages: list[str]) -> bytes:  # noqa: AN
 
 
 def started(kind: Any, logger: Any, messages: list[str]) -> Any:  # noqa: ANN401
-    """TensorRT's Builder or Runtime, the two objects that start CUDA.
+    """Return TensorRT's Builder or Runtime, the two objects that start CUDA.
 
     Args:
         kind: ``Builder`` or ``Runtime``.
@@ -162,11 +167,11 @@ def started(kind: Any, logger: Any, messages: list[str]) -> Any:  # noqa: ANN401
 
 
 def listener(trt: Any, messages: list[str]) -> Any:  # noqa: ANN401
-    """A logger that keeps warnings and errors, and prints nothing.
+    """Return a logger that keeps warnings and errors, and prints nothing.
 
     Args:
         trt: TensorRT's package.
-        messages: gets what it says.
+        messages: gets the warnings and errors.
     """
 
     class Listener(trt.ILogger):  # type: ignore[misc]
@@ -183,7 +188,7 @@ def listener(trt: Any, messages: list[str]) -> Any:  # noqa: ANN401
 
 
 def last(messages: list[str]) -> str:
-    """What TensorRT said last, on one line."""
+    """Return TensorRT's last message, on one line."""
     return " ".join(messages[-1].split()) if messages else "it says nothing"
 
 

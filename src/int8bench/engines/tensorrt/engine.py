@@ -47,24 +47,32 @@ class TensorRtEngine(packages.PackagedEngine[ByBatch[bytes]]):
     layout: ClassVar = NCHW  # TensorRT's own linear format
 
     def availability(self, hardware: Hardware) -> Availability:
-        """Whether package, library, driver and GPU are there; each that is not has its own sentence."""
+        """Tell whether package, library, driver and GPU are there; each that is not has its own sentence."""
         return Availability.unless(" ".join(obstacles(hardware)) or None)
 
     def fit(self, hardware: Hardware) -> Availability:
-        """By system and architecture; whether there is a GPU, no description of a processor tells."""
+        """Tell whether system and architecture fit; unknown where they do.
+
+        No description of a processor tells whether there is a GPU.
+        """
         reason = off_platform(hardware)
         if reason is None:
             return Availability(available=None, reason=f"{self.name} needs an NVIDIA GPU, of which nothing is told")
         return Availability.unless(reason)
 
     def objection(self, group: Group) -> str | None:
-        """It works on the GPU, whatever the threads: further thread counts would be the same cell again."""
+        """Return why thread counts other than 1 are not measured: on the GPU they would be the same cell again."""
         if group.threads == 1:
             return None
         return f"{self.name} works on the GPU and takes no threads, so it is measured on one alone; type --threads 1"
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion:  # noqa: ARG002  the protocol asks
-        """A serialized engine for each batch size; it is good for one kind of GPU and one driver alone."""
+        """Return the conversion to an engine for each batch size, good for one kind of GPU and one driver alone.
+
+        Args:
+            variant: whose precision the engines have.
+            hardware: any machine; the GPU is looked up here.
+        """
         return Conversion(
             name=f"{self.name} {variant.precision}",
             function=convert,
@@ -74,7 +82,11 @@ class TensorRtEngine(packages.PackagedEngine[ByBatch[bytes]]):
         )
 
     def prepare(self, variant: Variant, material: Material) -> ByBatch[bytes]:
-        """The serialized engines, read; the package is imported, CUDA is not started.
+        """Return the serialized engines, read; the package is imported, CUDA is not started.
+
+        Args:
+            variant: one of `variants`.
+            material: the folder of each batch size, and pictures for the evidence.
 
         Raises:
             EngineError: the package cannot be loaded, or a file cannot be read.
@@ -84,7 +96,11 @@ class TensorRtEngine(packages.PackagedEngine[ByBatch[bytes]]):
         return ByBatch(variant=variant, made=plans, example=material.example)
 
     def build(self, prepared: ByBatch[bytes], group: Group) -> TensorRtPredictor:
-        """The engine of a batch size, deserialized on the GPU.
+        """Return a predictor of a batch size's engine, deserialized on the GPU.
+
+        Args:
+            prepared: the serialized engines by batch size.
+            group: the batch size that chooses the engine; its threads change nothing.
 
         Raises:
             EngineError: no such batch size was converted, or TensorRT or CUDA refuse.
@@ -96,7 +112,7 @@ class TensorRtEngine(packages.PackagedEngine[ByBatch[bytes]]):
 
 
 def _gpu_of(facts: nvidia.GpuFacts) -> dict[str, str]:
-    """What a serialized engine depends on besides its packages."""
+    """Return the facts that a serialized engine depends on besides its packages."""
     gpu = next(iter(nvidia.visible(facts)), None)
     if gpu is None:
         return {}
@@ -114,7 +130,12 @@ class TensorRtPredictor:
     """A deserialized engine, which answers batches of one size on a stream of its own."""
 
     def __init__(self, plan: bytes, *, label: str, example: Images) -> None:
-        """Deserializes; `label` is how errors call it, and `example` what the evidence answers.
+        """Deserialize the engine.
+
+        Args:
+            plan: the serialized engine.
+            label: how errors call it.
+            example: pictures that the evidence answers.
 
         Raises:
             EngineError: TensorRT or CUDA refuse.
@@ -164,7 +185,9 @@ class TensorRtPredictor:
         }
 
     def __call__(self, batch: Images) -> Logits:
-        """The logits of a batch, (image, class); split into parts of the engine's size, the last one filled up.
+        """Return the logits of a batch, (image, class).
+
+        A batch is split into parts of the engine's size, the last one filled up.
 
         Raises:
             EngineError: the pictures have another shape, or CUDA fails.
@@ -177,10 +200,10 @@ class TensorRtPredictor:
         return in_parts(batch, size, self._answering.answer)
 
     def bind(self, batch: Images) -> Callable[[], object]:
-        """The timed body: the network on pictures that lie on the GPU, the logits copied back, the stream waited for.
+        """Return the timed body: the network on pictures that lie on the GPU, until the logits are back on the host.
 
-        Makes the engine's stream the calling thread's current one for good; every predictor of the process shares it,
-        so that none pays for changing it in each call.
+        The call copies the logits back and waits for the stream. Makes the engine's stream the calling thread's current
+        one for good; every predictor of the process shares it, so that none pays for changing it in each call.
         """
         session = self._session()
         session.fill(batch)

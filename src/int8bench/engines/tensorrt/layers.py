@@ -41,7 +41,7 @@ class _Layer(TypedDict, total=False):
 
 
 def operators(inspected: str, seconds: Mapping[str, float]) -> tuple[Operator, ...]:
-    """The layers of an engine as operators, each with its time where the profiler has one.
+    """Return the layers of an engine as operators, each with its time where the profiler has one.
 
     Args:
         inspected: `EngineInspector.get_engine_information` as JSON, of an engine built with detailed verbosity.

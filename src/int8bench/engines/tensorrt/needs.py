@@ -26,7 +26,7 @@ PLATFORMS = ("x86_64", "arm64")
 
 
 def obstacles(hardware: Hardware) -> tuple[str, ...]:
-    """A sentence for each thing missing here, with what to type; empty where nothing is."""
+    """Return a sentence for each thing missing here, with a command that mends it; empty where nothing is."""
     elsewhere = off_platform(hardware)
     if elsewhere is not None:
         return (elsewhere,)
@@ -36,7 +36,7 @@ def obstacles(hardware: Hardware) -> tuple[str, ...]:
 
 
 def off_platform(hardware: Hardware) -> str | None:
-    """Why it can be had for no machine of this system and architecture, or None where it can."""
+    """Return why TensorRT can be had for no machine of this system and architecture, or None where it can."""
     if hardware.os == "Linux" and hardware.arch in PLATFORMS:
         return None
     return f"{NAME}: needs Linux on x86-64 or arm64, this machine is {hardware.os} on {hardware.arch}."
@@ -48,7 +48,7 @@ def _packages() -> str | None:
 
 
 def _library() -> str | None:
-    """Whether the bindings stand without the library that they call; no word where there are none."""
+    """Return a sentence on bindings without the library that they call; None where it is there, or no bindings are."""
     if not any(find_spec(binding) for binding in BINDINGS):
         return None
     brought = find_spec("tensorrt_libs")

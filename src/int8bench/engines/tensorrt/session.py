@@ -34,7 +34,7 @@ class TensorRtSession:
     """An execution context with the memory that it reads and writes, on the engine's stream."""
 
     def __init__(self, loaded: Loaded) -> None:
-        """Reserves the memory, on the GPU and pinned on the host, and tells the context where it lies.
+        """Reserve the memory, on the GPU and pinned on the host, and give the context its addresses.
 
         Raises:
             EngineError: TensorRT refuses.
@@ -61,14 +61,14 @@ class TensorRtSession:
         return int(self.shape[0])
 
     def fill(self, batch: Images) -> None:
-        """Copies pictures into the GPU's memory and waits for it."""
+        """Copy pictures into the GPU's memory and wait for it."""
         import torch
 
         self._on_gpu.copy_(torch.tensor(batch, dtype=torch.float32))
         torch.cuda.synchronize()  # the copy is on the thread's stream, the network on ours
 
     def run(self) -> object:
-        """Queues the network and the copy back, and waits; the logits lie in the host's memory."""
+        """Queue the network and the copy back, and wait; the logits then lie in the host's memory, as returned."""
         if not self._context.execute_async_v3(self._stream.cuda_stream):
             raise EngineError(f"{self._label}: TensorRT does not run ({last(self._messages)})")
         self._host.copy_(self._logits, non_blocking=True)
@@ -76,13 +76,13 @@ class TensorRtSession:
         return self._host
 
     def stay(self) -> None:
-        """Makes the stream the thread's current one: `run` copies on the current one."""
+        """Make the stream the thread's current one: `run` copies on the current one."""
         import torch
 
         torch.cuda.set_stream(self._stream)
 
     def answer(self, batch: Images) -> Logits:
-        """The logits of a full batch; the caller's thread is left as it was.
+        """Return the logits of a full batch; the caller's thread is left as it was.
 
         Raises:
             EngineError: CUDA fails.
@@ -98,7 +98,7 @@ class TensorRtSession:
         return np.array(self._host.numpy(), dtype=np.float32)
 
     def between_events(self) -> float:
-        """Seconds that the GPU takes from the start of the network to its end, by its own clock."""
+        """Return the seconds that the GPU takes from the start of the network to its end, by its own clock."""
         import torch
 
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
@@ -109,7 +109,7 @@ class TensorRtSession:
         return float(start.elapsed_time(end)) / 1e3  # told in milliseconds
 
     def profile(self, profiler: Any) -> None:  # noqa: ANN401
-        """Has the times of layers told after each call."""
+        """Have a profiler hear the times of layers after each call."""
         self._context.profiler = profiler
 
 
@@ -117,7 +117,10 @@ _streams: list[Any] = []  # one a process, made where it is first needed: not be
 
 
 def _stream() -> Any:  # noqa: ANN401
-    """The stream of every predictor in this process; never the default one, on which TensorRT would wait twice."""
+    """Return the stream of every predictor in this process.
+
+    It never is the default one, on which TensorRT would wait twice.
+    """
     import torch
 
     if not _streams:
@@ -126,7 +129,16 @@ def _stream() -> Any:  # noqa: ANN401
 
 
 def ends(trt: Any, engine: Any, label: str) -> tuple[str, str]:  # noqa: ANN401
-    """The names of the input and the output, both float32."""
+    """Return the names of the input and the output, both float32.
+
+    Args:
+        trt: TensorRT's package.
+        engine: deserialized by it.
+        label: how errors call the contender.
+
+    Raises:
+        EngineError: the engine has other inputs or outputs.
+    """
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     given = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
     left = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT]
@@ -137,7 +149,12 @@ def ends(trt: Any, engine: Any, label: str) -> tuple[str, str]:  # noqa: ANN401
 
 
 def profiler(trt: Any, seconds: dict[str, float]) -> Any:  # noqa: ANN401
-    """What TensorRT tells the time of each layer."""
+    """Return a profiler that takes TensorRT's time of each layer.
+
+    Args:
+        trt: TensorRT's package.
+        seconds: gets the seconds of each layer, by its name.
+    """
 
     class Profiler(trt.IProfiler):  # type: ignore[misc]
         """TensorRT's IProfiler, whose `report_layer_time` must be overridden."""

@@ -33,7 +33,7 @@ _LSTM_WEIGHTS = slice(1, 9)  # of the four gates, for the input and for the stat
 
 
 def multiply_adds(name: str, given: Sequence[Shape], answer: Shape) -> int | None:
-    """How many an operator makes; 0 of one that makes none, None of one whose shapes do not tell.
+    """Return the multiply-adds of an operator: 0 where it makes none, None where its shapes do not tell.
 
     Args:
         name: of the operator in the file format.
@@ -104,7 +104,7 @@ _QUANTIZER = ("ai-edge-quantizer",)
 
 
 def conversion(file: str) -> Conversion:
-    """What to ask for, to have the file `float32`, `int8` or `full_int8` made."""
+    """Return the conversion to the file `float32`, `int8` or `full_int8`."""
     made = {FLOAT32: float32, INT8: int8, FULL_INT8: full_int8}
     return Conversion(
         name=f"tflite {file.replace('_', ' ')}",
@@ -115,7 +115,7 @@ def conversion(file: str) -> Conversion:
 
 
 def float32(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
-    """The model in float32, for pictures (batch, height, width, channel).
+    """Write the model in float32, for pictures (batch, height, width, channel).
 
     Args:
         material: the model, and a picture for its shape.
@@ -133,7 +133,9 @@ def float32(material: Material, options: Options, batch: int | None, folder: Pat
 
 
 def int8(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
-    """The model in int8 between float32 input and output, with per-channel weights and min-max ranges of all pictures.
+    """Write the model in int8 between float32 input and output.
+
+    Weights are per channel, ranges the minimum and maximum over all pictures.
 
     Args:
         material: the model, and pictures to calibrate with.
@@ -149,7 +151,9 @@ def int8(material: Material, options: Options, batch: int | None, folder: Path) 
 
 
 def full_int8(material: Material, options: Options, batch: int | None, folder: Path) -> Mapping[str, Json]:
-    """The same in int8 from its input to its output, as boards have it.
+    """Write the model in int8 from its input to its output, as boards have it.
+
+    Weights and ranges are those of `int8`.
 
     Args:
         material: the model, and pictures to calibrate with.
@@ -165,7 +169,7 @@ def full_int8(material: Material, options: Options, batch: int | None, folder: P
 
 
 def content(folder: Path) -> bytes:
-    """The file that a conversion left in a folder.
+    """Return the content of the file that a conversion left in a folder.
 
     Raises:
         OSError: it cannot be read.
@@ -174,7 +178,7 @@ def content(folder: Path) -> bytes:
 
 
 def channels_last(pictures: Images) -> Images:
-    """An own copy (image, height, width, channel) of pictures (image, channel, height, width)."""
+    """Return an own copy (image, height, width, channel) of pictures (image, channel, height, width)."""
     return np.array(np.moveaxis(pictures, 1, -1), dtype=np.float32, order="C")
 
 
@@ -219,7 +223,7 @@ def _quantized(content: bytes, material: Material, batch: int, left_float: tuple
 
 
 def _whole(content: bytes) -> bytes:
-    """The file with its weights inside its graph.
+    """Return the file with its weights inside its graph.
 
     The quantizer puts 256 KiB of weights and more behind the graph, where TensorFlow Lite Micro does not look for them:
     it answers without any weights, and says nothing.
@@ -231,7 +235,7 @@ def _whole(content: bytes) -> bytes:
 
 
 def _ranges(content: bytes, steps: Any, pictures: Images, batch: int) -> Mapping[str, Range]:  # noqa: ANN401
-    """The smallest and largest value of every tensor, by its name, over all pictures.
+    """Return the smallest and largest value of every tensor, by its name, over all pictures.
 
     `Quantizer.calibrate` would take a moving average that starts at the first batch and forgets 5 % a batch: 16 dB SQNR
     from 160 single pictures, where this gives 44 dB. Only the calibrator underneath takes another update.
@@ -266,7 +270,9 @@ def _ranges(content: bytes, steps: Any, pictures: Images, batch: int) -> Mapping
 
 
 def _with_finite_padding(content: bytes, ranges: Mapping[str, Range]) -> bytes:
-    """The file with every infinite padding replaced by the smallest value that is padded; the same where there is none.
+    """Return the file, every infinite padding in it replaced by the smallest value that is padded.
+
+    A file without any is the same.
 
     A max pooling with padding is padded with minus infinity, of which the quantizer makes an infinite scale that no
     runtime accepts. The smallest value is as good: the largest of a window never is less.
@@ -286,7 +292,7 @@ def _with_finite_padding(content: bytes, ranges: Mapping[str, Range]) -> bytes:
 
 
 def _paddings(model: Any, graph: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401  generated classes have no types
-    """What is padded, and the value that it is padded with, of each operator that has such a value."""
+    """Yield the padded tensor and the one with the value of the padding, of each operator that has such a value."""
     from ai_edge_litert import schema_py_generated
 
     for operator in graph.operators:
@@ -309,7 +315,7 @@ def _refusal(who: str, material: Material, error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the progress that the converter and the calibrator print."""
+    """Run the block without the progress that the converter and the calibrator print."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),

@@ -62,7 +62,7 @@ class LiteRtEngine(packages.PackagedEngine[LitertFiles]):
     layout: ClassVar = CHANNELS_LAST
 
     def unfit(self, hardware: Hardware) -> str | None:
-        """By the systems and architectures that have a package of the converter."""
+        """Return why a system and architecture have no package of the converter, or None where they have."""
         if (hardware.arch, hardware.os) in _PLATFORMS:
             return None
         executorch = "choose --engines executorch, which runs XNNPACK too"
@@ -72,11 +72,20 @@ class LiteRtEngine(packages.PackagedEngine[LitertFiles]):
         )
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  any machine's
-        """A .tflite file for each batch size."""
+        """Return the conversion to a .tflite file for each batch size.
+
+        Args:
+            variant: whose precision the files have.
+            hardware: any machine; the files are the same for all.
+        """
         return files.conversion(variant.precision)
 
     def prepare(self, variant: Variant, material: Material) -> LitertFiles:
-        """The files in memory, the runtime imported.
+        """Return the files in memory, with the runtime imported.
+
+        Args:
+            variant: one of `variants`.
+            material: the folder of each batch size, and pictures.
 
         Raises:
             EngineError: the runtime cannot be loaded, or a file cannot be read.
@@ -85,7 +94,11 @@ class LiteRtEngine(packages.PackagedEngine[LitertFiles]):
         return read(variant, material)
 
     def build(self, prepared: LitertFiles, group: Group) -> FixedBatchPredictor:
-        """A session opened, and its weights packed, in the calling process.
+        """Return a predictor whose session is opened, and its weights packed, in the calling process.
+
+        Args:
+            prepared: the files by batch size.
+            group: the batch size that chooses the file, and the threads of the session.
 
         Raises:
             EngineError: there is no file for the batch size, or it cannot be opened.
@@ -103,7 +116,7 @@ class LiteRtEngine(packages.PackagedEngine[LitertFiles]):
 
 
 def read(variant: Variant, material: Material) -> LitertFiles:
-    """The files of every batch size.
+    """Return the files of every batch size.
 
     Args:
         variant: that the files are of.
@@ -127,13 +140,13 @@ class LiteRtSession:
     """An interpreter with its tensors allocated."""
 
     def __init__(self, interpreter: Any) -> None:  # noqa: ANN401  ai_edge_litert has no types
-        """Looks up the one input and the one output."""
+        """Look up the one input and the one output."""
         self._interpreter = interpreter
         (entry,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
         self._input, self._output = entry["index"], answer["index"]
 
     def bound(self, pictures: Images) -> Callable[[], Logits]:
-        """A call over pictures, which are put into the input here: no call overwrites it."""
+        """Return a call over pictures, which are put into the input here: no call overwrites it."""
         invoke, answers = self._interpreter.invoke, partial(self._interpreter.get_tensor, self._output)
         self._interpreter.set_tensor(self._input, pictures)
 
@@ -156,7 +169,7 @@ def _opened(name: str, file: LitertFile, threads: int) -> Any:  # noqa: ANN401
 
 
 def weights_bytes(interpreter: Any) -> int:  # noqa: ANN401
-    """Bytes of the constants that are weights or biases, with their scales; shapes and axes are left out."""
+    """Return the bytes of weights and biases among the constants, with their scales; shapes and axes are left out."""
     made = {int(each) for node in interpreter._get_ops_details() for each in node["outputs"]}  # noqa: SLF001  no other
     given = {detail["index"] for detail in interpreter.get_input_details()}
     tensors = [detail for detail in interpreter.get_tensor_details() if detail["index"] not in made | given]
@@ -183,7 +196,7 @@ class LitertNode:
 
 
 def taken(nodes: Sequence[LitertNode]) -> frozenset[int]:
-    """The positions of the operators that a delegate runs: all that lie between its outputs and its inputs.
+    """Return the positions of the operators that a delegate runs: all that lie between its outputs and its inputs.
 
     The graph keeps what it replaced, and says nothing of it, so that it is followed back from what the delegate makes.
     """
@@ -201,7 +214,7 @@ def taken(nodes: Sequence[LitertNode]) -> frozenset[int]:
 
 
 def kind(name: str, result_types: Iterable[str]) -> Kind:
-    """What an operator of a .tflite file computes with, by what it makes.
+    """Return the kind of an operator of a .tflite file, by the types of its results.
 
     Args:
         name: of the operator in the file format.

@@ -18,7 +18,7 @@ class TfliteSession(Protocol):
     """A file that a runtime has opened, for one batch size."""
 
     def bound(self, pictures: Images) -> Callable[[], Logits]:
-        """A call over channels-last pictures of exactly the batch size; the session is theirs from now on."""
+        """Return a call over channels-last pictures of exactly the batch size; the session is theirs from now on."""
 
 
 class FixedBatchPredictor:
@@ -34,7 +34,7 @@ class FixedBatchPredictor:
         weigh: Callable[[], int],
         describe: Callable[[], Mapping[str, Json]],
     ) -> None:
-        """Opens the session, in the process that builds it.
+        """Open the session, in the process that builds it.
 
         Args:
             name: how errors call it.
@@ -60,7 +60,7 @@ class FixedBatchPredictor:
         return self._describe()
 
     def __call__(self, batch: Images) -> Logits:
-        """The logits of a batch, (image, class).
+        """Return the logits of a batch, (image, class).
 
         Raises:
             EngineError: the runtime failed, or its answer is no (image, class) array.
@@ -71,7 +71,7 @@ class FixedBatchPredictor:
         return answers
 
     def bind(self, batch: Images) -> Callable[[], object]:
-        """The timed body: one call over an own channels-last copy of `batch`.
+        """Return the timed body: one call over an own channels-last copy of `batch`.
 
         Takes the session with it, since a float32 one keeps the pictures in its own input, without a copy in a call;
         who asks this predictor again gets another session.

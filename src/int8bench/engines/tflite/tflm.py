@@ -58,7 +58,7 @@ class TflmEngine(packages.PackagedEngine[_Prepared]):
     layout: ClassVar = CHANNELS_LAST
 
     def objection(self, group: Group) -> str | None:
-        """A microcontroller looks at one picture at a time, on one core."""
+        """Return why the group is refused: a microcontroller looks at one picture at a time, on one core."""
         if group.batch != 1:
             return f"{self.name}: takes one picture at a time, not {group.batch}; choose --batch 1"
         if group.threads != 1:
@@ -66,7 +66,7 @@ class TflmEngine(packages.PackagedEngine[_Prepared]):
         return None
 
     def unfit(self, hardware: Hardware) -> str | None:
-        """By the one system and architecture that has a package."""
+        """Return why a system and architecture have no package, or None for the one that has."""
         if (hardware.arch, hardware.os) == _PLATFORM:
             return None
         return (
@@ -75,11 +75,20 @@ class TflmEngine(packages.PackagedEngine[_Prepared]):
         )
 
     def conversion(self, variant: Variant, hardware: Hardware) -> Conversion | None:  # noqa: ARG002  one file
-        """A file that is int8 at its edges too."""
+        """Return the conversion to a file that is int8 at its edges too.
+
+        Args:
+            variant: the engine's int8.
+            hardware: any machine; the file is the same for all.
+        """
         return tflite_files.conversion(tflite_files.FULL_INT8)
 
     def prepare(self, variant: Variant, material: Material) -> _Prepared:
-        """The file in memory, tried once, and the arena that it takes.
+        """Return the file in memory, tried once, and the arena that it takes.
+
+        Args:
+            variant: the engine's int8.
+            material: the folder of batch size 1, and pictures to compare answers with.
 
         Raises:
             EngineError: the runtime cannot be loaded, the file cannot be read, or has an operator that it lacks.
@@ -90,7 +99,11 @@ class TflmEngine(packages.PackagedEngine[_Prepared]):
         return _Prepared(files=files, arena_bytes=_arena_bytes(variant.label, files))
 
     def build(self, prepared: _Prepared, group: Group) -> FixedBatchPredictor:
-        """An interpreter with its arena, in the calling process.
+        """Return a predictor whose interpreter has its arena in the calling process.
+
+        Args:
+            prepared: the file, and the bytes of the arena.
+            group: one picture and one thread.
 
         Raises:
             EngineError: the group is none that it takes, or the file cannot be opened.
@@ -118,7 +131,7 @@ class _Session:
         self._scales = [Scale.of(each(0)) for each in (interpreter.get_input_details, interpreter.get_output_details)]
 
     def bound(self, pictures: Images) -> Callable[[], Logits]:
-        """A call over one picture; there is no way into the arena but a copy of the 8-bit picture."""
+        """Return a call over one picture, of which an 8-bit copy goes into the arena: there is no other way in."""
         entry, answer = self._scales
         quantize, dequantize = entry.quantizer(pictures.shape), answer.dequantizer()
         eight_bit = np.empty(pictures.shape, dtype=np.int8)
@@ -150,7 +163,7 @@ def _opened(files: litert.LitertFiles) -> Any:  # noqa: ANN401
 
 
 def _arena_bytes(label: str, files: litert.LitertFiles) -> int:
-    """Bytes of the arena that the interpreter uses, by its own recorder; no smaller one is accepted.
+    """Return the bytes of the arena that the interpreter uses, by its own recorder; no smaller one is accepted.
 
     Its own structures hold pointers of this machine, of 8 bytes: a 32-bit board needs a little less.
     """
@@ -170,7 +183,7 @@ def _model(content: bytes) -> Any:  # noqa: ANN401
 
 
 def _generous_arena_bytes(content: bytes) -> int:
-    """The size of an arena in which every tensor has a place of its own."""
+    """Return the size of an arena in which every tensor has a place of its own."""
     tensors = _model(content).subgraphs[0].tensors
     elements = sum(math.prod(tensor.shape) for tensor in tensors if tensor.shape is not None)
     return int(elements) * _LARGEST_ITEM_BYTES + len(content) + _SPARE_BYTES
@@ -183,7 +196,7 @@ def _weights_bytes(model: Any) -> int:  # noqa: ANN401
 
 
 def _weight_bytes(tensor: Any, stored_bytes: int) -> int:  # noqa: ANN401
-    """Bytes of a constant with its scales; a shape or an axis has none, and is no weight."""
+    """Return the bytes of a constant with its scales; a shape or an axis has none, and is no weight."""
     quantization = tensor.quantization
     scales = 0 if quantization is None or quantization.scale is None else len(quantization.scale)
     is_float = _type_name(tensor.type) == "float32"
@@ -240,7 +253,10 @@ def _name_of(numbers: type, wanted: int) -> str:
 
 @contextlib.contextmanager
 def _heard() -> Iterator[Callable[[], str]]:
-    """What C++ writes to standard error meanwhile: the interpreter tells its reasons and its memory there alone."""
+    """Hold a call that gives, after the block, all that C++ wrote to standard error within it.
+
+    The interpreter tells its reasons and its memory there alone.
+    """
     with tempfile.TemporaryFile() as log:
         before = os.dup(_STANDARD_ERROR)
         os.dup2(log.fileno(), _STANDARD_ERROR)

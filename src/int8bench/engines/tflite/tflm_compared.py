@@ -45,13 +45,13 @@ class Scale:
 
     @classmethod
     def of(cls, details: TensorDetails) -> Scale:
-        """What a runtime says of its int8 tensor."""
+        """Return the scale of an int8 tensor by the runtime's details of it."""
         assert details["dtype"] is np.int8
         parameters = details["quantization_parameters"]
         return cls(step=float(parameters["scales"][0]), zero_point=int(parameters["zero_points"][0]))
 
     def quantizer(self, shape: tuple[int, ...]) -> Callable[[Images, Int8], None]:
-        """What writes float32 pictures of a shape into an int8 buffer, without a new array in a call."""
+        """Return a function that writes float32 pictures of a shape into an int8 buffer, with no new array a call."""
         inverse, shift = np.float32(1 / self.step), np.int8(self.zero_point)
         low, high = np.float32(_LOWEST - self.zero_point), np.float32(_HIGHEST - self.zero_point)
         scaled = np.empty(shape, dtype=np.float32)
@@ -67,7 +67,7 @@ class Scale:
         return quantize
 
     def dequantizer(self) -> Callable[[Int8], Logits]:
-        """What makes float32 answers of int8 ones."""
+        """Return a function that makes float32 answers of int8 ones."""
         step, zero_point = np.float32(self.step), np.float32(self.zero_point)
 
         def dequantize(answers: Int8) -> Logits:
@@ -106,14 +106,19 @@ class Tally:
     answers: int = 0
 
     def add(self, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> None:
-        """Counts one picture's answers."""
+        """Count one picture's answers.
+
+        Args:
+            one: integers, in any shape.
+            other: those that they are held against, in the same shape.
+        """
         apart = np.abs(one.astype(np.int32) - other.astype(np.int32))
         self.largest_step = max(self.largest_step, int(apart.max()))
         self.differing += int(np.count_nonzero(apart))
         self.answers += apart.size
 
     def to_dict(self) -> dict[str, Json]:
-        """A JSON value."""
+        """Return the tally as a JSON value."""
         return {"largest_step": self.largest_step, "differing_share": round(self.differing / self.answers, 6)}
 
 
@@ -128,7 +133,7 @@ class OutputComparison:
     """Per kernels, the operators that make of the same inputs something else than the reference, and by how much."""
 
     def add(self, tensors: Mapping[str, Tensors]) -> None:
-        """Counts one picture, over which all have run."""
+        """Count one picture that all kernels have run over."""
         answer = self.steps[-1].output
         for name, each in tensors.items():
             if name != MICRO:
@@ -161,7 +166,7 @@ class OutputComparison:
 
 
 def compared(content: bytes, pictures: Images, arena_bytes: int) -> dict[str, Json]:
-    """How Micro's answers differ from LiteRT's, and through which operators, as a JSON value.
+    """Return the differences of Micro's answers from LiteRT's, and their operators, as a JSON value.
 
     Args:
         content: a file for one picture, int8 from its input to its output.

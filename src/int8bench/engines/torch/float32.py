@@ -32,17 +32,27 @@ class Float32Engine(Engine[TorchModel]):
         return float32_references(self.name)
 
     def availability(self, hardware: Hardware) -> Availability:  # noqa: ARG002  the protocol asks
-        """Float32 runs wherever torch does."""
+        """Return that the engine is available: float32 runs wherever torch does."""
         return Availability(available=True)
 
     def prepare(self, variant: Variant, material: Material) -> TorchModel:
-        """A copy of the model in eval mode, without gradients; nothing to calibrate."""
+        """Return a copy of the model in eval mode, without gradients; there is nothing to calibrate.
+
+        Args:
+            variant: channels-last or plain NCHW.
+            material: the model, and pictures for the evidence.
+        """
         if variant not in self.variants:
             raise EngineError(f"{self.name}: {variant.label} is not offered; expected float32, channels-last or nchw")
         return TorchModel(module=frozen(material.model), variant=variant, example=material.example)
 
     def build(self, prepared: TorchModel, group: Group) -> TorchPredictor:
-        """A copy laid out anew in the calling process."""
+        """Return a predictor of a copy of the model, laid out anew in the calling process.
+
+        Args:
+            prepared: the copy that `prepare` made; it stays as it is.
+            group: the threads that torch is set to; any batch size fits.
+        """
         import torch
 
         torch.set_num_threads(group.threads)

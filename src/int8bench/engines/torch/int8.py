@@ -67,11 +67,14 @@ class QuantizedEngine(Engine[TorchModel]):
         return (int8_variant(self.name),)
 
     def availability(self, hardware: Hardware) -> Availability:
-        """What torch says of its build where that is known, else what its released builds have."""
+        """Return the availability by torch's word on its build where that is known, else by its released builds."""
         return Availability.unless(_objection(self.name, hardware))
 
     def fit(self, hardware: Hardware) -> Availability:
-        """The same, and None where the instructions that it needs are not told."""
+        """Return the availability on a machine, None where the instructions that the engine needs are unknown.
+
+        The build of torch counts as in `availability`.
+        """
         reason = _objection(self.name, hardware)
         flag, level = _X86_NEEDS.get(self.name, (None, ""))
         if reason is None and hardware.arch == _X86 and flag and hardware.tells_flag(flag) is Told.UNTOLD:
@@ -79,7 +82,11 @@ class QuantizedEngine(Engine[TorchModel]):
         return Availability.unless(reason)
 
     def prepare(self, variant: Variant, material: Material) -> TorchModel:
-        """The model traced, observed with the engine's default configuration, and calibrated.
+        """Return the model traced, observed with the engine's default configuration, and calibrated.
+
+        Args:
+            variant: the engine's int8.
+            material: the model and the calibration pictures; ranges are shared with torch's other engines.
 
         Raises:
             EngineError: the engine is not in this build, or the model cannot be traced or fed.
@@ -92,7 +99,11 @@ class QuantizedEngine(Engine[TorchModel]):
         return TorchModel(module=observed, variant=variant, example=material.example)
 
     def build(self, prepared: TorchModel, group: Group) -> TorchPredictor:
-        """The observed model converted, its weights packed in the calling process.
+        """Return a predictor of the observed model, converted, with weights packed in the calling process.
+
+        Args:
+            prepared: the observed model; it stays as it is.
+            group: the threads that torch is set to; any batch size fits.
 
         Raises:
             EngineError: the engine is not in this build, or has no kernel for a layer.
@@ -109,7 +120,7 @@ class QuantizedEngine(Engine[TorchModel]):
         return TorchPredictor(module=module, prepared=prepared, describe=describe, select=_selector(self.name))
 
     def _select(self) -> None:
-        """Makes this the engine for which configurations are taken and weights are packed.
+        """Make this the engine for which configurations are taken and weights are packed.
 
         Raises:
             EngineError: this build of torch does not have it on this CPU.
@@ -165,7 +176,7 @@ def _known_warnings_ignored() -> Iterator[None]:
 
 @contextmanager
 def _without_stack_traces() -> Iterator[None]:
-    """Traces without the line of each operator, for which torch would import its compiler: 2 s in every process."""
+    """Run the block so that torch traces no source lines, for which it would import its compiler: 2 s a process."""
     from torch.fx import config
 
     before = getattr(config, "do_not_emit_stack_traces", None)
@@ -202,7 +213,7 @@ def _trace(name: str, model: nn.Module, example: torch.Tensor) -> fx.GraphModule
 
 
 def _configurations(name: str) -> Any:  # noqa: ANN401  torch.ao has no types
-    """Torch's default configurations of an engine, with one more that it lacks for onednn.
+    """Return torch's default configurations of an engine, with one more that it lacks for onednn.
 
     Weights by channel are none that its observers have for transposed convolutions: for fbgemm and x86 the default
     takes them by tensor, for onednn it fails.
@@ -219,7 +230,7 @@ def _configurations(name: str) -> Any:  # noqa: ANN401  torch.ao has no types
 
 
 def _observe(name: str, observed: fx.GraphModule, material: Material) -> None:
-    """Lets a traced model see the calibration pictures, or tells it what another engine of torch saw.
+    """Let a traced model see the calibration pictures, or give it the ranges that another engine of torch saw.
 
     All of them observe float32's activations, and differ in what they make of the ranges: a histogram of mobilenet_v2's
     160 pictures takes 17 s, in each launch, for each engine.
@@ -237,7 +248,7 @@ def _observe(name: str, observed: fx.GraphModule, material: Material) -> None:
 
 
 def _observers(observed: fx.GraphModule) -> dict[str, ObserverBase]:
-    """What notes ranges in a traced model, by its place."""
+    """Return the observers of ranges in a traced model, by their places."""
     from torch.ao.quantization.observer import ObserverBase
 
     return {place: each for place, each in observed.named_modules() if isinstance(each, ObserverBase)}
@@ -267,7 +278,7 @@ def _convert(name: str, observed: fx.GraphModule) -> fx.GraphModule:
 
 
 def _selector(name: str) -> Callable[[], object]:
-    """What makes an engine the process's current one, without the 0.5 us of the public property."""
+    """Return a call that makes an engine the process's current one, without the 0.5 us of the public property."""
     import torch
 
     identity = torch.backends.quantized._get_qengine_id(name)  # noqa: SLF001  the ids have no public name
@@ -292,11 +303,14 @@ def _evidence(name: str, module: fx.GraphModule, example: Images, forward: Calla
 
 
 def is_packed(module: nn.Module) -> bool:
-    """Whether a module is a quantized layer, which keeps its weights packed for the engine."""
+    """Tell whether a module is a quantized layer, which keeps its weights packed for the engine."""
     return hasattr(module, "_packed_params") and "quantized" in type(module).__module__ and hasattr(module, "scale")
 
 
 def _kind(module: nn.Module) -> str:
-    """``nn.intrinsic.quantized.ConvReLU2d`` for torch.ao.nn.intrinsic.quantized.modules.conv_relu.ConvReLU2d."""
+    """Return the short name of a module's class.
+
+    It is ``nn.intrinsic.quantized.ConvReLU2d`` for torch.ao.nn.intrinsic.quantized.modules.conv_relu.ConvReLU2d.
+    """
     package = type(module).__module__.removeprefix("torch.ao.").partition(".modules")[0]
     return f"{package}.{type(module).__name__}"

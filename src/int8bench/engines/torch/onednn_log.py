@@ -26,7 +26,7 @@ _OF_INPUT, _OF_OUTPUT, _OF_KERNEL = ("id", "ih", "iw"), ("od", "oh", "ow"), ("kd
 
 
 def multiply_adds(primitive: str, problem: str, auxiliary: str) -> int | None:
-    """How many a primitive makes: 0 where it is none that multiplies, None where its problem does not tell.
+    """Return the multiply-adds of a primitive: 0 where it multiplies nothing, None where its problem does not tell.
 
     Args:
         primitive: its kind.
@@ -53,7 +53,7 @@ def _size(axes: dict[str, int], names: tuple[str, ...]) -> int:
 
 
 def _of_matmul(problem: str) -> int | None:
-    """Of ``4x8x64:4x64x10``: the axes of both sides, the last two of which are multiplied."""
+    """Return the multiply-adds of a product: ``4x8x64:4x64x10`` has the axes of both sides, the last two multiplied."""
     sides = [[int(axis) for axis in side.split("x") if axis.isdecimal()] for side in problem.split(":")[:2]]
     if len(sides) != 2 or any(len(side) < 2 for side in sides):  # noqa: PLR2004  two sides, of two axes or more
         return None
@@ -140,7 +140,7 @@ class Silence:
     error: str
 
     def to_dict(self) -> dict[str, Json]:
-        """The evidence, of which nobody knows whether oneDNN was used."""
+        """Return the evidence, which leaves open whether oneDNN was used."""
         return {"used": None, "error": self.error}
 
 
@@ -163,7 +163,7 @@ class Words:
         return _summed(self.calls)
 
     def to_dict(self) -> dict[str, Json]:
-        """The evidence."""
+        """Return the evidence as JSON values."""
         return {
             "used": bool(self.calls),
             "version": self.version,
@@ -174,7 +174,7 @@ class Words:
 
 
 def parse(text: str) -> Words:
-    """What a verbose log says, its columns read by its own ``template:`` line."""
+    """Return oneDNN's words in a verbose log, its columns read by its own ``template:`` line."""
     prefix, columns = _template(text)
     lines = [line[len(prefix) + 1 :].split(",") for line in text.splitlines() if line.startswith(f"{prefix},")]
     rows = [dict(zip(columns, fields, strict=True)) for fields in lines if len(fields) == len(columns)]
@@ -186,7 +186,7 @@ def parse(text: str) -> Words:
 
 
 def collect(forward: Callable[[], object]) -> Words | Silence:
-    """What oneDNN says about one warm call of `forward`, unless the process that listens comes to grief."""
+    """Return oneDNN's words on one warm call of `forward`; its silence where the listening process comes to grief."""
     with tempfile.TemporaryFile() as log:
         pid = _fork()
         if pid == 0:
@@ -218,7 +218,7 @@ def _call(row: Mapping[str, str]) -> Call:
 
 
 def _type_of(argument: str, descriptors: str) -> str | None:
-    """The data type of an argument: ``src:u8::blocked`` today, ``src_u8::blocked`` before oneDNN 3.5."""
+    """Return the data type of an argument: ``src:u8::blocked`` today, ``src_u8::blocked`` before oneDNN 3.5."""
     return _found(re.compile(_TYPE.format(argument=argument)), descriptors, "type")
 
 
@@ -261,7 +261,7 @@ def _fork() -> int:
 
 
 def _listen(forward: Callable[[], object], log: IO[bytes]) -> NoReturn:
-    """The forked process's whole life; it must not return into the caller's frames, whatever happens."""
+    """Run the forked process to its end; it must not return into the caller's frames, whatever happens."""
     code = 1
     try:
         import torch

@@ -26,7 +26,7 @@ _MATRIX, _PICTURE = 2, 3  # axes of a linear layer's weights, and of a convoluti
 
 
 def operators(module: fx.GraphModule, example: torch.Tensor) -> list[Operator]:
-    """The operators of a converted graph in the order in which they ran.
+    """Return the operators of a converted graph in the order in which they ran.
 
     Args:
         module: what `convert_fx` gives.
@@ -59,7 +59,7 @@ def operators(module: fx.GraphModule, example: torch.Tensor) -> list[Operator]:
 
 
 def float_multiply_adds(module: nn.Module, example: torch.Tensor) -> int:
-    """How many a forward of a float model makes.
+    """Return the multiply-adds of one forward of a float model.
 
     Args:
         module: in eval mode.
@@ -73,7 +73,7 @@ def float_multiply_adds(module: nn.Module, example: torch.Tensor) -> int:
 
 
 def _multiplies_in_float(run: Callable[[], object]) -> bool:
-    """Whether a call comes down to torch's float products, as its own profiler tells."""
+    """Tell whether a call comes down to torch's float products, as its own profiler tells."""
     from torch.autograd.profiler import profile
 
     with _silent(), profile(use_kineto=False) as profiler:
@@ -83,7 +83,7 @@ def _multiplies_in_float(run: Callable[[], object]) -> bool:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without what the profiler writes to standard error, which would pass for a process's last words."""
+    """Run the block without the profiler's words on standard error, which would pass for a process's last ones."""
     before = os.dup(_STANDARD_ERROR)
     with tempfile.TemporaryFile() as nowhere:
         os.dup2(nowhere.fileno(), _STANDARD_ERROR)
@@ -106,7 +106,7 @@ def _implementation(node: fx.Node) -> str:
 
 
 def _kind(node: fx.Node, given: tuple[Any, ...], answer: object) -> Kind:
-    """By its tensors: quantized ones, float ones, or one of each where it goes from one to the other."""
+    """Return the kind of a node by its tensors: quantized, float, or one of each where it goes between them."""
     import torch
 
     tensors = [each for each in given if isinstance(each, torch.Tensor)]
@@ -128,7 +128,7 @@ def _flat(answer: object) -> Iterator[object]:
 
 @contextmanager
 def _counted(module: nn.Module) -> Iterator[list[int]]:
-    """The multiply-adds of what runs meanwhile: of float by torch's counter, of packed layers in `module` by shapes.
+    """Count the multiply-adds of the block: of float by torch's counter, of packed layers in `module` by shapes.
 
     Without fused kernels, which torch's counter knows nothing of: a transformer's fast path, oneDNN's recurrent layers,
     and attention in one piece.
@@ -163,7 +163,7 @@ def _of_packed(module: Any, given: tuple[torch.Tensor, ...], answer: torch.Tenso
 
 
 def _by_shapes(node: fx.Node, given: tuple[Any, ...], answer: object) -> int:
-    """Of a quantized function: with packed weights among its arguments, or a product of two activations."""
+    """Return the multiply-adds of a quantized function, by its packed weights or as a product of two activations."""
     import torch
 
     if not isinstance(answer, torch.Tensor):

@@ -71,7 +71,7 @@ class TorchPredictor:
         return self.describe(lambda: self(self.prepared.example))
 
     def __call__(self, batch: Images) -> Logits:
-        """The logits of a batch, (image, class).
+        """Return the logits of a batch, (image, class).
 
         Raises:
             EngineError: the forward failed, or its result is no (image, class) tensor.
@@ -89,7 +89,7 @@ class TorchPredictor:
         return self._logits(answer, len(batch))
 
     def bind(self, batch: Images) -> Callable[[], object]:
-        """The timed body: one forward over an own copy of `batch`.
+        """Return the timed body: one forward over an own copy of `batch`.
 
         Enters inference mode for the rest of the thread's life, unless it is on: entering it in each call costs 1.5
         to 2 % of a forward of SimpleCNN at batch 1 (5 us of 285), leaving it out 2 to 6 % (autograd's dispatch).
@@ -124,7 +124,7 @@ class TorchPredictor:
 
 
 def layout_format(layout: str) -> torch.memory_format:
-    """The memory format that a layout's name stands for."""
+    """Return the memory format that a layout's name stands for."""
     import torch
 
     return torch.channels_last if layout == CHANNELS_LAST else torch.contiguous_format
@@ -146,7 +146,7 @@ def _remain_in_inference_mode() -> None:
 
 
 def _tensors(state: object) -> Iterator[torch.Tensor]:
-    """Every tensor of a state dict; packed linear layers keep a tuple of weight and bias."""
+    """Yield every tensor of a state dict; packed linear layers keep a tuple of weight and bias."""
     import torch
 
     if isinstance(state, torch.Tensor):

@@ -12,13 +12,13 @@ NAME = "_int8bench_agent"  # so that `int8bench` stays free for the side's own
 
 
 def main() -> None:
-    """Serves the coordinator that has started this process."""
+    """Serve the coordinator that has started this process."""
     _load_package()
     importlib.import_module(f"{NAME}.launch").serve(int(sys.argv[1]), int(sys.argv[2]))
 
 
 def _load_package() -> None:
-    """Makes this folder importable as `NAME`, whatever else is called int8bench here."""
+    """Make this folder importable as `NAME`, whatever else is called int8bench here."""
     folder = Path(__file__).parent
     spec = importlib.util.spec_from_file_location(
         NAME, folder / "__init__.py", submodule_search_locations=[str(folder)]

@@ -48,7 +48,7 @@ class Fresh:
     _folders: dict[str, set[str]] = field(default_factory=dict)
 
     def timed(self) -> float:
-        """Seconds of one run of the text, in an interpreter that ends with this process.
+        """Return the seconds of one run of the text, in an interpreter that ends with this process.
 
         Raises:
             RuntimeError: it failed; with its last line of standard error.
@@ -75,12 +75,12 @@ class Fresh:
         return float(seconds) / self.number
 
     def seen(self) -> dict[str, list[str]]:
-        """The folders that modules of each package came from, in all interpreters so far."""
+        """Return the folders that modules of each package came from, in all interpreters so far."""
         return {package: sorted(folders) for package, folders in self._folders.items()}
 
 
 def _as_asv_reads(text: str) -> str:
-    """The text after asv has put it between three quotes: a backslash that is to arrive is written twice."""
+    """Return the text after asv has put it between three quotes: a backslash that is to arrive is written twice."""
     quoted = textwrap.dedent(text).replace('"""', r"\"\"\"")
     return str(ast.literal_eval(f'"""{quoted}"""'))
 

@@ -30,7 +30,7 @@ class Imports:
     def __init__(
         self, names: Iterable[str], folders: Iterable[str], suite: Path, *, measured: Iterable[str] = ()
     ) -> None:
-        """Of names that are not there nothing is pinned.
+        """Pin the names that are there to their present places, and no others.
 
         Args:
             names: modules that come from where they are found now.
@@ -46,7 +46,7 @@ class Imports:
         self._beside_tests: set[Path] = set()
 
     def find_spec(self, fullname: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
-        """The place of a module that is the side's or the suite's; None leaves it to the path."""
+        """Return the place of a module that is the side's or the suite's; None leaves it to the path."""
         if fullname in self._tests:
             return self._tests[fullname]
         if "." in fullname:
@@ -54,12 +54,22 @@ class Imports:
         return self._specs.get(fullname) or self._of_side(fullname) or self._of_other(fullname)
 
     def find_or_search(self, name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
-        """The same, and else what is found on the path: for a finder that stands before this one."""
+        """Return the place by `find_spec`, and else by the path: for a finder that stands before this one.
+
+        Args:
+            name: of the module, with those of its packages.
+            path: folders to search; Python's own path where None.
+        """
         return self.find_spec(name) or PathFinder.find_spec(name, path)
 
     @contextmanager
     def importing(self, path: Path, root: Path, *, mode: str) -> Iterator[None]:
-        """Around pytest's import of a file that it collects, by the name that it will give the module.
+        """Run pytest's import of a file that it collects, with the file placed by the name that its module will have.
+
+        Args:
+            path: of the file.
+            root: the folder that pytest takes for the root of the project.
+            mode: of importing, by pytest's word: ``prepend``, ``append`` or ``importlib``.
 
         Raises:
             Exception: the measured package that the file lies in, whatever it raises when it is imported.
@@ -76,7 +86,7 @@ class Imports:
                 yield
 
     def _place(self, top: Path, names: Sequence[str], *, first: bool) -> bool:
-        """Whether a module is the suite's: from its first part that is, the suite's files are meant.
+        """Tell whether a module is the suite's: from its first part that is, the suite's files are meant.
 
         Args:
             top: the folder that the names begin in.
@@ -114,14 +124,17 @@ class Imports:
         return whole
 
     def _of_other(self, name: str) -> ModuleSpec | None:
-        """A module that cannot be imported, where this side lacks it and the suite's tree has the other side's."""
+        """Return a module that cannot be imported, where the suite's tree has it from the other side alone."""
         spec = PathFinder.find_spec(name) if name in self._measured else None
         if spec is None or spec.origin is None or not Path(spec.origin).is_relative_to(self._suite):
             return None
         return ModuleSpec(name, Lacking(), origin=spec.origin)
 
     def _likewise(self) -> Iterator[str]:
-        """Where a side is a tree that nothing installs: its own of the folders that the suite has put on the path."""
+        """Yield a side's own of the folders that the suite has put on the path.
+
+        Only a side that is a tree, which nothing installs, has any.
+        """
         for each in map(Path, sys.path if self._trees else ()):
             if each.is_relative_to(self._suite) and each not in self._beside_tests:
                 inner = each.relative_to(self._suite)
@@ -133,7 +146,7 @@ class Lacking(Loader):
     """Of modules that a side does not have."""
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Says what Python says.
+        """Refuse the module in Python's own words.
 
         Raises:
             ModuleNotFoundError: always.
@@ -141,11 +154,11 @@ class Lacking(Loader):
         raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Is never reached."""
+        """Do nothing, as it is never reached."""
 
 
 def install(imports: Imports) -> None:
-    """Makes it go before all finders, those of pytest too, for the rest of this process."""
+    """Put the imports before all finders, those of pytest too, for the rest of this process."""
     import _pytest.config
     import _pytest.python
     from _pytest.assertion.rewrite import AssertionRewritingHook
@@ -165,7 +178,7 @@ def install(imports: Imports) -> None:
 
 
 def _named(path: Path) -> tuple[Path, list[str]]:
-    """The folder above all packages around a file, and the parts of the name that it has there."""
+    """Return the folder above all packages around a file, and the parts of the name that it has there."""
     names = [] if path.name == "__init__.py" else [path.stem]
     folder = path.parent
     while (folder / "__init__.py").is_file() and folder.name.isidentifier():
@@ -190,7 +203,7 @@ def _spec(name: str, place: Path) -> ModuleSpec:
 
 @contextmanager
 def _two_files() -> Iterator[None]:
-    """Where pytest lets a module come from another file than the one that it collects."""
+    """Let pytest, within the block, take a module from another file than the one that it collects."""
     before = os.environ.get("PY_IGNORE_IMPORTMISMATCH")
     os.environ["PY_IGNORE_IMPORTMISMATCH"] = "1"
     try:

@@ -34,7 +34,7 @@ class Opening:
 
 
 def serve(descriptor: int, coordinator: int) -> None:
-    """Opens the suite that is asked for, and serves forks until the coordinator goes.
+    """Open the suite that is asked for, and serve forks until the coordinator goes.
 
     Args:
         descriptor: of the line to the coordinator.
@@ -73,7 +73,7 @@ def _opening(order: Open) -> Opening | Broken | Failed:
 
 
 def _suite(order: Open, luck: Luck) -> Suite:
-    """The suite asked for; its module needs packages that only a side with such benchmarks has."""
+    """Return the suite asked for; its module needs packages that only a side with such benchmarks has."""
     match order.suite:
         case "asv":
             from .suites import asv_suite
@@ -106,7 +106,7 @@ def _serve(line: Line, opening: Opening) -> None:
 
 
 def _fork(line: Line, opening: Opening, asked: Enter) -> int:
-    """Forks a process for one benchmark; the line to it came along with the request, as a descriptor."""
+    """Fork a process for one benchmark; the line to it came along with the request, as a descriptor."""
     theirs = Line(_socket.socket(fileno=_descriptor(line.socket)))
     parent = os.getpid()
     with warnings.catch_warnings():
@@ -120,7 +120,7 @@ def _fork(line: Line, opening: Opening, asked: Enter) -> int:
 
 
 def _descriptor(end: _socket.socket) -> int:
-    """The descriptor that comes along with a byte; as `socket.recv_fds` gives it, which a suite may block."""
+    """Return the descriptor that comes along with a byte; as `socket.recv_fds` gives it, which a suite may block."""
     numbers = array(_NUMBERS)
     _, ((_, _, body),), _, _ = end.recvmsg(1, _socket.CMSG_LEN(numbers.itemsize))
     numbers.frombytes(body)
@@ -128,7 +128,7 @@ def _descriptor(end: _socket.socket) -> int:
 
 
 def _live(line: Line, opening: Opening, asked: Enter, parent: int) -> NoReturn:
-    """A fork's whole life."""
+    """Live a fork's whole life: enter the benchmark, tell its end, and end."""
     try:
         mortal.die_with(parent)
         if asked.cores and hasattr(os, "sched_setaffinity"):
@@ -154,13 +154,16 @@ def _live(line: Line, opening: Opening, asked: Enter, parent: int) -> NoReturn:
 
 
 def _ended(measured: Sequence[Opened], packages: Sequence[str], before: frozenset[str]) -> Ended:
-    """Where modules came from, the calls' own imports among them; and what others were imported, where none are own."""
+    """Return the places of modules at the end, the calls' own imports among them.
+
+    Where none are the side's own, the others that were imported are in it too.
+    """
     own = _origins(measured, packages)
     return Ended(origins=own, others={} if any(own.values()) else origins.of_others(before, Path.cwd()))
 
 
 def _origins(measured: Sequence[Opened], packages: Sequence[str]) -> Origins:
-    """Where modules came from in what is measured: this process, or those that it starts, so far."""
+    """Return the places of modules in the measured process so far: in this one, or in those that it starts."""
     seen = next((opened.seen for opened in measured if opened.seen), None)
     return seen() if seen else origins.of_packages(packages)
 

@@ -31,22 +31,22 @@ class Luck:
     """The seed of a pair of launches."""
 
     def __init__(self, seed: int) -> None:
-        """With nothing drawn yet."""
+        """Keep the seed, with nothing drawn yet."""
         self.seed = seed
 
     def hold(self) -> None:
-        """Seeds what is loaded, and from now on whatever is imported, when it is: a suite may draw at import."""
+        """Seed what is loaded, and from now on all that is imported, when it is: a suite may draw at import."""
         self.draw()
         sys.meta_path.insert(0, Seeding(self))
 
     def draw(self) -> None:
-        """Seeds every generator that is loaded; what is drawn next is the same on both sides."""
+        """Seed every generator that is loaded; what is drawn next is the same on both sides."""
         random.seed(self.seed)
         for name in SEEDED:
             self.draw_of(name)
 
     def draw_of(self, name: str) -> None:
-        """Seeds the generator of one module, where it is wholly loaded."""
+        """Seed the generator of one module, where it is wholly loaded."""
         module = sys.modules.get(name)
         if module is not None and not getattr(module.__spec__, "_initializing", False):
             SEEDED[name](self.seed)
@@ -56,12 +56,12 @@ class Seeding:
     """Finds modules as they would be found, and seeds their generator once they are loaded."""
 
     def __init__(self, luck: Luck) -> None:
-        """Of a pair's luck."""
+        """Keep a pair's luck."""
         self._luck = luck
         self._looking = False
 
     def find_spec(self, fullname: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
-        """The module's own place, with a loader that seeds in the end; None for all other modules."""
+        """Return the module's own place, with a loader that seeds in the end; None for all other modules."""
         if fullname not in SEEDED or self._looking:
             return None
         self._looking = True

@@ -34,12 +34,15 @@ _RESET_PEAK = "5"  # proc_pid_clear_refs(5): reset the peak resident set size to
 
 
 def private_bytes() -> int:
-    """The resident memory of this process now that no file backs; all of its peak where the kernel does not tell."""
+    """Return the bytes of resident memory of this process now that no file backs.
+
+    Where the kernel does not tell, they are all of its peak.
+    """
     return _status_bytes("VmRSS") - _of_files() if _STATUS.exists() else _peak_bytes()
 
 
 def peak_bytes_during(step: Callable[[], object]) -> int:
-    """The peak of this process's private memory while `step` runs, once.
+    """Return the peak in bytes of this process's private memory while `step` runs, once.
 
     The kernel keeps the peak of all resident pages. Those of files only grow meanwhile, so that taking away what they
     are at the end gives the peak of the others, or a little less.
@@ -52,7 +55,9 @@ def peak_bytes_during(step: Callable[[], object]) -> int:
 
 @contextmanager
 def counted_exactly(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
-    """Memory that is in use is resident meanwhile, and little else: by large blocks of their own, and by small pages.
+    """Run the block so that the memory in use is resident, and little else.
+
+    Large blocks are on their own, and pages are small.
 
     Every large block is a mapping of its own, and gone when it is freed (glibc only). It is mapped where the heap has
     no room for it; so the heap is not to grow ahead, and its holes, which are other ones in each process, are taken
@@ -82,7 +87,7 @@ def counted_exactly(environment: Mapping[str, str] = os.environ) -> Iterator[Non
 
 @contextmanager
 def over_nothing() -> Iterator[Callable[[Callable[[], object]], int]]:
-    """Gives a function that measures a step: its peak over this process's bytes at the start, less that of no step."""
+    """Hold a function that gives the peak of a step, over this process's bytes at the start, less that of no step."""
     nothing = _bytes_of_nothing()
     with counted_exactly():
         full = _full_pools()  # held until the step has run
@@ -98,7 +103,7 @@ def over_nothing() -> Iterator[Callable[[Callable[[], object]], int]]:
 
 
 def _full_pools() -> list[list[bytes]]:
-    """Objects of every small size, so many that Python's free memory of that size is used up, and more had to come.
+    """Return objects of every small size, so many that Python's free memory is used up and more had to come.
 
     Python keeps what was freed of its small objects, and a step that fills it seems to cost nothing. How much there is
     depends on what was imported: lists of 14 MB took 10 where a module had been compiled that they do not use.
@@ -116,7 +121,9 @@ def _full_pools() -> list[list[bytes]]:
 
 
 def _bytes_of_nothing() -> int:
-    """What the peak of a process that does nothing adds to what it holds: of a fork of this one, measured as steps are.
+    """Return the bytes that the peak of a process that does nothing adds to what it holds.
+
+    The process is a fork of this one, measured as steps are.
 
     Raises:
         RuntimeError: the fork did not say.
@@ -141,13 +148,13 @@ def _bytes_of_nothing() -> int:
 
 
 def _huge_pages(libc: ctypes.CDLL, *, allowed: bool) -> None:
-    """Of this process; Linux only."""
+    """Allow this process huge pages, or forbid them; Linux only."""
     if sys.platform == "linux":
         libc.prctl(_PR_SET_THP_DISABLE, 0 if allowed else 1, 0, 0, 0)
 
 
 def _holes(libc: ctypes.CDLL) -> list[int]:
-    """Blocks that fill every hole of the heap which a large block fits into."""
+    """Return blocks that fill every hole of the heap which a large block fits into."""
     libc.malloc.restype = ctypes.c_void_p
     libc.malloc.argtypes = [ctypes.c_size_t]
     taken: list[int] = []
@@ -158,12 +165,12 @@ def _holes(libc: ctypes.CDLL) -> list[int]:
 
 
 def _is_mapped(block: int) -> bool:
-    """Whether a block is a mapping of its own: the second bit of the size before it (glibc's malloc.c)."""
+    """Tell whether a block is a mapping of its own: the second bit of the size before it (glibc's malloc.c)."""
     return bool(ctypes.c_size_t.from_address(block - ctypes.sizeof(ctypes.c_size_t)).value & _IS_MMAPPED)
 
 
 def release_free() -> None:
-    """Hands freed heap back to the kernel, so that a step's peak holds no leftovers of an earlier one; glibc only."""
+    """Hand freed heap back to the kernel, so that a step's peak holds no leftovers of an earlier one; glibc only."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -177,7 +184,7 @@ def _peak_bytes() -> int:
 
 
 def _of_files() -> int:
-    """Resident pages of files: proc_pid_status(5)."""
+    """Return the bytes of resident pages of files: proc_pid_status(5)."""
     return _status_bytes("RssFile")
 
 

@@ -9,12 +9,14 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def die_with(parent: int) -> None:
-    """Asks the kernel to end this process with its parent; Linux only, elsewhere the end of the line does it."""
+    """Ask the kernel to end this process with its parent; Linux only, elsewhere the end of the line does it."""
     _tell_of_the_end(parent, signal.SIGKILL)
 
 
 def end_group_with(parent: int) -> None:
-    """The same for the leader of a process group, with all that benchmarks have started in it.
+    """Ask the kernel to end this process's group with the parent, with all that benchmarks have started in it.
+
+    This process leads the group.
 
     The signal is one that no suite handles for itself.
     """
@@ -24,7 +26,7 @@ def end_group_with(parent: int) -> None:
 
 
 def end_group() -> None:
-    """Ends this process and its group, where it leads one."""
+    """End this process and its group, where it leads one."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
 

@@ -22,7 +22,7 @@ OF_SUITE: set[str] = set()  # modules of a measured package that measure, and co
 
 
 def begin_with(path: Iterable[str], packages: Iterable[str]) -> None:
-    """Puts a side's own portions of namespaces first that are loaded already, each with the folders that it then had.
+    """Put a side's own portions first in namespaces that are loaded already, before the folders that each has.
 
     setuptools' older namespaces are made when Python starts, by a .pth file for each portion that is installed, and
     look for other portions beside that one alone.
@@ -43,7 +43,7 @@ def begin_with(path: Iterable[str], packages: Iterable[str]) -> None:
 
 
 def of_packages(packages: Iterable[str]) -> dict[str, list[str]]:
-    """The folders that loaded modules of each package lie in; an empty list where nothing of it was imported.
+    """Return the folders of each package's loaded modules; an empty list where nothing of it was imported.
 
     A folder stands for all modules under it: the package's own where they lie there, else the module's parent.
     """
@@ -51,7 +51,7 @@ def of_packages(packages: Iterable[str]) -> dict[str, list[str]]:
 
 
 def of_others(before: Collection[str], suite: Path) -> dict[str, str]:
-    """What a suite uses that is neither Python's nor its own: top-level modules, and the folders they lie in.
+    """Return the folders of top-level modules that a suite uses, of those neither Python's nor its own.
 
     Args:
         before: the modules that were loaded before its benchmark was.
@@ -64,7 +64,7 @@ def of_others(before: Collection[str], suite: Path) -> dict[str, str]:
 
 
 def _used_by(suite: Path) -> Iterable[str]:
-    """The modules that the suite's own have in their hands, or something of them."""
+    """Yield the names of modules that the suite's own hold, or hold something of."""
     for name in list(sys.modules):
         folder = _folder(name)
         if folder is not None and folder.is_relative_to(suite):

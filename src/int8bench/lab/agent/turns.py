@@ -37,7 +37,7 @@ def take_turns(
     clock: Clock = time.perf_counter,
     shared: Clock = time.monotonic,
 ) -> None:
-    """Says what it is and where its modules came from, then answers until it is told to stop or the line ends.
+    """Send the benchmark's numbers and places of modules, then answer until a stop or the end of the line.
 
     After a `First` call, its threads are spread over the cores that come along. The answer to a `TurnSample` says how
     often the processor was lost during the timed calls. Of fresh processes, a first call and a sample are one each.
@@ -65,7 +65,7 @@ def take_turns(
 
 
 def spread(cores: Sequence[int], *, alone: bool, tasks: Path = Path("/proc/self/task")) -> None:
-    """Gives each thread of this process a core of its own, where there are as many as cores; one thread has the first.
+    """Give each thread of this process a core of its own, where there are as many as cores; one thread has the first.
 
     A thread that was asleep may be woken on the core where its own main thread waits for it, and is moved away at the
     next tick only: a forward of 0.8 ms on two threads took 4 ms in most turns. And one thread that moves between cores
@@ -84,7 +84,10 @@ def spread(cores: Sequence[int], *, alone: bool, tasks: Path = Path("/proc/self/
 
 
 def _works_alone(work: Callable[[], object]) -> bool:
-    """Whether this thread does all of a work, to a tenth of its own time: no other thread, and no other process."""
+    """Tell whether this thread does all of a work, to a tenth of its own time.
+
+    No other thread, and no other process, then has a part in it.
+    """
     others, mine, children = _others_s(), time.thread_time(), _children_s()
     work()
     spent = time.thread_time() - mine
@@ -117,7 +120,7 @@ def _answer(
 
 
 def _first(opened: Opened, cores: Sequence[int], clock: Clock) -> float:
-    """The seconds of one call, which starts the threads that a benchmark has; they are spread over cores then."""
+    """Return the seconds of one call, which starts the threads of a benchmark, and spread these over cores."""
     if opened.timed is not None:
         return opened.timed()
     took: list[float] = []
@@ -127,7 +130,7 @@ def _first(opened: Opened, cores: Sequence[int], clock: Clock) -> float:
 
 
 def _warm(opened: Opened, duration_s: float, clock: Clock) -> float:
-    """Calls for so many seconds, once at least; the seconds of the fastest call."""
+    """Call for so many seconds, once at least, and return the seconds of the fastest call."""
     fastest = _timed(opened, 1, clock)
     end = clock() + duration_s
     while clock() < end:
@@ -146,7 +149,7 @@ def _sample(opened: Opened, asked: TurnSample, clock: Clock) -> Sampled:
 
 
 def _fresh_sample(timed: Callable[[], float], processes: int) -> Sampled:
-    """The mean seconds that so many processes tell; one that waited for the disk is lost.
+    """Return a sample of the mean seconds of so many processes; one that waited for the disk is lost.
 
     None is as long as that undisturbed by others, so that how often it lost the processor says nothing.
     """
@@ -157,7 +160,10 @@ def _fresh_sample(timed: Callable[[], float], processes: int) -> Sampled:
 
 
 def _timed(opened: Opened, calls: int, clock: Clock) -> float:
-    """Seconds of that many calls together; where each has something to be done before it, each is timed alone."""
+    """Return the seconds of that many calls together.
+
+    Where each has something to be done before it, each is timed alone.
+    """
     call = opened.call
     assert call is not None
     if opened.before is None:

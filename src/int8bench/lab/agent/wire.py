@@ -30,7 +30,7 @@ class Message:
     """What is said on a line: a class that inherits from it is a dataclass, and known to both ends by its name."""
 
     def __init_subclass__(cls) -> None:
-        """Makes it so."""
+        """Make the class a frozen dataclass, and known by its name."""
         super().__init_subclass__()
         _KINDS[cls.__name__] = dataclass(frozen=True, kw_only=True)(cls)
 
@@ -208,11 +208,11 @@ class Line:
     """One end of a two-way line that ends with either side."""
 
     def __init__(self, end: _socket.socket) -> None:
-        """Takes over one end of a socket pair."""
+        """Take over one end of a socket pair."""
         self.socket = end
 
     def send(self, message: Message) -> None:
-        """Sends one message.
+        """Send one message.
 
         Raises:
             OSError: the other side is gone.
@@ -221,7 +221,7 @@ class Line:
         self.socket.sendall(_LENGTH.pack(len(body)) + body)
 
     def receive(self, timeout_s: float | None = None) -> Message:
-        """The next message.
+        """Return the next message.
 
         Raises:
             EOFError: the other side is gone.
@@ -235,12 +235,12 @@ class Line:
         return _message(exactly(self.socket, length))
 
     def close(self) -> None:
-        """Ends the line; safe to call again."""
+        """End the line; safe to call again."""
         self.socket.close()
 
 
 def _message(body: bytes) -> Message:
-    """The message that a body holds.
+    """Return the message that a body holds.
 
     Raises:
         ValueError: it holds none.
@@ -256,7 +256,7 @@ def _message(body: bytes) -> Message:
 
 
 def exactly(end: _socket.socket, size: int) -> bytes:
-    """That many bytes.
+    """Return as many bytes as asked for, read from a line.
 
     Args:
         end: of the line.

@@ -106,11 +106,16 @@ _CORES = {
 
 
 def vendor_name(implementer: int) -> str:
-    """Who made the core: ``ARM`` for 0x41; the number itself where nobody is known by it."""
+    """Return the maker of a core: ``ARM`` for 0x41; the number itself where nobody is known by it."""
     return _IMPLEMENTERS.get(implementer, f"implementer {implementer:#04x}")
 
 
 def core_name(implementer: int, part: int) -> str | None:
-    """What a person calls the core: ``ARM Cortex-A72`` for 0x41, 0xd08; None where the table does not know it."""
+    """Return the name of a core: ``ARM Cortex-A72`` for 0x41, 0xd08; None where the table does not know it.
+
+    Args:
+        implementer: its number in MIDR_EL1.
+        part: its number of the core.
+    """
     core, vendor = _CORES.get(implementer, {}).get(part), vendor_name(implementer)
     return core if core is None or core.startswith(vendor) else f"{vendor} {core}"

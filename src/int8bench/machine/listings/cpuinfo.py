@@ -57,7 +57,7 @@ _NAMED_FAMILIES = {X86, ARM, "ppc", "riscv", "loongarch", "mips", "s390", "sparc
 
 
 def parse_cpuinfo(text: str, *, source: str) -> Hardware:
-    """The machine that a text of /proc/cpuinfo or lscpu describes.
+    """Return the machine that a text of /proc/cpuinfo or lscpu describes.
 
     Args:
         text: of /proc/cpuinfo or of lscpu.
@@ -89,7 +89,12 @@ def parse_cpuinfo(text: str, *, source: str) -> Hardware:
 
 
 def as_program(machine: Hardware, arch: str) -> Hardware:
-    """The machine as a program of an architecture sees it: the same, or an emulator whose instructions nobody lists."""
+    """Return the machine as a program of an architecture sees it: itself, or an emulator without a list.
+
+    Args:
+        machine: as it was listed.
+        arch: of the program, by its canonical name.
+    """
     if isa_family(arch) == machine.isa_family:
         return replace(machine, arch=arch)
     nothing = Hardware(arch=arch)  # the list and the names are the host's; what the emulator offers nobody says
@@ -102,7 +107,7 @@ def as_program(machine: Hardware, arch: str) -> Hardware:
 
 
 def _without_instructions(listing: Listing, arch: str) -> Hardware:
-    """The machine of a text that tells the architecture and no list of instructions."""
+    """Return the machine of a text that tells the architecture and no list of instructions."""
     machine = Hardware(
         arch=arch,
         vendor=listing.name("vendor id", "vendor_id"),
@@ -114,7 +119,7 @@ def _without_instructions(listing: Listing, arch: str) -> Hardware:
 
 
 def _with_cores(listing: Listing, machine: Hardware) -> Hardware:
-    """The machine, on Linux, with the cores that are listed."""
+    """Return the machine, on Linux, with the cores that are listed."""
     logical, physical = topology.logical_cores(listing), topology.physical_cores(listing)
     return replace(machine, os="Linux", logical_cores=logical, physical_cores=physical)
 
@@ -179,7 +184,7 @@ def _arm(listing: Listing, arch: str | None) -> Hardware | None:
 
 
 def _with_instructions(listing: Listing, listed: Instructions, machine: Hardware) -> Hardware:
-    """The machine with the instructions listed, and why some of them are untold."""
+    """Return the machine with the instructions listed, and why some of them are untold."""
     machine, in_family = _with_cores(listing, machine), family_flags(machine.isa_family)
     if _is_wsl1(listing, listed):
         named = machine.brand if machine.isa_family == X86 else None  # on ARM the name is made up as well
@@ -189,12 +194,12 @@ def _with_instructions(listing: Listing, listed: Instructions, machine: Hardware
 
 
 def _is_wsl1(listing: Listing, listed: Instructions) -> bool:
-    """Whether Windows plays the kernel: by its own word, or by osxsave, which Linux never lists."""
+    """Tell whether Windows plays the kernel: by its own word, or by osxsave, which Linux never lists."""
     return (listing.name("hypervisor vendor") or "").lower() == hypervisors.WSL1 or "osxsave" in listed.flags
 
 
 def _hypervisor(listing: Listing) -> str | None:
-    """The hypervisor that lscpu names, or the firmware that it names."""
+    """Return the hypervisor that lscpu names, or the firmware that it names."""
     vendor = listing.name("hypervisor vendor")
     if vendor is not None:
         return None if vendor.lower() == hypervisors.WSL1 else vendor
@@ -208,13 +213,13 @@ def _arm_width(listing: Listing, listed: Instructions | None) -> str:
 
 
 def _arm_cores(listing: Listing) -> tuple[tuple[int | None, int | None], ...]:
-    """Implementer and part number of each core that is listed with both."""
+    """Return the implementer and the part number of each core that is listed with both."""
     pairs = zip(listing.column("cpu implementer"), listing.column("cpu part"), strict=False)
     return tuple((whole_number(maker), whole_number(part)) for maker, part in pairs)
 
 
 def _arm_names(listing: Listing, cores: tuple[tuple[int | None, int | None], ...]) -> Counter[str]:
-    """The names of the cores with how many there are, biggest part number first: that is where the big ones are."""
+    """Return the names of the cores with how many there are, biggest part number, and so the big ones, first."""
     numbered = [(part, maker) for maker, part in cores if maker is not None and part is not None]
     in_order = (arm.core_name(maker, part) for part, maker in sorted(numbered, reverse=True))
     names = Counter(name for name in in_order if name is not None)
@@ -226,7 +231,7 @@ def _arm_names(listing: Listing, cores: tuple[tuple[int | None, int | None], ...
 
 
 def _arm_processor(listing: Listing) -> str | None:
-    """What kernels before 3.8 wrote where the number of the processor stands now."""
+    """Return what kernels before 3.8 wrote where the number of the processor stands now."""
     words = [value for value in listing.column("processor") if not value.isdecimal()]
     return words[0] if words and words[0] else None
 
@@ -247,7 +252,7 @@ def _riscv(listing: Listing, _: str | None) -> Hardware | None:
 
 
 def _maker(uarch: str | None) -> str | None:
-    """The device tree's ``maker,core``; None where it has no such form."""
+    """Return the device tree's ``maker,core``; None where it has no such form."""
     maker, comma, _ = (uarch or "").partition(",")
     return maker if comma else None
 

@@ -17,7 +17,7 @@ MOST_BYTES = 1 << 26  # /proc/cpuinfo of 4,096 processors has some 8 MB; more is
 
 
 def load(path: Path) -> Hardware:
-    """The machine that a file describes: our JSON, a text of /proc/cpuinfo or lscpu, or a macOS sysctl listing.
+    """Return the machine that a file describes: our JSON, a text of /proc/cpuinfo or lscpu, or a macOS sysctl listing.
 
     Raises:
         RecordError: no such file, not readable, or it describes no machine.
@@ -26,7 +26,7 @@ def load(path: Path) -> Hardware:
 
 
 def parse(text: str, *, source: str) -> Hardware:
-    """The machine that a text describes; `source` is what errors call it.
+    """Return the machine that a text describes; `source` is what errors call it.
 
     Args:
         text: of a listing, or a document.
@@ -60,7 +60,7 @@ def _text(path: Path) -> str:
 
 
 def _decoded(content: bytes) -> str:
-    """The text: UTF-8, or UTF-16 where a mark says so, which is what Windows PowerShell's ``>`` writes."""
+    """Return the text: UTF-8, or UTF-16 where a mark says so, which is what Windows PowerShell's ``>`` writes."""
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if marked else "utf-8-sig", errors="replace")
 
@@ -85,7 +85,7 @@ def _from_json(text: str, source: str) -> Hardware:
 
 
 def _loaded(text: str) -> object:
-    """The JSON value that a text begins with; what stands after it may be a prompt.
+    """Return the JSON value that a text begins with; what stands after it may be a prompt.
 
     Raises:
         ValueError: it is no JSON, with its lines as they are or joined.
@@ -98,7 +98,7 @@ def _loaded(text: str) -> object:
 
 
 def _from_document(document: object, source: str) -> Hardware:
-    """The machine in a document: ours, one that holds ours (of doctor or run), or torch's own list."""
+    """Return the machine in a document: ours, one that holds ours (of doctor or run), or torch's own list."""
     inner, path = document, source
     for holder in ("environment", "hardware"):
         if isinstance(inner, Mapping) and holder in inner:
@@ -114,7 +114,7 @@ def _from_document(document: object, source: str) -> Hardware:
 
 
 def _from_torch(document: Mapping[str, Json], capabilities: Mapping[str, Json], source: str) -> Hardware:
-    """The machine as torch.cpu.get_capabilities lists it, with what else torch was asked."""
+    """Return the machine as torch.cpu.get_capabilities lists it, with what else torch was asked."""
     flags = sorted(canonical_flags(name for name, value in capabilities.items() if value is True))
     fields = {
         "arch": capabilities.get("architecture"),

@@ -88,15 +88,15 @@ class Listing:
     """The key of the last line, where no line end says that its value is whole."""
 
     def column(self, key: str) -> tuple[str, ...]:
-        """The values of a key in order, none where it is not there."""
+        """Return the values of a key in order, none where it is not there."""
         return self.values.get(key, ())
 
     def first(self, *keys: str) -> str | None:
-        """The first whole value that is not empty, of the first key that has one."""
+        """Return the first whole value that is not empty, of the first key that has one."""
         return next((value for key in keys for value in self._whole(key) if value), None)
 
     def name(self, *keys: str) -> str | None:
-        """The first value that names something, of the first key that has one; ``-`` and bare numbers name nothing.
+        """Return the first value that is a name, of the first key that has one; ``-`` and bare numbers are none.
 
         A name may be cut: half of one is better than none.
         """
@@ -104,19 +104,19 @@ class Listing:
         return next((value for value in values if not _NO_NAME.fullmatch(value)), None)
 
     def names(self, key: str) -> tuple[str, ...]:
-        """The whole values of a key that name something, in order."""
+        """Return the whole values of a key that name something, in order."""
         return tuple(value for value in self._whole(key) if not _NO_NAME.fullmatch(value))
 
     def switch(self, key: str) -> bool | None:
-        """Whether a key is on (1) or off (0); None where nothing says so."""
+        """Tell whether a key is on (1) or off (0); None where nothing says so."""
         return {"1": True, "0": False}.get(next(iter(self.column(key)), ""))
 
     def number(self, key: str) -> int | None:
-        """The first value of a key as a whole number, decimal or 0x; None where it is none."""
+        """Return the first value of a key as a whole number, decimal or 0x; None where it is none."""
         return whole_number(self.first(key))
 
     def numbers(self, key: str) -> tuple[int, ...]:
-        """The different whole numbers among a key's values, in order."""
+        """Return the different whole numbers among a key's values, in order."""
         numbers = (whole_number(value) for value in self.column(key))
         return tuple(dict.fromkeys(value for value in numbers if value is not None))
 
@@ -125,12 +125,17 @@ class Listing:
         return values[:-1] if key == self.open_key else values
 
     def words(self, key: str) -> frozenset[str]:
-        """The words that all values of a key have in common."""
+        """Return the words that all values of a key have in common."""
         lists = [each.words for each in self.lists.get(key, ())]
         return frozenset.intersection(*lists) if lists else frozenset()
 
     def instructions(self, *keys: str, marks: frozenset[str]) -> Instructions | None:
-        """What the lists of the first key that has some with one of the marks say; None where there are none."""
+        """Return what the lists of the first key that has some with one of the marks say; None where there are none.
+
+        Args:
+            keys: in the order in which they are looked at.
+            marks: words of which a list of instructions has one.
+        """
         for key in keys:
             lists = [each for each in self.lists.get(key, ()) if each.words & marks]
             if lists:
@@ -139,7 +144,7 @@ class Listing:
 
 
 def together(lists: Sequence[WordList]) -> Instructions:
-    """What every core has: there where each list has it, not there where a whole list lacks it, else untold.
+    """Return what every core has: there where each list has it, not there where a whole list lacks it, else untold.
 
     A cut list that so far has nothing but a whole one's words adds nothing: Linux on ARM prints one list for all
     cores, and on x86 it takes from all what one lacks.
@@ -155,7 +160,7 @@ def together(lists: Sequence[WordList]) -> Instructions:
 
 
 def read_lines(text: str) -> Listing:
-    """The lines of a text that have the form ``key : value`` or ``key = value``, with what belongs to them below."""
+    """Return the lines ``key : value`` or ``key = value`` of a text, with the lines that belong to them below."""
     lines = tuple(_Line.of(line) for line in _one_key_a_line(_COLOURS.sub("", text).splitlines()))
     entries = _entries(lines)
     layout = _Layout.of(lines, entries)
@@ -176,7 +181,7 @@ def read_lines(text: str) -> Listing:
 
 
 def _one_key_a_line(lines: list[str]) -> list[str]:
-    """The lines of a text, anew where it was flowed into one paragraph."""
+    """Return the lines of a text, anew where it was flowed into one paragraph."""
     texts = [_Line.of(line).text.strip() for line in lines[:_FLOWED_LINES]]
     in_front = sum(_KEY.match(text) is not None for text in texts)
     if sum(len(_KEY.findall(text)) for text in texts) - in_front < max(_FLOWED_KEYS, in_front):
@@ -187,14 +192,14 @@ def _one_key_a_line(lines: list[str]) -> list[str]:
 
 
 def json_part(text: str) -> str | None:
-    """The text from where it is JSON, without marks of quotation and prompts on top; None where it is none."""
+    """Return the text from where it is JSON, without marks of quotation and prompts on top; None where it is none."""
     lines = [line[quote.end() :] if (quote := _QUOTE.match(line)) else line for line in text.splitlines()]
     above = len(list(takewhile(lambda line: not _JSON.match(line), lines[:_LINES_ABOVE])))
     return "\n".join(lines[above:]) if above < min(len(lines), _LINES_ABOVE) else None
 
 
 def whole_number(text: str | None) -> int | None:
-    """The number that a text starts with and is nothing but, decimal or 0x; else None."""
+    """Return the number that a text starts with and is nothing but, decimal or 0x; else None."""
     if text is None or _NUMBER.fullmatch(text) is None:
         return None
     return int(text, 16 if text[:2].lower() == "0x" else 10)
@@ -243,7 +248,7 @@ class _Entry:
 
 
 def _entries(lines: Sequence[_Line]) -> tuple[_Entry, ...]:
-    """The keys of a text in order, each with its lines."""
+    """Return the keys of a text in order, each with its lines."""
     with_key = [number for number, line in enumerate(lines) if line.key]
     last = max((number for number, line in enumerate(lines) if not line.is_empty), default=-1)
     entries = []
@@ -279,7 +284,7 @@ class _Layout:
         )
 
     def spaces_first(self, entry: _Entry) -> list[bool]:
-        """Of each line below a key, whether it begins with a space more than it is indented."""
+        """Tell of each line below a key whether it begins with a space more than it is indented."""
         least = min((line.indent for line in entry.below), default=0)
         columns = (entry.line.column, entry.line.indent, self.indent)
         margin = next((column for column in columns if column <= least <= column + 1), least)
@@ -287,7 +292,7 @@ class _Layout:
 
 
 def _list_key(entry: _Entry) -> str | None:
-    """The key under which a list of instructions is kept: its own, or flags where it can be nothing else."""
+    """Return the key under which a list of instructions is kept: its own, or flags where it can be nothing else."""
     if entry.line.key in _LISTS:
         return entry.line.key
     words = entry.line.value.split()
@@ -296,7 +301,7 @@ def _list_key(entry: _Entry) -> str | None:
 
 
 def _value(entry: _Entry, layout: _Layout) -> str:
-    """What stands behind the key; a name that is broken in two is joined."""
+    """Return what stands behind the key; a name that is broken in two is joined."""
     value = entry.line.value.strip()
     if entry.line.key in _NAMES and entry.below and entry.line.length >= _LONG:
         return value + ("" if layout.breaks_words else " ") + entry.below[0].text.strip()
@@ -304,7 +309,7 @@ def _value(entry: _Entry, layout: _Layout) -> str:
 
 
 def _word_list(entry: _Entry, *, layout: _Layout, ends_openly: bool) -> WordList:
-    """The words of a list and of the lines below that go on with it."""
+    """Return the words of a list and of the lines below that go on with it."""
     words = entry.line.value.strip(f" {_MARKS}").split()
     unsure: set[str] = set()
     apart = entry.line.value.endswith(" ")
@@ -333,7 +338,7 @@ def _word_list(entry: _Entry, *, layout: _Layout, ends_openly: bool) -> WordList
 
 
 def _going_on(entry: _Entry) -> tuple[_Line, ...]:
-    """The lines below a list that go on with it: up to the last with a word that kernels print."""
+    """Return the lines below a list that go on with it: up to the last with a word that kernels print."""
     words = entry.line.value.split()
     number = 0
     for index, line in enumerate(entry.below):
@@ -347,7 +352,7 @@ def _going_on(entry: _Entry) -> tuple[_Line, ...]:
 
 
 def _is_one_word(tail: str, head: str, *, apart: bool, layout: _Layout) -> bool | None:
-    """Whether the end of one line and the beginning of the next are one word; None where nobody can say.
+    """Tell whether the end of one line and the beginning of the next are one word; None where nobody can say.
 
     Where both pieces are words and the whole is one, it is one: of such pairs (sve and bf16, svebf16), kernels print
     other words in between.
@@ -360,7 +365,7 @@ def _is_one_word(tail: str, head: str, *, apart: bool, layout: _Layout) -> bool 
 
 
 def _cut(words: Sequence[str], *, may_be_cut: bool) -> str | None:
-    """The last word of a list that is cut there; None where the list looks whole.
+    """Return the last word of a list that is cut there; None where the list looks whole.
 
     A cut inside a word leaves what a longer word begins with. At the very end of a text that word may be one itself
     (avx of avx2), so there it is believed only where no longer word begins so.

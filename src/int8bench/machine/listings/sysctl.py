@@ -35,12 +35,12 @@ _CPU_TYPES = {7: "x86_64", 0x01000007: "x86_64", 0x0100000C: "arm64"}
 
 
 def is_sysctl(text: str) -> bool:
-    """Whether a text looks like a listing of macOS's sysctl."""
+    """Tell whether a text looks like a listing of macOS's sysctl."""
     return any(key.startswith(_PREFIXES) for key in read_lines(text).values)
 
 
 def parse_sysctl(text: str, *, source: str) -> Hardware:
-    """The machine that a sysctl listing describes; a part of one leaves untold what it does not list.
+    """Return the machine that a sysctl listing describes; a part of one leaves untold what it does not list.
 
     Args:
         text: of sysctl.
@@ -93,7 +93,7 @@ def _machine(listing: Listing, arch: str) -> Hardware:
 
 
 def _levels_of_performance(listing: Listing) -> Counter[str]:
-    """The cores of each of Apple's performance levels, under its name where macOS tells it (since 13)."""
+    """Return the cores of each of Apple's performance levels, under its name where macOS tells it (since 13)."""
     counts = Counter[str]()
     for number, usual in enumerate(("Performance", "Efficiency")):
         name = listing.name(f"hw.perflevel{number}.name") or usual
@@ -112,7 +112,7 @@ def _translation(listing: Listing, arch: str, brand: str | None) -> str | None:
 
 
 def _arch(listing: Listing) -> str | None:
-    """What a program on the machine sees: x86_64 under Rosetta as well."""
+    """Return what a program on the machine sees: x86_64 under Rosetta as well."""
     if any(listing.words(key) for key in _INTEL_LISTS) or listing.switch("hw.optional.x86_64"):
         return "x86_64"
     arch = _CPU_TYPES.get(listing.number("hw.cputype") or 0)
@@ -125,7 +125,7 @@ def _arch(listing: Listing) -> str | None:
 
 
 def _intel(listing: Listing) -> Instructions:
-    """The flags of the lists and switches; untold where neither is there, or a list is cut.
+    """Return the flags of the lists and switches; untold where neither is there, or a list is cut.
 
     A processor without leaf 7 has no list of it between the other two.
     """
@@ -145,7 +145,7 @@ def _intel(listing: Listing) -> Instructions:
 
 
 def _apple(listing: Listing) -> Instructions:
-    """The features switched on, and AdvSIMD, since the 64-bit ARM calling convention is built on it."""
+    """Return the features switched on, and AdvSIMD, since the 64-bit ARM calling convention is built on it."""
     optional = any(key.startswith(_OPTIONAL) for key in listing.values)
     listed = _switched(listing, _ARM_OPTIONAL, on=True) | _switched(listing, _OPTIONAL, on=True) | {"asimd"}
     off = {flag for flag, key in _TOLD_BY.items() if listing.switch(key) is False}
@@ -158,6 +158,6 @@ def _apple(listing: Listing) -> Instructions:
 
 
 def _switched(listing: Listing, prefix: str, *, on: bool) -> frozenset[str]:
-    """The names right under a prefix that are on or off, in the kernel's spelling."""
+    """Return the names right under a prefix that are on or off, in the kernel's spelling."""
     names = (key.removeprefix(prefix) for key in listing.values if key.startswith(prefix) and listing.switch(key) is on)
     return canonical_flags(name for name in names if "." not in name)

@@ -9,7 +9,7 @@ _FEWEST_SMALL = 2  # small cores come in clusters; one thread fewer is one that 
 
 
 def logical_cores(listing: Listing) -> int | None:
-    """The processors listed; of an excerpt with one block, the siblings of its socket; what lscpu counts, or None."""
+    """Return the processors listed: of an excerpt with one block its socket's siblings; else lscpu's count, or None."""
     listed = sum(value.isdecimal() for value in listing.column("processor"))
     if listed > 1:
         return listed
@@ -17,7 +17,7 @@ def logical_cores(listing: Listing) -> int | None:
 
 
 def physical_cores(listing: Listing) -> int | None:
-    """The cores of all sockets; of an excerpt with one block, the cores of its socket, or None.
+    """Return the cores of all sockets; of an excerpt with one block, the cores of its socket, or None.
 
     Two dies of a package can repeat their cores' numbers, so of a socket that is listed whole its own count is taken.
     """
@@ -40,7 +40,7 @@ def physical_cores(listing: Listing) -> int | None:
 
 
 def kinds_of_cores(listing: Listing) -> tuple[str, ...]:
-    """The kinds of x86 cores where a socket has more threads than cores and fewer than two each."""
+    """Return the kinds of x86 cores where a socket has more threads than cores and fewer than two each."""
     cores = listing.number("cpu cores") or listing.number("core(s) per socket")
     threads = listing.number("siblings") or _threads_per_socket(listing)
     if not cores or not threads or not cores < threads <= _MOST_THREADS * cores - _FEWEST_SMALL:
@@ -51,7 +51,7 @@ def kinds_of_cores(listing: Listing) -> tuple[str, ...]:
 
 
 def kinds_by_name(names: Counter[str]) -> tuple[str, ...]:
-    """The kinds of cores by name, the first first; none where all are of one kind."""
+    """Return the kinds of cores by name, the first first; none where all are of one kind."""
     return tuple(f"{count} {name}" for name, count in names.items()) if len(names) > 1 else ()
 
 

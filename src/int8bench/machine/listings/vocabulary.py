@@ -55,16 +55,16 @@ WORDS = frozenset(f"{_X86} {_ARM} {_LOONGARCH} {_MACOS}".split())
 
 
 def plain(text: str) -> str:
-    """A word as the table spells it: ``AVX1.0`` is avx1_0."""
+    """Return a word as the table spells it: ``AVX1.0`` is avx1_0."""
     return text.lower().replace(".", "_").replace("-", "_")
 
 
 def is_word(text: str) -> bool:
-    """Whether a kernel prints this word."""
+    """Tell whether a kernel prints this word."""
     return plain(text) in WORDS
 
 
 def is_piece(text: str) -> bool:
-    """Whether a longer word begins like this, so that a cut could have left it."""
+    """Tell whether a longer word begins like this, so that a cut could have left it."""
     piece = plain(text)
     return any(word.startswith(piece) and word != piece for word in WORDS)

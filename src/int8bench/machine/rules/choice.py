@@ -34,7 +34,7 @@ _UNTOLD = "the instructions of this CPU are not told"
 
 
 def check_engine(name: str) -> None:
-    """Refuses an engine that no rule knows.
+    """Refuse an engine that no rule knows.
 
     Raises:
         RequestError: names the engines that are known, and the closest.
@@ -49,25 +49,25 @@ def check_engine(name: str) -> None:
 
 
 def listed(levels: tuple[str, ...]) -> str:
-    """Levels as a person reads them: ``AVX-512 VNNI and AMX int8``."""
+    """Return levels as a person reads them: ``AVX-512 VNNI and AMX int8``."""
     names = [LEVEL_NAMES.get(level, level) for level in levels]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def dot_products(hardware: Hardware) -> tuple[str, ...]:
-    """The levels of an x86 processor that multiply int8 and add up in 32 bits."""
+    """Return the levels of an x86 processor that multiply int8 and add up in 32 bits."""
     return tuple(level for level in hardware.levels if level in INT8_DOT_PRODUCTS[X86])
 
 
 def engines_of_torch(hardware: Hardware) -> tuple[str, ...] | None:
-    """The quantized engines that the installed torch has; None where torch was not asked."""
+    """Return the quantized engines that the installed torch has; None where torch was not asked."""
     if hardware.torch is None:
         return None
     return tuple(engine for engine in hardware.torch.supported_engines if engine != NO_ENGINE)
 
 
 def preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
-    """The engines that fit a processor, best first, and the reason."""
+    """Return the engines that fit a processor, best first, and the reason."""
     if hardware.isa_family == X86:
         return _x86_preference(hardware)
     if hardware.isa_family != ARM:
@@ -80,7 +80,7 @@ def preference(hardware: Hardware) -> tuple[tuple[str, ...], str]:
 
 
 def recommend(hardware: Hardware, probes: Mapping[str, SaturationProbe] | None = None) -> EngineChoice:
-    """The engine to choose: by rule, unless what was measured on the machine speaks against the rule's choice.
+    """Return the engine to choose: by rule, unless what was measured on the machine speaks against the rule's choice.
 
     Args:
         hardware: of any machine.
@@ -100,7 +100,7 @@ def recommend(hardware: Hardware, probes: Mapping[str, SaturationProbe] | None =
 
 
 def _by_rule(hardware: Hardware) -> EngineChoice:
-    """The best that fits the processor and that the installed torch has."""
+    """Return the best that fits the processor and that the installed torch has."""
     engines, reason = preference(hardware)
     built = engines_of_torch(hardware)
     there = engines if built is None else tuple(engine for engine in engines if engine in built)
@@ -114,7 +114,7 @@ def _by_rule(hardware: Hardware) -> EngineChoice:
 
 
 def x86_reaches_onednn(hardware: Hardware) -> bool:
-    """Whether the x86 engine hands work to oneDNN: on Linux, with AVX-512 VNNI; else it is fbgemm under another name.
+    """Tell whether the x86 engine hands work to oneDNN: on Linux, with AVX-512 VNNI; else it is fbgemm.
 
     From should_use_onednn_quant in torch's ATen/native/quantized/cpu/OnednnUtils.h; AVX-VNNI alone does not count.
     """

@@ -14,13 +14,13 @@ OUTDONE_NOTICEABLY = "fbgemm-outdone/noticeably"  # where AVX-VNNI is all that t
 
 
 def qnnpack_on_x86(situation: Situation) -> Iterator[Finding]:
-    """The mismatch that started all this."""
+    """Yield a finding where qnnpack runs on x86: the mismatch that started all this."""
     if situation.engine == "qnnpack" and situation.hardware.isa_family == X86:
         yield error("qnnpack-on-x86", "qnnpack", way_out=situation.way_out)
 
 
 def fbgemm_without_avx2(situation: Situation) -> Iterator[Finding]:
-    """fbgemm, and x86 which is built on it, refuse to run."""
+    """Yield a finding where fbgemm, and x86 which is built on it, refuse to run."""
     hardware = situation.hardware
     if hardware.arch == "x86_64" and hardware.tells("avx2") is Told.ABSENT:
         yield finding_of(
@@ -33,7 +33,7 @@ def fbgemm_without_avx2(situation: Situation) -> Iterator[Finding]:
 
 
 def fbgemm_kind_on_arm(situation: Situation) -> Iterator[Finding]:
-    """Engines for x86 on ARM."""
+    """Yield a finding where an engine for x86 is asked for on ARM."""
     if situation.engine in _FBGEMM_KIND and situation.hardware.isa_family == ARM:
         yield error(
             _ON_ARM[situation.engine], situation.engine, name=situation.hardware.name, way_out=situation.way_out
@@ -41,7 +41,7 @@ def fbgemm_kind_on_arm(situation: Situation) -> Iterator[Finding]:
 
 
 def qnnpack_without_neon(situation: Situation) -> Iterator[Finding]:
-    """On 32-bit ARM alone; every 64-bit ARM has NEON."""
+    """Yield a finding where a 32-bit ARM has no NEON; every 64-bit ARM has it."""
     hardware = situation.hardware
     if hardware.arch == "arm" and hardware.tells("neon") is Told.ABSENT:
         yield finding_of(
@@ -54,7 +54,7 @@ def qnnpack_without_neon(situation: Situation) -> Iterator[Finding]:
 
 
 def onednn_on_arm(situation: Situation) -> Iterator[Finding]:
-    """OneDNN's int8 on ARM hangs on how torch was built: on Linux by chance, on Apple's systems not at all."""
+    """Yield a finding where onednn is asked for on ARM: by chance there on Linux, never on Apple's systems."""
     hardware = situation.hardware
     if situation.engine != "onednn" or hardware.isa_family != ARM:
         return
@@ -66,7 +66,7 @@ def onednn_on_arm(situation: Situation) -> Iterator[Finding]:
 
 
 def fbgemm_outdone(situation: Situation) -> Iterator[Finding]:
-    """VNNI or AMX would do more under another engine."""
+    """Yield a finding where VNNI or AMX would do more under another engine."""
     hardware = situation.hardware
     exact = dot_products(hardware)
     better = _faster_than_fbgemm(hardware)
@@ -81,7 +81,7 @@ def fbgemm_outdone(situation: Situation) -> Iterator[Finding]:
 
 
 def x86_is_fbgemm(situation: Situation) -> Iterator[Finding]:
-    """The processor has VNNI, and the x86 engine does not use it."""
+    """Yield a finding where the processor has VNNI, and the x86 engine does not use it."""
     hardware = situation.hardware
     idle = dot_products(hardware) and not x86_reaches_onednn(hardware)
     if situation.engine == "x86" and hardware.isa_family == X86 and idle:
@@ -89,14 +89,14 @@ def x86_is_fbgemm(situation: Situation) -> Iterator[Finding]:
 
 
 def _faster_than_fbgemm(hardware: Hardware) -> tuple[str, ...]:
-    """The engines that reach the processor's VNNI or AMX, of those that the installed torch has."""
+    """Return the engines that reach the processor's VNNI or AMX, of those that the installed torch has."""
     engines = ("x86", "onednn") if x86_reaches_onednn(hardware) else ("onednn",)
     built = engines_of_torch(hardware)
     return engines if built is None else tuple(engine for engine in engines if engine in built)
 
 
 def onednn_full_range(situation: Situation) -> Iterator[Finding]:
-    """Full-range activations without VNNI, by rule, as long as no probe has measured them."""
+    """Yield a finding where onednn has full-range activations without VNNI, as long as no probe has measured them."""
     hardware = situation.hardware
     unmeasured = situation.engine == "onednn" and "onednn" not in situation.probes
     has_kernels = hardware.arch == "x86_64" and _kernels_of_onednn(hardware) is Told.THERE
@@ -105,7 +105,7 @@ def onednn_full_range(situation: Situation) -> Iterator[Finding]:
 
 
 def onednn_without_sse4(situation: Situation) -> Iterator[Finding]:
-    """Below SSE4.1 oneDNN has no kernels, only code that shows what a kernel should compute."""
+    """Yield a finding where oneDNN has no kernels: below SSE4.1 it has only code that shows their arithmetic."""
     hardware = situation.hardware
     without_kernels = hardware.arch == "x86_64" and _kernels_of_onednn(hardware) is Told.ABSENT
     if situation.engine == "onednn" and without_kernels:
@@ -113,12 +113,12 @@ def onednn_without_sse4(situation: Situation) -> Iterator[Finding]:
 
 
 def _kernels_of_onednn(hardware: Hardware) -> Told:
-    """Whether oneDNN has int8 kernels for an x86 processor: its lowest step is SSE41, which every level includes."""
+    """Tell whether oneDNN has int8 kernels for an x86 processor: from SSE4.1 on, which every level includes."""
     return Told.THERE if hardware.levels else hardware.tells_flag("sse4_1")
 
 
 def engine_missing(situation: Situation) -> Iterator[Finding]:
-    """The engine asked for is not in the installed torch, although the processor would allow it."""
+    """Yield a finding where the installed torch lacks the engine asked for, although the processor would allow it."""
     hardware, engine = situation.hardware, situation.engine
     built = engines_of_torch(hardware)
     if not built or engine not in INT8_ENGINES or engine in built:

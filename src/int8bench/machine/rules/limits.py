@@ -54,7 +54,7 @@ _OF_ONEDNN = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
 def withheld(hardware: Hardware, name: str, setting: str) -> tuple[str, ...]:
-    """The levels that the processor has and a variable's value holds back; none where the value is not known.
+    """Return the levels that the processor has and a variable's value holds back; none where the value is not known.
 
     Args:
         hardware: of the machine.
@@ -67,7 +67,7 @@ def withheld(hardware: Hardware, name: str, setting: str) -> tuple[str, ...]:
 
 
 def exactness_of_onednn(hardware: Hardware) -> Told:
-    """What is said of an instruction by which oneDNN adds int8 products up in 32 bits, so that nothing saturates.
+    """Return what is told of instructions that add int8 products up in 32 bits, by which nothing of oneDNN saturates.
 
     There and free to use, not there or held back, or untold.
     """
@@ -81,7 +81,7 @@ def exactness_of_onednn(hardware: Hardware) -> Told:
 
 
 def isa_limited_by_environment(situation: Situation) -> Iterator[Finding]:
-    """A variable holds back instruction sets that the processor has."""
+    """Yield a finding where a variable holds back instruction sets that the processor has."""
     if situation.hardware.isa_family != X86:
         return
     for name, value in situation.hardware.isa_environment.items():

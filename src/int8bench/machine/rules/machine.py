@@ -16,7 +16,7 @@ _WHY_UNTOLD = {
 
 
 def instructions_untold(situation: Situation) -> Iterator[Finding]:
-    """Rules on instructions cannot speak."""
+    """Yield a finding where the instructions are untold, of which rules would speak."""
     hardware = situation.hardware
     if hardware.isa_family not in {X86, ARM} or not hardware.untold_levels:
         return
@@ -32,7 +32,7 @@ def instructions_untold(situation: Situation) -> Iterator[Finding]:
 
 
 def listing_cut(situation: Situation) -> Iterator[Finding]:
-    """A list of instructions ends before its end."""
+    """Yield a finding where a list of instructions ends before its end."""
     hardware = situation.hardware
     if hardware.gap is not Gap.CUT:
         return
@@ -48,7 +48,7 @@ def _or(levels: tuple[str, ...]) -> str:
 
 
 def _how_to_list(hardware: Hardware) -> str:
-    """What to type on a machine for a text that tells its instructions."""
+    """Return what to type on a machine for a text that tells its instructions."""
     if hardware.os == "Darwin":
         return "On the machine itself type: sysctl hw machdep.cpu > machine.txt"
     if hardware.gap is Gap.WSL1:
@@ -59,7 +59,7 @@ def _how_to_list(hardware: Hardware) -> str:
 
 
 def instructions_masked(situation: Situation) -> Iterator[Finding]:
-    """The CPU is a type that a hypervisor makes up."""
+    """Yield a finding where the CPU is a type that a hypervisor makes up."""
     hardware = situation.hardware
     if hardware.cpu_type is None or hardware.int8_dot_product is Told.THERE:
         return
@@ -73,14 +73,14 @@ _BELOW_AVX2 = {"DEFAULT", "NO AVX"}
 
 
 def emulated_cpu(situation: Situation) -> Iterator[Finding]:
-    """The processor is played by a program."""
+    """Yield a finding where the processor is played by a program."""
     hardware = situation.hardware
     if hardware.emulated is not None and not (hardware.emulated == QEMU_CPU and hardware.cpu_type):
         yield warning("emulated-cpu", "cpu", emulator=hardware.emulated, real_one=_real_one(hardware.emulated))
 
 
 def _real_one(emulated: str) -> str:
-    """What to use instead of an emulator."""
+    """Return what to use instead of an emulator."""
     if emulated.startswith("Rosetta"):
         return "a Python built for arm64: type arch -arm64 python3 -m venv .venv"
     if emulated.startswith("qemu-"):
@@ -89,21 +89,21 @@ def _real_one(emulated: str) -> str:
 
 
 def virtual_machine(situation: Situation) -> Iterator[Finding]:
-    """A hypervisor stands between."""
+    """Yield a finding where a hypervisor stands between a program and the processor."""
     hypervisor = situation.hardware.hypervisor
     if hypervisor is not None:
         yield note("virtual-machine", "cpu", name="" if hypervisor == "unnamed" else f" ({hypervisor})")
 
 
 def cpu_time_stolen(situation: Situation) -> Iterator[Finding]:
-    """The hypervisor gave a noticeable share of the time to others."""
+    """Yield a finding where the hypervisor gave a noticeable share of the time to others."""
     share = situation.hardware.steal_fraction
     if share is not None and share >= STEAL_NOTED:
         yield note("cpu-time-stolen", "cpu", share=share)
 
 
 def cpu_witnesses_disagree(situation: Situation) -> Iterator[Finding]:
-    """The kernel and another witness list different instructions."""
+    """Yield a finding where the kernel and another witness list different instructions."""
     hardware = situation.hardware
     disputed = set(hardware.disagreements)
     deciding = DECIDING_FLAGS - hardware.untold
@@ -119,7 +119,7 @@ def cpu_witnesses_disagree(situation: Situation) -> Iterator[Finding]:
 
 
 def torch_dispatches_below_cpu(situation: Situation) -> Iterator[Finding]:
-    """Without being told to, torch picks kernels below what the processor has."""
+    """Yield a finding where torch, unasked, picks kernels below what the processor has."""
     hardware = situation.hardware
     if hardware.torch is None or hardware.torch.capability is None or hardware.isa_family != X86:
         return
@@ -133,7 +133,7 @@ def torch_dispatches_below_cpu(situation: Situation) -> Iterator[Finding]:
 
 
 def no_int8_dot_product(situation: Situation) -> Iterator[Finding]:
-    """The arithmetic leaves little to win."""
+    """Yield a finding where the processor's arithmetic leaves int8 little to win."""
     hardware = situation.hardware
     if hardware.int8_dot_product is not Told.ABSENT or not preference(hardware)[0]:
         return  # where no engine fits, that is told in stronger words
@@ -146,20 +146,20 @@ def no_int8_dot_product(situation: Situation) -> Iterator[Finding]:
 
 
 def bf16_silently_used(situation: Situation) -> Iterator[Finding]:
-    """Some runtimes turn float32 into bf16 unasked."""
+    """Yield a finding where the processor has bf16, into which some runtimes turn float32 unasked."""
     hardware = situation.hardware
     if {"amx_bf16", "bf16"} & set(hardware.levels) or "avx512_bf16" in hardware.flags:
         yield note("bf16-silently-used", "float32")
 
 
 def thirty_two_bit_system(situation: Situation) -> Iterator[Finding]:
-    """Torch has no builds for 32-bit systems."""
+    """Yield a finding where the system is 32-bit, for which torch has no builds."""
     if situation.hardware.arch in {"i686", "arm"}:
         yield warning("32-bit-system", "cpu", arch=situation.hardware.arch)
 
 
 def kinds_of_cores(situation: Situation) -> Iterator[Finding]:
-    """Cores of one processor differ in speed."""
+    """Yield a finding where cores of one processor differ in speed."""
     kinds = situation.hardware.core_kinds
     if kinds:
         yield note(
@@ -172,7 +172,7 @@ def kinds_of_cores(situation: Situation) -> Iterator[Finding]:
 
 
 def _fast_alone(hardware: Hardware) -> str:
-    """What to type to time one kind of cores; Linux numbers the threads of Intel's big cores first."""
+    """Return what to type to time one kind of cores; Linux numbers the threads of Intel's big cores first."""
     fast = hardware.core_kinds[0].partition(" ")[0]
     if hardware.isa_family == X86 and fast.isdecimal():
         return f"taskset -c 0-{2 * int(fast) - 1} int8bench run"
@@ -180,14 +180,14 @@ def _fast_alone(hardware: Hardware) -> str:
 
 
 def intel_mac(situation: Situation) -> Iterator[Finding]:
-    """Torch has no builds for them any more."""
+    """Yield a finding where the machine is an Intel Mac, for which torch has no builds any more."""
     hardware = situation.hardware
     if hardware.os == "Darwin" and hardware.isa_family == X86 and hardware.torch is None and hardware.emulated is None:
         yield warning("intel-mac", "torch")
 
 
 def no_quantized_engine(situation: Situation) -> Iterator[Finding]:
-    """Torch cannot run int8 here at all."""
+    """Yield a finding where torch cannot run int8 here at all."""
     hardware = situation.hardware
     built = engines_of_torch(hardware)
     if built or (built is None and hardware.arch in {"x86_64", "arm64", "arm"}):
@@ -202,7 +202,7 @@ def no_quantized_engine(situation: Situation) -> Iterator[Finding]:
 
 
 def default_engine_differs(situation: Situation) -> Iterator[Finding]:
-    """What torch takes unasked is not what fits."""
+    """Yield a finding where torch, unasked, takes another engine than the one that fits."""
     torch, best = situation.hardware.torch, situation.recommended.engine
     if torch is None or torch.default_engine is None or best is None or torch.default_engine == best:
         return
@@ -219,7 +219,7 @@ def default_engine_differs(situation: Situation) -> Iterator[Finding]:
 
 
 def recommended_engine_missing(situation: Situation) -> Iterator[Finding]:
-    """The engine that fits best is not in the installed torch."""
+    """Yield a finding where the engine that fits best is not in the installed torch."""
     built = engines_of_torch(situation.hardware)
     engines, reason = preference(situation.hardware)
     if built and engines and engines[0] not in built and engines[0] != situation.engine:
@@ -227,7 +227,7 @@ def recommended_engine_missing(situation: Situation) -> Iterator[Finding]:
 
 
 def quota_below_cores(situation: Situation) -> Iterator[Finding]:
-    """The control group allows less than the cores that programs see."""
+    """Yield a finding where the control group allows less than the cores that programs see."""
     hardware = situation.hardware
     quota, logical, usable = hardware.cgroup_quota, hardware.logical_cores, hardware.usable_cores
     if quota is not None and logical is not None and usable is not None and quota < logical:
@@ -235,7 +235,7 @@ def quota_below_cores(situation: Situation) -> Iterator[Finding]:
 
 
 def threads_above_cores(situation: Situation) -> Iterator[Finding]:
-    """More threads than cores."""
+    """Yield a finding where more threads are asked for than there are cores."""
     cores = situation.hardware.cores
     for threads in situation.threads:
         if cores is not None and threads > cores:
@@ -243,7 +243,7 @@ def threads_above_cores(situation: Situation) -> Iterator[Finding]:
 
 
 def saturating_activations(situation: Situation) -> Iterator[Finding]:
-    """The measured probe found sums that do not fit."""
+    """Yield a finding where the measured probe found sums that do not fit."""
     for probe in situation.probes.values():
         if probe.saturates:
             yield finding_of(

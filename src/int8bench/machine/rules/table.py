@@ -51,7 +51,7 @@ def inspect(
     threads: tuple[int, ...] = (),
     probes: Mapping[str, SaturationProbe] | None = None,
 ) -> tuple[Finding, ...]:
-    """What is worth saying of a machine, and of choosing an engine and threads there; the worst first.
+    """Return what is worth saying of a machine, and of choosing an engine and threads there; the worst first.
 
     Args:
         hardware: of any machine.

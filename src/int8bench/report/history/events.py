@@ -11,7 +11,7 @@ CAUSES = "the machine, its software, or something that every benchmark uses"
 
 
 def moved(event: EventRow) -> str:
-    """Who moved and by how much: ``12 of 20 times moved together by x1.18 [1.15, 1.21]``."""
+    """Return the number of moved series and their step: ``12 of 20 times moved together by x1.18 [1.15, 1.21]``."""
     what = {"time": "times", "memory": "figures of memory"}.get(event.kind, "rows")
     if event.step is None:
         return f"{event.series} of {event.of} {what} moved together from zero"
@@ -22,12 +22,12 @@ def moved(event: EventRow) -> str:
 
 
 def between(step: EventRow | StepRow) -> str:
-    """Its two commits."""
+    """Return the two commits of a step, by their short hashes."""
     return f"{step.commit_before[:SHORT_HASH]}..{step.commit_after[:SHORT_HASH]}"
 
 
 def cause(event: EventRow) -> str:
-    """What it may be, and what speaks for which."""
+    """Return the possible causes of an event, with the evidence."""
     if event.control:
         return f"the machine or its software, since a row moved that no commit changes ({_all(event.evidence)})"
     evidence = _all(event.evidence)
@@ -35,7 +35,7 @@ def cause(event: EventRow) -> str:
 
 
 def settle(event: EventRow) -> str:
-    """What to type to know."""
+    """Return the command that settles the cause of an event."""
     return f"int8bench duet {event.commit_before[:SHORT_HASH]} {event.commit_after[:SHORT_HASH]}"
 
 
@@ -44,7 +44,7 @@ def _all(evidence: Sequence[str]) -> str:
 
 
 def claim(document: HistoryDocument) -> Iterator[str]:
-    """Sentences on what the search claims, for the kinds of series that there are."""
+    """Yield sentences on the claims of the search, for the kinds of series that there are."""
     rate = f"{document.error_rate:.2g}"
     yield f"one false change or more in all of them together has a probability of {rate} at most."
     apart = [each for each in document.noise if each.apart]
@@ -66,7 +66,10 @@ def claim(document: HistoryDocument) -> Iterator[str]:
 
 
 def names(series: Sequence[SeriesRow]) -> dict[int, str]:
-    """(series): each under a name of its own, by its place: the function, as much of its module as tells it apart."""
+    """Return a name for each series, by its place (series,).
+
+    It is the function, with as much of its module as tells it apart, and the parameters.
+    """
     full = sorted({str(each.benchmark) for each in series})
     short = Counter(name.rpartition(".")[2] for name in full)
     by_number = {}
@@ -78,7 +81,10 @@ def names(series: Sequence[SeriesRow]) -> dict[int, str]:
 
 
 def places(series: Sequence[SeriesRow]) -> dict[int, str]:
-    """(series): the machine that each is of, with the environment and the hardware where a machine has several."""
+    """Return the machine of each series, by its place (series,).
+
+    The environment and the hardware are with it where a machine has several.
+    """
     environments: dict[str, set[str]] = {}
     hardware: dict[str, set[str | None]] = {}
     for each in series:

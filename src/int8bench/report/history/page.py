@@ -11,7 +11,7 @@ MOST_GRAPHS = 60  # a browser draws these in a few seconds; the rest stays in th
 
 
 def page(document: HistoryDocument, *, show_commit_url: str = "#", home: str | None = None) -> str:
-    """The page of a history, as HTML with its scripts inside.
+    """Return the page of a history, as HTML with its scripts inside.
 
     Args:
         document: what `int8bench history --json` prints.

@@ -49,12 +49,18 @@ class _Mark:
         return (self.start + self.end) / 2
 
     def grows_right(self, last: int) -> bool:
-        """Whether its label goes to the right of its line: away from the nearer edge."""
+        """Tell whether the mark's label goes to the right of its line: away from the nearer edge."""
         return self.middle <= last / 2
 
 
 def plot(graph: Graph, commits: Mapping[str, Commit], *, with_script: bool) -> str:
-    """The graph as HTML; plotly's script is in one of a page."""
+    """Return a graph as HTML.
+
+    Args:
+        graph: its series and events.
+        commits: all of the page by their hash, oldest first; the graph shows those that it needs.
+        with_script: whether plotly's script is in it, which one graph of a page needs.
+    """
     import plotly.graph_objects as go
 
     shown = _shown(graph, commits)
@@ -75,13 +81,16 @@ def plot(graph: Graph, commits: Mapping[str, Commit], *, with_script: bool) -> s
 
 
 def _near_one(graph: Graph) -> bool:
-    """Whether the line of "as fast as float32" can be drawn without pressing small steps flat."""
+    """Tell whether the line of "as fast as float32" can be drawn without pressing small steps flat."""
     values = [point.value for each in graph.series for point in each.points if point.value is not None]
     return graph.series[0].benchmark == SPEEDUP and min(values, default=1.0) < NEAR_ONE
 
 
 def _shown(graph: Graph, commits: Mapping[str, Commit]) -> list[Commit]:
-    """The commits of a graph, oldest first: where any of its series has a point, or an end of a change or event."""
+    """Return the commits of a graph, oldest first.
+
+    At each of them a series has a point, or a change or an event begins or ends.
+    """
     mine = {point.commit for each in graph.series for point in each.points}
     steps: list[StepRow | EventRow] = [change for series in graph.series for change in series.changes]
     for moved in (*steps, *graph.events):
@@ -90,7 +99,7 @@ def _shown(graph: Graph, commits: Mapping[str, Commit]) -> list[Commit]:
 
 
 def _trace(go: Any, graph: Graph, number: int, shown: Sequence[Commit]) -> Any:  # noqa: ANN401  plotly has no types
-    """One series; a commit that it lacks is a gap in its line."""
+    """Return the line of one series, with a gap at each commit that the series lacks."""
     series, name = graph.series[number], graph.names[number]
     measured = {point.commit: point for point in series.points if point.value is not None}
     points = [measured.get(commit.commit_hash) for commit in shown]
@@ -118,7 +127,7 @@ def _trace(go: Any, graph: Graph, number: int, shown: Sequence[Commit]) -> Any: 
 
 
 def _reach(point: PointRow, end: float | None) -> float | None:
-    """How far the interval goes from the value to that end."""
+    """Return the distance from a point's value to an end of its interval; None where either is missing."""
     return None if point.value is None or end is None else abs(end - point.value)
 
 
@@ -127,7 +136,7 @@ def _hover(name: str, value: str, commit: Commit) -> str:
 
 
 def _marks(graph: Graph, positions: Mapping[str, int]) -> list[_Mark]:
-    """The changes of a graph, those between the same commits together, from left to right."""
+    """Return the marks of a graph from left to right, one for all changes between the same commits."""
     groups: dict[tuple[int, int], list[tuple[str, StepRow]]] = defaultdict(list)
     for name, series in zip(graph.names, graph.series, strict=True):
         for change in series.changes:
@@ -144,7 +153,9 @@ def _worst_first(named: tuple[str, StepRow]) -> tuple[int, float]:
 
 
 def _lanes(marks: Sequence[_Mark], *, last: int) -> list[tuple[_Mark, int]]:
-    """Each mark with the lane of its label, the lowest in which it runs into no other; the outer ones come first.
+    """Return each mark with the lane of its label, the outer lanes first.
+
+    The lane is the lowest in which the label runs into no other.
 
     Labels grow towards the middle, so that the line down from a label passes beside those below it; where it does
     not, they cover it, being drawn later.
@@ -157,14 +168,14 @@ def _lanes(marks: Sequence[_Mark], *, last: int) -> list[tuple[_Mark, int]]:
 
 
 def _overlap(one: _Mark, other: _Mark, last: int) -> bool:
-    """Whether two labels would run into each other on the narrowest screen."""
+    """Tell whether two labels would run into each other on the narrowest screen."""
     width = LABEL_SHARE * (last + 1)
     starts = [each.middle - (0 if each.grows_right(last) else width) for each in (one, other)]
     return abs(starts[0] - starts[1]) < width
 
 
 def _draw(drawn: Any, mark: _Mark, lane: int, *, last: int) -> None:  # noqa: ANN401  plotly has no types
-    """A band over the commits that the change lies between, a line in its middle, and what changed above it."""
+    """Draw a band over the commits that a change lies between, a line in its middle, and the change above it."""
     name, change = mark.changes[0]
     colour = KIND_COLOURS[kind(change)]
     side = "left" if mark.grows_right(last) else "right"
@@ -191,7 +202,7 @@ def _draw(drawn: Any, mark: _Mark, lane: int, *, last: int) -> None:  # noqa: AN
 
 
 def _draw_event(drawn: Any, event: EventRow, positions: Mapping[str, int]) -> None:  # noqa: ANN401  plotly
-    """A grey band over the commits that an event lies between, and what moved, at its foot."""
+    """Draw a grey band over the commits that an event lies between, and the common step at its foot."""
     ends = sorted((positions[event.commit_before], positions[event.commit_after]))
     drawn.add_vrect(x0=ends[0], x1=ends[1], fillcolor=EVENT_COLOUR, opacity=0.15, line_width=0, layer="below")
     drawn.add_vline(x=sum(ends) / 2, line_color=EVENT_COLOUR, line_dash="dot", line_width=1)
@@ -232,7 +243,7 @@ def _layout(series: SeriesRow, shown: Sequence[Commit], *, lanes: int) -> dict[s
 
 
 def _escaped(text: str) -> str:
-    """A text as plotly shows it: it draws a few tags of HTML, and knows no entity for a quote."""
+    """Return a text for plotly, which draws a few tags of HTML and knows no entity for a quote."""
     return html.escape(text, quote=False)
 
 
@@ -243,5 +254,5 @@ def _axis(series: SeriesRow) -> str:
 
 
 def _tick_format(unit: str | None) -> dict[str, Any]:
-    """Seconds and bytes with the letters of their thousands: 120u, 64M."""
+    """Return the format of ticks, in which seconds and bytes have the letters of their thousands: 120u, 64M."""
     return {"tickformat": "~s"} if unit in {"s", "seconds", "bytes"} else {}

@@ -20,7 +20,7 @@ MOST_PROBLEMS = 8
 
 
 def render(document: HistoryDocument, *, width: int, colour: bool) -> str:
-    """The document of ``history --json`` as text.
+    """Return the document of ``history --json`` as text.
 
     Args:
         document: what `tracking.history.History.document` gives.
@@ -50,7 +50,7 @@ def _headline(document: HistoryDocument) -> Text:
 
 
 def _events(events: Sequence[EventRow]) -> Iterator[RenderableType]:
-    """What many series did together, the largest step first: no regression of one of them."""
+    """Yield lines on the steps that many series made together, the largest first: no regression of one of them."""
     if not events:
         return
     yield Text("")
@@ -66,7 +66,7 @@ def _events(events: Sequence[EventRow]) -> Iterator[RenderableType]:
 
 
 def _changes(series: Sequence[SeriesRow]) -> Iterator[RenderableType]:
-    """A table for each kind of change that there is, the largest step first."""
+    """Yield a table for each kind of change that there is, the largest step first."""
     names, places = history_events.names(series), history_events.places(series)
     for which, title in TITLES.items():
         mine = [

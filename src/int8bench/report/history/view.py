@@ -67,7 +67,12 @@ class Figure:
 
 
 def commits(series: Sequence[SeriesRow], show_commit_url: str) -> dict[str, Commit]:
-    """Every commit by its hash, oldest first."""
+    """Return every commit by its hash, oldest first.
+
+    Args:
+        series: all that the page shows.
+        show_commit_url: what goes before a commit's hash; where it is no web address, a click leads to the page itself.
+    """
     dates: dict[str, float] = {}
     for each in series:
         dates |= {point.commit: point.date for point in each.points}
@@ -78,7 +83,10 @@ def commits(series: Sequence[SeriesRow], show_commit_url: str) -> dict[str, Comm
 
 
 def _ordered(series: Sequence[SeriesRow], dates: Mapping[str, float]) -> list[str]:
-    """Commits in an order that every series agrees with, by date where they leave it open or contradict each other."""
+    """Return commits in an order that every series agrees with.
+
+    Their dates decide where the series leave it open or contradict each other.
+    """
     before: dict[str, set[str]] = {commit: set() for commit in dates}
     for earlier, later in (pair for each in series for pair in pairwise(each.points)):
         before[later.commit].add(earlier.commit)
@@ -108,12 +116,12 @@ def _commit(commit_hash: str, date_ms: float, show_commit_url: str) -> Commit:
 
 
 def day(date_ms: float) -> str:
-    """The day of a moment that is told in milliseconds."""
+    """Return the day of a moment in milliseconds since 1970."""
     return datetime.fromtimestamp(date_ms / 1000, tz=UTC).strftime("%Y-%m-%d")
 
 
 def unmirrored(series: Sequence[SeriesRow]) -> list[SeriesRow]:
-    """The series without those that say again, upside down, what a speed-up says."""
+    """Return the series without those that repeat a speed-up upside down."""
     speedups = {_key(each) for each in series if each.benchmark == SPEEDUP}
     return [each for each in series if each.benchmark != MIRROR or _key(each) not in speedups]
 
@@ -124,9 +132,15 @@ def _key(series: SeriesRow) -> tuple[object, ...]:
 
 
 def graphs(series: Sequence[SeriesRow], events: Sequence[EventRow] = ()) -> list[Graph]:
-    """What is drawn: all speed-ups, then each series that changed, one of each event too; within both the worst first.
+    """Return the graphs of a page: all speed-ups, then each series that changed, and one of each event.
+
+    Among the speed-ups, and among all others, the worst comes first.
 
     An event is marked in every graph of its machine and environment.
+
+    Args:
+        series: all that the page shows.
+        events: all of the history.
     """
     groups: dict[tuple[object, ...], list[SeriesRow]] = {}
     shown = [_member(event) for event in events]
@@ -142,14 +156,14 @@ def _row(series: SeriesRow) -> tuple[object, ...]:
 
 
 def _member(event: EventRow) -> tuple[object, ...]:
-    """The first of the series that an event moved."""
+    """Return the identity of the first series that an event moved, in the form of `_row`."""
     first = event.members[0]
     place = (event.machine, event.environment, event.fingerprint)
     return (*place, first.benchmark, first.params)
 
 
 def _axes(series: SeriesRow) -> tuple[object, ...]:
-    """What the series of one graph have in common."""
+    """Return the fields that the series of one graph have in common."""
     fields = (series.benchmark, series.machine, series.env, series.fingerprint, series.unit)
     return (*fields, *_shared(series).items())
 
@@ -178,7 +192,7 @@ def _graph(series: Sequence[SeriesRow], events: Sequence[EventRow]) -> Graph:
 
 
 def _order(values: Iterable[str]) -> list[tuple[float, str]]:
-    """Numbers by size, words by the alphabet."""
+    """Return a key for sorting values: numbers by size, words by the alphabet."""
     return [(float(value), "") if value.isdecimal() else (math.inf, value) for value in values]
 
 
@@ -188,7 +202,12 @@ def _worst(graph: Graph) -> float:
 
 
 def change_rows(series: Sequence[SeriesRow], known: Mapping[str, Commit]) -> list[ListedChange]:
-    """Every change of every series, the worst first."""
+    """Return a row for every change of every series, the worst first.
+
+    Args:
+        series: all that the page shows.
+        known: commits by their hash.
+    """
     rows = [
         ListedChange(
             series=each,
@@ -205,7 +224,7 @@ def change_rows(series: Sequence[SeriesRow], known: Mapping[str, Commit]) -> lis
 
 
 def figures(series: Sequence[SeriesRow]) -> dict[str, list[Figure]]:
-    """The figures of each commit by its hash, in the order of the series."""
+    """Return the figures of each commit by its hash, in the order of the series."""
     by_commit: dict[str, list[Figure]] = {}
     for each in series:
         for point in each.points:
@@ -215,26 +234,31 @@ def figures(series: Sequence[SeriesRow]) -> dict[str, list[Figure]]:
 
 
 def listed(series: Sequence[SeriesRow], drawn: Sequence[Graph]) -> Sequence[SeriesRow]:
-    """The series whose figures are listed by commit: all, or those that are drawn where all are too many."""
+    """Return the series whose figures are listed by commit: all, or those in graphs where all are too many.
+
+    Args:
+        series: all that the page shows.
+        drawn: the graphs of the page.
+    """
     if sum(len(each.points) for each in series) <= MOST_FIGURES:
         return series
     return [each for graph in drawn for each in graph.series]
 
 
 def kind(change: StepRow) -> str:
-    """Whether a change is a standing regression, one that was made good later, or an improvement."""
+    """Return the kind of a change: a standing regression, one that was made good later, or an improvement."""
     if not change.worse:
         return BETTER
     return RECOVERED if change.recovered else WORSE
 
 
 def magnitude(change: StepRow | EventRow) -> float:
-    """How large a step is; from nothing to something is the largest."""
+    """Return the size of a step; one from nothing to something is the largest."""
     return math.inf if change.step is None else abs(change.step)
 
 
 def step(change: StepRow) -> str:
-    """A step in percent with its interval: ``-4.9 % [-5.6, -4.1]``."""
+    """Return a step in percent with its interval: ``-4.9 % [-5.6, -4.1]``."""
     if change.step is None:
         return "from zero"
     known = change.low is not None and change.high is not None
@@ -243,7 +267,12 @@ def step(change: StepRow) -> str:
 
 
 def figure(point: PointRow, unit: str | None) -> str:
-    """A value with its interval, where it has one."""
+    """Return a value with its interval, where it has one.
+
+    Args:
+        point: of a series.
+        unit: of the series, as asv has it; None where it is not known.
+    """
     low, high = point.low, point.high
     if None in {low, high} or low == high:
         return quantity(point.value, unit)
@@ -251,7 +280,12 @@ def figure(point: PointRow, unit: str | None) -> str:
 
 
 def quantity(value: float | None, unit: str | None) -> str:
-    """A number as a person reads it."""
+    """Return a number as a person reads it.
+
+    Args:
+        value: in the unit; None where it was not measured.
+        unit: as asv has it; None where it is not known.
+    """
     if value is None:
         return "not measured"
     match unit:
@@ -265,11 +299,11 @@ def quantity(value: float | None, unit: str | None) -> str:
 
 
 def params(named: Mapping[str, str]) -> str:
-    """Parameters without Python's quotes: ``batch 8, threads 2``."""
+    """Return parameters without Python's quotes: ``batch 8, threads 2``."""
     return ", ".join(f"{name} {value.strip(_QUOTES)}" for name, value in named.items())
 
 
 def where(series: SeriesRow) -> str:
-    """The machine, its hardware and the environment of a series."""
+    """Return the machine, its hardware and the environment of a series."""
     hardware = series.fingerprint or "unknown hardware"
     return f"{series.machine} ({hardware}, {series.env})"

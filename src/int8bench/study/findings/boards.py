@@ -28,7 +28,7 @@ class Board:
 
 
 def _board(name: str, *, ram: float, flash: float, page: str) -> Board:
-    """A board by its KiB of memory, and where they stand: a page on boards, or another address."""
+    """Return a board by its KiB of memory and the page of those figures: one on boards, or another address."""
     return Board(
         name=name, ram_bytes=int(ram * _KIB), flash_bytes=int(flash * _KIB), source=urljoin(f"{_PAGES}/", page)
     )
@@ -92,12 +92,12 @@ class Fit:
 
 
 def verdicts(arena_bytes: int, model_bytes: int, boards: Sequence[Board] = BOARDS) -> tuple[Fit, ...]:
-    """Whether a model fits on each board, in the order of the table.
+    """Return the fit of a model on each board, in the order of the table.
 
     Args:
         arena_bytes: of RAM that the interpreter was measured to use.
         model_bytes: of the file, which stays in flash.
-        boards: where else than on ours.
+        boards: to try, those of the table above where not given.
     """
     return tuple(Fit(board=board, arena_bytes=arena_bytes, model_bytes=model_bytes) for board in boards)
 
@@ -117,7 +117,7 @@ def _needs(evidence: JsonObject) -> _Needs | None:
 
 
 def findings_of(engine: str, cells: Sequence[Cell]) -> Iterator[Finding]:
-    """Which boards a model fits on, once an engine whose evidence has measured an arena.
+    """Yield the boards that a model fits on, once an engine whose evidence has measured an arena.
 
     Args:
         engine: the engine of the cells.

@@ -27,7 +27,9 @@ T = TypeVar("T")
 
 
 def cause_of(reason: str, engine: str) -> str:
-    """The cause of a failure, without the name of an engine and advice: equal for engines that fail for one cause.
+    """Return the cause of a failure, equal for engines that fail for one cause.
+
+    The name of the engine and advice are not in it.
 
     Args:
         reason: as a record keeps it.
@@ -41,21 +43,31 @@ def cause_of(reason: str, engine: str) -> str:
 
 
 def said(reason: str, engine: str) -> str:
-    """A reason without the name of the engine or the conversion that it begins with."""
+    """Return a reason without the name of the engine or the conversion that it begins with.
+
+    Args:
+        reason: as a record keeps it.
+        engine: whose reason it is.
+    """
     return re.sub(_LABEL.format(engine=re.escape(engine)), "", _CONVERSION.sub("", reason)).rstrip(".")
 
 
 def told(reason: str, engine: str) -> str:
-    """A reason with its cause in it, in plain words where the reason has none."""
+    """Return a reason with its cause in it, in plain words where the reason has none.
+
+    Args:
+        reason: as a record keeps it.
+        engine: whose reason it is.
+    """
     cause, plain = cause_of(reason, engine), said(reason, engine)
     return plain if cause in plain else f"{cause} ({plain})"
 
 
 def together(caused: Iterable[tuple[str, T]]) -> list[list[T]]:
-    """What has the same cause, each in the order in which it was found.
+    """Return things grouped by cause, each in the order in which it was found.
 
     Args:
-        caused: causes, and what they are of.
+        caused: causes, each with the thing that it caused.
     """
     groups: dict[str, list[T]] = {}
     for cause, each in caused:
@@ -64,6 +76,6 @@ def together(caused: Iterable[tuple[str, T]]) -> list[list[T]]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Engines as a person reads them, each once: ``fbgemm, x86 and onednn``."""
+    """Return engines as a person reads them, each once: ``fbgemm, x86 and onednn``."""
     once = list(dict.fromkeys(names))
     return " and ".join([", ".join(once[:-1]), once[-1]] if len(once) > 1 else once)

@@ -27,7 +27,7 @@ NOTHING_DESCRIBED = Described()
 
 
 def described(settings: JsonObject) -> Described:
-    """Return what settings say of the model and its pictures.
+    """Return the model and its pictures, as settings describe them.
 
     Raises:
         RecordError: they say it in another way.
@@ -36,7 +36,7 @@ def described(settings: JsonObject) -> Described:
 
 
 def top1_is_chance(subject: Described, cells: Sequence[Cell]) -> bool:
-    """Tell whether top-1 says nothing: the weights are random, or float32 itself does no better than guessing.
+    """Tell whether top-1 proves nothing: the weights are random, or float32 itself does no better than guessing.
 
     Args:
         subject: the model and its pictures.
@@ -56,13 +56,13 @@ def _guesses(subject: Described, cells: Sequence[Cell]) -> bool:
 
 
 def _top1(cells: Sequence[Cell]) -> float | None:
-    """Float32's, where the pictures have labels."""
+    """Return float32's top-1, where the pictures have labels."""
     shares = (known(cell.fidelity).top1_float32 for cell in cells)
     return next((share for share in shares if share is not None), None)
 
 
 def findings_of(subject: Described, cells: Sequence[Cell]) -> Iterator[Finding]:
-    """Yield what the answers of a record do not prove.
+    """Yield a finding for each thing that the answers of a record do not prove.
 
     Args:
         subject: the model and its pictures.

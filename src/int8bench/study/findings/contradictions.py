@@ -17,7 +17,7 @@ _REACH_VNNI = ("x86", "onednn")
 
 
 def contradicted(finding: Finding, cells: Sequence[Cell]) -> bool:
-    """Whether the measured int8 cells of a record say the opposite of what a rule expected.
+    """Tell whether the measured int8 cells of a record say the opposite of what a rule expected.
 
     Args:
         finding: of a rule.
@@ -28,31 +28,34 @@ def contradicted(finding: Finding, cells: Sequence[Cell]) -> bool:
 
 
 def _gains_more(_finding: Finding, cells: Sequence[Cell]) -> bool:
-    """Somewhere int8 is twice as fast as float32, or more."""
+    """Tell whether int8 is somewhere twice as fast as float32, or more."""
     return any(best.value >= LESS_THAN for cell in cells if (best := cell.speedup(BEST)) is not None)
 
 
 def _qnnpack_keeps_up(_finding: Finding, cells: Sequence[Cell]) -> bool:
-    """Nowhere is it several times behind what is made for x86; alone, it is faster than float32 everywhere."""
+    """Tell whether qnnpack is nowhere several times behind the engines made for x86.
+
+    Where it ran alone, it must be faster than float32 everywhere.
+    """
     behind = list(_behind("qnnpack", _MADE_FOR_X86, cells))
     verdicts = [best.verdict for cell in _of("qnnpack", cells) if (best := cell.speedup(BEST)) is not None]
     return max(behind) < TWICE if behind else bool(verdicts) and set(verdicts) == {FASTER}
 
 
 def _fbgemm_keeps_up(finding: Finding, cells: Sequence[Cell]) -> bool:
-    """No engine that reaches VNNI or AMX is as far ahead of it as the rule says."""
+    """Tell whether no engine that reaches VNNI or AMX is as far ahead of fbgemm as the rule says."""
     behind = list(_behind("fbgemm", _REACH_VNNI, cells))
     expected = NOTICEABLY if finding.kind == OUTDONE_NOTICEABLY else TWICE
     return bool(behind) and max(behind) < expected
 
 
 def _x86_ran_onednn(_finding: Finding, cells: Sequence[Cell]) -> bool:
-    """Int8 ran in oneDNN for x86, as oneDNN itself tells."""
+    """Tell whether int8 ran in oneDNN for x86, as oneDNN itself says."""
     return any(in_onednn(cell.evidence).int8_calls > 0 for cell in _of("x86", cells))
 
 
 def _default_is_better(finding: Finding, cells: Sequence[Cell]) -> bool:
-    """What torch takes unasked is nowhere behind what the rule recommends."""
+    """Tell whether torch's default engine is nowhere behind the one that the rule recommends."""
     recommended = [engine for engine in _MADE_FOR_X86 if engine == finding.values["best"]]
     behind = list(_behind(finding.subject, recommended, cells))
     return bool(behind) and max(behind) <= 1
@@ -68,7 +71,7 @@ _RULES: Mapping[str, Callable[[Finding, Sequence[Cell]], bool]] = {
 
 
 def _behind(engine: str, rivals: Sequence[str], cells: Sequence[Cell]) -> Iterator[float]:
-    """How many times as long as the quickest of its rivals an engine takes, in each setting that they share."""
+    """Yield how many times as long as the quickest of its rivals an engine takes, in each setting that they share."""
     for cell in _of(engine, cells):
         here = [rival for rival in cells if rival.engine in rivals and rival.group == cell.group]
         if here:
@@ -93,7 +96,7 @@ class _Loss:
 
 
 def outdone(cells: Sequence[Cell], misfits: frozenset[str], sound: Sequence[Cell]) -> Iterator[Finding]:
-    """Engines that another is at least `TIMES` as fast as.
+    """Yield a finding for each engine that another is at least `TIMES` as fast as.
 
     Args:
         cells: of int8, measured.
@@ -117,7 +120,7 @@ def outdone(cells: Sequence[Cell], misfits: frozenset[str], sound: Sequence[Cell
 
 
 def _loss(cell: Cell, sound: Sequence[Cell]) -> _Loss | None:
-    """By whom a cell is outdone, beyond the intervals of both; None where it is not."""
+    """Return the rival that outdoes a cell, beyond the intervals of both; None where none does."""
     here = [rival for rival in sound if rival.group == cell.group and rival.engine != cell.engine]
     if not here:
         return None

@@ -70,10 +70,10 @@ class OneDnn:
 
 
 def in_onednn(evidence: JsonObject) -> OneDnn:
-    """Return what evidence has of oneDNN.
+    """Return the part of evidence that oneDNN gave.
 
     Raises:
-        RecordError: it has it in another form.
+        RecordError: it has another form.
     """
     return documents.read(OneDnn, evidence.get("onednn") or {}, name="evidence", at="onednn", strict=False)
 
@@ -104,7 +104,7 @@ class _Ran:
 
 
 def findings_of(engine: str, cells: Sequence[Cell]) -> Iterator[Finding]:
-    """What the evidence of an engine's measured cells says.
+    """Yield the findings of the evidence of an engine's measured cells.
 
     Args:
         engine: their engine.
@@ -184,7 +184,7 @@ def _and_time(ran: _Ran) -> str:
 
 
 def _named(share: _Share) -> str:
-    """The largest operators in float, ready to follow a sentence."""
+    """Return the largest operators in float, ready to follow a sentence."""
     if not share.operators:
         return ""
     more = ", ..." if len(share.operators) > NAMED else ""
@@ -198,7 +198,7 @@ def _of_float32(engine: str, cells: Sequence[Cell]) -> Iterator[Finding]:
 
 
 def _ran(evidence: JsonObject) -> _Ran | None:
-    """What ran, where the witness tells; None where it does not, or where nothing computed."""
+    """Return the work of a forward, where the witness shows it; None where it does not, or where nothing computed."""
     forward = _forward(evidence)
     if forward is None or forward.int8_share is None:
         return None
@@ -228,7 +228,7 @@ def _of_multiply_adds(forward: _Forward) -> _Share | None:
 
 
 def _of_operators(forward: _Forward) -> _Share:
-    """By time, or by number where the witness has no times."""
+    """Return the shares of int8 and float by time, or by number where the witness has no times."""
     return _Share(
         of=forward.share_of,
         int8=forward.int8_share or 0.0,
@@ -238,7 +238,7 @@ def _of_operators(forward: _Forward) -> _Share:
 
 
 def _narrow(evidence: JsonObject) -> Iterable[str]:
-    """The kernels that computed in less than float32."""
+    """Yield the kernels that computed in less than float32."""
     forward = _forward(evidence)
     for ran in forward.operators if forward is not None else ():
         name = ran.implementation

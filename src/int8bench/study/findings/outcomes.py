@@ -40,7 +40,7 @@ def findings_of(
     named: frozenset[str] | None = None,
     subject: Described = NOTHING_DESCRIBED,
 ) -> tuple[ShownFinding, ...]:
-    """Every finding of a run, each once, the worst first.
+    """Return every finding of a run, each once, the worst first.
 
     Args:
         cases: the grid.
@@ -74,7 +74,7 @@ def findings_of(
 
 
 def _ruled(cases: Sequence[Case], probes: Mapping[str, SaturationProbe], machine: Hardware) -> list[Finding]:
-    """What the rules say of every int8 engine of a run."""
+    """Return the findings of the rules on every int8 engine of a run."""
     engines = dict.fromkeys(case.variant.engine for case in cases if case.variant.precision == INT8)
     threads = tuple(dict.fromkeys(case.group.threads for case in cases))
     findings: list[Finding] = []
@@ -85,13 +85,16 @@ def _ruled(cases: Sequence[Case], probes: Mapping[str, SaturationProbe], machine
 
 
 def _softened(finding: Finding, named: frozenset[str] | None) -> Finding:
-    """An error of an engine that nobody named is a warning: it was not chosen, only run along."""
+    """Return a finding, an error as a warning where nobody named its engine: it was not chosen, only run along."""
     chosen = named is None or finding.subject in named or finding.severity is not Severity.ERROR
     return finding if chosen else replace(finding, severity=Severity.WARNING)
 
 
 def _once(findings: Iterable[ShownFinding]) -> tuple[ShownFinding, ...]:
-    """Each once, as bad as it was found, the worst first; of what a rule expects and a run measured, the latter."""
+    """Return each finding once, as bad as it was found, the worst first.
+
+    Of what a rule expects and a run measured, the measured finding stays.
+    """
     rank = list(Severity)
     worst = sorted(findings, key=lambda each: rank.index(each.severity))
     beaten = {each.subject for each in worst if each.code == OUTDONE}
@@ -103,7 +106,7 @@ def _once(findings: Iterable[ShownFinding]) -> tuple[ShownFinding, ...]:
 
 
 def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] | None) -> Iterator[Finding]:
-    """Cells that went wrong or could not run, once an engine and reason.
+    """Yield a finding for cells that went wrong or could not run, once an engine and reason.
 
     Args:
         cells: all cells; one that is merely not measured yet has not failed.
@@ -127,14 +130,14 @@ def _of_failures(cells: Cells, explained: frozenset[str], named: frozenset[str] 
 
 
 def _checked_on_fewer(ledger: Ledger) -> dict[str, tuple[int, int]]:
-    """On how many of how many pictures answers were checked, of engines where that was not all."""
+    """Return the number of checked pictures and that of all, by engine, of engines where these differ."""
     on = {variant.engine: checked.fidelity.pictures for variant, checked in ledger.checks.items()}
     total = ledger.pictures
     return {engine: (n, total) for engine, n in on.items() if n is not None and total is not None and n < total}
 
 
 def _failed(cells: Cells, mine: Cells) -> Finding:
-    """Cells that failed for one cause, of whichever engines: the reason that one of them gives stands for all."""
+    """Return the finding of cells that failed for one cause, of any engines: the reason of one stands for all."""
     engines = list(dict.fromkeys(cell.engine for cell in mine))
     total = sum(cell.engine in engines for cell in cells)
     status, reason = mine[0].status, told(known(mine[0].error), engines[0])
@@ -152,7 +155,10 @@ def _failed(cells: Cells, mine: Cells) -> Finding:
 
 
 def _not_here(engine: str, mine: Cells, total: int, reason: str) -> Finding:
-    """An engine that was only run along, and could not be: it is not installed, or does not take such a setting."""
+    """Return the finding of an engine that was only run along, and could not be.
+
+    It is not installed, or does not take such a setting.
+    """
     where = (
         "takes no part" if len(mine) == total else f"takes no part in {len(mine)} of {total} cells ({_settings(mine)})"
     )
@@ -167,7 +173,7 @@ def _way_out(engines: Sequence[str], cells: Cells) -> str:
 
 
 def _settings(cells: Cells) -> str:
-    """Where cells stand, the first of them by name: ``batch 8 on 1 thread, ...``."""
+    """Return the settings of cells, the first of them by name: ``batch 8 on 1 thread, ...``."""
     return f"{cells[0].group.label}{', ...' if len(cells) > 1 else ''}"
 
 
@@ -206,7 +212,7 @@ class _Notes:
 
 
 def _of_left_out(cells: Cells) -> Iterator[Finding]:
-    """What a converter could not quantize and left in float, once for all engines that read its files."""
+    """Yield a finding for each operator that a converter left in float, once for all engines that read its files."""
     engines_of: dict[_LeftInFloat, list[str]] = {}
     for cell in cells:
         if cell.conversion is not None:
@@ -227,7 +233,7 @@ def _of_left_out(cells: Cells) -> Iterator[Finding]:
 
 
 def _of_accuracy(lossy: Cells, probe: SaturationProbe | None) -> Iterator[Finding]:
-    """The accuracy that an engine loses, where it loses some.
+    """Yield a finding for the accuracy that an engine loses, where it loses some.
 
     Args:
         lossy: its cells that do.
@@ -241,14 +247,14 @@ def _of_accuracy(lossy: Cells, probe: SaturationProbe | None) -> Iterator[Findin
 
 
 def _cause(probe: SaturationProbe | None) -> str:
-    """What loses accuracy, as far as it is known: saturation is no cause where the probe has found none."""
+    """Return the cause of the loss, as far as it is known: saturation is none where the probe has found none."""
     if probe is None:
         return "saturating arithmetic is the usual cause"
     return "this engine saturates here" if probe.saturates else "nothing saturates here, as was measured"
 
 
 def _of_unclear(engine: str, unclear: Sequence[Speedup], total: int) -> Finding:
-    """What a run could not tell: what it would have seen, and the time that would settle it."""
+    """Return the finding of unclear verdicts: the difference that each would have seen, and the time to settle it."""
     effects = (best.smallest_visible_effect for best in unclear)
     visible = [effect for effect in effects if effect is not None]
     seen = f"; {1 + max(visible):.2f}x would be seen in each" if visible else ""
@@ -295,7 +301,10 @@ def _below(engine: str, cells: Cells, total: int) -> Finding:
 
 
 def _of_lingering(cases: Sequence[Case], ledger: Ledger) -> Iterator[Finding]:
-    """Engines whose idle threads go on taking processor time, where that is longer than a lead-in call covers."""
+    """Yield a finding for each engine whose idle threads go on taking processor time for longer than `LINGERS_S`.
+
+    A lead-in call covers less than that.
+    """
     for engine in dict.fromkeys(case.variant.engine for case in cases):
         mine = [case for case in cases if case.variant.engine == engine and case.group.threads > 1]
         lingering = [race.lingering_s for case in mine for race in ledger.races.get(case.id, ())]

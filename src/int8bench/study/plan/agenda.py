@@ -34,11 +34,21 @@ class Agenda:
     """How many launches have started, those that are over included."""
 
     def seconds(self, cases: Sequence[Case], launches: int) -> float:
-        """How long some of the cells take from now on, in so many launches in all, if none settles early."""
+        """Return the seconds that some of the cells take from now on, if none settles early.
+
+        Args:
+            cases: of the grid.
+            launches: in all, those that are over included.
+        """
         return sum(self.parts(cases, launches).values())
 
     def parts(self, cases: Sequence[Case], launches: int) -> dict[str, float]:
-        """The same, by what it is spent on."""
+        """Return the same seconds by what they are spent on.
+
+        Args:
+            cases: of the grid.
+            launches: in all, those that are over included.
+        """
         variants = tuple(dict.fromkeys(case.variant for case in cases))
         return {
             "conversions": together_s([each.seconds for each in self._conversions(cases)]),
@@ -48,7 +58,12 @@ class Agenda:
         }
 
     def told(self, cases: Sequence[Case], launches: int) -> str:
-        """The parts, as a person reads them."""
+        """Return the parts in words, as a person reads them.
+
+        Args:
+            cases: of the grid.
+            launches: in all, those that are over included.
+        """
         parts = self.parts(cases, launches)
         counts = {"conversions": len(list(self._conversions(cases))), "launches": max(0, launches - self.started)}
         shown = [
@@ -59,7 +74,12 @@ class Agenda:
         return ", ".join(shown) or "nothing is left to measure"
 
     def launch_s(self, cases: Sequence[Case], index: int) -> float:
-        """How long a launch that has started measures some of the cells."""
+        """Return the seconds for which a launch that has started measures some of the cells.
+
+        Args:
+            cases: of the grid.
+            index: of the launch, from 0.
+        """
         groups: dict[Group, list[Case]] = {}
         for case in cases:
             groups.setdefault(case.group, []).append(case)
@@ -69,7 +89,7 @@ class Agenda:
         )
 
     def _conversions(self, cases: Sequence[Case]) -> Iterator[Due]:
-        """Those that some of the cells wait for."""
+        """Yield the conversions that some of the cells wait for."""
         cells = {(case.variant, case.group.batch) for case in cases} | {(case.variant, None) for case in cases}
         for each in self.converting:
             if any((variant, each.piece.batch) in cells for variant in each.piece.variants):

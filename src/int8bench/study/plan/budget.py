@@ -31,33 +31,33 @@ class Budget:
         return ENDING_S + ENDING_SHARE * self.total_s
 
     def spent_s(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return self.clock() - self.started_s
 
     def left_s(self) -> float:
-        """Seconds until everything but the ending must be done; none where that is past."""
+        """Return the seconds until everything but the ending must be done; 0 where that is past."""
         return max(0.0, self.total_s * (1 - ENDING_SHARE) - ENDING_S - self.spent_s())
 
     def is_over(self) -> bool:
-        """Whether nothing but the ending fits."""
+        """Tell whether nothing but the ending fits."""
         return self.left_s() <= 0.0
 
     def limit_s(self, most_s: float) -> float:
-        """How long to wait for something that may take `most_s` seconds, but not past the end."""
+        """Return the seconds to wait for a task that may take `most_s` seconds, but not past the end."""
         return max(SHORTEST_S, min(most_s, self.left_s()))
 
     def promise(self) -> str:
-        """The total, as a person reads it."""
+        """Return the total, as a person reads it."""
         return "as long as it takes" if math.isinf(self.total_s) else units.duration(self.total_s)
 
     def taken(self) -> str:
-        """The sentence at the end: ``took 4 min 12 s of 5 min``."""
+        """Return the sentence at the end: ``took 4 min 12 s of 5 min``."""
         took = f"took {units.duration(self.spent_s())}"
         return took if math.isinf(self.total_s) else f"{took} of {units.duration(self.total_s)}"
 
 
 def unlimited() -> Budget:
-    """A budget that promises nothing, from now on."""
+    """Return a budget that promises nothing, from now on."""
     return Budget(total_s=math.inf, started_s=time.monotonic())
 
 

@@ -23,12 +23,12 @@ class Unit:
     batch: int
 
     def has(self, case: Case) -> bool:
-        """Whether a cell is of it."""
+        """Tell whether a cell belongs to the unit."""
         return (case.variant.engine, case.group.batch) == (self.engine, self.batch)
 
 
 def fitted(cases: Sequence[Case], seconds: Seconds, left_s: float, *, fewest: int) -> dict[Case, float]:
-    """The cells to leave out so that the others fit, with the seconds saved by leaving out the unit of each.
+    """Return the cells to leave out so that the others fit, with the seconds saved by leaving out the unit of each.
 
     First what costs most goes, as long as each engine keeps a batch size; then launches become as few as a verdict can
     be made of; then engines go. The last one stays, whatever it takes: to try is all that is left.
@@ -55,13 +55,13 @@ def fitted(cases: Sequence[Case], seconds: Seconds, left_s: float, *, fewest: in
 
 
 def _seconds_of(case: Case, gone: dict[Unit, float]) -> float:
-    """What leaving out the unit of a case saves; of torch's float32, that of the last one beside it."""
+    """Return the seconds that leaving out a case's unit saves; of torch's float32, those of the last unit beside it."""
     mine = [unit for unit in gone if unit.batch == case.group.batch]
     return gone[next((unit for unit in mine if unit.has(case)), mine[-1])]
 
 
 def _with(cases: Sequence[Case], kept: Sequence[Case], unit: Unit) -> tuple[Case, ...]:
-    """What is kept and a unit, with the float32 at its batch size, in the order of the grid."""
+    """Return the kept cells and a unit, with the float32 at its batch size, in the order of the grid."""
     beside = Unit(engine=TORCH, batch=unit.batch)
     return tuple(case for case in cases if case in kept or unit.has(case) or beside.has(case))
 
@@ -75,7 +75,7 @@ class Part:
 
 
 def parts(cases: Sequence[Case], gone: Mapping[Case, float]) -> tuple[Part, ...]:
-    """What was left out, in as few parts as a person can measure on their own: whole batch sizes, else engines.
+    """Return the cells left out, in as few parts as a person can measure on their own: whole batch sizes, else engines.
 
     Args:
         cases: of which some are gone.
@@ -89,12 +89,15 @@ def parts(cases: Sequence[Case], gone: Mapping[Case, float]) -> tuple[Part, ...]
 
 
 def _needed_s(cases: Sequence[Case], gone: Mapping[Case, float]) -> float:
-    """The seconds of all units; torch's float32 has gone with another engine's, and has its seconds in that one's."""
+    """Return the seconds of all units of some cells.
+
+    Torch's float32 has gone with another engine's unit, and has its seconds in that one's.
+    """
     return sum(gone[next(case for case in cases if unit.has(case))] for unit in _units(cases) if unit.engine != TORCH)
 
 
 def _dispensable(cases: Sequence[Case], *, spares: bool) -> list[Unit]:
-    """What can go: of each engine all batches but one where only spare ones may, else all units but the last."""
+    """Return the units that can go: all batches of each engine but one where `spares`, else all units but the last."""
     units = [unit for unit in _units(cases) if unit.engine != TORCH]
     if not spares:
         return units if len(units) > 1 else []
@@ -107,7 +110,7 @@ def _units(cases: Sequence[Case]) -> tuple[Unit, ...]:
 
 
 def _without(cases: Sequence[Case], unit: Unit) -> tuple[Case, ...]:
-    """The cells without a unit, nor the float32 that is then alone at its batch size."""
+    """Return the cells without a unit, and without the float32 that is then alone at its batch size."""
     rest = [case for case in cases if not unit.has(case)]
     raced = {case.group.batch for case in rest if case.variant.engine != TORCH}
     return tuple(case for case in rest if case.group.batch != unit.batch or case.group.batch in raced)
@@ -117,29 +120,45 @@ LEFT_OUT = "left out for time"
 
 
 def reason(why: str, command: str) -> str:
-    """What the row of a cell says that was left out."""
+    """Return the sentence that stands in the row of a cell that was left out.
+
+    Args:
+        why: without its end.
+        command: that measures the cell.
+    """
     return f"{LEFT_OUT}: {why}; to include it, type: {command}"
 
 
 def is_reason(error: str | None) -> bool:
-    """Whether a cell's error says that it was left out for time."""
+    """Tell whether a cell's error says that it was left out for time."""
     return error is not None and error.startswith(LEFT_OUT)
 
 
 def too_long(needed_s: float, promise: str) -> str:
-    """Of what was not begun."""
+    """Return the reason of a cell that was not begun.
+
+    Args:
+        needed_s: seconds that it would take, about.
+        promise: the total of the run, in words.
+    """
     return f"it would take about {units.duration(needed_s)}, for which the {promise} have no room"
 
 
 def stopped(what: str, spent_s: float, promise: str) -> str:
-    """Of what was begun and took too long."""
+    """Return the reason of a cell that was begun and took too long.
+
+    Args:
+        what: was stopped, in words.
+        spent_s: seconds until it was.
+        promise: the total of the run, in words.
+    """
     return f"{what} was stopped after {units.duration(spent_s)}, its share of the {promise}"
 
 
 def findings_of(
     cells: Sequence[Cell], pictures: Mapping[str, tuple[int, int]], unprobed: Mapping[str, float]
 ) -> Iterator[Finding]:
-    """All that was left out, once an engine and reason.
+    """Yield a finding for all that was left out, once an engine and reason.
 
     Args:
         cells: of a record.

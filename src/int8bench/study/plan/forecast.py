@@ -50,11 +50,11 @@ class Spent:
     foreseen_s: float = 0.0
 
     def __add__(self, other: "Spent") -> "Spent":
-        """Both together."""
+        """Return the sum of both."""
         return Spent(took_s=self.took_s + other.took_s, foreseen_s=self.foreseen_s + other.foreseen_s)
 
     def over(self, expected: float) -> float:
-        """How many times as long as foreseen they took; as expected where there is next to nothing to tell from."""
+        """Return how many times as long as foreseen tasks took; about `expected` where there is little to tell from."""
         return (self.took_s + expected * PRIOR_S) / (self.foreseen_s + PRIOR_S)
 
 
@@ -71,37 +71,62 @@ class Pace:
     """What tasks of each group took, and what the forecast was."""
 
     def drift(self, group: Group) -> float:
-        """How much longer tasks of a group take than foreseen: as its own did, and until there are some, as all did."""
+        """Return how many times as long as foreseen tasks of a group take: as its own did, or all did before those."""
         spent = self.seen.get(group, Spent())
         return spent.over(min(sum(self.seen.values(), Spent()).over(1.0), MOST_DRIFT))
 
     def learned(self, group: Group, spent: Spent) -> "Pace":
-        """The pace with one more task of a group."""
+        """Return the pace with one more task of a group.
+
+        Args:
+            group: of the task.
+            spent: what it took, and what was foreseen for it.
+        """
         return replace(self, seen={**self.seen, group: self.seen.get(group, Spent()) + spent})
 
     def call_s(self, variant: Variant, group: Group) -> float:
-        """Seconds of one call; of several threads each after the first is taken for half of one."""
+        """Return the seconds of one call; of several threads each after the first is taken for half of one.
+
+        Args:
+            variant: as fast as its check was, else in proportion to float32.
+            group: the pictures of the call, and its threads.
+        """
         relative = RELATIVE.get((variant.engine, variant.layout), 1.0)
         picture_s = self.pictures_s.get(variant, self.network.picture_s * relative)
         return picture_s * group.batch / (1 + 0.5 * (group.threads - 1))
 
     def conversion_s(self, conversion: Conversion) -> float:
-        """Seconds of a conversion that nobody remembers."""
+        """Return the seconds of a conversion that nobody remembers."""
         guess = CONVERSIONS.get(conversion.function.__module__, UNKNOWN)
         return self.network.seconds(replace(guess, calls=0.0) if FLOAT32 in conversion.name else guess)
 
     def check_s(self, variant: Variant, pictures: int) -> float:
-        """Seconds until a variant's answers to so many pictures are checked."""
+        """Return the seconds until a variant's answers are checked.
+
+        Args:
+            variant: that answers on one thread.
+            pictures: to answer.
+        """
         return EVIDENCE_S + pictures * self.call_s(variant, Group(batch=1, threads=1))
 
     def launch_s(self, variants: Sequence[Variant], launches: int) -> float:
-        """Seconds until so many launches that prepare these variants have started, `TOGETHER` at a time."""
+        """Return the seconds until launches have started, `TOGETHER` at a time.
+
+        Args:
+            variants: that each launch prepares.
+            launches: to start.
+        """
         pair_s = self.slowness * self._prepared_s(variants)
         pairs, single = divmod(launches, TOGETHER)
         return pair_s * (pairs + ALONE * single)
 
     def race_s(self, cases: Sequence[Case], plan: Plan) -> float:
-        """Seconds of one fork's race of these cases, which are of one group, without drift."""
+        """Return the seconds of one fork's race, without drift.
+
+        Args:
+            cases: of one group.
+            plan: with the durations of a fork.
+        """
         calls = [self.call_s(case.variant, case.group) for case in cases]
         turns_s = sum(calls) * (2 if min(calls) < LEAD_IN_BELOW_S else 1)
         warm_s = sum(max(plan.durations.warmup_s, call) + LISTENING_S for call in calls)
@@ -109,9 +134,14 @@ class Pace:
         return beside_s + _rounds_s(turns_s, plan.durations.race_s)
 
     def solo_s(self, case: Case, plan: Plan, cores: int) -> float:
-        """Seconds of a contender alone, without drift.
+        """Return the seconds of a contender alone, without drift.
 
         As many streams as the cores carry: one first, the others together.
+
+        Args:
+            case: the contender in its setting.
+            plan: with the seconds of sustained load.
+            cores: that the streams share.
         """
         call_s, streams = self.call_s(case.variant, case.group), cores // case.group.threads
         return 2 * FORK_S + min(streams, 2) * SOLO_CALLS * call_s + max(plan.load_s, call_s)
@@ -125,12 +155,15 @@ class Pace:
 
 
 def _rounds_s(turns_s: float, race_s: float) -> float:
-    """Seconds of the rounds of a race: until it has its time and its rounds, or is late and has its fewest pairs."""
+    """Return the seconds of the rounds of a race.
+
+    It ends with its time and its rounds, or, where it is late, with its fewest pairs.
+    """
     if FEWEST_ROUNDS * turns_s <= LONGEST * race_s:
         return max(race_s, FEWEST_ROUNDS * turns_s)
     return max(LONGEST * race_s, FEWEST_PAIRS * turns_s)
 
 
 def together_s(each_s: Sequence[float]) -> float:
-    """Seconds of conversions of which `TOGETHER` run at a time."""
+    """Return the seconds of conversions of which `TOGETHER` run at a time."""
     return max(max(each_s, default=0.0), math.fsum(each_s) / TOGETHER)

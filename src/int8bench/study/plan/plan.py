@@ -65,7 +65,7 @@ class Overhead:
     launch_s: float = 0.0
 
     def seconds(self, launches: int) -> float:
-        """All of it."""
+        """Return the seconds of the overhead in so many launches."""
         return self.start_s + self.launch_s * launches
 
 
@@ -90,7 +90,7 @@ class Plan:
         return self.looks.launches[-1]
 
     def lean(self) -> "Plan":
-        """The same looks, with forks as few and as short as they may be."""
+        """Return a plan of the same looks, with forks as few and as short as they may be."""
         return replace(
             self,
             forks=LEAN.forks,
@@ -120,7 +120,7 @@ class Plan:
         )
 
     def to_dict(self) -> dict[str, Json]:
-        """Return what a record keeps of the plan."""
+        """Return the form in which a record keeps the plan."""
         return {
             "looks": list(self.looks.launches),
             "forks": self.forks,
@@ -132,7 +132,7 @@ class Plan:
 
 
 def plan_for(cases: tuple[Case, ...], *, budget_s: float | None, quick: bool, overhead: Overhead = NONE) -> Plan:
-    """The plan of a run over `cases`.
+    """Return the plan of a run over `cases`.
 
     Args:
         cases: the grid.
@@ -173,7 +173,7 @@ def _durations(pace: _Pace, fork_s: float) -> Durations:
 
 
 def _affordable(cases: Sequence[Case], budget_s: float, overhead: Overhead, *, quick: bool) -> tuple[int, _Pace]:
-    """The most launches that a budget asks for and has room for, at the most thorough pace it has room for."""
+    """Return the most launches that a budget asks for and has room for, at the most thorough pace that fits."""
 
     def fits(pace: _Pace, launches: int) -> bool:
         return _seconds(cases, pace, launches=launches) + overhead.seconds(launches) <= budget_s
@@ -190,7 +190,7 @@ def _affordable(cases: Sequence[Case], budget_s: float, overhead: Overhead, *, q
 
 
 def _seconds(cases: Sequence[Case], pace: _Pace, *, launches: int) -> float:
-    """How long a run measures at a pace if each fork races no longer than it must; imports apart."""
+    """Return the seconds that a run measures at a pace, imports apart, if each fork races no longer than it must."""
     solos_s = len(cases) * pace.replicates * (FORK_S + pace.load_s)
     # A contender of a race warms up, and takes a first call or two that a warm-up is too short for.
     turns_s = sum(FORK_S + SHORTEST_RACE_S + 2 * pace.warmup_s * count for count in _contenders(cases))
@@ -198,10 +198,10 @@ def _seconds(cases: Sequence[Case], pace: _Pace, *, launches: int) -> float:
 
 
 def _contenders(cases: Sequence[Case]) -> tuple[int, ...]:
-    """How many contenders each group has."""
+    """Return the number of contenders of each group."""
     return tuple(Counter(case.group for case in cases).values())
 
 
 def _round_figure(seconds: float) -> int:
-    """A little more than so many seconds, as a person would type it."""
+    """Return seconds rounded up to a figure that a person would type."""
     return 5 * math.ceil(seconds / 5)

@@ -50,7 +50,13 @@ class Request:
         return budget.QUICK_S if self.quick else budget.DEFAULT_S
 
     def command(self, *, engines: Sequence[str] | None, batches: Sequence[int], needed_s: float) -> str:
-        """What to type to measure a part of it that needs so many seconds; without engines, those that it chooses."""
+        """Return the command that measures a part of the request.
+
+        Args:
+            engines: of the part; None where the study chooses them.
+            batches: of the part.
+            needed_s: seconds that the part takes, of which the budget is made.
+        """
         words = ["int8bench", "run"]
         given = {
             "--model": None if self.model == MODEL else self.model,

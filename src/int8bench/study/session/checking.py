@@ -16,11 +16,15 @@ FLOAT32_SHARES = 2.0  # float32's answers are what all others are held against, 
 
 
 def check(session: Session, launch: Launch) -> None:
-    """Checks the answers of every live variant, and probes the engines that show their integers.
+    """Check the answers of every live variant, and probe the engines that show their integers.
+
+    Args:
+        session: of the run, with the time that it has left.
+        launch: the first one, prepared.
 
     Raises:
         LabError: the launch is gone.
-        TimeIsUp: there is none left.
+        TimeIsUp: no time is left.
     """
     expected = _expected(session, launch)
     for variant in session.variants() if expected is not None else ():
@@ -45,7 +49,11 @@ def check(session: Session, launch: Launch) -> None:
 
 
 def alive(session: Session, launch: Launch) -> None:
-    """Raises where no cell is to be blamed for what went wrong.
+    """Raise where no cell is to be blamed for a failure.
+
+    Args:
+        session: of the run, with the time that it has left.
+        launch: in which the failure happened.
 
     Raises:
         LabError: the launch itself is gone.
@@ -62,7 +70,7 @@ def alive(session: Session, launch: Launch) -> None:
 
 
 def _expected(session: Session, launch: Launch) -> Logits | None:
-    """Float32's answers; None where it has none, and nothing can be held against it."""
+    """Return float32's answers; None where it has none, and nothing can be held against it."""
     reference = float32_references()[0]
     session.tell(f"asking {reference.label} for the answers that all others are held against")
     share_s = FLOAT32_SHARES * session.check_share_s()
@@ -87,11 +95,11 @@ def _enter(session: Session, variant: Variant, checked: worker.Checked) -> None:
 
 
 def _largest(session: Session, variant: Variant | None) -> Group:
-    """The largest batch size that a variant is raced at, on one thread: what a check is built for."""
+    """Return the group that a check is built for: the largest batch that a variant is raced at, on one thread."""
     live = [case for case in session.all_live() if variant in {None, case.variant}]
     return Group(batch=max(case.group.batch for case in live), threads=1)
 
 
 def _answering_s(share_s: float) -> float:
-    """What is left of a check's share for answers."""
+    """Return the seconds of a check's share that are left for answers."""
     return share_s if math.isinf(share_s) else max(0.0, share_s - EVIDENCE_S)

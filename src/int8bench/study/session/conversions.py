@@ -108,7 +108,7 @@ class Allotment:
     """By label."""
 
     def left_s(self) -> float:
-        """How much of it is left."""
+        """Return the seconds of the allotment that are left."""
         return self.until_s - self.clock()
 
 
@@ -122,11 +122,16 @@ class ConversionOutcome:
     came: Mapping[tuple[Variant, int | None], Converted | Unmade | str]
 
     def of(self, variant: Variant, batch: int) -> Converted | Unmade | str | None:
-        """What came of the files of a variant at a batch size; None where it needs none."""
+        """Return the files of a variant at a batch size, or why there are none; None where it needs none.
+
+        Args:
+            variant: of the grid.
+            batch: size that it runs at.
+        """
         return self.came.get((variant, batch), self.came.get((variant, None)))
 
     def files(self) -> dict[Variant, dict[int | None, Path]]:
-        """The folders alone, as a launch is told them."""
+        """Return the folders alone, as a launch gets them."""
         folders: dict[Variant, dict[int | None, Path]] = {}
         for (variant, batch), each in self.came.items():
             if isinstance(each, Converted):
@@ -153,16 +158,25 @@ class _Work:
     """What those took that were foreseen, and what was foreseen of them."""
 
     def foreseen(self, number: int) -> float:
-        """About how long a piece of work was foreseen to take."""
+        """Return the seconds that were foreseen for a piece of work, about."""
         return self.allotment.expected.get(self.pieces[number].label, 0.0)
 
     def expected_s(self, number: int) -> float:
-        """About how long it takes: as one of its name did in this run, else as foreseen, if others took as foreseen."""
+        """Return the seconds that a piece of work takes, about: as one of its name did in this run, else as foreseen.
+
+        The foreseen seconds are scaled by how much longer others took than foreseen, `MOST_SLOWER` at most.
+        """
         slower = min((self.took_s + PRIOR_S) / (self.foreseen_s + PRIOR_S), MOST_SLOWER)
         return self.known.get(self.pieces[number].conversion.name, slower * self.foreseen(number))
 
     def learn(self, number: int, took_s: float, *, ended: bool) -> None:
-        """Notes what a piece of work took, for the others and for later runs."""
+        """Note the time of a piece of work, for the others and for later runs.
+
+        Args:
+            number: its place among the pieces.
+            took_s: seconds until it ended or was stopped.
+            ended: whether it came to an end; false where it was stopped.
+        """
         name = self.pieces[number].conversion.name
         if name not in self.known and self.foreseen(number):
             self.took_s += took_s
@@ -175,7 +189,7 @@ class _Work:
 
 
 def asked_by(variants: Iterable[Variant], look: Callable[[], Hardware]) -> dict[Variant, Conversion]:
-    """What each variant needs converted on a machine; nothing of those that need nothing.
+    """Return the conversion that each variant needs on a machine; none for those that need none.
 
     Args:
         variants: of engines that are known.
@@ -190,7 +204,7 @@ def asked_by(variants: Iterable[Variant], look: Callable[[], Hardware]) -> dict[
 
 
 def wanted(asked: Mapping[Variant, Conversion], cells: Iterable[tuple[Variant, int]]) -> tuple[Wanted, ...]:
-    """Every piece of work, once, however many variants wait for it; in the order asked.
+    """Return every piece of work once, with all variants that wait for it, in the order asked.
 
     Args:
         asked: what each variant needs.
@@ -208,7 +222,7 @@ def wanted(asked: Mapping[Variant, Conversion], cells: Iterable[tuple[Variant, i
 
 
 def due(pieces: Sequence[Wanted], order: Order, guess: Callable[[Conversion], float]) -> tuple[Due, ...]:
-    """The pieces of work that are not kept.
+    """Return the pieces of work that are not kept.
 
     Args:
         pieces: what `wanted` says.
@@ -229,7 +243,7 @@ def due(pieces: Sequence[Wanted], order: Order, guess: Callable[[Conversion], fl
 def make(
     pieces: Sequence[Wanted], order: Order, advance: Advance, *, allotment: Allotment = UNLIMITED
 ) -> ConversionOutcome:
-    """The files of every piece of work: those that are kept, and those that are made now.
+    """Return the files of every piece of work: those that are kept, and those that are made now.
 
     Args:
         pieces: what `wanted` says.
@@ -262,7 +276,12 @@ def make(
 
 
 def remembered_s(piece: Wanted, order: Order) -> float | None:
-    """What a conversion took the last time on this machine, for this model; None where nobody remembers."""
+    """Return the seconds of a conversion the last time on this machine, for this model; None where nobody remembers.
+
+    Args:
+        piece: of work.
+        order: of which the model and its input count.
+    """
     path = _times_path(piece, order)
     try:
         stored = json.loads(path.read_bytes()) if path else {}
@@ -272,7 +291,10 @@ def remembered_s(piece: Wanted, order: Order) -> float | None:
 
 
 def _times_path(piece: Wanted, order: Order) -> Path | None:
-    """Where the time of a conversion is kept: by the conversion and the model, whatever its weights and the batch."""
+    """Return where the time of a conversion is kept; None where there is no cache.
+
+    The time belongs to the conversion and the model, whatever its weights and the batch.
+    """
     depends = {**_described(piece.conversion), "model": order.model, "input_shape": list(order.input_shape)}
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:DIGITS]
     folder = cache.folder()
@@ -280,7 +302,12 @@ def _times_path(piece: Wanted, order: Order) -> Path | None:
 
 
 def key_of(piece: Wanted, material: str) -> str:
-    """The name under which files are kept: a digest of all that they depend on."""
+    """Return the name under which files are kept: a digest of all that they depend on.
+
+    Args:
+        piece: of work.
+        material: digest of the model, its weights and the calibration pictures.
+    """
     function = piece.conversion.function.__module__
     depends = {
         "format": FORMAT,
@@ -294,7 +321,7 @@ def key_of(piece: Wanted, material: str) -> str:
 
 
 def recalled(folder: Path) -> Converted | None:
-    """What is kept in a folder; None where it is not there, cut short, changed, or of another format."""
+    """Return the files kept in a folder; None where they are not there, cut short, changed, or of another format."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         if manifest["format"] != FORMAT or manifest["files"] != _listed(folder):
@@ -306,7 +333,13 @@ def recalled(folder: Path) -> Converted | None:
 
 
 def keep(made: Made, aside: Path, folder: Path, *, label: str) -> Converted:
-    """Puts what was made aside into its place, whole or not at all; it is in use from then on.
+    """Put files that were made aside into their place, whole or not at all; they are in use from then on.
+
+    Args:
+        made: the seconds and the notes of their maker.
+        aside: the folder that they were made in.
+        folder: their place.
+        label: for a person who reads the manifest.
 
     Raises:
         OSError: it cannot be written.
@@ -331,7 +364,7 @@ def _described(conversion: Conversion) -> dict[str, Any]:
 
 
 def _listed(folder: Path) -> dict[str, list[Any]]:
-    """The size and digest of each file but the manifest, by its path in the folder."""
+    """Return the size and digest of each file but the manifest, by its path in the folder."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     return {
         path.relative_to(folder).as_posix(): [path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()]
@@ -340,7 +373,7 @@ def _listed(folder: Path) -> dict[str, list[Any]]:
 
 
 def _digest(order: Order) -> str:
-    """A digest of the model and of what it is calibrated with."""
+    """Return a digest of the model and of its calibration pictures."""
     digest = hashlib.sha256(repr((order.model, order.input_shape, order.num_classes)).encode())
     digest.update(order.state)
     digest.update(order.calibration.tobytes())
@@ -348,7 +381,7 @@ def _digest(order: Order) -> str:
 
 
 def _modules(function_module: str) -> tuple[str, ...]:
-    """The module of a converter and the other ones of engines that it imports, however far down; by name."""
+    """Return the module of a converter and those of engines that it imports, however far down; by name."""
     modules, left = set[str](), [function_module]
     while left:
         name = left.pop()
@@ -365,12 +398,12 @@ def _imported(module: str) -> Iterator[str]:
 
 
 def _source_digest(module: str) -> str:
-    """A digest of a converter's own file: another version of it may write other files."""
+    """Return a digest of a converter's own file: another version of it may write other files."""
     return hashlib.sha256(_source(module)).hexdigest()
 
 
 def _source(module: str) -> bytes:
-    """A module's file; nothing where the name is no module's, such as that of a class."""
+    """Return a module's file; nothing where the name is no module's, such as that of a class."""
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -380,7 +413,10 @@ def _source(module: str) -> bytes:
 
 
 def _store() -> Path:
-    """Where conversions are kept; where the cache cannot be written, a folder that goes with this process."""
+    """Return where conversions are kept: in the cache, or in a folder that goes with this process.
+
+    The latter is where the cache cannot be written.
+    """
     folder = cache.folder()
     try:
         if folder is None:
@@ -403,7 +439,7 @@ def _aside(store: Path) -> Iterator[Path]:
 
 
 def _convert(work: _Work) -> None:
-    """Makes what is not kept, a few at a time; each in a process forked from one that has the model."""
+    """Make the files that are not kept, a few at a time, each in a process forked from one that has the model."""
     queue = [number for number in range(len(work.pieces)) if number not in work.made]
     setup = Setup(function=worker.load, payload=replace(work.order, variants=()))
     running: dict[int, _Running] = {}
@@ -430,7 +466,10 @@ class _Running:
 
 
 def _sorted(work: _Work, queue: Sequence[int]) -> list[int]:
-    """What comes first: one of each name, so that each engine has a batch size; of these the shortest for its use."""
+    """Return the queue with one conversion of each name first, and of these the shortest for its use.
+
+    So each engine has a batch size.
+    """
     names = [work.pieces[number].conversion.name for number in queue]
     begun = {piece.conversion.name for number, piece in enumerate(work.pieces) if number not in queue}
     turn = {number: names[:i].count(names[i]) + (names[i] in begun) for i, number in enumerate(queue)}
@@ -438,7 +477,10 @@ def _sorted(work: _Work, queue: Sequence[int]) -> list[int]:
 
 
 def _use(piece: Wanted) -> float:
-    """How much waits for a piece of work: int8 is what is asked for, another float32 is one more to hold it against."""
+    """Return the use of a piece of work: a variant that is reduced counts 1, a float32 `FLOAT32_USE`.
+
+    Int8 is asked for; another float32 is one more to hold it against.
+    """
     return sum(1.0 if variant.is_reduced else FLOAT32_USE for variant in piece.variants)
 
 
@@ -456,7 +498,7 @@ def _started(work: _Work, launch: Launch, number: int, waiting: Sequence[int]) -
 
 
 def _take_next(work: _Work, running: dict[int, _Running]) -> None:
-    """Waits until a conversion is done or has used up its share, and takes what came of it."""
+    """Wait until a conversion is done or has used up its share, and take its files or its failure."""
     if not running:
         return
     clock = work.allotment.clock
@@ -478,7 +520,7 @@ def _take_next(work: _Work, running: dict[int, _Running]) -> None:
 
 
 def _overdue(work: _Work, number: int, took_s: float) -> str | Unmade:
-    """What a conversion comes to that was stopped: a failure where nothing but patience ended it."""
+    """Return the outcome of a conversion that was stopped: a failure where nothing but patience ended it."""
     if took_s < TIMEOUT_S:
         return _unmade(work, number, took_s)
     return f"{work.pieces[number].label}: the conversion failed: gave no answer in {TIMEOUT_S:.0f} s and was stopped"
@@ -502,7 +544,7 @@ def _finished(work: _Work, number: int, fork: Fork[Made]) -> Converted | str:
 
 
 def _room(store: Path) -> str:
-    """What to add to a failure where the disk is full, which converters report in words of their own."""
+    """Return the end of a failure where the disk is full, which converters report in words of their own."""
     with suppress(OSError):
         if shutil.disk_usage(store).free < LEAST_ROOM_BYTES:
             return f"; the disk of {store} is full: make room there, or set XDG_CACHE_HOME to another"

@@ -54,9 +54,14 @@ class Ledger:
 
     @classmethod
     def resumed(cls, path: Path, *, settings: JsonObject, fingerprint: str) -> "Ledger":
-        """What an unfinished record at `path` holds; an empty ledger where there is none.
+        """Return the ledger of an unfinished record at `path`; an empty one where there is none.
 
         A finished record there is moved aside first, so that nothing written before is lost.
+
+        Args:
+            path: of the record.
+            settings: that the record must share, the plan apart.
+            fingerprint: of this machine.
 
         Raises:
             RequestError: the unfinished record is of other settings or of another machine.
@@ -74,7 +79,7 @@ class Ledger:
 
     @classmethod
     def of(cls, run: records.Run) -> "Ledger":
-        """What a record holds of samples, checks and failures.
+        """Return the ledger of a record: its samples, checks and failures.
 
         A cell that was skipped may be tried again; one that was left out for time stays so, or the forks of a launch
         which the others have would have to come anew with it.
@@ -87,32 +92,64 @@ class Ledger:
         return ledger
 
     def skip(self, case: str, reason: str) -> None:
-        """Gives a cell up that cannot run here."""
+        """Give a cell up that cannot run here.
+
+        Args:
+            case: its id.
+            reason: for the row of the cell.
+        """
         self.stopped[case] = (SKIPPED, reason)
 
     def fail(self, case: str, reason: str) -> None:
-        """Gives a cell up that went wrong; its samples are dropped, its reason kept."""
+        """Give a cell up that went wrong; its samples are dropped, its reason kept.
+
+        Args:
+            case: its id.
+            reason: for the row of the cell.
+        """
         self.stopped[case] = (FAILED, reason)
         self.races.pop(case, None)
         self.solos.pop(case, None)
 
     def forks_done(self, cases: Sequence[Case], launch: int) -> int:
-        """How many forks of a launch all of the cases have."""
+        """Return how many forks of a launch all of the cases have.
+
+        Args:
+            cases: that race together.
+            launch: its index, from 0.
+        """
         counts = [sum(sample.launch == launch for sample in self.races.get(case.id, ())) for case in cases]
         return min(counts, default=0)
 
     def forget(self, cases: Sequence[Case], launch: int) -> None:
-        """Drops the forks of a launch that was interrupted: a launch is one process, and its forks go together."""
+        """Drop the forks of a launch that was interrupted: a launch is one process, and its forks go together.
+
+        Args:
+            cases: that race together.
+            launch: its index, from 0.
+        """
         for case in cases:
             kept = [sample for sample in self.races.get(case.id, ()) if sample.launch != launch]
             self.races[case.id] = kept
 
     def has_solo(self, case: str, replicate: int) -> bool:
-        """Whether a cell was measured alone in that replicate."""
+        """Tell whether a cell was measured alone in that replicate.
+
+        Args:
+            case: its id.
+            replicate: its number, which is that of the launch.
+        """
         return any(sample.replicate == replicate for sample in self.solos.get(case, ()))
 
     def add_race(self, cases: Sequence[Case], race: Race, *, launch: int, fork: int) -> None:
-        """Enters one fork's race: a sample a case."""
+        """Enter one fork's race: a sample a case.
+
+        Args:
+            cases: that raced.
+            race: their rounds, by the label of the variant.
+            launch: its index, from 0.
+            fork: its number in the launch, from 0.
+        """
         for case in cases:
             track = race.track(case.variant.label)
             self.races.setdefault(case.id, []).append(
@@ -139,7 +176,15 @@ class Ledger:
             )
 
     def add_solo(self, case: Case, alone: Alone, shares: Sequence[Stream], *, idle_bytes: int, launch: int) -> None:
-        """Enters what a contender did alone, and the items of all its streams over the time they shared."""
+        """Enter a contender's figures alone, and the items of all its streams over the time they shared.
+
+        Args:
+            case: the contender in its setting.
+            alone: what it cost to build, to call first, and at its peak.
+            shares: of the load, a stream each.
+            idle_bytes: that a fork which does nothing adds at its peak.
+            launch: its index, which is the replicate's.
+        """
         started, ended = min(share.started_s for share in shares), max(share.ended_s for share in shares)
         self.solos.setdefault(case.id, []).append(
             SoloSample(
@@ -156,7 +201,7 @@ class Ledger:
         )
 
     def samples(self, case: str) -> Samples:
-        """The raw samples of a cell, as a record keeps them."""
+        """Return the raw samples of a cell, as a record keeps them."""
         return Samples(races=tuple(self.races.get(case, ())), solos=tuple(self.solos.get(case, ())))
 
     def _read(self, cell: Cell) -> None:
@@ -193,7 +238,7 @@ def _exists(path: Path) -> bool:
 
 
 def _stored(path: Path) -> records.Run:
-    """The record at `path`.
+    """Return the record at `path`.
 
     Raises:
         RecordError: there is something else, which is not written over.
@@ -205,7 +250,7 @@ def _stored(path: Path) -> records.Run:
 
 
 def _same(path: Path, stored: records.Run, settings: JsonObject, fingerprint: str) -> None:
-    """Refuses to go on with a record of other settings, another machine or other packages; says which differ."""
+    """Refuse to go on with a record of other settings, another machine or other packages, and say which differ."""
     asked = [key for key in settings if key != PLAN]
     differing = [OPTIONS.get(key, key) for key in asked if stored.settings.get(key) != settings[key]]
     if stored.environment.fingerprint != fingerprint:

@@ -36,7 +36,7 @@ class _Task:
 
 
 def measure(session: Session) -> None:
-    """Launch after launch, a few at a time; a group that has settled at a look is left out from then on.
+    """Run launch after launch, a few at a time; a group that has settled at a look is left out from then on.
 
     Raises:
         LabError: a launch did not start, or died.
@@ -55,7 +55,7 @@ def measure(session: Session) -> None:
 
 
 def _measure_until(session: Session, groups: Sequence[Group], launches: range) -> None:
-    """The launches up to the next look.
+    """Run the launches up to the next look.
 
     Raises:
         LabError: a launch did not start, or died.
@@ -73,7 +73,7 @@ def _measure_until(session: Session, groups: Sequence[Group], launches: range) -
 
 
 def _that_fit(session: Session, groups: Sequence[Group], indexes: Sequence[int]) -> Sequence[int]:
-    """As many of some launches as there is time for; those that a verdict needs are begun in any case."""
+    """Return as many of some launches as there is time for; those that a verdict needs are begun in any case."""
     agenda = session.agenda()
     cases = [case for case in session.all_live() if case.group in groups]
     for count in range(len(indexes), 0, -1):
@@ -115,11 +115,11 @@ def _starting(indexes: Sequence[int], foreseen_s: float) -> str:
 
 
 def _measure_launch(session: Session, groups: Sequence[Group], launch: Launch) -> None:
-    """All tasks of a launch, in random order.
+    """Run all tasks of a launch, in random order.
 
     Raises:
         LabError: the launch died.
-        TimeIsUp: there is none left.
+        TimeIsUp: no time is left.
     """
     session.launch = launch.index
     if launch.index == 0:
@@ -143,7 +143,7 @@ def _measure_launch(session: Session, groups: Sequence[Group], launch: Launch) -
 
 
 def _tasks(session: Session, groups: Sequence[Group], index: int) -> list[_Task]:
-    """What launch `index` has still to do: a task a fork."""
+    """Return the tasks that launch `index` has still to do: one a fork."""
     return [*_solo_tasks(session, index), *_race_tasks(session, groups, index)]
 
 
@@ -165,7 +165,7 @@ def _solo_tasks(session: Session, index: int) -> Iterator[_Task]:
 
 
 def _forget_partial(session: Session, group: Group, index: int) -> None:
-    """Drops what an interrupted launch left of a group: its forks belong to one process, and come all anew."""
+    """Drop a group's forks of an interrupted launch: they belong to one process, and come all anew."""
     if session.ledger.forks_done(session.live(group), index) < session.plan.forks:
         session.ledger.forget(session.live(group), index)
 
@@ -185,7 +185,7 @@ def _race(session: Session, group: Group, fork: int, launch: Launch) -> None:
 
 
 def _raced(session: Session, launch: Launch, cases: Sequence[Case]) -> sampling.Race:
-    """One fork's race of cases of one group.
+    """Return one fork's race of cases of one group.
 
     Raises:
         LabError: it died, hung, or a contender answered wrongly.
@@ -201,7 +201,7 @@ def _raced(session: Session, launch: Launch, cases: Sequence[Case]) -> sampling.
 
 
 def _blame(session: Session, launch: Launch, cases: Sequence[Case], reason: LabError) -> None:
-    """After a race that died: whoever cannot run on its own fails, and the others go on; else all of the group fail.
+    """Fail the contenders that cannot run on their own, after a race that died; where all can, fail the whole group.
 
     Each int8 contender runs beside a float32 that can, as its answers are held against that one's.
 
@@ -227,7 +227,7 @@ def _blame(session: Session, launch: Launch, cases: Sequence[Case], reason: LabE
 
 
 def _solo(session: Session, case: Case, launch: Launch) -> None:
-    """One contender alone: cold, memory, and its throughput with as many streams as the cores carry."""
+    """Measure one contender alone: cold, memory, and its throughput with as many streams as the cores carry."""
     if case.id in session.ledger.stopped:
         return
     session.tell(f"measuring alone: {case.variant.label}, {case.group.label}")
@@ -250,7 +250,7 @@ def _solo(session: Session, case: Case, launch: Launch) -> None:
 
 
 def _streams(session: Session, launch: Launch, case: Case, forks: list[Fork[worker.Stream]]) -> worker.Alone:
-    """Starts as many streams as the cores carry, into `forks`; what the first cost while it was alone.
+    """Start as many streams as the cores carry, into `forks`; return the figures of the first while it was alone.
 
     The others start together, or a machine of many cores would spend its time on starting them.
 

@@ -41,7 +41,7 @@ class Probes:
     due: tuple[Due, ...]
 
     def of(self, engines: Sequence[str]) -> Probes:
-        """Those of some of the engines."""
+        """Return the probes of some of the engines."""
         checks = tuple(check for check in self.checks if check.variant.engine in engines)
         variants = {check.variant for check in checks}
         return replace(
@@ -53,7 +53,7 @@ class Probes:
 
 
 def measured(launch: Launch, engines: Sequence[str], machine: Hardware, advance: Advance) -> dict[str, SaturationProbe]:
-    """The probe of each engine with int8; one whose probe failed is missing, and its own cells say why.
+    """Return the probe of each engine with int8; one whose probe failed is missing, and its own cells say why.
 
     Args:
         launch: any that has torch.
@@ -66,7 +66,7 @@ def measured(launch: Launch, engines: Sequence[str], machine: Hardware, advance:
 
 
 def by_integers(launch: Launch, engines: Sequence[str]) -> dict[str, SaturationProbe]:
-    """The probes of those engines, torch's, that show the integers that they hold: a moment each.
+    """Return the probes of torch's engines among those given, which show the integers that they hold: a moment each.
 
     Args:
         launch: any that has torch.
@@ -77,7 +77,7 @@ def by_integers(launch: Launch, engines: Sequence[str]) -> dict[str, SaturationP
 
 
 def wanted(engines: Sequence[str], machine: Hardware, guess: Callable[[Conversion], float]) -> Probes:
-    """What the probes of all the other engines need.
+    """Return the needs of the probes of all engines that show no integers.
 
     Args:
         engines: by name, each available here.
@@ -101,7 +101,7 @@ def wanted(engines: Sequence[str], machine: Hardware, guess: Callable[[Conversio
 def by_answers(
     probes: Probes, advance: Advance, *, allotment: Allotment = UNLIMITED, timeout_s: float = SILENCE_S
 ) -> dict[str, SaturationProbe]:
-    """The probes of engines that are judged by their answers, in a launch of their own.
+    """Return the probes of engines that are judged by their answers, in a launch of their own.
 
     Args:
         probes: what `wanted` said.
@@ -118,7 +118,7 @@ def by_answers(
 
 
 def probe_order(variants: tuple[Variant, ...]) -> Order:
-    """What a launch, or a conversion, needs of the model that is made to saturate."""
+    """Return the order of the model that is made to saturate, for a launch or a conversion."""
     import torch
 
     state = io.BytesIO()
@@ -141,7 +141,7 @@ def _shows_integers(engine: str) -> bool:
 
 
 def _check(engine: str) -> Check:
-    """The int8 of an engine, on all pictures at once where it takes that."""
+    """Return the check of an engine's int8, on all pictures at once where it takes that."""
     named = engine_named(engine)
     variant = next(each for each in named.variants if each.precision == INT8)
     together = Group(batch=saturation_model.PICTURES, threads=1)

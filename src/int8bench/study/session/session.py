@@ -54,39 +54,39 @@ class Session(Underway):
     saved_s: float = 0.0
 
     def live(self, group: Group) -> tuple[Case, ...]:
-        """The cases of a group that have neither failed nor been skipped."""
+        """Return the cases of a group that have neither failed nor been skipped."""
         return tuple(case for case in self.all_live() if case.group == group)
 
     def all_live(self) -> tuple[Case, ...]:
-        """The cases that have neither failed nor been skipped."""
+        """Return the cases that have neither failed nor been skipped."""
         return tuple(case for case in self.cases if case.id not in self.ledger.stopped)
 
     def groups(self) -> tuple[Group, ...]:
-        """The groups of the grid that have something left to race."""
+        """Return the groups of the grid that have cells left to race."""
         return tuple(dict.fromkeys(case.group for case in self.all_live()))
 
     def variants(self) -> tuple[Variant, ...]:
-        """The variants that still have a cell to measure."""
+        """Return the variants that still have a cell to measure."""
         return tuple(dict.fromkeys(case.variant for case in self.all_live()))
 
     def prepared(self) -> tuple[Variant, ...]:
-        """What a launch prepares: the live variants, and the float32 that all answers are held against."""
+        """Return the variants that a launch prepares: the live ones, and the float32 that answers are held against."""
         return tuple(dict.fromkeys((float32_references()[0], *self.variants())))
 
     def patience_s(self) -> float:
-        """How long a measuring process may be silent: as asked, but no large part of the total."""
+        """Return the seconds that a measuring process may be silent: as asked, but no large part of the total."""
         return min(self.request.timeout_s, max(FEWEST_S, PATIENCE * self.budget.total_s))
 
     def timeout_s(self, work_s: float = 0.0) -> float:
-        """How long to wait for something that is expected to take `work_s` seconds."""
+        """Return the seconds to wait for a task that is expected to take `work_s` seconds."""
         return self.budget.limit_s(self.patience_s() + work_s)
 
     def check_share_s(self) -> float:
-        """The most that the check of one variant's answers takes."""
+        """Return the most seconds that the check of one variant's answers takes."""
         return max(LEAST_SHARE_S, CHECKING * self.budget.total_s / max(1, len(self.variants())))
 
     def agenda(self) -> Agenda:
-        """What is still to do, and how fast things are."""
+        """Return the agenda: what is still to do, and how fast things are."""
         return Agenda(
             plan=self.plan,
             pace=self.pace,
@@ -101,7 +101,7 @@ class Session(Underway):
         )
 
     def fit(self, groups: Sequence[Group] | None = None, *, fewest: int = fitting.LEAST_LAUNCHES) -> None:
-        """Leaves out what does not fit into the time that is left.
+        """Leave out the cells that do not fit into the time that is left.
 
         Args:
             groups: those that have not settled; all where None.
@@ -119,12 +119,18 @@ class Session(Underway):
             self.leave_out(part.cases, why, part.needed_s)
 
     def replan(self, plan: Plan) -> None:
-        """Goes on by another plan; before anything was raced."""
+        """Go on by another plan; before anything was raced."""
         self.plan = plan
         self.settings[PLAN] = plan.to_dict()
 
     def leave_out(self, cases: Sequence[Case], why: str, needed_s: float) -> None:
-        """Leaves cases out for time, with one command that measures them."""
+        """Leave cases out for time, with one command that measures them.
+
+        Args:
+            cases: still in the grid.
+            why: without its end, which is the command.
+            needed_s: seconds that they take, about.
+        """
         engines = tuple(dict.fromkeys(case.variant.engine for case in cases if case.variant.engine != TORCH))
         batches = tuple(dict.fromkeys(case.group.batch for case in cases))
         others = [case for case in self.all_live() if case.group.batch in batches and case not in cases]
@@ -137,7 +143,7 @@ class Session(Underway):
             self.ledger.skip(case.id, fitting.reason(why, command))
 
     def give_up(self, cases: Iterable[Case], error: LabError, what: str) -> None:
-        """Fails cells that went wrong; those that were silent for longer than the total allows are left out.
+        """Fail cells that went wrong; those that were silent for longer than the total allows are left out.
 
         Args:
             cases: still in the grid.
@@ -153,30 +159,30 @@ class Session(Underway):
             self.ledger.fail(case.id, str(error))
 
     def of(self, variant: Variant) -> tuple[Case, ...]:
-        """The live cases of a variant."""
+        """Return the live cases of a variant."""
         return tuple(case for case in self.all_live() if case.variant == variant)
 
     def expect(self, groups: Iterable[Group]) -> None:
-        """Sets the total of what is told to what is left of some groups."""
+        """Set the total of the progress to what is left of some groups."""
         among = set(groups)
         cases = [case for case in self.all_live() if case.group in among]
         self.total = self.done + self.agenda().seconds(cases, self.plan.launches)
 
     def step(self, cost_s: float) -> None:
-        """Tells that something is done, and saves now and then."""
+        """Add the seconds of a finished task to the progress, and save now and then."""
         self.done = min(self.done + cost_s, self.total)
         self.tell(self.phase)
         if self.budget.clock() - self.saved_s > SAVE_EVERY_S:
             self.save()
 
     def save(self) -> None:
-        """Writes the samples that there are so far; their figures are computed when somebody looks."""
+        """Write the samples so far; their figures are computed when somebody looks."""
         self._write(
             figures.samples_alone(cases=self.cases, ledger=self.ledger, machine=self.machine, settings=self.settings)
         )
 
     def record(self, *, complete: bool) -> records.Run:
-        """Writes what is known, with its figures, and returns it."""
+        """Write the record with its figures, as far as they are known, and return it."""
         return self._write(
             figures.record(
                 cases=self.cases,

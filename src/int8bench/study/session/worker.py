@@ -151,7 +151,7 @@ class Checked:
 
 
 def prepare(order: Order) -> Prepared:
-    """Pays the imports and prepares every engine, single-threaded, so that forks start whole."""
+    """Pay the imports and prepare every engine, single-threaded, so that forks start whole."""
     module = _model(order)
     ready: dict[Variant, object] = {}
     refused: dict[Variant, str] = {}
@@ -169,12 +169,17 @@ def prepare(order: Order) -> Prepared:
 
 
 def load(order: Order) -> tuple[Order, "nn.Module"]:
-    """What conversions start from: the order and its model. Prepares no engine."""
+    """Return the order and its model, from which conversions start; prepare no engine."""
     return order, _model(order)
 
 
 def convert(state: tuple[Order, "nn.Module"], wanted: ConversionOrder, _line: Channel) -> Made:
-    """Converts the model into files, in this process, which may start threads and may die of it."""
+    """Convert the model into files, in this process, which may start threads and may die of it.
+
+    Args:
+        state: the order and its model, as `load` returns them.
+        wanted: the conversion, its batch size and its folder.
+    """
     order, module = state
     notes: list[JsonObject] = []
     work = wanted.conversion.function
@@ -200,19 +205,34 @@ def _material(order: Order, module: "nn.Module", files: Mapping[int | None, Path
 
 
 def expect(state: Prepared, wanted: Expect, _line: Channel) -> Expected:
-    """Answers the validation pictures with float32, as many as there is time for."""
+    """Answer the validation pictures with float32, as many as there is time for.
+
+    Args:
+        state: of the launch, prepared.
+        wanted: the batch size to build for, and the time limit.
+    """
     return _expected(state, wanted.group, wanted.limit_s)
 
 
 def check(state: Prepared, wanted: Check, _line: Channel) -> Checked:
-    """Answers the validation pictures with a variant and holds the answers against float32."""
+    """Answer the validation pictures with a variant and hold the answers against float32.
+
+    Args:
+        state: of the launch, prepared.
+        wanted: the variant, the answers of float32, and the time limit.
+    """
     return _checked(state, wanted)
 
 
 def checked(state: Prepared, variant: Variant, group: Group) -> Checked:
-    """The same, in a process that the lab did not start.
+    """Return the check of a variant's answers, in a process that the lab did not start.
 
     The float32 that is held against must have been prepared with it.
+
+    Args:
+        state: prepared, with the variant and float32.
+        variant: whose answers are checked.
+        group: that both are built for.
     """
     return _checked(state, Check(variant=variant, group=group))
 
@@ -244,14 +264,19 @@ def _checked(state: Prepared, wanted: Check) -> Checked:
 
 
 def probe(_state: Prepared, engine: str, _line: Channel) -> SaturationProbe:
-    """How an engine's arithmetic compares with exact integers on this processor."""
+    """Return the probe of an engine's arithmetic against exact integers on this processor."""
     from int8bench.engines.saturation import probe as measured
 
     return measured(engine)
 
 
 def probe_answers(state: Prepared, wanted: Check, _line: Channel) -> SaturationProbe:
-    """How an engine answers the model that is made to saturate, which the launch has prepared, on this processor."""
+    """Return the probe of an engine by its answers from the model that is made to saturate, on this processor.
+
+    Args:
+        state: of a launch that has prepared that model.
+        wanted: the variant, and the group to build for.
+    """
     from int8bench.engines.saturation_model import judged
 
     answers = predictor(state, wanted.variant, wanted.group)(state.order.validation)
@@ -259,7 +284,12 @@ def probe_answers(state: Prepared, wanted: Check, _line: Channel) -> SaturationP
 
 
 def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
-    """Builds the contenders in random order on a shifted heap, and races them."""
+    """Build the contenders in random order on a shifted heap, and race them.
+
+    Args:
+        state: of the launch, prepared.
+        order: of one fork's race.
+    """
     rng = np.random.default_rng(order.seed)
     batch = pictures(state.order.validation, order.group.batch)
     shift = bytearray(heap_shift(rng))
@@ -275,7 +305,13 @@ def race(state: Prepared, order: RaceOrder, _line: Channel) -> Race:
 
 
 def alone(state: Prepared, order: SoloOrder, line: Channel) -> Stream:
-    """Measures a contender alone, tells `Alone`, waits for a time to stop at, and calls until then."""
+    """Measure a contender alone, send `Alone`, wait for a time to stop at, and call until then.
+
+    Args:
+        state: of the launch, prepared.
+        order: the contender and its setting.
+        line: on which `Alone` is sent and the time to stop at is heard.
+    """
     batch = pictures(state.order.validation, order.group.batch)
     shift = bytearray(heap_shift(np.random.default_rng(order.seed)))
     memory.release_free()
@@ -292,14 +328,20 @@ def alone(state: Prepared, order: SoloOrder, line: Channel) -> Stream:
 
 
 def idle(_state: Prepared, _payload: None, _line: Channel) -> int:
-    """The bytes that a fork which does nothing adds at its peak, measured as a contender's are."""
+    """Return the bytes that a fork which does nothing adds at its peak, measured as a contender's are."""
     memory.release_free()
     before = memory.private_bytes()
     return _peak_of(lambda: None) - before
 
 
 def peak_bytes(state: Prepared, variant: Variant, group: Group) -> int:
-    """The peak of this process's own bytes over a warm call, with what the contender holds."""
+    """Return the peak of this process's own bytes over a warm call, with all that the contender holds.
+
+    Args:
+        state: prepared, with the variant.
+        variant: that answers.
+        group: the pictures of the call, and its threads.
+    """
     images = pictures(state.order.validation, group.batch)
     memory.release_free()
     before = memory.private_bytes()
@@ -308,12 +350,17 @@ def peak_bytes(state: Prepared, variant: Variant, group: Group) -> int:
 
 
 def pictures(images: Images, batch: int) -> Images:
-    """A batch of the given size, repeating pictures where there are too few; (image, channel, height, width)."""
+    """Return a batch of pictures, some repeated where there are too few, (image, channel, height, width).
+
+    Args:
+        images: (image, channel, height, width).
+        batch: size.
+    """
     return np.ascontiguousarray(images[np.arange(batch) % len(images)])
 
 
 def _peak_of(call: sampling.Call) -> int:
-    """The peak of this process's own bytes while a warm call runs."""
+    """Return the peak of this process's own bytes while a warm call runs."""
     with memory.counted_exactly():
         for _ in range(SETTLING_CALLS):
             call()
@@ -322,7 +369,12 @@ def _peak_of(call: sampling.Call) -> int:
 
 
 def predictor(state: Prepared, variant: Variant, group: Group) -> Predictor:
-    """A predictor, built in this process.
+    """Return a predictor, built in this process.
+
+    Args:
+        state: prepared, with the variant.
+        variant: that answers.
+        group: that it is built for.
 
     Raises:
         EngineError: the variant was refused when it was prepared.
@@ -335,7 +387,7 @@ def predictor(state: Prepared, variant: Variant, group: Group) -> Predictor:
 def _answers(
     predictor: Predictor, images: Images, *, least: int, limit_s: float, clock: Clock = sampling.shared_now
 ) -> tuple[npt.NDArray[np.float32], float]:
-    """The answers to the first pictures, as many as there is time for, and the seconds that one took at its quickest.
+    """Return the answers to the first pictures, as many as there is time for, and the seconds of one at its quickest.
 
     Args:
         predictor: whose answers.
@@ -360,7 +412,7 @@ def _answers(
 
 
 def _same_answers(built: Mapping[Variant, Predictor], batch: Images) -> None:
-    """Refuses to time a contender whose answers, in this very process, are not the model's.
+    """Refuse to time a contender whose answers, in this very process, are not the model's.
 
     Without a float32 contender there is nothing to hold them against here; they were checked before anything was timed.
     """
@@ -375,14 +427,14 @@ def _same_answers(built: Mapping[Variant, Predictor], batch: Images) -> None:
 
 
 def import_torch(_payload: None) -> None:
-    """Pays for torch, so that forks have it; starts no parallel region."""
+    """Pay for torch, so that forks have it; start no parallel region."""
     import torch
 
     torch.set_num_threads(1)
 
 
 def torch_view(_state: None, _payload: None, _line: Channel) -> "TorchView":
-    """What torch says of this machine."""
+    """Return torch's view of this machine."""
     from int8bench.machine import detect_torch
 
     return detect_torch()

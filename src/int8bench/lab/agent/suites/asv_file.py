@@ -11,7 +11,7 @@ DEFAULT_FOLDER = "benchmarks"  # asv's own
 
 
 def configuration(folder: Path) -> Mapping[str, Any]:
-    """What the asv.conf.json in a folder says.
+    """Return the content of the asv.conf.json in a folder.
 
     Raises:
         FileNotFoundError: there is none.
@@ -24,7 +24,7 @@ def configuration(folder: Path) -> Mapping[str, Any]:
 
 
 def _read(configuration: Path) -> Mapping[str, Any]:
-    """The configuration; json5 is slow, and only needed where there are comments."""
+    """Return the configuration; json5 is slow, and only needed where there are comments."""
     text = configuration.read_text(encoding="utf-8")
     try:
         content = json.loads(text)

@@ -55,7 +55,7 @@ class Found:
 
 
 def open_suite(order: Open, again: Callable[[], None]) -> "AsvSuite":
-    """The suite of the asv.conf.json in a folder: imported, and nothing of it called.
+    """Return the suite of the asv.conf.json in a folder: imported, and nothing of it called.
 
     Args:
         order: the folder and the packages.
@@ -82,7 +82,7 @@ class AsvSuite:
     """An asv suite that is imported."""
 
     def __init__(self, found: Found, packages: Sequence[str], *, again: Callable[[], None]) -> None:
-        """Makes the folders that benchmarks run in; they go with this interpreter."""
+        """Make the folders that benchmarks run in; they go with this interpreter."""
         self._found, self._again = found, again
         self._packages = packages
         self._scratch = tempfile.TemporaryDirectory(prefix="int8bench-asv-")
@@ -90,15 +90,23 @@ class AsvSuite:
         self._caches = {key: Path(self._scratch.name) / f"cache-{n}" for n, key in enumerate(dict.fromkeys(keys))}
 
     def names(self) -> Mapping[str, str]:
-        """Every combination of parameters of what times a call or tracks a number."""
+        """Return the kind of every combination of parameters that times a call or tracks a number, by its id."""
         return {name: _kind(each.benchmark) for name, each in self._found.combinations.items()}
 
     def left_out(self) -> Mapping[str, str]:
-        """Modules that failed to import, other kinds of benchmark, and combinations that the suite itself skips."""
+        """Return the reasons for all that is left out, by id or module.
+
+        Left out are modules that failed to import, other kinds of benchmark, and combinations that the suite itself
+        skips.
+        """
         return self._found.left_out
 
     def enter(self, name: str, within: Within) -> None:
-        """Sets up as asv does, in a folder that is the benchmark's own or its setup_cache's; tears down in the end.
+        """Set a benchmark up as asv does, in its own folder or its setup_cache's, and tear it down in the end.
+
+        Args:
+            name: the id of the combination.
+            within: is called while it is set up.
 
         Raises:
             SkippedError: setup raises NotImplementedError, the call SkipNotImplemented, or the number is NaN.
@@ -112,7 +120,10 @@ class AsvSuite:
 
     @contextmanager
     def _measured(self, benchmark: Any, within: Within) -> Iterator[Within]:  # noqa: ANN401
-        """What is done with a benchmark that is set up, where that is not to time its call or to tell its number."""
+        """Hold the function that takes a benchmark which is set up.
+
+        It is `within` itself, unless text is to be timed or a peak to be weighed.
+        """
         kind = type(benchmark).__name__
         if kind == TIMERAW:
             yield lambda opened: within(self._fresh(benchmark, opened))
@@ -123,7 +134,10 @@ class AsvSuite:
             yield within
 
     def _fresh(self, benchmark: Any, opened: Opened) -> Opened:  # noqa: ANN401
-        """The text that a call gives. What its interpreters compile is kept apart, as they would keep it for a user."""
+        """Return the text of a call as one that fresh interpreters time.
+
+        What they compile is kept apart, as they would keep it for a user.
+        """
         compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(Path(self._scratch.name) / "compiled")}
         own = getattr(benchmark, "_timeraw_env", None) or {}  # asv_runner: older ones have none
         assert opened.call is not None
@@ -134,7 +148,7 @@ class AsvSuite:
 
     @contextmanager
     def _folder(self, benchmark: Any) -> Iterator[Any]:  # noqa: ANN401
-        """Goes where asv would; gives what setup_cache returned, None where there is none."""
+        """Run the block in the folder that asv would take, with what setup_cache returned; None where there is none."""
         if benchmark.setup_cache_key is None:
             with tempfile.TemporaryDirectory(dir=self._scratch.name) as place, chdir(place):
                 yield None
@@ -154,7 +168,7 @@ def _benchmark_folder(folder: Path) -> Path:
 
 
 def _modules(name: str, found: Found) -> Iterator[ModuleType]:
-    """The module and all below it, in asv's order; one that fails is left out, with what is below it."""
+    """Yield the module and all below it, in asv's order; one that fails is left out, with what is below it."""
     try:
         module = importlib.import_module(name)
     except BaseException as error:  # noqa: BLE001  as asv does: SystemExit and pytest's skips are no reason to end
@@ -166,7 +180,7 @@ def _modules(name: str, found: Found) -> Iterator[ModuleType]:
 
 
 def _candidates(module: ModuleType) -> Iterator[tuple[str, type | None, Callable[..., Any]]]:
-    """Whatever asv looks at in a module: functions, and methods with their classes, imported ones too."""
+    """Yield all that asv looks at in a module: functions, and methods with their classes, imported ones too."""
     for name, value in list(vars(module).items()):
         if name.startswith("_"):
             continue
@@ -205,7 +219,10 @@ def _add_combinations(benchmark: Any, found: Found) -> None:  # noqa: ANN401
 
 
 def _kind(benchmark: Any) -> Any:  # noqa: ANN401
-    """How it is measured; None for what is not. Of its class alone: `type` is the suite's to set."""
+    """Return the way a benchmark is measured; None for one that is not.
+
+    Its class alone decides: `type` is the suite's to set.
+    """
     return KINDS.get(type(benchmark).__name__)
 
 
@@ -240,13 +257,13 @@ def _opened(benchmark: Any, arguments: tuple[Any, ...], again: Callable[[], None
 
 
 def _weighed(opened: Opened, peak_of: Callable[[Callable[[], object]], int]) -> Opened:
-    """The memory that a call needs, with what its setup holds."""
+    """Return the memory that a call needs, with the memory that its setup holds."""
     assert opened.call is not None
     return Opened(values={PEAK: float(max(peak_of(opened.call), LEAST_PEAK_BYTES))})
 
 
 def _number(value: Any) -> float:  # noqa: ANN401
-    """What a benchmark tracked; None and NaN are asv's ways to say that there is nothing."""
+    """Return the number that a benchmark tracked; skip None and NaN, asv's ways to say that there is nothing."""
     if value is None or math.isnan(value):
         raise SkippedError(f"it gave {value}, which is asv's word for nothing measured")
     if math.isinf(value):
@@ -264,7 +281,7 @@ class Renewal:
     used: bool = False
 
     def __call__(self) -> None:
-        """Before every call."""
+        """Renew the benchmark before a call, unless it is the first."""
         if self.used:
             _each(self.benchmark._teardowns, self.arguments)  # noqa: SLF001
             self.again()  # a setup draws what the one before it drew, however often each side has been called
@@ -278,7 +295,10 @@ def _each(functions: Sequence[Callable[..., object]], arguments: tuple[Any, ...]
 
 
 def _cached(benchmark: Any) -> Any:  # noqa: ANN401
-    """What setup_cache returned, run once an interpreter: in a process of its own, in this folder, as asv does."""
+    """Return the result of setup_cache, run once an interpreter.
+
+    It runs in a process of its own, in this folder, as asv does it.
+    """
     with Path("lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not Path("cache.pickle").exists():
@@ -299,7 +319,7 @@ def _fill_cache(benchmark: Any) -> None:  # noqa: ANN401
 
 
 def _in_own_process(work: Callable[[], None]) -> None:
-    """Does work whose traces in memory must not stay here; it ends with this process.
+    """Do work whose traces in memory must not stay here; it ends with this process.
 
     Raises:
         RuntimeError: it did not end by itself.

@@ -17,7 +17,7 @@ COST, ANSWERS = "#cost", "#answers"
 
 
 def open_suite(order: Open, _again: Callable[[], None]) -> "GridSuite":
-    """The grid that an order names, prepared by the side's int8bench.
+    """Return the grid that an order names, prepared by the side's int8bench.
 
     Raises:
         SkippedError: the side's int8bench has no grid to open.
@@ -41,23 +41,27 @@ class GridSuite:
     """The cells of a grid, by their ids."""
 
     def __init__(self, grid: Any, asked: GridOrder) -> None:  # noqa: ANN401  of the side's own int8bench
-        """Holds a facade's grid and the cells that are asked for."""
+        """Hold a facade's grid and the cells that are asked for."""
         self._grid = grid
         self._contenders = asked.contenders
         cells = itertools.product(asked.threads, asked.batches, asked.contenders)
         self._cells = {f"{c}/b{b}/t{t}": (c, b, t) for t, b, c in cells}
 
     def names(self) -> Mapping[str, str]:
-        """Times first, then costs, then answers."""
+        """Return the kind of every cell by its id: times first, then costs, then answers."""
         costs = {f"{name}{COST}": TRACK for name in self._cells}
         return {**dict.fromkeys(self._cells, TIME), **costs, **{f"{c}{ANSWERS}": TRACK for c in self._contenders}}
 
     def left_out(self) -> Mapping[str, str]:
-        """Nothing: a contender that cannot run here says so when it is entered."""
+        """Return nothing: a contender that cannot run here says so when it is entered."""
         return {}
 
     def enter(self, name: str, within: Within) -> None:
-        """Builds the cell's contender anew in this process.
+        """Build the cell's contender anew in this process.
+
+        Args:
+            name: the id of the cell.
+            within: is called while it is built.
 
         Raises:
             SkippedError: it cannot run here.

@@ -31,7 +31,7 @@ class FixtureNumbers(SimpleNamespace):
     """Statistics by attribute and by key, as pytest-benchmark gives them."""
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
-        """The statistic of that name."""
+        """Return the statistic of that name."""
         return getattr(self, name)
 
 
@@ -52,7 +52,11 @@ class Measurement:
     reports: list[tuple[pytest.TestReport, BaseException | None]] = field(default_factory=list)
 
     def measure(self, opened: Opened, *, used: str) -> None:
-        """Has a call timed.
+        """Have a call timed.
+
+        Args:
+            opened: the call.
+            used: how the fixture came by it, for the error of a second use.
 
         Raises:
             AlreadyUsedError: it is the second of this test.
@@ -67,7 +71,7 @@ class Measurement:
             raise
 
     def measure_whole(self, test: Callable[[], object]) -> None:
-        """Has a whole test timed, between its setup and its teardown, and runs it once more."""
+        """Have a whole test timed, between its setup and its teardown, and run it once more."""
         self.measure(Opened(call=test), used="a marker")
         test()
 
@@ -78,7 +82,13 @@ class BenchmarkFixture:
     disabled, enabled, skipped, cprofile = False, True, False, False
 
     def __init__(self, node: pytest.Item, measurement: Measurement, *, gives_setup_arguments: bool = False) -> None:
-        """Of the test `node`; pytest-codspeed gives a setup the arguments of its target."""
+        """Keep the names and options of the test `node`.
+
+        Args:
+            node: that asks for the fixture.
+            measurement: takes its call.
+            gives_setup_arguments: whether a setup gets the arguments of its target, as with pytest-codspeed.
+        """
         callspec = getattr(node, "callspec", None)
         options = next((mark.kwargs for mark in node.iter_markers("benchmark")), {})
         self.name, self.fullname = node.name, node.nodeid
@@ -102,7 +112,7 @@ class BenchmarkFixture:
         return NO_STATISTICS
 
     def __call__(self, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Has the call timed; its result."""
+        """Have the call timed, and return its result."""
         call = partial(function_to_benchmark, *args, **kwargs) if args or kwargs else function_to_benchmark
         self._measure(Opened(call=call), used="benchmark(...)")
         return call()
@@ -118,9 +128,19 @@ class BenchmarkFixture:
         warmup_rounds: int = 0,
         iterations: int = 1,
     ) -> Any:  # noqa: ANN401
-        """Has the target timed, each call with a setup and a teardown of its own; the result of one more call.
+        """Have the target timed, each call with its own setup and teardown, and return the result of one more call.
 
         Rounds and iterations tell pytest-benchmark how to sample; they are not heeded.
+
+        Args:
+            target: the function that is timed.
+            args: of the target, by position.
+            kwargs: of the target, by name; none where None.
+            setup: is called before each call, and may return its arguments; None for no setup.
+            teardown: gets the arguments of each call after it; None for no teardown.
+            rounds: not heeded.
+            warmup_rounds: not heeded.
+            iterations: not heeded, but more than one is refused beside a setup.
 
         Raises:
             ValueError: what pytest-benchmark refuses too.
@@ -144,7 +164,7 @@ class BenchmarkFixture:
         return result
 
     def weave(self, *_args: object, **_kwargs: object) -> None:
-        """Skips the test: what is called, and how often, is not the test's to say."""
+        """Skip the test: what is called, and how often, is not the test's to say."""
         pytest.skip("weaves its benchmark into other code, which cannot take turns")
 
     patch = weave
@@ -170,7 +190,7 @@ class Rounds:
     """None where no round has begun."""
 
     def begin(self) -> None:
-        """Ends the round before this, and sets the next one up.
+        """End the round before this, and set the next one up.
 
         Raises:
             TypeError: the test gives arguments, and so does its setup.
@@ -182,13 +202,13 @@ class Rounds:
         self.arguments = made or self.given
 
     def call(self) -> Any:  # noqa: ANN401
-        """The timed call."""
+        """Call the target once, which is timed, and return its result."""
         assert self.arguments is not None
         args, kwargs = self.arguments
         return self.target(*args, **kwargs)
 
     def end(self) -> None:
-        """Tears down what has begun."""
+        """Tear down what has begun."""
         if self.arguments is not None and self.teardown is not None:
             args, kwargs = self.arguments
             self.teardown(*args, **kwargs)
@@ -197,7 +217,7 @@ class Rounds:
 
 @contextmanager
 def _collector(*, off: bool) -> Iterator[None]:
-    """Without Python's garbage collector, where the test asks for that."""
+    """Run the block without Python's garbage collector, where the test asks for that."""
     on = gc.isenabled()
     if off:
         gc.disable()

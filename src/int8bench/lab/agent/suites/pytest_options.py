@@ -15,12 +15,12 @@ SETUP = "setup.py"
 
 
 def top_around(folder: Path) -> Path | None:
-    """The top of the git tree around a folder; None where there is none."""
+    """Return the top of the git tree around a folder; None where there is none."""
     return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
 
 
 def arguments(folder: Path, top: Path | None, scratch: Path) -> list[str]:
-    """What to tell pytest; nothing where it cannot leave the tree.
+    """Return the arguments that keep pytest in the tree; none where it cannot leave the tree.
 
     Args:
         folder: that pytest is started in.
@@ -75,7 +75,12 @@ OPTIONS: Mapping[str, Mapping[int | str, tuple[str, ...]]] = {
 
 
 def add_absent(pluginmanager: pytest.PytestPluginManager, parser: pytest.Parser) -> None:
-    """The options and hooks of plug-ins that are not installed; those of an installed one are its own to add."""
+    """Add the options and hooks of plug-ins that are not installed; an installed one adds its own.
+
+    Args:
+        pluginmanager: gets the hooks.
+        parser: gets the options.
+    """
     for module, options in OPTIONS.items():
         if _is_installed(module):
             continue
@@ -91,7 +96,7 @@ def add_absent(pluginmanager: pytest.PytestPluginManager, parser: pytest.Parser)
 
 
 def require_less(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Takes out of the project's required plug-ins those replaced by us and not installed."""
+    """Take out of the project's required plug-ins those replaced by us and not installed."""
     config = pluginmanager.get_plugin("pytestconfig")
     assert config is not None
     validate = config._validate_plugins  # noqa: SLF001  what pytest does with them, with no hook around

@@ -65,7 +65,7 @@ MARKERS = (
 
 
 def open_suite(order: Open, _again: Callable[[], None]) -> "PytestSuite":
-    """The benchmarks among the tests of a folder; this process stays in that folder.
+    """Return the benchmarks among the tests of a folder; this process stays in that folder.
 
     Args:
         order: where pytest would be typed, whose modules come from where, and what both sides draw from.
@@ -98,22 +98,33 @@ class PytestSuite:
     """Tests that pytest has collected."""
 
     def __init__(self, session: pytest.Session, front: "Front", scratch: "tempfile.TemporaryDirectory[str]") -> None:
-        """Holds an open session, and a folder for files of tests, which goes with this interpreter."""
+        """Hold an open session, and a folder for files of tests, which goes with this interpreter."""
         self._front, self._scratch = front, scratch
         asking = [item for item in session.items if front.is_benchmark(item)]
         self._left_out = {**front.left_out, **{item.nodeid: why for item in asking if (why := _unfit(item))}}
         self._items = {item.nodeid: item for item in asking if item.nodeid not in self._left_out}
 
     def names(self) -> Mapping[str, str]:
-        """The node ids of the tests that ask for the fixture, themselves or through another one, or are one whole."""
+        """Return the kind of every test that is a benchmark, by its node id.
+
+        It asks for the fixture, itself or through another one, or is one whole.
+        """
         return dict.fromkeys(self._items, TIME)
 
     def left_out(self) -> Mapping[str, str]:
-        """What cannot be collected, what the project's options deselect, and tests that cannot take turns."""
+        """Return the reasons for all that is left out, by node id.
+
+        Left out are files that cannot be collected, tests that the project's options deselect, and tests that cannot
+        take turns.
+        """
         return self._left_out
 
     def enter(self, name: str, within: Within) -> None:
-        """Runs one test with its fixtures; `within` is called where the test uses `benchmark`.
+        """Run one test with its fixtures.
+
+        Args:
+            name: the node id of the test.
+            within: is called where the test uses `benchmark`.
 
         Raises:
             SkippedError: the test is skipped, never uses the fixture, or fails for want of statistics.
@@ -132,12 +143,17 @@ class Early:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_addhooks(self, pluginmanager: pytest.PytestPluginManager) -> None:
-        """Plug-ins that we stand in for are not required."""
+        """Require none of the plug-ins that we stand in for."""
         pytest_options.require_less(pluginmanager)
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_load_initial_conftests(self, early_config: pytest.Config, parser: pytest.Parser) -> Iterator[None]:
-        """Nothing is covered and nothing is printed, whatever the project's options say; all of them are known."""
+        """Set the options so that nothing is covered or printed, whatever the project's say; all of them are known.
+
+        Args:
+            early_config: pytest's configuration, before any conftest file is loaded.
+            parser: gets the options of plug-ins that are not installed.
+        """
         options = early_config.known_args_namespace
         if getattr(options, "cov_source", None):
             options.cov_source = []
@@ -151,56 +167,61 @@ class Front:
     """Our plug-in: the fixture, what is left out while pytest collects, and the reports of the test that is entered."""
 
     def __init__(self) -> None:
-        """With nothing entered yet."""
+        """Begin with nothing entered."""
         self.left_out: dict[str, str] = {}
         self.measurement: Measurement | None = None
         self.has_codspeed = self.is_codspeeds = False
 
     def see(self, config: pytest.Config) -> None:
-        """Sees which plug-ins for benchmarks the project has, and so whose the fixture and the marker are."""
+        """Note the project's plug-ins for benchmarks, and so whose the fixture and the marker are."""
         self.has_codspeed = bool(_plug_ins(config, CODSPEED))
         self.is_codspeeds = self.has_codspeed and not _plug_ins(config, BENCHMARK)
 
     def is_benchmark(self, item: pytest.Item) -> bool:
-        """Whether a test asks for the fixture, or is measured whole for its marker."""
+        """Tell whether a test asks for the fixture, or is measured whole for its marker."""
         marked = item.get_closest_marker(CODSPEED_MARKER) or (self.has_codspeed and item.get_closest_marker(MARKER))
         return _asks(item) or bool(marked)
 
     @pytest.fixture
     def benchmark(self, request: pytest.FixtureRequest) -> BenchmarkFixture:
-        """Stands where pytest-benchmark's stands."""
+        """Return the fixture that stands where pytest-benchmark's stands."""
         assert self.measurement is not None
         return BenchmarkFixture(request.node, self.measurement, gives_setup_arguments=self.is_codspeeds)
 
     @pytest.fixture
     def codspeed_benchmark(self, request: pytest.FixtureRequest) -> BenchmarkFixture:
-        """Stands where pytest-codspeed's stands."""
+        """Return the fixture that stands where pytest-codspeed's stands."""
         assert self.measurement is not None
         return BenchmarkFixture(request.node, self.measurement, gives_setup_arguments=True)
 
     @pytest.fixture
     def benchmark_weave(self, benchmark: BenchmarkFixture) -> Any:  # noqa: ANN401
-        """There so that tests which ask for it are collected; they are left out."""
+        """Return a fixture so that tests which ask for it are collected; they are left out."""
         return benchmark.weave
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """What skips itself while it is imported, with its reason."""
+        """Leave out what skips itself while it is imported, with its reason."""
         if report.skipped:
             self.left_out[report.nodeid] = _skip_reason(report)
 
     def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
-        """What cannot be collected, with the first line of its error."""
+        """Leave out what cannot be collected, with the first line of its error.
+
+        Args:
+            node: a test, or a file or class that is collected.
+            call: what was raised there.
+        """
         if isinstance(node, pytest.Collector) and call.excinfo is not None:
             self.left_out[node.nodeid] = _cause(call.excinfo.value)
 
     def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
-        """What the project's own options leave out of its runs."""
+        """Leave out the benchmarks that the project's own options leave out of its runs."""
         reason = "deselected by the project's own options of pytest"
         self.left_out |= {item.nodeid: reason for item in items if self.is_benchmark(item)}
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Iterator[None]:
-        """Keeps what was raised with the report that pytest makes of it."""
+        """Keep the error of a test with the report that pytest makes of it."""
         outcome: Any = yield
         if self.measurement is not None:
             error = call.excinfo.value if call.excinfo else None
@@ -223,13 +244,16 @@ def _configured(front: Front, arguments: list[str], seed: int) -> pytest.Config:
 
 
 def _reason(text: str) -> str:
-    """The line that says why; before it, pytest may say how it is used, and after it where it looked."""
+    """Return the line of a refusal that has the reason.
+
+    Before it, pytest may say how it is used, and after it where it looked.
+    """
     lines = text.strip().splitlines()
     return next((line for line in lines if "error: " in line), lines[0])
 
 
 def _cause(error: BaseException) -> str:
-    """Why something cannot be collected, the same sentence wherever the cause is the same."""
+    """Return why something cannot be collected, the same sentence wherever the cause is the same."""
     cause = getattr(error, "cause", None) or error.__cause__ or error
     if isinstance(cause, ImportPathMismatchError):
         name, place, _ = cause.args
@@ -238,7 +262,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _plug_ins(config: pytest.Config, names: Iterable[str]) -> list[object]:
-    """Those that are registered by one of the names, or come from a package of that name."""
+    """Return the plug-ins that are registered by one of the names, or come from a package of that name."""
     return [
         plugin
         for name, plugin in config.pluginmanager.list_name_plugin()
@@ -259,14 +283,14 @@ def _collected(config: pytest.Config) -> pytest.Session:
 
 
 def _asks(item: pytest.Item) -> bool:
-    """Whether a test asks for one of our fixtures; a parameter of that name is the test's own."""
+    """Tell whether a test asks for one of our fixtures; a parameter of that name is the test's own."""
     callspec = getattr(item, "callspec", None)
     own = callspec.params if callspec else ()
     return any(fixture in getattr(item, "fixturenames", ()) and fixture not in own for fixture in FIXTURES)
 
 
 def _unfit(item: pytest.Item) -> str | None:
-    """Why a test that asks for the fixture cannot be measured."""
+    """Return why a test that asks for the fixture cannot be measured."""
     if WEAVE in getattr(item, "fixturenames", ()):
         return "asks for benchmark_weave, which times calls inside other code"
     return ASSERTS_STATISTICS if _asserts_statistics(getattr(item, "function", None)) else None
@@ -286,7 +310,7 @@ def _is_statistics(node: ast.AST) -> bool:
 
 
 def _settle(measurement: Measurement) -> None:
-    """Raises what a test that has run has to say."""
+    """Raise the fault, the skip or the failure of a test that has run."""
     if measurement.fault is not None:
         raise measurement.fault
     for report, error in measurement.reports:

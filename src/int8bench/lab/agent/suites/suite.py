@@ -8,7 +8,7 @@ from ..wire import Origins
 
 
 def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line that it says."""
+    """Return the kind of an error and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
@@ -48,13 +48,13 @@ class Suite(Protocol):
     """The benchmarks of one side."""
 
     def names(self) -> Mapping[str, str]:
-        """Every benchmark by its id, the same on both sides, and whether it is of `TIME`, `FRESH` or `TRACK`."""
+        """Return the kind of every benchmark, `TIME`, `FRESH` or `TRACK`, by its id, the same on both sides."""
 
     def left_out(self) -> Mapping[str, str]:
-        """What is there and is not measured, by its id or file, with the reason."""
+        """Return the reasons for benchmarks that are there and not measured, by their id or file."""
 
     def enter(self, name: str, within: Within) -> None:
-        """Sets a benchmark up, calls `within` once, and tears it down.
+        """Set a benchmark up, call `within` once, and tear it down.
 
         Args:
             name: of the benchmark.
