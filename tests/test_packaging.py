@@ -29,7 +29,7 @@ fi
 
 COUNTED = " --cov --cov-report= --cov-fail-under=0"
 # What a make that runs these tests sets, and would hand on to the one that they run.
-NOT_HANDED_ON = ("MAKE", "MFLAGS", "TORCH_", "ONEDNN_", "NPY_", "INT8BENCH_LEFT_OUT")
+NOT_HANDED_ON = ("MAKE", "MFLAGS", "COUNTED", "TORCH_", "ONEDNN_", "NPY_", "INT8BENCH_LEFT_OUT")
 
 
 @pytest.fixture(scope="module")
