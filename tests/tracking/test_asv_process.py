@@ -88,3 +88,18 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_numbers_still_count(tmp
     path, notes = _kept(_environment(tmp_path))
     assert path is None
     assert "cannot be written" in notes[0]
+
+
+def test_what_asv_asks_of_a_machine_ends_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its questions end in the middle of one, and ours is said behind them; where it asks nothing, nothing is there."""
+    program = tmp_path / "asv"
+    monkeypatch.setattr(asv_process.sys, "executable", str(program))
+    for asked in ("1. machine: [here]: ", ""):
+        program.write_text(f"#!/bin/sh\nprintf '{asked}'\n", encoding="utf-8")
+        program.chmod(0o755)
+        assert asv_process._asv(tmp_path)(("machine", "--yes"), {}) == 0
+        captured = capfd.readouterr()
+        assert captured.out == ""
+        assert captured.err == (f"{asked.rstrip()}\n" if asked else "")

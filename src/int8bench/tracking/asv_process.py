@@ -145,6 +145,11 @@ def _asv(folder: Path) -> Asv:
     def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         # what is said of progress goes where progress belongs, and standard output keeps the answer
         command = (sys.executable, "-m", "asv", *arguments)
-        return subprocess.run(command, cwd=folder, env=dict(environment), stdout=sys.stderr, check=False).returncode
+        asks = arguments[0] == "machine"  # in words that end in the middle of a line, in which the next would begin
+        told = subprocess.PIPE if asks else sys.stderr
+        done = subprocess.run(command, cwd=folder, env=dict(environment), stdout=told, text=True, check=False)
+        if asks and done.stdout.strip():
+            sys.stderr.write(f"{done.stdout.rstrip()}\n")
+        return done.returncode
 
     return run
