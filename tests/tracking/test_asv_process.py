@@ -97,7 +97,7 @@ def test_what_asv_asks_of_a_machine_ends_its_line(
     program = tmp_path / "asv"
     monkeypatch.setattr(asv_process.sys, "executable", str(program))
     for asked in ("1. machine: [here]: ", ""):
-        program.write_text(f"#!/bin/sh\nprintf '{asked}'\n", encoding="utf-8")
+        program.write_text(f"#!/bin/sh\nprintf '{asked}' >&2\n", encoding="utf-8")
         program.chmod(0o755)
         assert asv_process._asv(tmp_path)(("machine", "--yes"), {}) == 0
         captured = capfd.readouterr()

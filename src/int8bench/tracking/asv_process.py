@@ -146,8 +146,10 @@ def _asv(folder: Path) -> Asv:
         # what is said of progress goes where progress belongs, and standard output keeps the answer
         command = (sys.executable, "-m", "asv", *arguments)
         asks = arguments[0] == "machine"  # in words that end in the middle of a line, in which the next would begin
-        told = subprocess.PIPE if asks else sys.stderr
-        done = subprocess.run(command, cwd=folder, env=dict(environment), stdout=told, text=True, check=False)
+        out, error = (subprocess.PIPE, subprocess.STDOUT) if asks else (sys.stderr, None)
+        done = subprocess.run(
+            command, cwd=folder, env=dict(environment), stdout=out, stderr=error, text=True, check=False
+        )
         if asks and done.stdout.strip():
             sys.stderr.write(f"{done.stdout.rstrip()}\n")
         return done.returncode
