@@ -1,6 +1,5 @@
 """The adapter to TensorRT on a stand-in that has the real names alone; nothing here touches a GPU."""
 
-import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
@@ -9,9 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fake_tensorrt as fake
 import numpy as np
 import pytest
 
+import engines
 from int8bench.engines import packages
 from int8bench.engines.base import Images, Material
 from int8bench.engines.operators import Kind
@@ -22,21 +23,6 @@ from int8bench.errors import EngineError
 from int8bench.machine import Hardware, nvidia
 from int8bench.machine.hardware import TorchView
 from int8bench.workload.cases import FLOAT16, FLOAT32, INT8, NCHW, Group, Variant
-
-HELPERS = Path(__file__).parents[2] / "helpers"
-
-
-def helper(name: str) -> Any:
-    """A module of tests/helpers, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, HELPERS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fake = helper("fake_tensorrt")
 
 pytestmark = pytest.mark.torch
 
@@ -421,8 +407,7 @@ def networks() -> Any:
     """What the files of a small model hold, and answer in onnxruntime: in a process of its own, as threads start."""
     pytest.importorskip("onnx", reason="int8bench[tensorrt] is not installed")
     pytest.importorskip("onnxscript", reason="int8bench[tensorrt] is not installed")
-    program = f"import sys; sys.path.insert(0, {str(HELPERS)!r}); import engines, network_files; network_files.tell()"
-    return helper("engines").told(program)
+    return engines.told("import network_files; network_files.tell()")
 
 
 @pytest.mark.parametrize(("precision", "least_db"), [(FLOAT32, 100.0), (FLOAT16, 50.0), (INT8, 20.0)])
